@@ -1,0 +1,209 @@
+"""Pixel boxes: where a cutout lies, asked for by corners or by a sky position.
+
+A box is half-open and 0-based, ``x`` being the fast (second) array axis, as in
+FITS.  Boxes of a SPHEREx image are in pixels of the full 2040 x 2040 frame.
+"""
+
+from __future__ import annotations
+
+__all__ = ("Box", "requested_box")
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.wcs import WCS
+from astropy.wcs.utils import proj_plane_pixel_scales
+
+from .errors import ParameterError
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A half-open rectangle of pixels, ``x_min <= x < x_max``.
+
+    Parameters
+    ----------
+    x_min, x_max, y_min, y_max
+        0-based pixel bounds; the maxima are exclusive.
+
+    Raises
+    ------
+    ParameterError
+        Raised if the box holds no pixel.
+    """
+
+    x_min: int
+    x_max: int
+    y_min: int
+    y_max: int
+
+    def __post_init__(self) -> None:
+        if self.x_max <= self.x_min or self.y_max <= self.y_min:
+            raise ParameterError(f"{self} holds no pixel: each maximum must be above its minimum.")
+
+    def __str__(self) -> str:
+        return f"box [x {self.x_min}:{self.x_max}, y {self.y_min}:{self.y_max}]"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Array shape, ``(rows, columns)``."""
+        return self.y_max - self.y_min, self.x_max - self.x_min
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Array index of the box, ``(rows, columns)``."""
+        return slice(self.y_min, self.y_max), slice(self.x_min, self.x_max)
+
+    def shifted(self, dx: int, dy: int) -> Box:
+        """Return the box moved by ``dx`` columns and ``dy`` rows."""
+        return Box(self.x_min + dx, self.x_max + dx, self.y_min + dy, self.y_max + dy)
+
+    def overlaps(self, other: Box) -> bool:
+        """Whether the two boxes share a pixel."""
+        return (
+            self.x_min < other.x_max
+            and other.x_min < self.x_max
+            and self.y_min < other.y_max
+            and other.y_min < self.y_max
+        )
+
+    def clipped(self, bounds: Box) -> Box:
+        """Return the part of the box within ``bounds``, which it must overlap."""
+        return Box(
+            max(self.x_min, bounds.x_min),
+            min(self.x_max, bounds.x_max),
+            max(self.y_min, bounds.y_min),
+            min(self.y_max, bounds.y_max),
+        )
+
+    @classmethod
+    def of_shape(cls, shape: Sequence[int], origin: Sequence[int] = (0, 0)) -> Box:
+        """Return the box of an array of ``shape`` whose first pixel is at ``origin`` (x, y)."""
+        x, y = origin
+        return cls(x, x + shape[-1], y, y + shape[-2])
+
+
+def requested_box(
+    parameters: Mapping[str, Any],
+    *,
+    bounds: Box,
+    wcs: WCS | None = None,
+    footprint: Callable[[], str] | None = None,
+) -> Box | None:
+    """Return the part of ``bounds`` that read parameters ask for.
+
+    Parameters
+    ----------
+    parameters
+        Any of ``bbox`` (four ints: x_min, x_max, y_min, y_max), or ``center``
+        (a scalar `~astropy.coordinates.SkyCoord`, or pixels ``(x, y)``) with
+        ``size`` (an angle or pixels; the full side, a scalar for a square, or
+        ``(height, width)`` as in `~astropy.nddata.Cutout2D`), and ``mode``:
+        ``"trim"`` (default) clips a box partly outside, ``"strict"`` refuses it.
+    bounds
+        Where the image lies; the result is in the same pixels.
+    wcs
+        Celestial WCS whose pixel (0, 0) is the corner of ``bounds``; needed
+        where ``center`` is on the sky or ``size`` is an angle.
+    footprint
+        Says in an error where the image is, such as its corners on the sky.
+
+    Returns
+    -------
+    box
+        The box within ``bounds``, or `None` if no subset was asked for.
+
+    Raises
+    ------
+    ParameterError
+        Raised if the parameters contradict each other, are malformed, or ask
+        for pixels outside the image.
+    """
+    mode = parameters.get("mode") or "trim"
+    if mode not in {"trim", "strict"}:
+        raise ParameterError(f"mode={mode!r} is not known; expected 'trim' or 'strict'.")
+    box = _unclipped_box(parameters, bounds, wcs)
+    if box is None:
+        return None
+    clipped = box.clipped(bounds) if box.overlaps(bounds) else None
+    if clipped is None or (mode == "strict" and clipped != box):
+        how = "wholly" if clipped is None else "partly"
+        hint = "" if clipped is None else f"; mode='trim' would return {clipped}"
+        where = f"{bounds}{', ' + footprint() if footprint else ''}"
+        raise ParameterError(f"The requested {box} lies {how} outside the image, {where}{hint}.")
+    return clipped
+
+
+def _unclipped_box(parameters: Mapping[str, Any], bounds: Box, wcs: WCS | None) -> Box | None:
+    bbox, center, size = (parameters.get(name) for name in ("bbox", "center", "size"))
+    if bbox is not None:
+        if center is not None or size is not None:
+            raise ParameterError("bbox cannot be combined with center and size; give one or the other.")
+        return _box_from_corners(bbox)
+    if center is None and size is None:
+        return None
+    if center is None or size is None:
+        missing, given = ("center", "size") if center is None else ("size", "center")
+        raise ParameterError(f"{given} was given without {missing}; a cutout needs both.")
+    x, y = _center_pixel(center, bounds, wcs)
+    height, width = _size_pixels(size, wcs)
+    # The same rounding as astropy's Cutout2D (astropy.nddata.overlap_slices).
+    x_min, y_min = int(np.ceil(x - width / 2)), int(np.ceil(y - height / 2))
+    return Box(x_min, x_min + width, y_min, y_min + height)
+
+
+def _box_from_corners(bbox: Any) -> Box:
+    if isinstance(bbox, Box):
+        return bbox
+    try:
+        corners = [int(corner) for corner in bbox]
+        exact = len(corners) == 4 and all(a == b for a, b in zip(corners, bbox, strict=True))
+    except (TypeError, ValueError):
+        exact = False
+    if not exact:
+        raise ParameterError(f"bbox={bbox!r} is not four whole numbers (x_min, x_max, y_min, y_max).")
+    return Box(*corners)
+
+
+def _center_pixel(center: Any, bounds: Box, wcs: WCS | None) -> tuple[float, float]:
+    if isinstance(center, SkyCoord):
+        if not center.isscalar:
+            raise ParameterError(f"center holds {center.size} positions; a cutout has one center.")
+        x, y = _require_celestial(wcs, "center on the sky").world_to_pixel(center)
+        if not (np.isfinite(x) and np.isfinite(y)):
+            raise ParameterError(f"center={center.to_string('decimal')!r} is not on the image's side of the sky.")
+        return float(x) + bounds.x_min, float(y) + bounds.y_min
+    try:
+        x, y = (float(coordinate) for coordinate in center)
+    except (TypeError, ValueError):
+        raise ParameterError(f"center={center!r} is neither a SkyCoord nor a pixel (x, y).") from None
+    return x, y
+
+
+def _size_pixels(size: Any, wcs: WCS | None) -> tuple[int, int]:
+    try:
+        sides = u.Quantity(size) * np.ones(2)
+    except (TypeError, ValueError):
+        raise ParameterError(f"size={size!r} is neither an angle nor a number of pixels.") from None
+    if sides.unit.is_equivalent(u.deg):
+        # proj_plane_pixel_scales gives (x, y); a size is (height, width).
+        scale = proj_plane_pixel_scales(_require_celestial(wcs, "size as an angle"))[::-1]
+        pixels = sides.to_value(u.deg) / scale
+    elif sides.unit in {u.dimensionless_unscaled, u.pixel}:
+        pixels = sides.value
+    else:
+        raise ParameterError(f"size={size!r} has unit {sides.unit}; expected an angle or pixels.")
+    rounded = np.round(pixels).astype(int)
+    if not np.all(np.isfinite(pixels)) or np.any(rounded < 1):
+        raise ParameterError(f"size={size!r} is less than one pixel.")
+    return int(rounded[0]), int(rounded[1])
+
+
+def _require_celestial(wcs: WCS | None, what: str) -> WCS:
+    if wcs is None or not wcs.has_celestial:
+        raise ParameterError(f"{what} needs an image with a celestial WCS, and this one has none; use bbox.")
+    return wcs.celestial

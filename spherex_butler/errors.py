@@ -1,0 +1,19 @@
+"""The exceptions this package raises, by what the reader can do about them."""
+
+__all__ = ("ConfigurationError", "FormatError", "ParameterError", "SpherexButlerError")
+
+
+class SpherexButlerError(Exception):
+    """Base class of every error this package raises on purpose."""
+
+
+class FormatError(SpherexButlerError, ValueError):
+    """A name, header or file is not what its format says it should be."""
+
+
+class ParameterError(SpherexButlerError, ValueError):
+    """A caller asked for something that does not exist or has no meaning."""
+
+
+class ConfigurationError(SpherexButlerError, RuntimeError):
+    """The process, the configuration and the repository do not fit together."""

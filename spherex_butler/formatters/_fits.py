@@ -1,0 +1,282 @@
+"""What the FITS formatters share: whole files, exact header cards, lossless tile compression, provenance.
+
+Provenance is stored in the primary header as ``HIERARCH LSST BUTLER …``
+cards, the form that `lsst.daf.butler.DatasetProvenance.from_flat_dict` reads
+and that Rubin's own image formatters write.
+"""
+
+from __future__ import annotations
+
+__all__ = (
+    "FITS_RECIPES",
+    "add_provenance_cards",
+    "copy_hdus",
+    "exact_images",
+    "locate_hdus",
+    "open_fits",
+    "provenance_cards",
+    "strip_provenance",
+    "tile_compressed",
+    "write_hdus",
+)
+
+import copy
+import io
+import re
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from astropy.io import fits
+from astropy.io.fits.hdu.compressed.settings import DITHER_SEED_CHECKSUM, NO_DITHER, SUBTRACTIVE_DITHER_2
+from astropy.io.fits.verify import VerifyWarning
+from lsst.daf.butler import DatasetProvenance, DatasetRef
+
+from ..errors import FormatError
+from ..fits_io import FitsFile, HduInfo, local_ranges
+
+FITS_RECIPES: Mapping[str, Mapping[str, Any]] = {
+    "none": {"compression": None, "quantize_level": 0.0},
+    "gzip_2": {"compression": "GZIP_2", "quantize_level": 0.0},
+    "rice_1": {"compression": "RICE_1", "quantize_level": 0.0},
+}
+"""Write recipes of images.
+
+``compression`` is a tile compression astropy knows, or `None`; a plane that it
+cannot hold without loss is written with GZIP_2.  ``quantize_level`` above zero
+quantizes float planes, which *loses* digits: noise / ``quantize_level`` is the
+step (FITS standard 4.0, section 10.2).
+"""
+
+_PREFIX = "LSST BUTLER"
+_MAX_INPUTS = 3000  # as Rubin's obs_base: beyond that a header is no place for them
+_REWRITTEN = {"BSCALE", "BZERO", "CHECKSUM", "DATASUM"}
+_STRUCTURAL = re.compile(r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT")
+
+
+# Reading.
+
+
+def locate_hdus(path: str) -> list[HduInfo]:
+    """Return where each HDU of a local file lies, having read only headers.
+
+    Raises
+    ------
+    FormatError
+        Raised if the file is not FITS, or is truncated.
+    """
+    with local_ranges(path) as (read_ranges, size):
+        infos = FitsFile(read_ranges, size, "The file").hdus()
+    if not infos:
+        raise FormatError("The file is empty (0 bytes); expected a FITS file.")
+    last = infos[-1]
+    stop = last.data_offset + last.data_size
+    if stop > size:
+        raise FormatError(
+            f"The file is truncated in HDU {last.index} ({last.name!r}): its data reach to byte {stop}, "
+            f"the file has {size}; get the file again from where it came from."
+        )
+    return infos
+
+
+@contextmanager
+def open_fits(path: str) -> Iterator[fits.HDUList]:
+    """Open a local file for reading into memory, after `locate_hdus` found it whole."""
+    locate_hdus(path)
+    # Without memmap nothing that is read keeps the file, which Butler may remove.
+    with fits.open(path, memmap=False) as hdus:
+        yield hdus
+
+
+# Header cards.
+
+
+def exact_images(header: fits.Header) -> list[str]:
+    """Return the header's cards as 80-character images that hold every digit of their values.
+
+    astropy cuts the image of a float at 20 characters, in fixed format; the
+    free format (FITS standard 4.0, section 4.2.4) has room for all of them.
+
+    Raises
+    ------
+    FormatError
+        Raised if a card cannot be written.
+    """
+    images: list[str] = []
+    for card in header.cards:
+        try:
+            image = _exact_image(card)
+            image.encode("ascii")
+        except (ValueError, fits.VerifyError) as error:
+            raise FormatError(f"Header card {card.keyword!r} cannot be written to FITS: {error}") from error
+        images += [image[at : at + 80] for at in range(0, len(image), 80)]
+    return images
+
+
+def _exact_image(card: fits.Card) -> str:
+    image = str(card.image)
+    if not isinstance(card.value, float | complex) or fits.Card.fromstring(image).value == card.value:
+        return image
+    head = image[: image.index("= ")]
+    comment = f" / {card.comment}" if card.comment else ""
+    return f"{head}= {_all_digits(card.value)}{comment}"[:80].ljust(80)
+
+
+def _all_digits(value: complex) -> str:
+    if isinstance(value, float):
+        return repr(float(value)).replace("e", "E")
+    return f"({_all_digits(float(value.real))}, {_all_digits(float(value.imag))})"
+
+
+# Provenance.
+
+
+def provenance_cards(header: fits.Header) -> list[fits.Card]:
+    """Return the Butler provenance cards of a header."""
+    return [card for card in header.cards if card.keyword.startswith(_PREFIX + " ")]
+
+
+def strip_provenance(header: fits.Header) -> None:
+    """Remove the Butler provenance cards from a header."""
+    for card in provenance_cards(header):
+        header.remove(card.keyword)
+
+
+def add_provenance_cards(header: fits.Header, ref: DatasetRef, provenance: DatasetProvenance | None) -> None:
+    """Say in a header which dataset it belongs to and what that was made from, in place of what it said."""
+    strip_provenance(header)
+    flat = (provenance or DatasetProvenance()).to_flat_dict(
+        ref, prefix=f"HIERARCH {_PREFIX}", sep=" ", simple_types=True, max_inputs=_MAX_INPUTS
+    )
+    for keyword, value in flat.items():
+        header.append(fits.Card(keyword, value), end=True)
+
+
+# Writing.
+
+
+def copy_hdus(hdus: fits.HDUList) -> fits.HDUList:
+    """Return the HDUs with headers of their own and the same data, to be written.
+
+    Raises
+    ------
+    FormatError
+        Raised if there is no HDU, the first is no primary HDU, or one was
+        not read before its file was closed.
+    """
+    if len(hdus) == 0:
+        raise FormatError("The HDUList is empty; expected at least a PrimaryHDU.")
+    if not isinstance(hdus[0], fits.PrimaryHDU | fits.GroupsHDU):
+        raise FormatError(
+            f"HDU 0 is {type(hdus[0]).__name__} {hdus[0].name!r}; expected a PrimaryHDU: insert one before it."
+        )
+    # The only sign astropy gives that a closed file had more HDUs than it had parsed.
+    if not getattr(hdus, "_read_all", True):
+        raise FormatError(
+            f"The HDUList has {len(hdus)} HDUs but its file was closed before all were parsed; "
+            "put it while the file is open."
+        )
+    return fits.HDUList([_copy_hdu(number, hdu) for number, hdu in enumerate(hdus)])
+
+
+def _copy_hdu(number: int, hdu: Any) -> Any:
+    info = hdu.fileinfo()
+    if info and info["file"].closed and info["datSpan"]:
+        try:
+            _ = hdu.data
+        except (OSError, ValueError) as error:
+            raise FormatError(
+                f"The data of HDU {number} ({hdu.name!r}) were not read before its file was closed ({error}); "
+                "put the HDUList while the file is open."
+            ) from error
+    clone = copy.copy(hdu)
+    # Not by the header property: it would mark data that are unchanged as changed, and so convert them.
+    clone._header = hdu.header.copy()  # noqa: SLF001
+    clone._header._modified = hdu.header._modified  # noqa: SLF001
+    return clone
+
+
+def write_hdus(hdus: fits.HDUList, path: str) -> None:
+    """Write HDUs that are ours to change, and renew the checksums that their headers have."""
+    hdus.writeto(path, output_verify="silentfix+exception")
+    if not any(_REWRITTEN & {"CHECKSUM", "DATASUM"} & set(hdu.header) for hdu in hdus):
+        return
+    # Of the bytes as they are in the file, hence not at writing.
+    with fits.open(path, mode="update", memmap=False, disable_image_compression=True) as written:
+        for hdu in written:
+            if "CHECKSUM" in hdu.header:
+                hdu.add_checksum()
+            elif "DATASUM" in hdu.header:
+                hdu.add_datasum()
+
+
+def tile_compressed(hdu: fits.ImageHDU, recipe: Mapping[str, Any]) -> fits.ImageHDU | fits.BinTableHDU:
+    """Return an image HDU in its tile-compressed form, as the table that it is in the file.
+
+    Parameters
+    ----------
+    hdu
+        The image.
+    recipe
+        One of `FITS_RECIPES`, or with their options.
+
+    Returns
+    -------
+    table
+        The compressed HDU, or ``hdu`` itself where the recipe says so, it has
+        no pixel, is scaled, or has cards that the compressed form takes for its own.
+    """
+    if recipe.get("compression") is None or not hdu.shape or 0 in hdu.shape or _is_scaled(hdu.header):
+        return hdu
+    quantize_level = float(recipe.get("quantize_level") or 0.0)
+    lossy = hdu.data.dtype.kind == "f" and quantize_level > 0
+    image = fits.CompImageHDU(
+        hdu.data,
+        compression_type=_lossless_algorithm(hdu, recipe["compression"], lossy=lossy),
+        quantize_level=quantize_level if lossy else 0.0,
+        quantize_method=SUBTRACTIVE_DITHER_2 if lossy else NO_DITHER,
+        dither_seed=DITHER_SEED_CHECKSUM,  # so that the same image gives the same file
+    )
+    table = _as_table(image)
+    # astropy would move the cards that are not its own and change their comments.
+    del table.header["EXTNAME"]
+    for card in _own_cards(hdu.header):
+        table.header.append(copy.copy(card), end=True)
+    return table if _same_cards(fits.CompImageHDU(bintable=table).header, hdu.header) else hdu
+
+
+def _lossless_algorithm(hdu: fits.ImageHDU, algorithm: str, *, lossy: bool) -> str:
+    """RICE_1, PLIO_1 and HCOMPRESS_1 know neither floats nor 64 bits: those go to GZIP_2."""
+    dtype = hdu.data.dtype
+    exact = dtype.kind in "iu" and dtype.itemsize < 8
+    return algorithm if exact or lossy or algorithm.startswith("GZIP") else "GZIP_2"
+
+
+def _is_scaled(header: fits.Header) -> bool:
+    """Whether pixels are something else than the integers or floats in the file."""
+    offsets = {8: (-128,), 16: (1 << 15,), 32: (1 << 31,), 64: (1 << 63,)}
+    allowed = (0, *offsets.get(header["BITPIX"], ()))
+    return "BLANK" in header or header.get("BSCALE", 1) != 1 or header.get("BZERO", 0) not in allowed
+
+
+def _as_table(image: fits.CompImageHDU) -> fits.BinTableHDU:
+    stored = io.BytesIO()
+    fits.HDUList([fits.PrimaryHDU(), image]).writeto(stored)
+    stored.seek(0)
+    return fits.open(stored, memmap=False, disable_image_compression=True)[1]
+
+
+def _own_cards(header: fits.Header) -> Sequence[fits.Card]:
+    return [c for c in header.cards if c.keyword not in _REWRITTEN and not _STRUCTURAL.fullmatch(c.keyword)]
+
+
+def _same_cards(first: fits.Header, second: fits.Header) -> bool:
+    return _texts(_own_cards(first)) == _texts(_own_cards(second))
+
+
+def _texts(cards: Iterable[fits.Card]) -> list[str]:
+    with warnings.catch_warnings():
+        # Said again when the HDU is written.
+        warnings.simplefilter("ignore", VerifyWarning)
+        return [str(card) for card in cards]

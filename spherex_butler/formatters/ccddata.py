@@ -1,0 +1,393 @@
+"""`~astropy.nddata.CCDData` as FITS, keeping what ``CCDData.write`` loses.
+
+============  ==========  ====================================================
+HDU           Form        Holds
+============  ==========  ====================================================
+PRIMARY       image       Data; the header has the cards of ``meta`` that are
+                          not about an HDU, ``BUNIT`` and the cards of ``wcs``.
+META          table       ``CARD``: the cards of ``meta``, verbatim.
+MASK          image       ``mask``
+UNCERT        image       ``uncertainty``; its class is ``UTYPE``, its unit
+                          ``BUNIT``.  Called ``UNCERTAINTY`` where astropy's
+                          own reader would take it for something else: of
+                          unknown kind, or in a unit not the data's.
+FLAGS         image       ``flags``
+PSFIMAGE      image       ``psf``
+============  ==========  ====================================================
+
+``CCDData.read(path, format="fits")`` reads data, unit, mask, uncertainty, WCS
+and PSF.  With a compressing recipe the primary HDU has no data, and the image
+with its header is the HDU ``IMAGE``: there it needs ``hdu="IMAGE"``.
+
+``NPDTYPE`` is the dtype in memory: bool is stored as uint8 and float16 as
+float32.  ``NPSCALAR`` marks a plane of one value for all pixels.  Arrays come
+back in this machine's byte order, ``meta`` as a `~astropy.io.fits.Header`; a
+dict's keys become upper-case keywords.  Butler's provenance cards are in the
+primary header and never in ``meta``.
+
+A cutout's ``meta`` has ``CRPIX`` cards of the cutout, as its ``wcs`` has.
+Files without ``META``, such as ``CCDData.write`` makes, can be read too.
+"""
+
+from __future__ import annotations
+
+__all__ = ("CCDDataFormatter", "ccddata_to_hdulist")
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from astropy.nddata import (
+    CCDData,
+    InverseVariance,
+    NDUncertainty,
+    StdDevUncertainty,
+    UnknownUncertainty,
+    VarianceUncertainty,
+)
+from astropy.wcs import WCS
+from lsst.daf.butler import DatasetProvenance
+from lsst.resources import ResourcePath
+from numpy.typing import NDArray
+
+from ..boxes import Box, requested_box
+from ..errors import FormatError, ParameterError
+from ..spectral_image import SpectralImage
+from ._base import RecipeFormatter
+from ._fits import (
+    FITS_RECIPES,
+    add_provenance_cards,
+    exact_images,
+    open_fits,
+    provenance_cards,
+    strip_provenance,
+    tile_compressed,
+    write_hdus,
+)
+from ._wcs import put_wcs, read_wcs, shift_reference_pixels
+
+_UNCERTAINTIES = {
+    cls.__name__: cls for cls in (StdDevUncertainty, VarianceUncertainty, InverseVariance, UnknownUncertainty)
+}
+_POWER_OF_UNIT = {StdDevUncertainty: 1, VarianceUncertainty: 2, InverseVariance: -2}
+_STORED_AS = {"bool": "uint8", "float16": "float32"}
+_FITS_DTYPES = (
+    *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"),
+    *_STORED_AS,
+)
+# About an HDU, a table or tile compression rather than about the image.
+_ABOUT_HDU = re.compile(
+    r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|BLOCKED|[PG]COUNT|GROUPS|BSCALE|BZERO|BLANK|EXT(NAME|VER|LEVEL)|INHERIT"
+    r"|CHECKSUM|DATASUM|NPDTYPE|NPSCALAR|THEAP|TFIELDS|T(TYPE|FORM|UNIT|NULL|SCAL|ZERO|DISP|BCOL|DIM)\d+"
+    r"|Z(IMAGE|TENSION|SIMPLE|EXTEND|BLOCKED|BITPIX|NAXIS\d*|[PG]COUNT|HECKSUM|DATASUM|CMPTYPE|MASKCMP|QUANTIZ|DITHER0"
+    r"|BLANK|SCALE|ZERO|TILE\d+|NAME\d+|VAL\d+)"
+)
+
+
+class CCDDataFormatter(RecipeFormatter):
+    """Read and write `~astropy.nddata.CCDData`, or cutouts and parts of it."""
+
+    default_extension = ".fits"
+    supported_extensions = frozenset({".fits", ".fit", ".fts"})
+    can_read_from_local_file = True
+    recipes = FITS_RECIPES
+    default_recipe = "none"
+
+    def add_provenance(
+        self, in_memory_dataset: CCDData, /, *, provenance: DatasetProvenance | None = None
+    ) -> fits.HDUList:
+        """Return the HDUs to be written, with the dataset's provenance in the primary header."""
+        hdus = ccddata_to_hdulist(in_memory_dataset)
+        add_provenance_cards(hdus[0].header, self.dataset_ref, provenance)
+        return hdus
+
+    def write_local_file(self, in_memory_dataset: fits.HDUList, uri: ResourcePath) -> None:
+        """Write what `add_provenance` returned."""
+        recipe = self.recipe
+        hdus = in_memory_dataset
+        for hdu in hdus:
+            if hdu.is_image:
+                # astropy swaps bytes in place where it may, even if other threads read them.
+                hdu.data.flags.writeable = False
+        if recipe.get("compression") is not None:
+            hdus = [*_image_as_extension(hdus[0]), *hdus[1:]]
+        compressed = [tile_compressed(hdu, recipe) if type(hdu) is fits.ImageHDU else hdu for hdu in hdus]
+        write_hdus(fits.HDUList(compressed), uri.ospath)
+
+    def read_from_local_file(self, path: str, component: str | None = None, expected_size: int = -1) -> Any:
+        """Read the image or a component of it."""
+        with open_fits(path) as hdus:
+            return getattr(_StoredCCDData(hdus, self.read_parameters), component or "ccddata")
+
+
+def ccddata_to_hdulist(ccd: CCDData) -> fits.HDUList:
+    """Return the HDUs that hold everything a `~astropy.nddata.CCDData` has.
+
+    Parameters
+    ----------
+    ccd
+        The image; its arrays are shared, not copied.
+
+    Returns
+    -------
+    hdus
+        As this module's documentation describes.
+
+    Raises
+    ------
+    FormatError
+        Raised if something in it cannot be held without loss.
+    """
+    if isinstance(ccd, SpectralImage):
+        raise FormatError(
+            "A SpectralImage stored as CCDData would lose its flag definitions, zodi and psf; "
+            "use the storage class SpectralImage, or read it with storageClass='HDUList'."
+        )
+    data = _plane(ccd.data, "PRIMARY")
+    meta = _meta_header(ccd.meta)
+    header = _image_header(meta, ccd.unit, ccd.wcs)
+    header.append(data.header.cards["NPDTYPE"])
+    hdus = [fits.PrimaryHDU(data.data, header), _meta_table(meta)]
+    if ccd.mask is not None:
+        hdus.append(_plane(ccd.mask, "MASK", shape=ccd.data.shape))
+    if ccd.uncertainty is not None:
+        hdus.append(_uncertainty_plane(ccd.uncertainty, ccd.unit, ccd.data.shape))
+    if ccd.flags is not None:
+        hdus.append(_plane(ccd.flags, "FLAGS", shape=ccd.data.shape))
+    if ccd.psf is not None:
+        hdus.append(_plane(ccd.psf, "PSFIMAGE"))
+    return fits.HDUList(hdus)
+
+
+# Writing.
+
+
+def _plane(array: Any, name: str, *, shape: tuple[int, ...] | None = None) -> fits.ImageHDU:
+    """Return an array as an HDU; one value for all pixels is given a ``shape``."""
+    values = np.asarray(array)
+    if values.dtype.name not in _FITS_DTYPES:
+        raise FormatError(f"HDU {name!r} cannot hold dtype {values.dtype!r}; FITS images hold {sorted(_FITS_DTYPES)}.")
+    dtype, scalar = values.dtype.name, values.ndim == 0 and shape is not None
+    if scalar:
+        values = np.broadcast_to(values, shape or ())
+    if shape is not None and values.shape != shape:
+        raise FormatError(f"HDU {name!r} would have shape {values.shape}; expected that of the data, {shape}.")
+    if values.ndim == 0 or values.size == 0:
+        raise FormatError(
+            f"HDU {name!r} would have shape {values.shape}, which is no image; expected one pixel or more."
+        )
+    stored = values.astype(_STORED_AS[dtype]) if dtype in _STORED_AS else values.view()
+    hdu = fits.ImageHDU(stored, name=name)
+    hdu.header["NPDTYPE"] = (dtype, "dtype in memory")
+    if scalar:
+        hdu.header["NPSCALAR"] = (True, "one value for all pixels")
+    return hdu
+
+
+def _uncertainty_plane(uncertainty: NDUncertainty, unit: u.UnitBase, shape: tuple[int, ...]) -> fits.ImageHDU:
+    kind = type(uncertainty)
+    if kind not in _UNCERTAINTIES.values():
+        raise FormatError(f"uncertainty is {kind.__name__}; expected one of {sorted(_UNCERTAINTIES)}.")
+    power = _POWER_OF_UNIT.get(kind)
+    own_unit = uncertainty.unit
+    implied = power is not None and (own_unit is None or own_unit == (unit if power == 1 else unit**power))
+    hdu = _plane(uncertainty.array, "UNCERT" if implied else "UNCERTAINTY", shape=shape)
+    hdu.header["UTYPE"] = (kind.__name__, "class of the uncertainty")
+    if own_unit is not None:
+        hdu.header["BUNIT"] = _unit_text(own_unit, hdu.name)
+    return hdu
+
+
+def _unit_text(unit: u.UnitBase, name: str) -> str:
+    text = str(unit.to_string())
+    try:
+        same = u.Unit(text) == unit
+    except ValueError:
+        same = False
+    if not same:
+        raise FormatError(
+            f"BUNIT of HDU {name!r} cannot be {text!r}: it does not read back as the same unit; "
+            "expected a unit that astropy.units.Unit reads, so convert to one."
+        )
+    return text
+
+
+def _meta_header(meta: Mapping[str, Any]) -> fits.Header:
+    """Return the metadata as a header of exact cards, without Butler's own."""
+    header = meta.copy() if isinstance(meta, fits.Header) else _header_from_mapping(meta)
+    strip_provenance(header)
+    return fits.Header.fromstring("".join(exact_images(header)))
+
+
+def _header_from_mapping(meta: Mapping[str, Any]) -> fits.Header:
+    header = fits.Header()
+    for key, value in meta.items():
+        if isinstance(value, list | tuple | set | Mapping | np.ndarray):
+            raise FormatError(
+                f"meta[{key!r}] is {value!r}; a header card holds one string, number or truth value: "
+                "make it several keys."
+            )
+        try:
+            keyword = fits.Card.normalize_keyword(key)
+            if keyword in header and keyword not in {"COMMENT", "HISTORY", ""}:
+                raise ValueError(f"another key is {keyword!r} in upper case as well")  # noqa: TRY301
+            header[f"HIERARCH {keyword}" if len(keyword) > 8 else keyword] = value
+            exact_images(header[-1:])
+        except (TypeError, ValueError, AttributeError) as error:
+            raise FormatError(f"meta[{key!r}] = {value!r} cannot be a FITS header card: {error}") from error
+    return header
+
+
+def _image_header(meta: fits.Header, unit: u.UnitBase, wcs: WCS | None) -> fits.Header:
+    """Return the header for the image itself: what of ``meta`` it can hold, with the true unit and WCS."""
+    header = fits.Header([card for card in meta.cards if not _ABOUT_HDU.fullmatch(card.keyword)], copy=True)
+    put_wcs(header, wcs)
+    header["BUNIT"] = _unit_text(unit, "PRIMARY")
+    return fits.Header.fromstring("".join(exact_images(header)))
+
+
+def _meta_table(meta: fits.Header) -> fits.BinTableHDU:
+    images = np.array(exact_images(meta), dtype="S80")
+    return fits.BinTableHDU.from_columns([fits.Column("CARD", "80A", array=images)], name="META")
+
+
+def _image_as_extension(primary: fits.PrimaryHDU) -> tuple[fits.PrimaryHDU, fits.ImageHDU]:
+    """Return the primary HDU with the provenance alone, and the image as an extension: only those compress."""
+    header = primary.header.copy(strip=True)
+    strip_provenance(header)
+    provenance = fits.Header(provenance_cards(primary.header))
+    return fits.PrimaryHDU(header=provenance), fits.ImageHDU(primary.data, header, name="IMAGE")
+
+
+# Reading.
+
+
+class _StoredCCDData:
+    """An open file: each property reads only what it is named after, cut to the box that was asked for."""
+
+    def __init__(self, hdus: fits.HDUList, parameters: Mapping[str, Any]) -> None:
+        self._hdus = hdus
+        self._parameters = parameters
+
+    @cached_property
+    def _image(self) -> Any:
+        for key in (0, "IMAGE"):
+            if key in self._hdus and self._hdus[key].is_image and self._hdus[key].shape:
+                return self._with_pixels(self._hdus[key])
+        found = [(number, hdu.name, type(hdu).__name__) for number, hdu in enumerate(self._hdus)]
+        raise FormatError(f"HDU 0 ('PRIMARY') holds no image, nor is there an image HDU 'IMAGE'; the file has {found}.")
+
+    @staticmethod
+    def _with_pixels(hdu: Any) -> Any:
+        if 0 in hdu.shape:
+            raise FormatError(f"HDU {hdu.name!r} has shape {hdu.shape}; expected one pixel or more.")
+        return hdu
+
+    @cached_property
+    def _box(self) -> Box | None:
+        if not self._parameters:
+            return None
+        shape = self._image.shape
+        if len(shape) < 2:
+            raise ParameterError(
+                f"{sorted(self._parameters)} need an image of two axes or more; this has shape {shape}."
+            )
+        wcs = read_wcs(self._image.header) if "center" in self._parameters else None
+        return requested_box(self._parameters, bounds=Box.of_shape(shape), wcs=wcs)
+
+    @property
+    def shape(self) -> list[int]:
+        shape = list(self._image.shape)
+        return shape if self._box is None else [*shape[:-2], *self._box.shape]
+
+    @property
+    def unit(self) -> u.UnitBase:
+        unit = _read_unit(self._image.header, f"HDU {self._image.name!r}")
+        if unit is None:
+            raise FormatError(f"HDU {self._image.name!r} has no BUNIT; expected the unit of its pixels.")
+        return unit
+
+    @property
+    def wcs(self) -> WCS | None:
+        wcs = read_wcs(self._cut(self._image.header.copy()))
+        if wcs is not None and wcs.naxis == len(self._image.shape):
+            wcs.array_shape = tuple(self.shape)
+        return wcs
+
+    @property
+    def header(self) -> fits.Header:
+        return self._cut(self._full_header())
+
+    def _full_header(self) -> fits.Header:
+        if "META" in self._hdus:
+            return fits.Header.fromstring("".join(card.ljust(80) for card in self._hdus["META"].data["CARD"]))
+        header = self._image.header.copy()
+        if self._image is not self._hdus[0]:
+            header.extend(self._hdus[0].header, strip=True, unique=True)
+        strip_provenance(header)
+        return header
+
+    def _cut(self, header: fits.Header) -> fits.Header:
+        if self._box is not None:
+            shift_reference_pixels(header, self._box)
+        return header
+
+    @property
+    def image(self) -> NDArray[Any]:
+        return self._pixels(self._image)
+
+    @property
+    def mask(self) -> Any:
+        return self._pixels(self._hdus["MASK"], default="bool") if "MASK" in self._hdus else None
+
+    @property
+    def flags(self) -> NDArray[Any] | None:
+        return self._pixels(self._hdus["FLAGS"]) if "FLAGS" in self._hdus else None
+
+    @property
+    def uncertainty(self) -> NDUncertainty | None:
+        hdu = next((self._hdus[name] for name in ("UNCERT", "UNCERTAINTY") if name in self._hdus), None)
+        if hdu is None:
+            return None
+        # astropy's reader takes an uncertainty without UTYPE as a standard deviation.
+        kind = hdu.header.get("UTYPE", "StdDevUncertainty")
+        if kind not in _UNCERTAINTIES:
+            raise FormatError(f"HDU {hdu.name!r} has UTYPE={kind!r}; expected one of {sorted(_UNCERTAINTIES)}.")
+        return _UNCERTAINTIES[kind](self._pixels(hdu), unit=_read_unit(hdu.header, f"HDU {hdu.name!r}"), copy=False)
+
+    @property
+    def ccddata(self) -> CCDData:
+        psf = _native(self._hdus["PSFIMAGE"].data, self._hdus["PSFIMAGE"]) if "PSFIMAGE" in self._hdus else None
+        parts = {name: getattr(self, name) for name in ("unit", "mask", "uncertainty", "flags", "wcs")}
+        return CCDData(self.image, meta=self.header, psf=psf, **parts)
+
+    def _pixels(self, hdu: Any, *, default: str | None = None) -> Any:
+        shape = self._image.shape
+        if tuple(hdu.shape) != tuple(shape):
+            raise FormatError(f"HDU {hdu.name!r} has shape {hdu.shape}; expected that of the image, {shape}.")
+        if hdu.header.get("NPSCALAR", False):
+            return _native(hdu.section[(slice(0, 1),) * len(shape)], hdu, default).reshape(-1)[0]
+        if self._box is None:
+            return _native(hdu.data, hdu, default)
+        return _native(hdu.section[(slice(None),) * (len(shape) - 2) + self._box.slices], hdu, default)
+
+
+def _native(pixels: NDArray[Any], hdu: Any, default: str | None = None) -> NDArray[Any]:
+    dtype: str = hdu.header.get("NPDTYPE", default or pixels.dtype.name)
+    return np.asarray(pixels).astype(dtype, copy=False)
+
+
+def _read_unit(header: fits.Header, where: str) -> u.UnitBase | None:
+    text = header.get("BUNIT")
+    if text is None:
+        return None
+    # The two things that astropy's own CCDData reader forgives.
+    text = CCDData.known_invalid_fits_unit_strings.get(text, "adu" if text.strip().lower() == "adu" else text)
+    try:
+        return u.Unit(text)
+    except ValueError as error:
+        raise FormatError(f"{where} has BUNIT={text!r}, which is no unit that astropy knows: {error}") from error

@@ -1,0 +1,148 @@
+"""Any FITS file as it is: `~astropy.io.fits.HDUList`.
+
+Every HDU is written as given; only the primary header gains the cards that say
+which dataset it is (see ``HIERARCH LSST BUTLER …``), and cards that break the
+FITS standard are repaired where that loses nothing.  Checksums are renewed in
+headers that have them.  What is read is parsed lazily over bytes in memory.
+
+With the parameter ``hdus`` only the bytes of those HDUs are read.  They keep
+the file's order.  The primary header always comes along, without its data
+unless they were asked for.
+"""
+
+from __future__ import annotations
+
+__all__ = ("HDUListFormatter",)
+
+import io
+import operator
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from astropy.io import fits
+from lsst.daf.butler import DatasetProvenance
+from lsst.resources import ResourcePath
+
+from ..errors import ParameterError
+from ..fits_io import HduInfo, local_ranges
+from ._base import RecipeFormatter
+from ._fits import (
+    FITS_RECIPES,
+    add_provenance_cards,
+    copy_hdus,
+    locate_hdus,
+    open_fits,
+    tile_compressed,
+    write_hdus,
+)
+
+_OF_DATA = ("BSCALE", "BZERO", "BLANK", "GROUPS", "PCOUNT", "GCOUNT", "CHECKSUM", "DATASUM")
+
+
+class HDUListFormatter(RecipeFormatter):
+    """Read and write `~astropy.io.fits.HDUList`, or some of its HDUs.
+
+    Notes
+    -----
+    A recipe other than ``none`` tile-compresses the image extensions that are
+    not compressed yet; a primary image and tables stay as they are.
+
+    The component ``headers`` maps each HDU's name to its header: nameless ones
+    have their number as key, and a name that comes again ``"NAME,2"``.
+    """
+
+    default_extension = ".fits"
+    supported_extensions = frozenset({".fits", ".fit", ".fts"})
+    can_read_from_local_file = True
+    recipes = FITS_RECIPES
+    default_recipe = "none"
+
+    def add_provenance(
+        self, in_memory_dataset: fits.HDUList, /, *, provenance: DatasetProvenance | None = None
+    ) -> fits.HDUList:
+        """Return the HDUs, ready to be written, with the dataset's provenance in the primary header."""
+        hdus = copy_hdus(in_memory_dataset)
+        add_provenance_cards(hdus[0].header, self.dataset_ref, provenance)
+        return hdus
+
+    def write_local_file(self, in_memory_dataset: fits.HDUList, uri: ResourcePath) -> None:
+        """Write what `add_provenance` returned."""
+        recipe = self.recipe
+        hdus = [tile_compressed(h, recipe) if type(h) is fits.ImageHDU else h for h in in_memory_dataset]
+        write_hdus(fits.HDUList(hdus), uri.ospath)
+
+    def read_from_local_file(self, path: str, component: str | None = None, expected_size: int = -1) -> Any:
+        """Read the HDUs, or their headers."""
+        infos = locate_hdus(path)
+        wanted = self.read_parameters.get("hdus")
+        chosen = infos if wanted is None else _select(infos, wanted)
+        if component == "headers":
+            return _headers(path, chosen)
+        return _read(path, infos[0], chosen)
+
+
+def _select(infos: Sequence[HduInfo], wanted: Any) -> list[HduInfo]:
+    """Return the HDUs that a name, a number, a ``(name, version)`` or a list of these ask for."""
+    single = isinstance(wanted, str) or not isinstance(wanted, Iterable) or _is_name_and_version(wanted)
+    chosen: set[int] = set()
+    for key in [wanted] if single else wanted:
+        matches = _matches(infos, key)
+        if not matches:
+            raise ParameterError(f"There is no HDU {key!r}; the file has {_describe(infos)}.")
+        chosen |= matches
+    return [info for info in infos if info.index in chosen]
+
+
+def _is_name_and_version(key: Any) -> bool:
+    return isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], str) and not isinstance(key[1], str)
+
+
+def _matches(infos: Sequence[HduInfo], key: Any) -> set[int]:
+    if isinstance(key, str):
+        return {info.index for info in infos if info.name == key.strip().upper()}
+    if _is_name_and_version(key):
+        name, version = key[0].strip().upper(), key[1]
+        return {info.index for info in infos if (info.name, _version(info)) == (name, version)}
+    try:
+        number = operator.index(key)
+    except TypeError:
+        raise ParameterError(f"hdus has {key!r}; expected a name, a number or (name, version).") from None
+    return {number % len(infos)} if -len(infos) <= number < len(infos) else set()
+
+
+def _version(info: HduInfo) -> int:
+    return int(info.value("EXTVER", 1))
+
+
+def _describe(infos: Sequence[HduInfo]) -> str:
+    names = Counter(info.name for info in infos)
+    versions = {i.index: f", version {_version(i)}" if names[i.name] > 1 and i.name else "" for i in infos}
+    return ", ".join(f"{i.index} {i.name!r}{versions[i.index]}" for i in infos)
+
+
+def _headers(path: str, chosen: Sequence[HduInfo]) -> dict[str | int, fits.Header]:
+    headers: dict[str | int, fits.Header] = {}
+    with open_fits(path) as hdus:
+        for info in chosen:
+            keys: tuple[str | int, ...] = (info.name, f"{info.name},{_version(info)}") if info.name else ()
+            key = next((key for key in keys if key not in headers), info.index)
+            headers[key] = hdus[info.index].header.copy()
+    return headers
+
+
+def _read(path: str, primary: HduInfo, chosen: Sequence[HduInfo]) -> fits.HDUList:
+    with local_ranges(path) as (read_ranges, size):
+        ranges = [(info.header_offset, min(info.end, size)) for info in chosen]
+        parts = [bytes(part) for part in read_ranges(ranges)]
+    if primary not in chosen:
+        parts.insert(0, _without_data(primary))
+    return fits.open(io.BytesIO(b"".join(parts)), memmap=False)
+
+
+def _without_data(primary: HduInfo) -> bytes:
+    header = fits.Header.fromstring(primary.text)
+    for keyword in [k for k in header if k in _OF_DATA or (k.startswith("NAXIS") and k != "NAXIS")]:
+        header.remove(keyword)
+    header["BITPIX"], header["NAXIS"] = 8, 0
+    return str(header.tostring()).encode("ascii")

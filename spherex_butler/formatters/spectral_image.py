@@ -1,0 +1,64 @@
+"""`SpectralImageFormatter`: `~spherex_butler.SpectralImage` as a Level 2 FITS file.
+
+The form of the file is that of `spherex_butler.level2_io`.
+"""
+
+from __future__ import annotations
+
+__all__ = ("SpectralImageFormatter",)
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import astropy.units as u
+from lsst.resources import ResourcePath
+
+from ..fits_io import FitsFile, local_ranges
+from ..flags import flagged, read_flag_definitions
+from ..geometry import celestial_wcs, sky_corners
+from ..level2_io import RECIPES, Level2File, read_calibrations, to_hdulist
+from ..spectral_image import SpectralImage
+from ._base import RecipeFormatter
+
+_COMPONENTS: Mapping[str, Callable[[Level2File], Any]] = {
+    "image": lambda file: file.plane("IMAGE"),
+    "variance": lambda file: file.plane("VARIANCE"),
+    "flags": lambda file: file.plane("FLAGS"),
+    "zodi": lambda file: file.plane("ZODI"),
+    "mask": lambda file: flagged(file.plane("FLAGS"), read_flag_definitions(file.plane_header("FLAGS").header)),
+    "wavelength": lambda file: file.wavelengths().grid(file.box, 0) << u.um,
+    "bandwidth": lambda file: file.wavelengths().grid(file.box, 1) << u.um,
+    "wcs": lambda file: celestial_wcs(file.header),
+    "spectral_wcs": lambda file: file.wavelengths().wcs(file.header),
+    "psf": lambda file: file.psf(),
+    "header": lambda file: file.header.header,
+    "primary_header": lambda file: file.primary_header.header,
+    "flag_definitions": lambda file: read_flag_definitions(file.plane_header("FLAGS").header),
+    "calibrations": lambda file: read_calibrations(file.header.header),
+    "footprint": lambda file: sky_corners(celestial_wcs(file.header), file.box.shape),
+    "origin": lambda file: [file.box.x_min, file.box.y_min],
+    "shape": lambda file: list(file.box.shape),
+}
+"""How each component is read: what it needs of the file and no more."""
+
+
+class SpectralImageFormatter(RecipeFormatter):
+    """Reads and writes Level 2 files, whole, in part, or one component at a time."""
+
+    default_extension: ClassVar[str | None] = ".fits"
+    supported_extensions = frozenset({".fits", ".fits.fz"})
+    can_read_from_local_file: ClassVar[bool] = True
+    recipes = RECIPES
+    default_recipe = "lossless"
+
+    def read_from_local_file(self, path: str, component: str | None = None, expected_size: int = -1) -> Any:
+        """Read the image or one of its components from a local file."""
+        parameters = dict(self.read_parameters)
+        planes = parameters.pop("planes", None)
+        with local_ranges(path) as (read_ranges, size):
+            file = Level2File(FitsFile(read_ranges, size), parameters)
+            return file.image(SpectralImage, planes) if component is None else _COMPONENTS[component](file)
+
+    def write_local_file(self, in_memory_dataset: SpectralImage, uri: ResourcePath) -> None:
+        """Write the image to a local file."""
+        to_hdulist(in_memory_dataset, self.recipe).writeto(uri.ospath)

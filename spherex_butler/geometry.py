@@ -1,0 +1,69 @@
+"""Where an image lies, on the detector and on the sky, from its header alone."""
+
+from __future__ import annotations
+
+__all__ = ("celestial_wcs", "describe_corners", "frame_origin", "sky_corners")
+
+import re
+
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.wcs import WCS
+
+from .errors import FormatError
+from .fits_io import LazyHeader
+
+_CELESTIAL_CARDS = re.compile(
+    r"NAXIS[12]|WCSAXES|CRPIX\d|PC\d_\d|CD\d_\d|CDELT\d|CUNIT\d|CTYPE\d|CRVAL\d|PV\d_\d"
+    r"|LONPOLE|LATPOLE|RADESYS|EQUINOX|[AB]P?_ORDER|[AB]P?_\d_\d"
+)
+
+
+def frame_origin(header: LazyHeader) -> tuple[int, int]:
+    """Return the full-frame pixel (x, y) of an image's first pixel, 0-based.
+
+    The alternate WCS ``A`` counts full-frame pixels from 0, so an archive
+    cutout begins at ``1 - CRPIXnA``; without it the image is the full frame.
+    """
+    return round(1 - header.get("CRPIX1A", 1)), round(1 - header.get("CRPIX2A", 1))
+
+
+def celestial_wcs(header: LazyHeader) -> WCS | None:
+    """Return the primary WCS with SIP, or `None` where there is none.
+
+    Built from its own cards alone, which takes a third of the time of the whole header.
+    """
+    cards = header.selected(_CELESTIAL_CARDS)
+    return WCS(cards) if "CTYPE1" in cards else None
+
+
+def sky_corners(wcs: WCS | None, shape: tuple[int, ...]) -> SkyCoord:
+    """Return the outer corners of an image on the sky.
+
+    Parameters
+    ----------
+    wcs
+        Celestial WCS of the image.
+    shape
+        Array shape, (rows, columns).
+
+    Returns
+    -------
+    corners
+        Lower left, lower right, upper right, upper left as the array is
+        indexed: the order of the archive's ``s_region``.
+
+    Raises
+    ------
+    FormatError
+        Raised if there is no WCS.
+    """
+    if wcs is None:
+        raise FormatError("The IMAGE header has no celestial WCS; expected CTYPE1 and CTYPE2.")
+    rows, columns = shape
+    return wcs.pixel_to_world(np.array([0, columns, columns, 0]) - 0.5, np.array([0, 0, rows, rows]) - 0.5)
+
+
+def describe_corners(wcs: WCS | None, shape: tuple[int, ...]) -> str:
+    """Return the corners as text, for errors."""
+    return "corners at RA, Dec " + "; ".join(sky_corners(wcs, shape).to_string("decimal", precision=5))

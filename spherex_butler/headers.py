@@ -1,0 +1,141 @@
+"""What a Level 2 file's headers say of its exposure: cards to dimension-record fields, by table."""
+
+from __future__ import annotations
+
+__all__ = ("ImageDescription", "describe_image")
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import BarycentricMeanEcliptic, SkyCoord
+
+from .errors import FormatError
+from .fits_io import LazyHeader
+from .geometry import celestial_wcs, sky_corners
+from .names import ObservationId
+
+_FIELDS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
+    "exposure_time": ("XPOSURE", float),
+    "target_name": ("SPS_TARGET", lambda number: f"SPS_{number}"),
+    "science_program": ("SPS_FLAGS", lambda text: str(text).strip()),
+    "observation_reason": ("NON_SURVEY", lambda text: "calibration" if _is_true(text) else "survey"),
+}
+"""Fields of an exposure record: the card each comes from, and how."""
+
+_REQUIRED = ("OBSID", "DETECTOR", "MJD-BEG", "MJD-END")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDescription:
+    """One image, as its exposure and its region on the sky are recorded.
+
+    Parameters
+    ----------
+    observation
+        Which pointing.
+    detector
+        Detector number, 1 to 6.
+    begin, end
+        Start and end of the exposure; MJD, UTC.
+    fields
+        Fields of the exposure record besides its ids and timespan; the same
+        for all detectors of an exposure.
+    corners
+        Outer corners on the sky, ICRS right ascension and declination in
+        degrees, in the order of the archive's ``s_region``; `None` off the sky.
+    expidn
+        The header's integer exposure id, with the detector as last digit.
+    """
+
+    observation: ObservationId
+    detector: int
+    begin: float
+    end: float
+    fields: Mapping[str, Any]
+    corners: tuple[tuple[float, float], ...] | None
+    expidn: int | None
+
+    @property
+    def expected_expidn(self) -> int:
+        """The integer exposure id that belongs to the observation id and the detector."""
+        return self.observation.exposure_id * 10 + self.detector
+
+
+def describe_image(header: LazyHeader, shape: tuple[int, ...]) -> ImageDescription:
+    """Return what an IMAGE header says.
+
+    Parameters
+    ----------
+    header
+        The IMAGE header.
+    shape
+        Array shape of the image, (rows, columns).
+
+    Raises
+    ------
+    FormatError
+        Raised if a card that every image has is missing or not of its kind.
+    """
+    obs_id, detector, begin, end = (_required(header, keyword) for keyword in _REQUIRED)
+    if detector not in range(1, 7):
+        raise FormatError(f"DETECTOR is {detector!r}; expected a number from 1 to 6.")
+    if not (isinstance(begin, float) and isinstance(end, float) and begin < end):
+        raise FormatError(f"MJD-BEG is {begin!r} and MJD-END {end!r}; expected times in order.")
+    wcs = celestial_wcs(header)
+    return ImageDescription(
+        observation=ObservationId.parse(str(obs_id).strip()),
+        detector=int(detector),
+        begin=begin,
+        end=end,
+        fields={**_simple_fields(header), **_pointing(header)},
+        corners=None if wcs is None else _corner_degrees(sky_corners(wcs, shape)),
+        expidn=header.get("EXPIDN"),
+    )
+
+
+def _required(header: LazyHeader, keyword: str) -> Any:
+    value = header.get(keyword)
+    if value is None:
+        raise FormatError(f"The IMAGE header has no {keyword}; expected that of a Level 2 image, with {_REQUIRED}.")
+    return value
+
+
+def _simple_fields(header: LazyHeader) -> dict[str, Any]:
+    found = {name: (header.get(keyword), convert) for name, (keyword, convert) in _FIELDS.items()}
+    return {name: None if value is None else convert(value) for name, (value, convert) in found.items()}
+
+
+def _is_true(text: Any) -> bool:
+    return str(text).strip() == "True"
+
+
+def _pointing(header: LazyHeader) -> dict[str, float | None]:
+    """Return the boresight and position angle of the focal plane, ICRS degrees.
+
+    From the planned pointing, which is the same in the headers of all six
+    detectors and given in ecliptic coordinates; a record has one value for all.
+    """
+    planned = [header.get(keyword) for keyword in ("SPS_ELON", "SPS_ELAT", "SPS_EPA")]
+    values = (None, None, None) if None in planned else _icrs_pointing(*planned)
+    return dict(zip(("tracking_ra", "tracking_dec", "sky_angle"), values, strict=True))
+
+
+@lru_cache(maxsize=64)  # the detectors of an exposure come together
+def _icrs_pointing(longitude: float, latitude: float, angle: float) -> tuple[float, float, float]:
+    boresight = SkyCoord(longitude * u.deg, latitude * u.deg, frame=BarycentricMeanEcliptic())
+    toward = boresight.directional_offset_by(angle * u.deg, 1 * u.arcmin).icrs
+    icrs = boresight.icrs
+    sky_angle = icrs.position_angle(toward).wrap_at(360 * u.deg)
+    return float(icrs.ra.deg), float(icrs.dec.deg), float(sky_angle.deg)
+
+
+def _corner_degrees(corners: SkyCoord) -> tuple[tuple[float, float], ...]:
+    degrees = np.stack([corners.ra.deg, corners.dec.deg], axis=1).tolist()
+    if not all(math.isfinite(value) for corner in degrees for value in corner):
+        raise FormatError(f"The WCS puts the image's corners at {degrees}; expected finite positions.")
+    return tuple((ra, dec) for ra, dec in degrees)

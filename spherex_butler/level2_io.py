@@ -1,0 +1,300 @@
+"""The FITS form of a Level 2 spectral image, read and written: QR2, QR3 and archive cutouts.
+
+======== ============ ======================== ==========================================
+EXTNAME  HDU          QR2                      QR3
+======== ============ ======================== ==========================================
+PRIMARY  header only  VERSION, TELESCOP, …     the same
+IMAGE    image        float32, MJy/sr          the same
+FLAGS    image        int32                    int32, RICE_1 tiles of one row
+VARIANCE image        float32, (MJy/sr)^2      the same
+ZODI     image        float32, MJy/sr          the same
+PSF      image cube   (zones, 101, 101)        EPSF instead: a table of 33 x 33 kernels
+WCS-WAVE binary table one row, control points  the same
+======== ============ ======================== ==========================================
+
+HDUs are found by EXTNAME.  All but IMAGE may be missing.
+"""
+
+from __future__ import annotations
+
+__all__ = (
+    "PLANES",
+    "RECIPES",
+    "Level2File",
+    "from_hdulist",
+    "parse_unit",
+    "read_calibrations",
+    "read_file",
+    "recipe_options",
+    "to_hdulist",
+    "write_file",
+)
+
+import os
+import re
+import tempfile
+import uuid
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import astropy.units as u
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from .boxes import Box, requested_box
+from .errors import FormatError, ParameterError
+from .fits_io import FitsFile, HduInfo, LazyHeader, local_ranges
+from .geometry import celestial_wcs, describe_corners, frame_origin
+from .psf import CUBE, TABLE, SpectralImagePSF, zones_are_swapped
+from .wavelengths import EXTNAME as WAVELENGTHS
+from .wavelengths import WavelengthTable
+
+if TYPE_CHECKING:
+    from .spectral_image import SpectralImage
+
+    AnyImage = TypeVar("AnyImage", bound=SpectralImage)
+
+PLANES = ("FLAGS", "VARIANCE", "ZODI", CUBE, WAVELENGTHS)
+"""What an image may hold besides IMAGE, in the order of the file; ``PSF`` stands for either form."""
+
+RECIPES: Mapping[str, Mapping[str, Any]] = {
+    "none": {"planes": None, "flags": None},
+    "lossless": {"planes": "GZIP_2", "flags": "GZIP_2"},
+    "archive": {"planes": None, "flags": "RICE_1"},
+}
+"""How a recipe compresses the float planes and the flags."""
+
+_COMPRESSIONS = (None, "GZIP_1", "GZIP_2", "RICE_1", "HCOMPRESS_1")
+_ALIASES = {TABLE: CUBE}
+_CALIBRATION = re.compile(r"\[CALIB\]\s+(\S+)\s+([0-9a-fA-F-]{36})")
+
+
+def recipe_options(recipe: str) -> Mapping[str, Any]:
+    """Return the options of a built-in recipe.
+
+    Raises
+    ------
+    ParameterError
+        Raised if there is no recipe of that name.
+    """
+    try:
+        return RECIPES[recipe]
+    except KeyError:
+        raise ParameterError(f"There is no recipe {recipe!r}; known ones are {sorted(RECIPES)}.") from None
+
+
+@lru_cache
+def parse_unit(text: str | None) -> u.UnitBase:
+    """Return the unit a ``BUNIT`` card names; a missing or empty one is dimensionless.
+
+    Raises
+    ------
+    FormatError
+        Raised if it is not a unit.
+    """
+    try:
+        return u.Unit((text or "").strip())
+    except ValueError as error:
+        raise FormatError(f"BUNIT is {text!r}; expected a unit: {error}") from None
+
+
+def read_calibrations(header: fits.Header) -> dict[str, uuid.UUID]:
+    """Return the Butler id of each calibration used, by dataset type, from ``HISTORY [CALIB]`` cards."""
+    history = "\n".join(str(line) for line in header.get("HISTORY", []))
+    return {name: uuid.UUID(text) for name, text in _CALIBRATION.findall(history)}
+
+
+def read_file(
+    cls: type[AnyImage],
+    path: str | os.PathLike[str],
+    *,
+    planes: Iterable[str] | None = None,
+    cutout: Mapping[str, Any] | None = None,
+) -> AnyImage:
+    """Read an image, or a part of one, from a local file."""
+    with local_ranges(path) as (read_ranges, size):
+        file = FitsFile(read_ranges, size, repr(os.fspath(path)))
+        return Level2File(file, cutout or {}).image(cls, planes)
+
+
+class Level2File:
+    """The parts of a Level 2 file, or of a cutout of it, each read when asked for.
+
+    Parameters
+    ----------
+    file
+        The file's HDUs.
+    cutout
+        ``bbox``, or ``center`` and ``size``, and ``mode``; empty for the whole.
+
+    Raises
+    ------
+    FormatError
+        Raised if an HDU is missing, cut short or of another form.
+    ParameterError
+        Raised if the cutout makes no sense for this image.
+    """
+
+    def __init__(self, file: FitsFile, cutout: Mapping[str, Any]) -> None:
+        self._file = file
+        self._image = file["IMAGE"]
+        if len(self._image.shape) != 2:
+            raise FormatError(f"HDU 'IMAGE' has shape {self._image.shape}; expected two axes.")
+        header = LazyHeader(self._image.text)
+        bounds = Box.of_shape(self._image.shape, frame_origin(header))
+        box = _requested(cutout, bounds, header) if cutout else None
+        self.box = box or bounds
+        """Where the image lies in the full frame."""
+        self._own = box.shifted(-bounds.x_min, -bounds.y_min) if box else None
+
+    @property
+    def header(self) -> LazyHeader:
+        """The IMAGE header."""
+        return self.plane_header("IMAGE")
+
+    @property
+    def primary_header(self) -> LazyHeader:
+        """The primary header."""
+        return LazyHeader(self._file["PRIMARY"].text)
+
+    def plane_header(self, name: str) -> LazyHeader:
+        """Return the header of one of the image planes."""
+        info = self._file[name]
+        header = LazyHeader(_uncompressed(info) if info.is_compressed else info.text)
+        return header if self._own is None else header.cutout((self._own.x_min, self._own.y_min), self._own.shape)
+
+    def plane(self, name: str) -> NDArray[Any]:
+        """Return one of the image planes."""
+        info = self._file[name]
+        if info.shape != self._image.shape:
+            raise FormatError(f"HDU {name!r} has shape {info.shape}; expected that of IMAGE, {self._image.shape}.")
+        return self._file.image(info, self._own)
+
+    def psf(self) -> SpectralImagePSF:
+        """Return the PSF, in either form."""
+        origin = (self.box.x_min, self.box.y_min)
+        if (info := self._file.find(CUBE)) is not None:
+            swapped = zones_are_swapped(self.primary_header.get("VERSION"))
+            return SpectralImagePSF(self._file.image(info), LazyHeader(info.text), origin=origin, swapped=swapped)
+        info = self._file[TABLE]
+        return SpectralImagePSF(self._file.table(info), LazyHeader(info.text), origin=origin)
+
+    def wavelengths(self) -> WavelengthTable:
+        """Return the wavelength control points."""
+        info = self._file[WAVELENGTHS]
+        return WavelengthTable.from_table(self._file.table(info), LazyHeader(info.text))
+
+    def image(self, cls: type[AnyImage], planes: str | Iterable[str] | None = None) -> AnyImage:
+        """Return the image of some planes.
+
+        Parameters
+        ----------
+        cls
+            The class to make.
+        planes
+            Names of `PLANES` to load; `None` for all that are there.
+        """
+        chosen = self._present_planes() if planes is None else _checked_planes(planes)
+        names = [name for name in ("FLAGS", "VARIANCE", "ZODI") if name in chosen]
+        return cls(
+            self.plane("IMAGE"),
+            header=self.header,
+            primary_header=self.primary_header,
+            plane_headers={name: self.plane_header(name) for name in names},
+            psf=self.psf() if CUBE in chosen else None,
+            wavelengths=self.wavelengths() if WAVELENGTHS in chosen else None,
+            **{name.lower(): self.plane(name) for name in names},
+        )
+
+    def _present_planes(self) -> set[str]:
+        return {_ALIASES.get(info.name, info.name) for info in self._file.hdus()}
+
+
+def _requested(cutout: Mapping[str, Any], bounds: Box, header: LazyHeader) -> Box | None:
+    wcs = celestial_wcs(header)
+    return requested_box(cutout, bounds=bounds, wcs=wcs, footprint=lambda: describe_corners(wcs, bounds.shape))
+
+
+def _checked_planes(planes: str | Iterable[str]) -> set[str]:
+    names = {str(name).upper() for name in ([planes] if isinstance(planes, str) else planes)} - {"IMAGE"}
+    known = {_ALIASES.get(name, name) for name in names}
+    if unknown := sorted(known - set(PLANES)):
+        raise ParameterError(f"planes names {unknown}; expected some of {list(PLANES)}.")
+    return known
+
+
+def _uncompressed(info: HduInfo) -> fits.Header:
+    """Return the header of a tile-compressed image as that of the image itself."""
+    table = fits.BinTableHDU(header=fits.Header.fromstring(info.text))
+    return fits.CompImageHDU(bintable=table).header
+
+
+def from_hdulist(cls: type[AnyImage], hdulist: fits.HDUList) -> AnyImage:
+    """Return the image in HDUs that are already in memory."""
+    with tempfile.SpooledTemporaryFile() as stream:
+        hdulist.writeto(stream)
+        size = stream.tell()
+
+        def read_ranges(ranges: Any) -> list[Any]:
+            return [bytearray(_at(stream, start, stop)) for start, stop in ranges]
+
+        return Level2File(FitsFile(read_ranges, size, "the HDUList"), {}).image(cls)
+
+
+def _at(stream: Any, start: int, stop: int) -> bytes:
+    stream.seek(start)
+    data: bytes = stream.read(stop - start)
+    return data
+
+
+def to_hdulist(image: SpectralImage, options: Mapping[str, Any]) -> fits.HDUList:
+    """Return the HDUs of an image, its planes compressed as a recipe says."""
+    unknown = {str(name) for name in options.values()} - {str(name) for name in _COMPRESSIONS}
+    if unknown:
+        raise ParameterError(f"A recipe names the compression {unknown}; expected one of {_COMPRESSIONS}.")
+    planes = image.stored_planes()
+    hdus: list[Any] = [fits.PrimaryHDU(header=image.primary_header.copy())]
+    for name, (data, header) in planes.items():
+        hdus.append(_plane_hdu(name, data, header, options["flags" if name == "FLAGS" else "planes"]))
+    hdus.extend(part.to_hdu() for part in image.stored_tables())
+    return fits.HDUList(hdus)
+
+
+def _plane_hdu(name: str, data: Any, header: fits.Header, compression: str | None) -> Any:
+    if compression is None:
+        return fits.ImageHDU(data, header=header, name=name)
+    # quantize_level=0 keeps floats exact; astropy would quantize them by default.
+    return fits.CompImageHDU(data, header=header, name=name, compression_type=compression, quantize_level=0)
+
+
+def write_file(hdulist: fits.HDUList, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Write HDUs to a local file, which appears whole or not at all.
+
+    Raises
+    ------
+    FileExistsError
+        Raised if the file is there and ``overwrite`` was not given.
+    """
+    target = Path(path)
+    if target.exists() and not overwrite:
+        raise FileExistsError(f"{str(target)!r} exists; pass overwrite=True to replace it.")
+    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            hdulist.writeto(stream)
+        _place(Path(temporary), target, overwrite=overwrite)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def _place(temporary: Path, target: Path, *, overwrite: bool) -> None:
+    """Give a finished file its name; without ``overwrite`` a name taken meanwhile is left alone."""
+    umask = os.umask(0)
+    os.umask(umask)
+    temporary.chmod(0o666 & ~umask)
+    if overwrite:
+        temporary.replace(target)
+    else:
+        os.link(temporary, target)

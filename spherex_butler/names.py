@@ -1,0 +1,222 @@
+"""Product, run and observation names: parsed into fields and formatted back, with no I/O.
+
+A file name is ``{dataset type}_{observation id}D{detector}_{run}.{extension}``,
+with the observation id and the detector left out where a product has none, and
+the run ``spx/<token>`` written with ``_`` for ``/`` (SPHEREx Archive User
+Guide, and the names of the archive itself).
+"""
+
+from __future__ import annotations
+
+__all__ = ("ObservationId", "ProcessingToken", "ProductName", "parse_product_name")
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Self
+
+from .errors import FormatError
+
+_OBSERVATION = re.compile(r"(?P<period>(\d{4})W(\d{2})_(\d)([A-Z]))_(?P<large>\d{4})_(?P<small>\d)")
+_TOKEN = re.compile(r"(?P<process>[a-z0-9_]+?(?:-[a-z]+)?)(?:-v(?P<version>\d+))?-(?P<year>\d{4})-(?P<day>\d{3})")
+_PRODUCT = re.compile(
+    rf"(?P<dataset_type>[a-z0-9]+(?:_[a-z0-9]+)*?)"
+    rf"(?:_(?P<observation>{_OBSERVATION.pattern}))?"
+    r"(?:_?D(?P<detector>[1-6]))?"
+    r"_spx_(?P<token>[a-z0-9_-]+)\.(?P<extension>fits|ya?ml)"
+)
+_RETRY = "_retry"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ObservationId:
+    """One pointing of the telescope, seen by up to six detectors.
+
+    Parameters
+    ----------
+    planning_period
+        ISO year and week, upload number in the week and revision letter: ``2025W51_1A``.
+    large_slew
+        Counter of large slews in the planning period, 0 to 9999.
+    small_slew
+        Counter of small slews in the large one, 1 to 4.
+    """
+
+    planning_period: str
+    large_slew: int
+    small_slew: int
+
+    def __post_init__(self) -> None:
+        if not _OBSERVATION.fullmatch(str(self)):
+            raise FormatError(f"{str(self)!r} is not an observation id such as '2025W51_1A_0684_2'.")
+
+    def __str__(self) -> str:
+        return f"{self.group}_{self.small_slew}"
+
+    @classmethod
+    def parse(cls, obs_id: str) -> Self:
+        """Return the fields of an observation id.
+
+        Raises
+        ------
+        FormatError
+            Raised if it does not have the form ``2025W51_1A_0684_2``.
+        """
+        match = _OBSERVATION.fullmatch(obs_id)
+        if not match:
+            raise FormatError(f"{obs_id!r} is not an observation id such as '2025W51_1A_0684_2'.")
+        return cls(match["period"], int(match["large"]), int(match["small"]))
+
+    @property
+    def group(self) -> str:
+        """Name of the large slew: ``2025W51_1A_0684``."""
+        return f"{self.planning_period}_{self.large_slew:04d}"
+
+    @property
+    def exposure_id(self) -> int:
+        """The pointing as an integer: the header's ``EXPIDN`` without its last digit, the detector.
+
+        Year, week, upload number, revision (A is 01), large and small slew.
+        """
+        year, week, upload, revision = self._period_fields
+        number = ord(revision) - ord("A") + 1
+        return int(f"{year}{week}{upload}{number:02d}{self.large_slew:04d}{self.small_slew}")
+
+    @property
+    def _period_fields(self) -> tuple[str, str, str, str]:
+        period = self.planning_period
+        return period[:4], period[5:7], period[8], period[9]
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessingToken:
+    """Which processing made a product: ``l2b-v21-2025-354``, ``cal-drk-v4-2025-161``, ``base-2025-158``.
+
+    Parameters
+    ----------
+    process
+        What was run: ``l2b``, ``cal-drk``, ``base``.
+    version
+        Version number of the processing, or `None` where the token has none.
+    year, day
+        Year and day of year of the processing.
+    retry
+        Whether this is a second attempt (``l2b_retry``).
+    """
+
+    process: str
+    version: int | None
+    year: int
+    day: int
+    retry: bool = False
+
+    def __str__(self) -> str:
+        version = "" if self.version is None else f"-v{self.version}"
+        return f"{self.process}{_RETRY if self.retry else ''}{version}-{self.year:04d}-{self.day:03d}"
+
+    @classmethod
+    def parse(cls, token: str) -> Self:
+        """Return the fields of a processing token.
+
+        Raises
+        ------
+        FormatError
+            Raised if it does not have one of the forms above.
+        """
+        match = _TOKEN.fullmatch(token)
+        if not match:
+            raise FormatError(
+                f"{token!r} is not a processing token such as 'l2b-v21-2025-354', "
+                "'cal-drk-v4-2025-161' or 'base-2025-158'."
+            )
+        process = match["process"]
+        version = None if match["version"] is None else int(match["version"])
+        parsed = cls(
+            process.removesuffix(_RETRY),
+            version,
+            int(match["year"]),
+            int(match["day"]),
+            retry=process.endswith(_RETRY),
+        )
+        if str(parsed) != token:
+            raise FormatError(f"{token!r} does not format back: version numbers have no leading zeros.")
+        return parsed
+
+    @property
+    def rank(self) -> tuple[int, int, int, bool]:
+        """Sort key within a release: of two processings, the later has the greater rank."""
+        return (-1 if self.version is None else self.version, self.year, self.day, self.retry)
+
+
+@dataclass(frozen=True, slots=True)
+class ProductName:
+    """The file name of an archive product, in fields; ``str()`` gives the name back.
+
+    Parameters
+    ----------
+    dataset_type
+        The name's first word: ``level2``, ``dark``, ``spectral_channels``.
+    token
+        Which processing made it.
+    observation
+        Which pointing it shows; `None` for calibrations.
+    detector
+        Detector number, 1 to 6; `None` where one file holds all.
+    extension
+        File extension without its dot.
+    """
+
+    dataset_type: str
+    token: ProcessingToken
+    observation: ObservationId | None = None
+    detector: int | None = None
+    extension: str = "fits"
+
+    def __str__(self) -> str:
+        subject = "" if self.observation is None else f"_{self.observation}"
+        if self.detector is not None:
+            subject += f"D{self.detector}" if subject else f"_D{self.detector}"
+        return f"{self.dataset_type}{subject}_{self.run.replace('/', '_')}.{self.extension}"
+
+    @property
+    def run(self) -> str:
+        """The Butler RUN collection the product belongs to: ``spx/<token>``."""
+        return f"spx/{self.token}"
+
+
+def parse_product_name(name: str) -> ProductName:
+    """Return the fields of an archive file name.
+
+    Parameters
+    ----------
+    name
+        A file name, or a path or URL that ends in one.
+
+    Raises
+    ------
+    FormatError
+        Raised if the last part of ``name`` is not the name of a SPHEREx product.
+
+    Examples
+    --------
+    >>> name = parse_product_name("level2_2025W51_1A_0684_2D3_spx_l2b-v21-2025-354.fits")
+    >>> name.observation.exposure_id, name.detector, name.run
+    (20255110106842, 3, 'spx/l2b-v21-2025-354')
+    """
+    last = PurePosixPath(name.partition("?")[0].partition("#")[0]).name
+    match = _PRODUCT.fullmatch(last)
+    if not match:
+        raise FormatError(
+            f"{last!r} is not the name of a SPHEREx product; expected the form "
+            "'level2_2025W51_1A_0684_2D3_spx_l2b-v21-2025-354.fits' or 'dark_D3_spx_cal-drk-v4-2025-161.fits'."
+        )
+    parsed = ProductName(
+        match["dataset_type"],
+        ProcessingToken.parse(match["token"]),
+        None if match["observation"] is None else ObservationId.parse(match["observation"]),
+        None if match["detector"] is None else int(match["detector"]),
+        match["extension"],
+    )
+    if str(parsed) != last:
+        raise FormatError(f"{last!r} does not format back to itself; the nearest product name is {str(parsed)!r}.")
+    return parsed

@@ -1,0 +1,89 @@
+"""Putting a file where Butler will look for it, before Butler is told of it.
+
+`lsst.daf.butler.Butler.ingest` moves files and registers them in one go, and
+undoes the one when the other fails.  Of two processes that ingest the same
+files the one that loses then deletes what the winner registered, and a kill
+during a move leaves files that nothing refers to.  So a file is placed first,
+under its final name only when it is whole, and then registered in place; what
+is placed is never taken away again, and a rerun finds it there.
+"""
+
+from __future__ import annotations
+
+__all__ = ("TRANSFER_MODES", "place", "resolve_transfer")
+
+import contextlib
+import filecmp
+import os
+import uuid
+from pathlib import Path
+
+from lsst.resources import ResourcePath
+
+from .errors import FormatError, ParameterError
+
+TRANSFER_MODES = ("auto", "copy", "move", "link", "hardlink", "symlink", "relsymlink", "direct")
+"""Butler's ways to bring a file in."""
+
+
+def resolve_transfer(transfer: str, source: ResourcePath, root: ResourcePath) -> str | None:
+    """Return what a transfer mode means for one file, `None` for one that is in place already.
+
+    Raises
+    ------
+    ParameterError
+        Raised if there is no such mode.
+    """
+    if transfer not in TRANSFER_MODES:
+        raise ParameterError(f"There is no transfer mode {transfer!r}; known ones are {list(TRANSFER_MODES)}.")
+    if transfer != "auto":
+        return transfer
+    if source.relative_to(root) is not None:
+        return None
+    return "link" if source.isLocal and root.isLocal else "copy"
+
+
+def place(source: ResourcePath, target: ResourcePath, mode: str) -> None:
+    """Put a file in its place; a target that holds the same content is left alone.
+
+    A moved file's source stays until `Path.unlink` after the registration.
+
+    Raises
+    ------
+    FormatError
+        Raised if the target is there with other content.
+    """
+    if target.exists():
+        _require_same(source, target)
+        return
+    target.dirname().mkdir()
+    if not target.isLocal:
+        target.transfer_from(source, transfer="copy")
+        return
+    temporary = target.dirname().join(f".{uuid.uuid4().hex}.part")
+    try:
+        temporary.transfer_from(source, transfer=_placing_mode(mode, source, target))
+        os.link(temporary.ospath, target.ospath, follow_symlinks=False)
+    except FileExistsError:
+        _require_same(source, target)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            Path(temporary.ospath).unlink()
+
+
+def _placing_mode(mode: str, source: ResourcePath, target: ResourcePath) -> str:
+    """Return how to make the second file; a move begins as a hard link where both share a file system."""
+    if mode != "move":
+        return mode
+    if not source.isLocal:
+        return "copy"
+    same_device = Path(source.ospath).stat().st_dev == Path(target.dirname().ospath).stat().st_dev
+    return "hardlink" if same_device else "copy"
+
+
+def _require_same(source: ResourcePath, target: ResourcePath) -> None:
+    same = source.size() == target.size()
+    if same and source.isLocal and target.isLocal:
+        same = filecmp.cmp(source.ospath, target.ospath, shallow=False)
+    if not same:
+        raise FormatError(f"{str(target)!r} is there already with other content; nothing was overwritten.")

@@ -1,0 +1,48 @@
+"""What tests of several modules share."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import spherex_butler
+
+SOURCE = Path(spherex_butler.__file__).parents[1]
+
+
+@pytest.fixture
+def run_clean(tmp_path: Path) -> Callable[..., str]:
+    """Return a function that runs a command in a process that knows nothing but this package.
+
+    It runs in a folder of its own, without any of Butler's variables but
+    those given, and returns what the command prints.
+    """
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+
+    def run(*command: str, source: Path = SOURCE, code: int = 0, **variables: str) -> str:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("DAF_BUTLER")}
+        environment = kept | {"PYTHONPATH": str(source)} | variables
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout if code == 0 else done.stdout + done.stderr
+
+    return run
+
+
+@pytest.fixture
+def run_python(run_clean: Callable[..., str]) -> Callable[..., str]:
+    """Return a function that runs a script in such a process, with warnings as errors."""
+
+    def run(script: str, *arguments: object, **options: object) -> str:
+        command = (sys.executable, "-W", "error", "-c", script, *map(str, arguments))
+        return run_clean(*command, **options)
+
+    return run
