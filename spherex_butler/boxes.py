@@ -20,6 +20,9 @@ from astropy.wcs.utils import proj_plane_pixel_scales
 
 from .errors import ParameterError
 
+_DISTORTED_MARGIN = 1000  # pixels round the image in which distortion may decide what is inside
+_LARGEST = 2**31
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -126,19 +129,25 @@ def requested_box(
     mode = parameters.get("mode") or "trim"
     if mode not in {"trim", "strict"}:
         raise ParameterError(f"mode={mode!r} is not known; expected 'trim' or 'strict'.")
-    box = _unclipped_box(parameters, bounds, wcs)
+
+
+    def image() -> str:
+        return f"the image, {bounds}{', ' + footprint() if footprint else ''}"
+
+    box = _unclipped_box(parameters, bounds, wcs, image)
     if box is None:
         return None
     clipped = box.clipped(bounds) if box.overlaps(bounds) else None
     if clipped is None or (mode == "strict" and clipped != box):
         how = "wholly" if clipped is None else "partly"
         hint = "" if clipped is None else f"; mode='trim' would return {clipped}"
-        where = f"{bounds}{', ' + footprint() if footprint else ''}"
-        raise ParameterError(f"The requested {box} lies {how} outside the image, {where}{hint}.")
+        raise ParameterError(f"The requested {box} lies {how} outside {image()}{hint}.")
     return clipped
 
 
-def _unclipped_box(parameters: Mapping[str, Any], bounds: Box, wcs: WCS | None) -> Box | None:
+def _unclipped_box(
+    parameters: Mapping[str, Any], bounds: Box, wcs: WCS | None, image: Callable[[], str]
+) -> Box | None:
     bbox, center, size = (parameters.get(name) for name in ("bbox", "center", "size"))
     if bbox is not None:
         if center is not None or size is not None:
@@ -150,6 +159,8 @@ def _unclipped_box(parameters: Mapping[str, Any], bounds: Box, wcs: WCS | None) 
         missing, given = ("center", "size") if center is None else ("size", "center")
         raise ParameterError(f"{given} was given without {missing}; a cutout needs both.")
     x, y = _center_pixel(center, bounds, wcs)
+    if not (np.isfinite(x) and np.isfinite(y)):
+        raise ParameterError(f"center={_describe(center)} lies wholly outside {image()}.")
     height, width = _size_pixels(size, wcs)
     # The same rounding as astropy's Cutout2D (astropy.nddata.overlap_slices).
     x_min, y_min = int(np.ceil(x - width / 2)), int(np.ceil(y - height / 2))
@@ -162,7 +173,7 @@ def _box_from_corners(bbox: Any) -> Box:
     try:
         corners = [int(corner) for corner in bbox]
         exact = len(corners) == 4 and all(a == b for a, b in zip(corners, bbox, strict=True))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         exact = False
     if not exact:
         raise ParameterError(f"bbox={bbox!r} is not four whole numbers (x_min, x_max, y_min, y_max).")
@@ -173,15 +184,34 @@ def _center_pixel(center: Any, bounds: Box, wcs: WCS | None) -> tuple[float, flo
     if isinstance(center, SkyCoord):
         if not center.isscalar:
             raise ParameterError(f"center holds {center.size} positions; a cutout has one center.")
-        x, y = _require_celestial(wcs, "center on the sky").world_to_pixel(center)
-        if not (np.isfinite(x) and np.isfinite(y)):
-            raise ParameterError(f"center={center.to_string('decimal')!r} is not on the image's side of the sky.")
-        return float(x) + bounds.x_min, float(y) + bounds.y_min
+        x, y = _sky_pixel(center, bounds.shape, _require_celestial(wcs, "center on the sky"))
+        return x + bounds.x_min, y + bounds.y_min
     try:
         x, y = (float(coordinate) for coordinate in center)
     except (TypeError, ValueError):
         raise ParameterError(f"center={center!r} is neither a SkyCoord nor a pixel (x, y).") from None
     return x, y
+
+
+def _sky_pixel(center: SkyCoord, shape: tuple[int, int], wcs: WCS) -> tuple[float, float]:
+    """Return the pixel of a sky position; infinity or NaN where the projection has none.
+
+    Distortion is left out far from the image: there its inverse diverges, with
+    warnings, or converges to pixels of the image, while it changes nothing of
+    the position being outside.
+    """
+    undistorted = wcs.deepcopy()
+    undistorted.sip = None
+    x, y = (float(coordinate) for coordinate in undistorted.world_to_pixel(center))
+    margin = max(shape) + _DISTORTED_MARGIN
+    if not (-margin < x < shape[1] + margin and -margin < y < shape[0] + margin):
+        return x, y
+    x, y = (float(coordinate) for coordinate in wcs.world_to_pixel(center))
+    return x, y
+
+
+def _describe(center: Any) -> str:
+    return repr(center.to_string("decimal") if isinstance(center, SkyCoord) else center)
 
 
 def _size_pixels(size: Any, wcs: WCS | None) -> tuple[int, int]:
@@ -197,10 +227,10 @@ def _size_pixels(size: Any, wcs: WCS | None) -> tuple[int, int]:
         pixels = sides.value
     else:
         raise ParameterError(f"size={size!r} has unit {sides.unit}; expected an angle or pixels.")
-    rounded = np.round(pixels).astype(int)
-    if not np.all(np.isfinite(pixels)) or np.any(rounded < 1):
-        raise ParameterError(f"size={size!r} is less than one pixel.")
-    return int(rounded[0]), int(rounded[1])
+    if not np.all((np.round(pixels) >= 1) & (pixels < _LARGEST)):
+        raise ParameterError(f"size={size!r} is {pixels} pixels; expected at least one, and a finite number.")
+    height, width = (int(side) for side in np.round(pixels))
+    return height, width
 
 
 def _require_celestial(wcs: WCS | None, what: str) -> WCS:

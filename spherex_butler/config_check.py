@@ -104,6 +104,7 @@ def check_configuration(repo: ResourcePathExpression | None = None) -> Configura
         (
             *_our_files(),
             *_variables(),
+            *_current_folder(),
             *_search_path(os.environ.get(CONFIG_PATH_VARIABLE)),
             *_default_universe(),
             *_in_effect(repo),
@@ -127,6 +128,14 @@ def _variables() -> Iterator[Finding]:
         if near or name.startswith("DAF_BUTLER_CONFIG"):
             message = f"is set, but Butler reads only {CONFIG_PATH_VARIABLE}; is it misspelt?"
             yield Finding(name, message, warning=True)
+
+
+def _current_folder() -> Iterator[Finding]:
+    """Find files that Butler takes instead of all others of their name, because it makes the name absolute."""
+    for name in _SEARCHED:
+        if Path(name).is_file():
+            message = f"Butler takes this file of the current folder instead of any other {name}"
+            yield Finding(str(Path(name).absolute()), message, warning=True)
 
 
 def _search_path(value: str | None) -> Iterator[Finding]:
@@ -165,10 +174,14 @@ def _folder(folder: Path) -> Iterator[Finding]:
         yield Finding(str(folder), message, warning=True)
     for name in found:
         yield from _file(folder / name, _TOP_KEYS.get(name))
-    for name, place in _MISPLACED.items():
+    for name, place in _MISPLACED.items() if not _is_ours(folder) else ():
         if (folder / name).is_file() and not (folder / place).is_file():
             message = f"Butler does not look here; its content belongs into {str(folder / place)!r}"
             yield Finding(str(folder / name), message, warning=True)
+
+
+def _is_ours(folder: Path) -> bool:
+    return folder.absolute().is_relative_to(Path(__file__).parent)
 
 
 def _file(path: Path, top_key: str | None) -> Iterator[Finding]:

@@ -9,12 +9,12 @@ Cards, tables and tile compression are astropy's; only the places are ours.
 
 from __future__ import annotations
 
-__all__ = ("FitsFile", "HduInfo", "LazyHeader", "RangeReader", "local_ranges")
+__all__ = ("FitsFile", "HduInfo", "RangeReader", "local_ranges")
 
 import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,14 +27,13 @@ from numpy.typing import NDArray
 
 from .boxes import Box
 from .errors import FormatError
+from .lazy_header import CARD, find_card
 
 BLOCK = 2880
-CARD = 80
 _END = b"END" + b" " * 77
 _HEADER_CHUNK = 16 * BLOCK  # holds any header of a Level 2 file, the longest being that of the PSF
 _HEADER_LIMIT = 1024 * BLOCK
 _SCALING = ("BZERO", "BSCALE", "BLANK")
-_SHIFTED = re.compile(r"CRPIX([12])[A-Z]?")
 
 
 class RangeReader(Protocol):
@@ -71,105 +70,6 @@ def _read_range(descriptor: int, start: int, stop: int) -> NDArray[np.uint8]:
     return buffer
 
 
-class LazyHeader:
-    """A FITS header parsed on first use, with a cutout's shift applied to it.
-
-    Parameters
-    ----------
-    source
-        The header as written (whole cards, in bytes), or an astropy header.
-    origin
-        Pixel (x, y) of the described image that became its first one.
-    shape
-        Array shape of the cutout, or `None` where none was made.
-    """
-
-    __slots__ = ("_header", "_origin", "_shape", "_source")
-
-    def __init__(
-        self,
-        source: bytes | fits.Header,
-        *,
-        origin: tuple[int, int] = (0, 0),
-        shape: tuple[int, int] | None = None,
-    ) -> None:
-        self._source = source
-        self._origin = origin
-        self._shape = shape
-        self._header: fits.Header | None = source if isinstance(source, fits.Header) and shape is None else None
-
-    @property
-    def header(self) -> fits.Header:
-        """The header; the same object at every call."""
-        if self._header is None:
-            source = self._source
-            self._header = fits.Header.fromstring(source) if isinstance(source, bytes) else source.copy()
-            if self._shape is not None:
-                _shift_header(self._header, self._origin, self._shape)
-        return self._header
-
-    def get(self, keyword: str, default: Any = None) -> Any:
-        """Return the value of one card without parsing the others."""
-        if self._header is not None or not isinstance(self._source, bytes):
-            return self.header.get(keyword, default)
-        card = find_card(self._source, keyword)
-        if card is None:
-            return default
-        return card.value if self._shape is None else _shifted(keyword, card.value, self._origin, self._shape)
-
-    def selected(self, keywords: re.Pattern[str]) -> fits.Header:
-        """Return a header of the cards whose keyword matches, parsing only those."""
-        if self._header is not None or not isinstance(self._source, bytes):
-            return fits.Header([card for card in self.header.cards if keywords.fullmatch(card.keyword)])
-        text = self._source.decode("latin-1")
-        cards = (text[at : at + CARD] for at in range(0, len(text), CARD))
-        header = fits.Header.fromstring("".join(c for c in cards if keywords.fullmatch(c[:8].rstrip())))
-        if self._shape is not None:
-            _shift_header(header, self._origin, self._shape)
-        return header
-
-    def cutout(self, origin: tuple[int, int], shape: tuple[int, int]) -> LazyHeader:
-        """Return the header of a cutout whose first pixel is ``origin`` (x, y) of this one."""
-        if self._header is not None:
-            return LazyHeader(self._header, origin=origin, shape=shape)
-        total = (self._origin[0] + origin[0], self._origin[1] + origin[1])
-        return LazyHeader(self._source, origin=total, shape=shape)
-
-    def copy(self) -> LazyHeader:
-        """Return an independent header."""
-        if self._header is not None:
-            return LazyHeader(self._header.copy())
-        return LazyHeader(self._source, origin=self._origin, shape=self._shape)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return LazyHeader, (self.header,)
-
-
-def _shifted(keyword: str, value: Any, origin: tuple[int, int], shape: tuple[int, int]) -> Any:
-    """Return a full image's card value as it is in a cutout, in the way of the archive's cutout service."""
-    if match := _SHIFTED.fullmatch(keyword):
-        offset = origin[int(match[1]) - 1]
-        return value - offset if offset else value
-    return {"NAXIS1": shape[1], "NAXIS2": shape[0]}.get(keyword, value)
-
-
-def _shift_header(header: fits.Header, origin: tuple[int, int], shape: tuple[int, int]) -> None:
-    for keyword in [k for k in header if k in {"NAXIS1", "NAXIS2"} or _SHIFTED.fullmatch(k)]:
-        shifted = _shifted(keyword, header[keyword], origin, shape)
-        if shifted != header[keyword]:
-            header[keyword] = shifted
-
-
-def find_card(text: bytes, keyword: str) -> fits.Card | None:
-    """Return the first card of a keyword in a header's bytes, or `None`."""
-    name = keyword.encode("ascii")
-    wanted = name.ljust(8) + b"=" if len(name) <= 8 and b" " not in name else b"HIERARCH " + name + b" ="
-    at = text.find(wanted)
-    while at >= 0 and at % CARD:
-        at = text.find(wanted, at + 1)
-    return None if at < 0 else fits.Card.fromstring(text[at : at + CARD])
-
-
 @dataclass(frozen=True)
 class HduInfo:
     """One HDU: its header, and where its data are.
@@ -192,7 +92,10 @@ class HduInfo:
     def value(self, keyword: str, default: Any = None) -> Any:
         """Return the value of one card."""
         card = find_card(self.text, keyword)
-        return default if card is None else card.value
+        try:
+            return default if card is None else card.value
+        except fits.VerifyError as error:
+            raise FormatError(f"HDU number {self.index} has the card {str(card)!r}: {error}") from error
 
     @cached_property
     def name(self) -> str:
@@ -203,11 +106,12 @@ class HduInfo:
     @cached_property
     def axes(self) -> tuple[int, ...]:
         """Lengths of the data's axes as stored, fastest first."""
-        count = self.value("NAXIS", 0)
-        axes = tuple(self.value(f"NAXIS{n + 1}") for n in range(count))
-        if any(not isinstance(length, int) or length < 0 for length in axes):
-            raise FormatError(f"HDU {self.name!r} has axes {axes}; expected NAXIS={count} lengths.")
-        return axes
+        return self._lengths("NAXIS")
+
+    @cached_property
+    def is_table(self) -> bool:
+        """Whether it is a table, other than a compressed image."""
+        return not self.is_compressed and str(self.value("XTENSION", "IMAGE")).strip() != "IMAGE"
 
     @cached_property
     def is_compressed(self) -> bool:
@@ -217,17 +121,34 @@ class HduInfo:
     @cached_property
     def shape(self) -> tuple[int, ...]:
         """Array shape of the image."""
-        if not self.is_compressed:
-            return self.axes[::-1]
-        return tuple(self.value(f"ZNAXIS{n + 1}") for n in range(self.value("ZNAXIS", 0)))[::-1]
+        return self._lengths("ZNAXIS")[::-1] if self.is_compressed else self.axes[::-1]
+
+    def _lengths(self, keyword: str) -> tuple[int, ...]:
+        count = self.value(keyword, 0)
+        if not isinstance(count, int) or not 0 <= count < 1000:
+            raise FormatError(f"HDU {self.name!r} has {keyword}={count!r}; expected a number of axes.")
+        axes = tuple(self.value(f"{keyword}{n + 1}") for n in range(count))
+        if any(not isinstance(length, int) or length < 0 for length in axes):
+            raise FormatError(f"HDU {self.name!r} has axes {axes}; expected {keyword}={count} lengths.")
+        return axes
+
+    @cached_property
+    def item_size(self) -> int:
+        """Bytes of one element of the data as stored."""
+        bitpix = self.value("BITPIX")
+        if bitpix not in fits.BITPIX2DTYPE:
+            raise FormatError(f"HDU {self.name!r} has BITPIX={bitpix!r}; expected one of {[*fits.BITPIX2DTYPE]}.")
+        return int(abs(bitpix)) // 8
 
     @cached_property
     def data_size(self) -> int:
         """Bytes of data, without padding."""
         if not self.axes:
             return 0
-        elements = self.value("PCOUNT", 0) + math.prod(self.axes)
-        return int(abs(self.value("BITPIX")) // 8 * self.value("GCOUNT", 1) * elements)
+        elements, groups = self.value("PCOUNT", 0), self.value("GCOUNT", 1)
+        if not (isinstance(elements, int) and isinstance(groups, int) and elements >= 0 and groups >= 0):
+            raise FormatError(f"HDU {self.name!r} has PCOUNT={elements!r}, GCOUNT={groups!r}; expected whole numbers.")
+        return self.item_size * groups * (elements + math.prod(self.axes))
 
     @property
     def end(self) -> int:
@@ -283,17 +204,22 @@ class FitsFile:
         return info
 
     def image(self, info: HduInfo, box: Box | None = None) -> NDArray[Any]:
-        """Return an image, or the part of its last two axes in ``box``, native-endian.
+        """Return an image, native-endian, or the part of a two-dimensional one in ``box``.
 
         Only the strip of rows that holds the box is read, or the tiles that hold it.
+
+        Raises
+        ------
+        FormatError
+            Raised if the HDU is no image, of two axes for a ``box``, or its data are cut short or spoilt.
         """
-        if len(info.shape) < 2:
+        if len(info.shape) < 2 or (box is not None and len(info.shape) > 2) or info.is_table:
             raise FormatError(f"HDU {info.name!r} has shape {info.shape}; expected an image.")
         if info.is_compressed:
             return self._compressed_image(info, box)
         if box is None:
             return self._plain_image(info, info.shape, info.data_offset)
-        width = info.axes[0] * abs(info.value("BITPIX")) // 8
+        width = info.axes[0] * info.item_size
         rows, columns = box.slices
         shape = (rows.stop - rows.start, info.axes[0])
         strip = self._plain_image(info, shape, info.data_offset + rows.start * width)
@@ -303,7 +229,10 @@ class FitsFile:
     def table(self, info: HduInfo) -> fits.FITS_rec:
         """Return the rows of a binary table, in memory of their own."""
         (data,) = self.read([(info.data_offset, info.data_offset + info.data_size)], info)
-        return _hdu_from_bytes(fits.BinTableHDU, info.text, data).data
+        try:
+            return _hdu_from_bytes(fits.BinTableHDU, info.text, data).data
+        except (ValueError, TypeError, KeyError, fits.VerifyError) as error:
+            raise FormatError(f"HDU {info.name!r} is no binary table: {error}") from error
 
     def read(self, ranges: Sequence[tuple[int, int]], info: HduInfo) -> list[Any]:
         """Return byte ranges of an HDU's data.
@@ -323,7 +252,7 @@ class FitsFile:
         return buffers
 
     def check_complete(self) -> None:
-        """Check that the file holds all the data its headers announce.
+        """Check that the file holds all the data its headers announce, whole blocks of them.
 
         Raises
         ------
@@ -331,7 +260,7 @@ class FitsFile:
             Raised if it ends before.
         """
         last = self.hdus()[-1]
-        if self._size is not None and last.data_offset + last.data_size > self._size:
+        if self._size is not None and last.end > self._size:
             raise FormatError(
                 f"{self._name} is truncated in HDU {last.name!r}: it has {self._size} bytes; expected {last.end}."
             )
@@ -375,21 +304,28 @@ class FitsFile:
         return self._window[1]
 
     def _plain_image(self, info: HduInfo, shape: tuple[int, ...], offset: int) -> NDArray[Any]:
-        dtype = fits.BITPIX2DTYPE[info.value("BITPIX")]
-        stored = np.dtype(dtype).newbyteorder(">")
-        (data,) = self.read([(offset, offset + math.prod(shape) * stored.itemsize)], info)
+        (data,) = self.read([(offset, offset + math.prod(shape) * info.item_size)], info)
+        stored = np.dtype(fits.BITPIX2DTYPE[info.value("BITPIX")]).newbyteorder(">")
         if any(info.value(keyword) is not None for keyword in _SCALING):
             return _scaled_image(info, shape, data)
         return _to_native(np.frombuffer(data, dtype=stored).reshape(shape))
 
     def _compressed_image(self, info: HduInfo, box: Box | None) -> NDArray[Any]:
+        if 0 in info.shape:
+            raise FormatError(f"HDU {info.name!r} is compressed and has shape {info.shape}; expected pixels.")
+        if len(info.shape) > 2:
+            return _decompress(info, *self._table_rows(info, 0, info.axes[1]), {})
         strip = Box.of_shape(info.shape) if box is None else box
         tile_rows = info.value("ZTILE2", 1)
         tiles_across = -(-info.shape[1] // info.value("ZTILE1", info.shape[1]))
         first, last = strip.y_min // tile_rows, -(-strip.y_max // tile_rows)
         table = self._table_rows(info, first * tiles_across, last * tiles_across)
         stop = min(last * tile_rows, info.shape[0])
-        image = _decompress(info, *table, first * tiles_across, stop - first * tile_rows)
+        cards = {"ZNAXIS2": stop - first * tile_rows}
+        if (dither := info.value("ZDITHER0")) is not None:
+            # Dithering is seeded by the tile's number (FITS standard 4.0, section 10.2).
+            cards["ZDITHER0"] = (dither - 1 + first * tiles_across) % 10000 + 1
+        image = _decompress(info, *table, cards)
         rows = slice(strip.y_min - first * tile_rows, strip.y_max - first * tile_rows)
         return np.ascontiguousarray(image[rows, strip.slices[1]])
 
@@ -400,11 +336,14 @@ class FitsFile:
         (data,) = self.read([(start, stop)], info)
         columns = fits.ColDefs(_hdu_from_bytes(fits.BinTableHDU, info.text, b"", NAXIS2=0, PCOUNT=0).columns)
         rows = np.frombuffer(bytearray(data), dtype=columns.dtype.newbyteorder(">"))
+        size = info.value("PCOUNT", 0)
         descriptors = [rows[column.name] for column in columns if re.match(r"\d*[PQ]", column.format)]
         sizes = [_element_size(column.format) for column in columns if re.match(r"\d*[PQ]", column.format)]
         used = [(d[:, 1], d[:, 1] + d[:, 0] * size) for d, size in zip(descriptors, sizes, strict=True)]
         begin = min((int(s[e > s].min()) for s, e in used if np.any(e > s)), default=0)
         end = max((int(e[e > s].max()) for s, e in used if np.any(e > s)), default=0)
+        if not 0 <= begin <= end <= size:
+            raise FormatError(f"HDU {info.name!r} has tiles at bytes {begin} to {end} of a heap of {size}.")
         for descriptor in descriptors:
             descriptor[:, 1] = np.maximum(descriptor[:, 1] - begin, 0)
         (heap,) = self.read([(heap_offset + begin, heap_offset + end)], info)
@@ -449,17 +388,13 @@ def _scaled_image(info: HduInfo, shape: tuple[int, ...], data: Any) -> NDArray[A
     return _to_native(np.asarray(_hdu_from_bytes(cls, info.text, data, **cards).data))
 
 
-def _decompress(info: HduInfo, rows: NDArray[Any], heap: Any, first_tile: int, image_rows: int) -> NDArray[Any]:
-    cards = {"NAXIS2": len(rows), "ZNAXIS2": image_rows, "PCOUNT": len(heap)}
-    if (dither := info.value("ZDITHER0")) is not None:
-        # Dithering is seeded by the tile's number (FITS standard 4.0, section 10.2).
-        cards["ZDITHER0"] = (dither - 1 + first_tile) % 10000 + 1
-    header = info.text
+def _decompress(info: HduInfo, rows: NDArray[Any], heap: Any, cards: Mapping[str, int]) -> NDArray[Any]:
+    changed = {"NAXIS2": len(rows), "PCOUNT": len(heap), **cards}
     if info.value("THEAP") is not None:
-        cards["THEAP"] = rows.nbytes
-    table = _hdu_from_bytes(fits.BinTableHDU, header, rows.tobytes() + bytes(heap), **cards)
+        changed["THEAP"] = rows.nbytes
+    table = _hdu_from_bytes(fits.BinTableHDU, info.text, rows.tobytes() + bytes(heap), **changed)
     try:
         image = fits.CompImageHDU(bintable=table).data
-    except (ValueError, RuntimeError, OSError, fits.VerifyError) as error:
-        raise FormatError(f"HDU {info.name!r} holds tiles that do not decompress: {error}") from error
+    except Exception as error:  # whatever the decompressors make of spoilt bytes
+        raise FormatError(f"HDU {info.name!r} holds tiles that do not decompress: {error!r}") from error
     return _to_native(np.asarray(image))

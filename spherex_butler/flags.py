@@ -39,7 +39,10 @@ def read_flag_definitions(header: Header) -> dict[str, int]:
     definitions = {key[3:]: _whole(key, header[key]) for key in header if key.startswith("MP_")}
     for key in header:
         if key.startswith("MSKN"):
-            definitions[str(header[key]).strip()] = _bit_of(f"MSKM{key[4:]}", header)
+            name = str(header[key]).strip()
+            if name in definitions:
+                raise FormatError(f"The FLAGS header defines {name!r} twice; expected one bit for each flag.")
+            definitions[name] = _bit_of(f"MSKM{key[4:]}", header)
     if len(set(definitions.values())) != len(definitions):
         raise FormatError(f"The FLAGS header gives one bit to two flags: {definitions}.")
     return dict(sorted(definitions.items(), key=lambda item: item[1]))
@@ -69,7 +72,9 @@ def bit_mask(definitions: Mapping[str, int], names: Iterable[str]) -> int:
 def flagged(flags: NDArray[Any], definitions: Mapping[str, int], bad: Iterable[str] | None = None) -> NDArray[np.bool_]:
     """Return the pixels in which one of the bad flags is set; by default the `default_bad_flags`."""
     names = default_bad_flags(definitions) if bad is None else bad
-    return np.asarray(flags & flags.dtype.type(bit_mask(definitions, names)), dtype=bool)
+    # A flag of a bit that the array's type lacks is set nowhere.
+    bits = bit_mask(definitions, names) & np.iinfo(flags.dtype).max
+    return np.asarray(flags & flags.dtype.type(bits), dtype=bool)
 
 
 def _whole(key: str, value: object) -> int:
@@ -80,6 +85,6 @@ def _whole(key: str, value: object) -> int:
 
 def _bit_of(key: str, header: Header) -> int:
     value = header.get(key)
-    if not isinstance(value, int) or value <= 0 or value & (value - 1):
-        raise FormatError(f"FLAGS card {key} is {value!r}; expected a power of two.")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 1 << 31 or value & (value - 1):
+        raise FormatError(f"FLAGS card {key} is {value!r}; expected a power of two below 2**31.")
     return value.bit_length() - 1

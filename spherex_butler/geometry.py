@@ -11,7 +11,7 @@ from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
 
 from .errors import FormatError
-from .fits_io import LazyHeader
+from .lazy_header import LazyHeader
 
 _CELESTIAL_CARDS = re.compile(
     r"NAXIS[12]|WCSAXES|CRPIX\d|PC\d_\d|CD\d_\d|CDELT\d|CUNIT\d|CTYPE\d|CRVAL\d|PV\d_\d"
@@ -66,4 +66,6 @@ def sky_corners(wcs: WCS | None, shape: tuple[int, ...]) -> SkyCoord:
 
 def describe_corners(wcs: WCS | None, shape: tuple[int, ...]) -> str:
     """Return the corners as text, for errors."""
+    if wcs is None:
+        return "which has no celestial WCS"
     return "corners at RA, Dec " + "; ".join(sky_corners(wcs, shape).to_string("decimal", precision=5))

@@ -15,12 +15,12 @@ import numpy as np
 from astropy.coordinates import BarycentricMeanEcliptic, SkyCoord
 
 from .errors import FormatError
-from .fits_io import LazyHeader
 from .geometry import celestial_wcs, sky_corners
+from .lazy_header import LazyHeader
 from .names import ObservationId
 
 _FIELDS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
-    "exposure_time": ("XPOSURE", float),
+    "exposure_time": ("XPOSURE", lambda value: _number("XPOSURE", value)),
     "target_name": ("SPS_TARGET", lambda number: f"SPS_{number}"),
     "science_program": ("SPS_FLAGS", lambda text: str(text).strip()),
     "observation_reason": ("NON_SURVEY", lambda text: "calibration" if _is_true(text) else "survey"),
@@ -84,7 +84,8 @@ def describe_image(header: LazyHeader, shape: tuple[int, ...]) -> ImageDescripti
     obs_id, detector, begin, end = (_required(header, keyword) for keyword in _REQUIRED)
     if detector not in range(1, 7):
         raise FormatError(f"DETECTOR is {detector!r}; expected a number from 1 to 6.")
-    if not (isinstance(begin, float) and isinstance(end, float) and begin < end):
+    begin, end = _number("MJD-BEG", begin), _number("MJD-END", end)
+    if not begin < end:
         raise FormatError(f"MJD-BEG is {begin!r} and MJD-END {end!r}; expected times in order.")
     wcs = celestial_wcs(header)
     return ImageDescription(
@@ -110,6 +111,12 @@ def _simple_fields(header: LazyHeader) -> dict[str, Any]:
     return {name: None if value is None else convert(value) for name, (value, convert) in found.items()}
 
 
+def _number(keyword: str, value: Any) -> float:
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise FormatError(f"{keyword} is {value!r}; expected a number.")
+    return float(value)
+
+
 def _is_true(text: Any) -> bool:
     return str(text).strip() == "True"
 
@@ -120,8 +127,9 @@ def _pointing(header: LazyHeader) -> dict[str, float | None]:
     From the planned pointing, which is the same in the headers of all six
     detectors and given in ecliptic coordinates; a record has one value for all.
     """
-    planned = [header.get(keyword) for keyword in ("SPS_ELON", "SPS_ELAT", "SPS_EPA")]
-    values = (None, None, None) if None in planned else _icrs_pointing(*planned)
+    planned = {keyword: header.get(keyword) for keyword in ("SPS_ELON", "SPS_ELAT", "SPS_EPA")}
+    missing = None in planned.values()
+    values = (None, None, None) if missing else _icrs_pointing(*(_number(*card) for card in planned.items()))
     return dict(zip(("tracking_ra", "tracking_dec", "sky_angle"), values, strict=True))
 
 

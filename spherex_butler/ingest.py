@@ -31,8 +31,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from .errors import FormatError, ParameterError, SpherexButlerError
 from .exposures import INSTRUMENT, expanded_data_ids, insert_exposures
-from .fits_io import FitsFile, LazyHeader, RangeReader, local_ranges
+from .fits_io import FitsFile, RangeReader, local_ranges
 from .headers import ImageDescription, describe_image
+from .lazy_header import LazyHeader
 from .names import ProductName, parse_product_name
 from .placement import place, resolve_transfer
 from .runs import chain_of, ensure_run, release_of
@@ -122,9 +123,13 @@ class IngestReport:
     failed: list[FailedFile] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
+    @property
+    def summary(self) -> str:
+        """The counts, in words."""
+        return f"{len(self.ingested)} ingested, {len(self.skipped)} already there, {len(self.failed)} failed"
+
     def __str__(self) -> str:
-        counts = f"{len(self.ingested)} ingested, {len(self.skipped)} already there, {len(self.failed)} failed"
-        return "\n".join([*self.warnings, *(str(failure) for failure in self.failed), counts])
+        return "\n".join([*self.warnings, *map(str, self.failed), self.summary])
 
 
 def ingest_files(

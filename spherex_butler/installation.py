@@ -33,7 +33,7 @@ from .errors import ConfigurationError
 from .paths import CONFIG_PATH_VARIABLE, config_path
 from .provider import PROVIDER
 from .repo import repository_config
-from .universe import claim_universe, dimension_config, require_ours
+from .universe import claim_universe, definition, dimension_config, require_ours
 
 
 class _Process:
@@ -159,9 +159,19 @@ def _search_path() -> Iterator[None]:
     after = os.pathsep.join([universe, *missing, *(entry for entry in given if entry != universe)])
     os.environ[CONFIG_PATH_VARIABLE] = after
     try:
+        _check_effect()
         yield
     finally:
         _restore_path(before, after, [universe, *missing])
+
+
+def _check_effect() -> None:
+    config = DimensionConfig()
+    if definition(config) != definition(dimension_config()):
+        raise ConfigurationError(
+            f"Butler takes the default universe from {str(config.filesRead[0])!r} even before "
+            f"{CONFIG_PATH_VARIABLE}, because the file is in the current folder; work in another one."
+        )
 
 
 def _restore_path(before: str | None, after: str, added: list[str]) -> None:

@@ -30,23 +30,26 @@ __all__ = (
     "write_file",
 )
 
+import io
 import os
 import re
 import tempfile
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import astropy.units as u
+import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
 from .boxes import Box, requested_box
 from .errors import FormatError, ParameterError
-from .fits_io import FitsFile, HduInfo, LazyHeader, local_ranges
+from .fits_io import FitsFile, HduInfo, local_ranges
 from .geometry import celestial_wcs, describe_corners, frame_origin
+from .lazy_header import LazyHeader
 from .psf import CUBE, TABLE, SpectralImagePSF, zones_are_swapped
 from .wavelengths import EXTNAME as WAVELENGTHS
 from .wavelengths import WavelengthTable
@@ -233,20 +236,14 @@ def _uncompressed(info: HduInfo) -> fits.Header:
 
 def from_hdulist(cls: type[AnyImage], hdulist: fits.HDUList) -> AnyImage:
     """Return the image in HDUs that are already in memory."""
-    with tempfile.SpooledTemporaryFile() as stream:
-        hdulist.writeto(stream)
-        size = stream.tell()
+    stream = io.BytesIO()
+    hdulist.writeto(stream)
+    content = np.frombuffer(stream.getbuffer(), dtype=np.uint8)
 
-        def read_ranges(ranges: Any) -> list[Any]:
-            return [bytearray(_at(stream, start, stop)) for start, stop in ranges]
+    def read_ranges(ranges: Sequence[tuple[int, int]]) -> list[Any]:
+        return [content[start:stop].copy() for start, stop in ranges]
 
-        return Level2File(FitsFile(read_ranges, size, "the HDUList"), {}).image(cls)
-
-
-def _at(stream: Any, start: int, stop: int) -> bytes:
-    stream.seek(start)
-    data: bytes = stream.read(stop - start)
-    return data
+    return Level2File(FitsFile(read_ranges, content.size, "the HDUList"), {}).image(cls)
 
 
 def to_hdulist(image: SpectralImage, options: Mapping[str, Any]) -> fits.HDUList:

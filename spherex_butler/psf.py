@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from packaging.version import InvalidVersion, Version
 
 from .errors import FormatError, ParameterError
-from .fits_io import LazyHeader
+from .lazy_header import LazyHeader
 
 CUBE = "PSF"
 TABLE = "EPSF"
@@ -28,7 +28,7 @@ _CUBE_OVERSAMPLING = 10
 _TABLE_OVERSAMPLING = 5
 
 
-def zones_are_swapped(version: str | None) -> bool:
+def zones_are_swapped(version: object) -> bool:
     """Whether a QR2 file's zone cards have x and y exchanged.
 
     They have in files of a pipeline ``VERSION`` up to 6.5.5, unless its local
@@ -38,7 +38,7 @@ def zones_are_swapped(version: str | None) -> bool:
     if version is None:
         return True
     try:
-        parsed = Version(version)
+        parsed = Version(str(version))
     except InvalidVersion:
         raise FormatError(f"VERSION is {version!r}; expected a pipeline version such as '6.5.5+psffix1'.") from None
     return Version(parsed.public) <= _LAST_SWAPPED and "psffix1" not in (parsed.local or "")

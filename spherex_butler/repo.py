@@ -12,13 +12,9 @@ from typing import Any
 
 import sqlalchemy
 from astropy.table import Table
-from lsst.daf.butler import (  # type: ignore[attr-defined]  # CollectionType is public but not marked as exported
-    Butler,
-    CollectionType,
-    Config,
-    DimensionConfig,
-)
+from lsst.daf.butler import Butler, CollectionType, Config, DimensionConfig
 from lsst.daf.butler.registry import RegistryConfig
+from lsst.daf.butler.registry.interfaces import SchemaAlreadyDefinedError
 from lsst.resources import ResourcePath, ResourcePathExpression
 
 from .dataset_types import dataset_types
@@ -82,8 +78,8 @@ def make_repo(
     Raises
     ------
     ConfigurationError
-        Raised if there is a repository or database file already, which is left
-        as it is, if a remote ``root`` comes without ``database``, if
+        Raised if there is a repository, a database file or tables in the
+        database already, all left as they are, if a remote ``root`` comes without ``database``, if
         ``dimensions`` lacks what a SPHEREx repository needs, or if this process
         holds another definition of one of the universes.
     ParameterError
@@ -92,13 +88,7 @@ def make_repo(
     plan = _plan(root, database, datastore_root, dimensions)
     with ExitStack() as undo:
         _claim(plan, undo)
-        Butler.makeRepo(
-            plan.root,
-            config=plan.config,
-            dimensionConfig=plan.dimensions,
-            forceConfigRoot=not plan.keep_roots,
-            overwrite=True,  # of the empty file that claims the root
-        )
+        _make(plan)
         if plan.sqlite is None:
             undo.callback(_drop_tables, plan)
         with contextlib.closing(Butler.from_config(plan.root, writeable=True)) as butler:
@@ -200,6 +190,22 @@ def _claim(plan: _Plan, undo: ExitStack) -> None:
         _create_file(plan.sqlite, undo)
     if plan.datastore is not None and plan.datastore.isLocal:
         _make_folder(Path(plan.datastore.ospath), undo)
+
+
+def _make(plan: _Plan) -> None:
+    try:
+        Butler.makeRepo(
+            plan.root,
+            config=plan.config,
+            dimensionConfig=plan.dimensions,
+            forceConfigRoot=not plan.keep_roots,
+            overwrite=True,  # of the empty file that claims the root
+        )
+    except SchemaAlreadyDefinedError as error:
+        raise ConfigurationError(
+            f"The database of the repository at {plan.root.geturl()!r} holds tables already: {error} "
+            "It was left as it is; give an empty database or schema."
+        ) from error
 
 
 def _taken(place: str) -> str:

@@ -21,9 +21,9 @@ from numpy.typing import ArrayLike, NDArray
 from . import level2_io
 from .boxes import Box, requested_box
 from .errors import FormatError, ParameterError
-from .fits_io import LazyHeader
 from .flags import bit_mask, flagged, read_flag_definitions
 from .geometry import celestial_wcs, describe_corners, frame_origin, sky_corners
+from .lazy_header import LazyHeader
 from .psf import SpectralImagePSF
 from .wavelengths import WavelengthTable
 

@@ -75,15 +75,14 @@ def claim_universe(config: DimensionConfig) -> DimensionUniverse:
 
 
 def require_ours(config: DimensionConfig) -> None:
-    """Check that a universe has every element of ours, as we define it.
+    """Check that a universe has all of ours, as we define it: elements, families and pixels.
 
     Raises
     ------
     ConfigurationError
         Raised if one is missing or defined otherwise.
     """
-    ours = definition(dimension_config())["elements"]
-    theirs = definition(config)["elements"]
+    ours, theirs = _parts(dimension_config()), _parts(config)
     wrong = [name for name in ours if ours[name] != theirs.get(name)]
     if wrong:
         raise ConfigurationError(
@@ -91,6 +90,12 @@ def require_ours(config: DimensionConfig) -> None:
             f"redefines {wrong}, which a SPHEREx repository needs as spherex_butler defines them; make it "
             "with spherex_butler.extend_universe."
         )
+
+
+def _parts(config: DimensionConfig) -> dict[str, Any]:
+    """Return what is defined by name, and the pixelizations as one."""
+    whole = definition(config)
+    return {**whole["elements"], **dict(_families(whole)), "skypix": whole["skypix"]}
 
 
 def extend_universe(
@@ -201,8 +206,7 @@ def _check_definition(config: DimensionConfig, added: Mapping[str, Any]) -> None
     for name in added["elements"]:
         _check_columns(builder.elements[name])
     governors = {
-        name: _governor(name, [builder.elements[member] for member in members])
-        for name, members in _families(config)
+        name: _governor(name, [builder.elements[member] for member in members]) for name, members in _families(config)
     }
     _check_spatial_governors({name: governors[name] for name in config["topology"].get("spatial", {})})
 

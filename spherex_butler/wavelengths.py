@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .boxes import Box
 from .errors import FormatError
-from .fits_io import LazyHeader
+from .lazy_header import LazyHeader
 
 EXTNAME = "WCS-WAVE"
 _SPECTRAL_CARDS = re.compile(

@@ -123,8 +123,8 @@ def test_another_definition_under_our_version_is_refused_with_both_shown():
         claim_universe(config)
     message = str(caught.value)
     assert "already holds another definition of the dimension universe 'spherex', version 1" in message
-    assert re.search(r"^-\s+length: 16$", message, re.MULTILINE)
-    assert re.search(r"^\+\s+length: 99$", message, re.MULTILINE)
+    assert re.search(r"^-.* length: 16$", message, re.MULTILINE)
+    assert re.search(r"^\+.* length: 99$", message, re.MULTILINE)
 
 
 @pytest.mark.parametrize("call", ["make_repo('r')", "install()"])
@@ -289,8 +289,24 @@ def test_wrong_extension_is_refused(case):
 
 def test_universe_without_our_elements_is_not_ours():
     rubin = DimensionConfig("resource://lsst.daf.butler/configs/dimensions.yaml")
-    with pytest.raises(ConfigurationError, match=r"lacks or redefines .*'planning_period'.* extend_universe"):
+    with pytest.raises(ConfigurationError, match=r"lacks or redefines .*'planning_period'.*extend_universe"):
         require_ours(rubin)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "named"),
+    [
+        (("elements", "group", "implies"), [], "group"),
+        (("topology", "spatial", "observation_regions"), [], "observation_regions"),
+        (("skypix", "common"), "htm7", "skypix"),
+    ],
+)
+def test_universe_that_redefines_a_part_of_ours_is_not_ours(key, value, named):
+    config = dimension_config()
+    config["namespace"] = "test_redefines"
+    config[key] = value
+    with pytest.raises(ConfigurationError, match=rf"'test_redefines', version 1, lacks or redefines \['{named}'\]"):
+        require_ours(config)
 
 
 def test_how_to_add_a_dimension_works_as_written(run_python):

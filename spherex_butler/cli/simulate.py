@@ -17,7 +17,7 @@ from ..testing.level2 import PlannedFile, existing_files, plan_exposures, write_
 _RANGE = re.compile(r"([1-6])(?:-([1-6]))?")
 
 
-def _detectors(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
+def _detectors(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[int, ...]:
     """Return the numbers in ``1,4`` or ``1-3,6``."""
     numbers: set[int] = set()
     for part in value.split(","):
@@ -29,7 +29,7 @@ def _detectors(context: click.Context, parameter: click.Parameter, value: str) -
     return tuple(sorted(numbers))
 
 
-def _position(context: click.Context, parameter: click.Parameter, value: str | None) -> SkyCoord | None:
+def _position(_context: click.Context, _parameter: click.Parameter, value: str | None) -> SkyCoord | None:
     """Return a position in degrees, or sexagesimal with units."""
     if value is None:
         return None
@@ -77,7 +77,7 @@ def _position(context: click.Context, parameter: click.Parameter, value: str | N
 @click.option("--dry-run", is_flag=True, help="Only print which files would be written.")
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 def simulate(output: Path, dry_run: bool, overwrite: bool, **choices: Any) -> None:
-    r"""Write simulated SPHEREx Level 2 files to the folder OUTPUT.
+    """Write simulated SPHEREx Level 2 files to the folder OUTPUT.
 
     The files have the names, HDUs, headers and sizes of the archive's: 71.6 MB
     each in QR2, 65 MB in QR3.  Each exposure moves the telescope by one
@@ -96,7 +96,7 @@ def simulate(output: Path, dry_run: bool, overwrite: bool, **choices: Any) -> No
 
     Look at what would be written with --dry-run.  Ingest the result with
     'butler spherex ingest'.
-    """
+    """  # noqa: D301  (the backspace itself is what makes click keep the lines)
     try:
         plan = plan_exposures(output, **choices)
         if dry_run:

@@ -68,8 +68,6 @@ def locate_hdus(path: str) -> list[HduInfo]:
     """
     with local_ranges(path) as (read_ranges, size):
         infos = FitsFile(read_ranges, size, "The file").hdus()
-    if not infos:
-        raise FormatError("The file is empty (0 bytes); expected a FITS file.")
     last = infos[-1]
     stop = last.data_offset + last.data_size
     if stop > size:
@@ -162,8 +160,8 @@ def copy_hdus(hdus: fits.HDUList) -> fits.HDUList:
     Raises
     ------
     FormatError
-        Raised if there is no HDU, the first is no primary HDU, or one was
-        not read before its file was closed.
+        Raised if there is no HDU, the first is no primary HDU, or one is
+        not in memory and its file is closed.
     """
     if len(hdus) == 0:
         raise FormatError("The HDUList is empty; expected at least a PrimaryHDU.")
@@ -187,13 +185,16 @@ def _copy_hdu(number: int, hdu: Any) -> Any:
             _ = hdu.data
         except (OSError, ValueError) as error:
             raise FormatError(
-                f"The data of HDU {number} ({hdu.name!r}) were not read before its file was closed ({error}); "
-                "put the HDUList while the file is open."
+                f"The data of HDU {number} ({hdu.name!r}) are not in memory and its file is closed ({error}); "
+                "put the HDUList while the file is open, or open it with memmap=False and read them."
             ) from error
     clone = copy.copy(hdu)
     # Not by the header property: it would mark data that are unchanged as changed, and so convert them.
     clone._header = hdu.header.copy()  # noqa: SLF001
     clone._header._modified = hdu.header._modified  # noqa: SLF001
+    if "data" not in vars(hdu):
+        # Pixels nobody looked at are copied as stored; astropy would apply their scaling and drop its cards.
+        clone._data_needs_rescale = False  # noqa: SLF001
     return clone
 
 

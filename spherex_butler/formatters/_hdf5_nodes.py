@@ -8,7 +8,6 @@ from __future__ import annotations
 __all__ = (
     "ATTRIBUTES",
     "Options",
-    "check_name",
     "index_of",
     "member",
     "named",
@@ -34,7 +33,7 @@ import h5py
 import numpy as np
 
 from ..errors import FormatError, ParameterError, SpherexButlerError
-from ._hdf5_values import SLICEABLE_KINDS, Tags, decode, encode
+from ._hdf5_values import SLICEABLE_KINDS, Tags, check_name, decode, encode
 from ._selection import as_slice
 
 _log = logging.getLogger(__name__)
@@ -122,27 +121,6 @@ def member(group: h5py.Group, name: str, path: str) -> Any:
 def new_group(parent: h5py.Group, name: str) -> h5py.Group:
     """Return a new group that keeps the order of its members."""
     return parent.create_group(name, track_order=True)
-
-
-def check_name(name: Any, where: str) -> str:
-    """Return a name that HDF5 can give to a link or attribute.
-
-    Raises
-    ------
-    FormatError
-        Raised if it is not a string, is empty, or holds what HDF5 lacks.
-    """
-    if not isinstance(name, str) or not name or "\0" in name or not _encodes(name):
-        raise FormatError(f"{where} has the name {name!r}; expected a non-empty str of valid unicode without NUL.")
-    return name
-
-
-def _encodes(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 # Tags.
@@ -274,7 +252,10 @@ def write_attributes(target: Any, attributes: Any, path: str) -> None:
         if check_name(name, where) == _TAGS:
             raise FormatError(f"{where} has a name that this format keeps for itself; choose another.")
         data, tags = encode(value, where)
-        target.attrs.create(name, data)
+        try:
+            target.attrs.create(name, data)
+        except (TypeError, ValueError, OSError, KeyError) as error:
+            raise FormatError(f"HDF5 cannot store {where}: {error}.") from error
         listing.append([name, tags])
     write_tags(target, {"attributes": listing})
 

@@ -20,7 +20,6 @@ from astropy.utils.data_info import serialize_context_as
 from ..errors import FormatError
 from ._hdf5_nodes import (
     Options,
-    check_name,
     index_of,
     member,
     named,
@@ -30,7 +29,7 @@ from ._hdf5_nodes import (
     write_tags,
     write_value,
 )
-from ._hdf5_values import Tags, unit_text
+from ._hdf5_values import Tags, check_name, unit_text
 from ._selection import select_names
 
 _PARTS = "__serialized_columns__"
@@ -73,7 +72,7 @@ def read_table(group: h5py.Group, path: str, *, columns: Any = None, rows: slice
     kind = {"QTable": QTable}.get(tags.get("class", ""), Table)
     values = [_read_column(group, name, path, rows) for name in names]
     meta = _loaded(tags.get("meta", "{}"), f"meta of {named(path)}")
-    return kind(values, names=names, meta=meta, masked=tags.get("masked") or None, copy=False)
+    return kind(values, names=names, meta=meta, masked=bool(tags.get("masked")), copy=False)
 
 
 def table_columns(group: h5py.Group, columns: Any = None) -> list[str]:
@@ -103,16 +102,16 @@ def _column_schema(column: Any) -> dict[str, Any]:
 def _write_column(group: h5py.Group, single: Table, path: str, options: Options) -> None:
     (name,) = single.colnames
     where = f"column {name!r} of {named(path)}"
-    member = _escaped(check_name(name, where))
+    link = _escaped(check_name(name, where))
     with serialize_context_as("hdf5"):
         plain = represent_mixins_as_columns(single)
     parts = plain.meta.get(_PARTS)
     if parts is None:
-        _write_part(group, member, plain[name], where, options)
+        _write_part(group, link, plain[name], where, options)
         return
     text = _dumped(parts[name], where)
     _assembled(name, list(plain[:0].itercols()), text, where)  # what cannot be read back is not written
-    parent = new_group(group, member)
+    parent = new_group(group, link)
     write_tags(parent, {"kind": "column", "parts": text})
     for part in plain.itercols():
         _write_part(parent, _escaped(part.name), part, where, options)

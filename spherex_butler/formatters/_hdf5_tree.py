@@ -20,7 +20,6 @@ from ..errors import FormatError
 from ._hdf5_nodes import (
     ATTRIBUTES,
     Options,
-    check_name,
     index_of,
     member,
     named,
@@ -33,7 +32,7 @@ from ._hdf5_nodes import (
     write_value,
 )
 from ._hdf5_table import read_table, write_table
-from ._hdf5_values import Tags
+from ._hdf5_values import Tags, check_name
 from ._selection import as_slice, select_names
 
 # Writing.

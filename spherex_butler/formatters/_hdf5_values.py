@@ -6,7 +6,7 @@ The format is specified in `spherex_butler.formatters.hdf5`; here are its
 
 from __future__ import annotations
 
-__all__ = ("SLICEABLE_KINDS", "Encoded", "Tags", "decode", "encode", "plain_dtype", "unit_text")
+__all__ = ("SLICEABLE_KINDS", "Encoded", "Tags", "check_name", "decode", "encode", "plain_dtype", "unit_text")
 
 import json
 from collections.abc import Callable, Mapping
@@ -92,7 +92,7 @@ def decode(stored: Any, dtype: np.dtype[Any], tags: Tags, where: str) -> Any:
         if "dtype" in tags:
             raw = _restored(raw, _parsed_dtype(tags["dtype"]))
         return decoder(raw, tags)
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
         raise FormatError(f"{where} is damaged: its tags {tags!r} do not fit what is stored ({error}).") from error
 
 
@@ -115,6 +115,27 @@ def unit_text(unit: u.UnitBase, where: str) -> str:
             f"The unit {text!r} of {where} cannot be restored from its name; expected a unit astropy knows."
         )
     return text
+
+
+def check_name(name: Any, where: str) -> str:
+    """Return a name that HDF5 can give to a link or attribute.
+
+    Raises
+    ------
+    FormatError
+        Raised if it is not a string, is empty, or holds what HDF5 lacks.
+    """
+    if not isinstance(name, str) or not name or "\0" in name or not _encodes(name):
+        raise FormatError(f"{where} has the name {name!r}; expected a non-empty str of valid unicode without NUL.")
+    return name
+
+
+def _encodes(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 # Encoding.
@@ -202,14 +223,14 @@ def _encode_array(value: np.ndarray[Any, Any], where: str) -> Encoded:
             "convert it with astype."
         )
     native = value.astype(dtype.newbyteorder("="), copy=False)
-    data = _storable(native)
+    data = _storable(native, where)
     tags: Tags = {} if native.ndim else {"kind": "array"}
-    if data.dtype != native.dtype:
+    if data.dtype != native.dtype or native.dtype.names is not None:
         tags["dtype"] = _described_dtype(native.dtype)
     return Encoded(data, tags)
 
 
-def _storable(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _storable(array: np.ndarray[Any, Any], where: str) -> np.ndarray[Any, Any]:
     """Return an array, or what HDF5 can store in its place."""
     dtype = array.dtype
     if dtype.kind == "U":
@@ -219,7 +240,7 @@ def _storable(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         return array.view(np.int64)
     if dtype.names is None:
         return array
-    fields = {name: _storable(array[name]) for name in dtype.names}
+    fields = {name: _storable(array[check_name(name, f"A field of {where}")], where) for name in dtype.names}
     if all(field.dtype == array[name].dtype for name, field in fields.items()):
         return array
     layout = [(name, field.dtype, field.shape[array.ndim :]) for name, field in fields.items()]
@@ -277,6 +298,8 @@ def _unicode_array(strings: Any) -> Any:
 
 
 def _restored(raw: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    if raw.dtype == dtype:
+        return raw
     if dtype.kind == "U":
         return np.asarray(np.strings.decode(raw, "utf-8", "surrogatepass")).astype(dtype)
     if dtype.kind in "mM" and raw.dtype == np.int64:
@@ -286,9 +309,7 @@ def _restored(raw: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> np.ndarray[Any
         for name in dtype.names:
             result[name] = _restored(raw[name], dtype[name].base)
         return result
-    if raw.dtype != dtype:
-        raise ValueError(f"{raw.dtype!r} is not stored for {dtype!r}")
-    return raw
+    raise ValueError(f"{raw.dtype!r} is not stored for {dtype!r}")
 
 
 def _decode_untagged(raw: Any, _tags: Tags) -> Any:
@@ -351,11 +372,12 @@ def _described_dtype(dtype: np.dtype[Any]) -> Any:
         return [_described_dtype(base), list(shape)]
     if dtype.fields is None:
         return dtype.newbyteorder("<").str
-    names = dtype.names or ()
+    fields = [dtype.fields[name] for name in dtype.names or ()]
     return {
-        "names": list(names),
-        "formats": [_described_dtype(dtype[name]) for name in names],
-        "offsets": [dtype.fields[name][1] for name in names],
+        "names": list(dtype.names or ()),
+        "formats": [_described_dtype(field[0]) for field in fields],
+        "offsets": [field[1] for field in fields],
+        "titles": [field[2] if len(field) > 2 else None for field in fields],
         "itemsize": dtype.itemsize,
     }
 

@@ -31,8 +31,9 @@ def select_names(available: Sequence[str], wanted: str | Iterable[str] | None, *
     """
     if wanted is None:
         return list(available)
+    patterns = [wanted] if isinstance(wanted, str) or not isinstance(wanted, Iterable) else list(wanted)
     chosen: set[str] = set()
-    for pattern in [wanted] if isinstance(wanted, str) else wanted:
+    for pattern in patterns:
         if not isinstance(pattern, str):
             raise ParameterError(f"{what}s must be names or globs, not {pattern!r}.")
         matches = {pattern} & set(available) or {name for name in available if fnmatchcase(name, pattern)}

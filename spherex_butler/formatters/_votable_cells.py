@@ -18,7 +18,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -65,7 +65,8 @@ class FixedCells:
         """What a cell is in a binary stream."""
         if isinstance(self.elements, Bits):
             return np.dtype(("u1", (-(-prod(self.shape) // 8),)))
-        return np.dtype((self.elements.stored, self.shape))
+        element = self.elements.stored
+        return np.dtype((element.base, (*self.shape, *element.shape)))
 
     def decode(self, stored: Array) -> tuple[Array, Mask]:
         if isinstance(self.elements, Bits):
@@ -109,7 +110,7 @@ class FixedCells:
             words, separator = [word.ljust(self.elements.length) for word in words], ""
         rows = [separator.join(words[row * count : (row + 1) * count]) for row in range(len(values))]
         # An empty cell is a missing one; only an element that marks itself can tell more.
-        wholly = mask.reshape(len(values), count).all(axis=1) & (count > 0)
+        wholly = np.asarray(mask.reshape(len(values), count).all(axis=1) & (count > 0))
         return ["" if missing else row for row, missing in zip(rows, wholly.tolist(), strict=True)]
 
 
@@ -123,8 +124,8 @@ class VariableCells:
 
     elements: Elements
     inner: tuple[int, ...] = ()
-    dtype: np.dtype[Any] = np.dtype(object)
-    shape: tuple[int, ...] = ()
+    dtype: ClassVar[np.dtype[Any]] = np.dtype(object)
+    shape: ClassVar[tuple[int, ...]] = ()
 
     def size(self, count: int) -> int:
         """Return how many bytes follow a ``count``."""
@@ -183,8 +184,8 @@ class StringCells:
 
     datatype: str
     blank_is_null: bool = False
-    dtype: np.dtype[Any] = np.dtype("U1")
-    shape: tuple[int, ...] = ()
+    dtype: ClassVar[np.dtype[Any]] = np.dtype(object)
+    shape: ClassVar[tuple[int, ...]] = ()
 
     def size(self, count: int) -> int:
         """Return how many bytes follow a ``count``."""
@@ -258,7 +259,7 @@ def _numbers(field: Element, datatype: str, *, nan_is_null: bool) -> Numbers:
     values = field.find("VALUES")
     null = None if values is None else values.get("null")
     try:
-        marker = None if not null else dtype.type(int(null, 0) if dtype.kind in "iu" else null)
+        marker = None if not null else dtype.type(int(null, 16 if "x" in null else 10) if dtype.kind in "iu" else null)
     except (ValueError, OverflowError):
         marker = None  # such as null="" or "null": no value equals it
     return Numbers(dtype, marker, nan_is_null=nan_is_null)

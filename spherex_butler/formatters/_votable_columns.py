@@ -36,6 +36,7 @@ import astropy.units as u
 import numpy as np
 from astropy.coordinates import Angle, Latitude, Longitude
 from astropy.table import Column, MaskedColumn
+from astropy.units.function import FunctionUnitBase
 from astropy.utils.masked import Masked
 
 from ..errors import FormatError
@@ -199,15 +200,15 @@ def build_column(
 
 def _data_of(column: Any, what: str) -> tuple[Array, Mask]:
     plain = column.unmasked if isinstance(column, Masked) else column
-    known = (Column, MaskedColumn, u.Quantity, *_QUANTITIES.values())
-    if type(plain) not in known and not isinstance(plain, u.function.FunctionQuantity | Column):
+    known = (u.Quantity, u.Magnitude, u.Dex, u.Decibel, *_QUANTITIES.values())
+    if type(plain) not in known and not isinstance(plain, Column):
         raise FormatError(
             f"{what} is a {type(column).__name__}, which a VOTable cannot hold; split it into plain columns, "
             "or store the table as HDF5Table."
         )
     if isinstance(column, Masked):
         return np.asarray(plain.value), np.asarray(column.mask)
-    data = plain.value if isinstance(plain, u.Quantity | u.function.FunctionQuantity) else plain.data
+    data = plain.value if isinstance(plain, u.Quantity) else plain.data
     return np.ma.getdata(data), np.broadcast_to(np.ma.getmaskarray(data), plain.shape)
 
 
@@ -273,7 +274,7 @@ def _restored(values: Array, attributes: Mapping[str, Any], name: str) -> Array:
     recorded, cells = attributes["dtype"], attributes["cells"]
     if not isinstance(recorded, str) or not _RECORDED_DTYPE.fullmatch(recorded):
         raise FormatError(f"Column {name!r} is recorded as dtype {recorded!r}, which is none that is written.")
-    if recorded == "str" or (isinstance(cells, VariableCells) and recorded == _dtype(cells) == "object"):
+    if recorded == "str":
         return values
     if not isinstance(cells, VariableCells):
         return _as_dtype(values, recorded, name)
@@ -291,13 +292,12 @@ def _as_dtype(values: Array, recorded: str, name: str) -> Array:
     restored = values.astype(dtype)
     if dtype.kind in "iu" and not np.array_equal(restored, values):
         raise FormatError(f"Column {name!r} is recorded as {recorded}, but has values that are none.")
-    if dtype.kind == "U" and restored.dtype.itemsize < values.dtype.itemsize:
-        return values  # longer than the file says: keep them whole
-    return restored
+    # Services write strings longer than they say: those are kept whole.
+    return values if dtype.kind == "U" and not np.array_equal(restored, values) else restored
 
 
 def _quantity(values: Array, unit: u.UnitBase, attributes: Mapping[str, Any]) -> Any:
-    if isinstance(unit, u.function.FunctionUnitBase):
+    if isinstance(unit, FunctionUnitBase):
         return values << unit
     kind = _QUANTITIES.get(attributes.get("class", ""))
     if kind is None:

@@ -16,7 +16,7 @@ __all__ = ("NUMBERS", "Bits", "Booleans", "Elements", "Numbers", "Strings", "dec
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ Mask: TypeAlias = NDArray[np.bool_]
 
 _log = logging.getLogger(__name__)
 
-NUMBERS = {
+NUMBERS: dict[str, np.dtype[Any]] = {
     "unsignedByte": np.dtype("u1"),
     "short": np.dtype("i2"),
     "int": np.dtype("i4"),
@@ -96,8 +96,7 @@ class Numbers:
         return 2 if self.dtype.kind == "c" else 1
 
     def decode(self, stored: Array) -> tuple[Array, Mask]:
-        values = stored.astype(self.dtype)
-        return values, self._missing(values)
+        return self._blanked(stored.astype(self.dtype))
 
     def encode(self, values: Array, mask: Mask) -> Array:
         blank = np.nan if self.dtype.kind in "fc" else self.null or 0
@@ -109,16 +108,17 @@ class Numbers:
             numbers: list[Any] = [scalar(text) for text in texts]
         except ValueError:
             numbers = [_lenient(scalar, text) for text in texts]
-        missing = np.array([number is None for number in numbers], bool)
+        missing: Mask = np.array([number is None for number in numbers], bool)
         filled = [0 if number is None else number for number in numbers]
         if self.dtype.kind == "c":
             parts = np.array(filled, np.float64).reshape(-1, 2)
             values = (parts[:, 0] + 1j * parts[:, 1]).astype(self.dtype)
             values.real, values.imag = parts.T  # arithmetic makes inf + nan j of inf + 0 j
-            missing = missing.reshape(-1, 2).any(axis=1)
+            missing = np.asarray(missing.reshape(-1, 2).any(axis=1))
         else:
             values = np.array(self._in_range(filled), self.dtype)
-        return values, missing | self._missing(values)
+        values, marked = self._blanked(values)
+        return values, missing | marked
 
     def format(self, values: Array, mask: Mask) -> list[str]:
         if self.dtype.kind == "c":
@@ -131,11 +131,15 @@ class Numbers:
         blank = str(self.null) if self.dtype.kind in "iu" else " ".join(["NaN"] * self.tokens)
         return [blank if missing else word for word, missing in zip(words, mask.tolist(), strict=True)]
 
-    def _missing(self, values: Array) -> Mask:
-        missing = np.zeros(values.shape, bool) if self.null is None else values == self.null
+    def _blanked(self, values: Array) -> tuple[Array, Mask]:
+        """Return the values, 0 instead of the integer that marks a missing one, and which are missing."""
+        missing = np.zeros(values.shape, bool)
+        if self.null is not None:
+            missing |= values == self.null
+            values[missing] = 0
         if self.nan_is_null and self.dtype.kind in "fc":
             missing |= np.isnan(values)
-        return missing
+        return values, missing
 
     def _in_range(self, numbers: list[Any]) -> list[Any]:
         if self.dtype.kind in "iu" and numbers:
@@ -146,10 +150,13 @@ class Numbers:
         return numbers
 
 
+_NOTHING = {"", "null", "nan", "none", "-", "--"}  # IRSA writes "null" and "-"
+
+
 def _lenient(scalar: Callable[[str], Any], text: str) -> Any:
     """Return the number, or `None` for the ways archives spell a missing one."""
     word = text.strip().lower()
-    if word in {"", "null", "nan"}:
+    if word in _NOTHING:
         return None
     try:
         return int(word, 16) if word.startswith("0x") else scalar(word)
@@ -159,7 +166,8 @@ def _lenient(scalar: Callable[[str], Any], text: str) -> Any:
 
 def _float_words(values: Array) -> list[str]:
     special = {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}
-    return [special.get(word, word) for word in values.astype(str).tolist()]
+    words = map(repr, values.tolist()) if values.dtype.itemsize == 8 else values.astype(str).tolist()
+    return [special.get(word, word) for word in words]
 
 
 _TRUE, _FALSE, _MISSING = b"Tt1", b"Ff0", b"?\0 "
@@ -169,12 +177,12 @@ _TRUE, _FALSE, _MISSING = b"Tt1", b"Ff0", b"?\0 "
 class Booleans:
     """The datatype ``boolean``: one character each, ``T``, ``F`` or ``?``."""
 
-    dtype: np.dtype[Any] = np.dtype(bool)
-    stored: np.dtype[Any] = np.dtype("u1")
-    tokens: int = 1
+    dtype: ClassVar[np.dtype[Any]] = np.dtype(bool)
+    stored: ClassVar[np.dtype[Any]] = np.dtype("u1")
+    tokens: ClassVar[int] = 1
 
     def decode(self, stored: Array) -> tuple[Array, Mask]:
-        values, mask = np.isin(stored, list(_TRUE)), np.isin(stored, list(_MISSING))
+        values, mask = np.asarray(np.isin(stored, list(_TRUE))), np.asarray(np.isin(stored, list(_MISSING)))
         known = values | mask | np.isin(stored, list(_FALSE))
         if not known.all():
             raise FormatError(f"Byte {stored[~known][0]:#04x} is no boolean; expected T, F or ?.")
@@ -199,9 +207,9 @@ class Booleans:
 class Bits:
     """The datatype ``bit``, which is read but never written: eight elements to a byte."""
 
-    dtype: np.dtype[Any] = np.dtype(bool)
-    stored: np.dtype[Any] = np.dtype("u1")
-    tokens: int = 0
+    dtype: ClassVar[np.dtype[Any]] = np.dtype(bool)
+    stored: ClassVar[np.dtype[Any]] = np.dtype("u1")
+    tokens: ClassVar[int] = 0
 
     def decode(self, stored: Array) -> tuple[Array, Mask]:
         # astropy writes a single bit as 0x08 where the standard has 0x80.

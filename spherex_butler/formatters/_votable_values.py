@@ -70,11 +70,18 @@ def stored_values(values: Array, mask: Mask, serialization: str, what: str) -> S
         return _objects(values, mask, serialization, what)
     original = dtype_name(values.dtype)
     arraysize = "x".join(str(size) for size in reversed(values.shape[1:])) or None
-    rows = mask.reshape(len(mask), -1) if mask.size else np.zeros((len(mask), 1), bool)
-    partly = mask.any() if serialization == "binary" else (rows.any(axis=1) & ~rows.all(axis=1)).any()
     held = _numbers(values, mask, what)
-    null, options = _markers(held, mask, marked=bool(partly), what=what)
+    marked = bool(mask.any()) if serialization == "binary" else _is_partial(mask)
+    null, options = _markers(held, mask, marked=marked, what=what)
     return Stored(_DATATYPES[held.dtype.name], arraysize, held, mask, original, null, options)
+
+
+def _is_partial(mask: Mask) -> bool:
+    """Whether some cell is masked in part."""
+    if mask.size == 0:
+        return False
+    rows = mask.reshape(len(mask), -1)
+    return bool((rows.any(axis=1) & ~rows.all(axis=1)).any())
 
 
 def _numbers(values: Array, mask: Mask, what: str) -> Array:
@@ -136,10 +143,9 @@ def _strings(values: Array, mask: Mask, serialization: str, what: str) -> Stored
         except UnicodeDecodeError as error:
             raise FormatError(f"{what} holds bytes that are no text: {error}; {_HINT}") from None
     values = np.where(mask, "", values) if mask.any() else values
-    codes = np.ascontiguousarray(values).view(np.uint32) if values.size else np.zeros(0, np.uint32)
-    _check_characters(codes, values, what)
-    rows = mask.reshape(len(mask), -1)
-    if values.size and (rows.any(axis=1) & ~rows.all(axis=1)).any():
+    codes = _code_points(values)
+    _check_characters(codes, what)
+    if _is_partial(mask):
         raise FormatError(f"{what} masks some strings of an array; a VOTable can only mask all of a row; {_HINT}")
     options = _string_options(values, mask, serialization, what)
     datatype = "unicodeChar" if codes.size and codes.max() > 0x7F else "char"
@@ -150,10 +156,17 @@ def _strings(values: Array, mask: Mask, serialization: str, what: str) -> Stored
     return Stored(datatype, arraysize, values, mask, original, options=options)
 
 
-def _check_characters(codes: Array, values: Array, what: str) -> None:
+def _code_points(values: Array) -> Array:
+    """Return the characters of each string, as many as the dtype has."""
+    width = values.dtype.itemsize // 4
+    flat = np.ascontiguousarray(values.reshape(-1))
+    return flat.view(np.uint32).reshape(len(flat), width) if width else np.zeros((len(flat), 0), np.uint32)
+
+
+def _check_characters(codes: Array, what: str) -> None:
     if ((codes & 0xFFFFF800) == 0xD800).any():
         raise FormatError(f"{what} holds a string with half a surrogate pair, which is no character; {_HINT}")
-    if values.size and (np.strings.find(values, "\0") >= 0).any():
+    if codes.size and (np.maximum.accumulate(codes == 0, axis=1) & (codes != 0)).any():
         raise FormatError(f"{what} holds a string with NUL in it, which ends a string in a VOTable; {_HINT}")
 
 
@@ -194,8 +207,8 @@ def _objects(values: Array, mask: Mask, serialization: str, what: str) -> Stored
 
 
 def _objects_of_strings(texts: Array, mask: Mask, serialization: str, what: str) -> Stored:
-    present = np.array(texts, dtype=str) if len(texts) == 0 else np.array(["".join(texts)])
-    _check_characters(present.view(np.uint32), present, what)
+    # The end of a joined string must not look like its padding.
+    _check_characters(_code_points(np.array(["".join(texts) + "."])), what)
     options = _string_options(texts, mask, serialization, what)
     datatype = "char" if all(text.isascii() for text in texts) else "unicodeChar"
     return Stored(datatype, "*", texts, mask, "object", options=options)
@@ -206,6 +219,8 @@ def _arrays(values: Array, mask: Mask, present: list[Any], what: str) -> Stored:
     if len(kinds) > 1:
         raise FormatError(f"{what} holds arrays that differ in dtype or inner shape: {sorted(kinds)}; {_HINT}")
     ((original, inner),) = kinds
+    if 0 in inner:
+        raise FormatError(f"{what} holds arrays of arrays without elements, of shape {inner}; {_HINT}")
     flat = np.concatenate([np.ma.getdata(array).reshape(-1) for array in present])
     missing = np.concatenate([np.ma.getmaskarray(array).reshape(-1) for array in present])
     held = _numbers(flat.astype(flat.dtype.newbyteorder("=")), missing, what)

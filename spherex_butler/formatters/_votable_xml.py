@@ -4,27 +4,31 @@ A document is read as a stream.  Everything but the contents of ``DATA`` is
 kept as a small tree; the data are handed on as events, so that a reader may
 stop as soon as it has what it wants.
 
-A document type declaration is refused at its first line: VOTable has needed
-none since version 1.1, and without one a document can declare no entity, so
-neither expansion bombs nor references to other files exist.
+A document type declaration with content is refused where it begins: VOTable
+needs none, and without one a document can declare no entity, so neither
+expansion bombs nor inclusions of other files exist.  One that only names the
+DTD of VOTable 1.0, as some services of IRSA still do, declares nothing: it is
+accepted, and the DTD is not fetched.
 """
 
 from __future__ import annotations
 
-__all__ = ("END", "START", "TEXT", "Document", "Event", "is_xml_text", "serialized")
+__all__ = ("END", "ROW", "START", "TEXT", "Document", "Event", "is_xml_text", "serialized")
 
+import gzip
 import logging
 import re
+import zlib
 from collections.abc import Iterator
-from typing import BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 from xml.etree.ElementTree import Element, indent, tostring
 from xml.parsers import expat
 
 from ..errors import FormatError
 
-START, END, TEXT = "start", "end", "text"
-Event: TypeAlias = tuple[str, str, dict[str, str]]
-"""What happened, the tag (or the text), the attributes."""
+START, END, TEXT, ROW = "start", "end", "text", "row"
+Event: TypeAlias = tuple[str, str, Any]
+"""What happened, the tag or the text, and the attributes or the cells of a row."""
 
 _BLOCK = 1 << 20  # bytes read, and characters handed on, at a time
 _NOT_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -69,6 +73,7 @@ class Document:
         self._events = _events(stream)
         self._open: list[Element] = []
         self._infos: list[str] = []
+        self._in_data = False
         self.ancestors: list[Element] = []
         self.table: Element | None = None
         self.table_count = 0
@@ -84,6 +89,7 @@ class Document:
         for event in self._events:
             self._build(event)
             if self.table is not None and event[0] == START and event[1] == "DATA":
+                self._in_data = True
                 return True
             if event[0] == END and event[1] == "TABLE":
                 return False
@@ -91,12 +97,13 @@ class Document:
         raise FormatError(f"The VOTable holds no TABLE; expected one.{status}")
 
     def data(self) -> Iterator[Event]:
-        """Yield the events within the table's ``DATA``."""
-        for event in self._events:
+        """Yield the events within the table's ``DATA``, or what is left of them."""
+        while self._in_data and (event := next(self._events, None)) is not None:
             if event[0] == END and event[1] == "DATA":
+                self._in_data = False
                 self._build(event)
-                return
-            yield event
+            else:
+                yield event
 
     def read_tail(self) -> None:
         """Read what follows the data: the ``INFO`` elements, and how many more tables there are."""
@@ -116,7 +123,7 @@ class Document:
             self._start(Element(name, attributes))
         elif kind == END:
             self._open.pop()
-        elif self._open and len(self._open[-1]) == 0:
+        elif kind == TEXT and self._open and len(self._open[-1]) == 0:
             self._open[-1].text = (self._open[-1].text or "") + name
             if self._open[-1].tag == "INFO" and name.strip():
                 self._infos[-1] += f" {name.strip()}"
@@ -136,27 +143,64 @@ class Document:
 
 
 def _events(stream: BinaryIO) -> Iterator[Event]:
-    queue: list[Event] = []
-    parser = expat.ParserCreate()
-    parser.buffer_text = True
-    parser.buffer_size = _BLOCK
-    parser.StartElementHandler = lambda tag, attributes: queue.append((START, _local(tag), attributes))
-    parser.EndElementHandler = lambda tag: queue.append((END, _local(tag), {}))
-    parser.CharacterDataHandler = lambda text: queue.append((TEXT, text, {}))
-    parser.StartDoctypeDeclHandler = _refuse_doctype
+    handlers = _Handlers()
     final = False
     while not final:
-        block = stream.read(_BLOCK)
-        final = not block
         try:
-            parser.Parse(block, final)
+            block = stream.read(_BLOCK)
+            final = not block
+            handlers.parser.Parse(block, final)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise FormatError(f"The VOTable is gzipped, but damaged or truncated: {error}.") from None
         except expat.ExpatError as error:
             raise FormatError(
                 f"The VOTable is no well-formed XML: {error}; expected a complete VOTable document. "
                 "The file is truncated, damaged or something else."
             ) from None
-        yield from queue
-        queue.clear()
+        yield from handlers.queue
+        handlers.queue.clear()
+
+
+class _Handlers:
+    """Turns what expat finds into events; a row of ``TABLEDATA`` is one, for the sake of speed."""
+
+    def __init__(self) -> None:
+        self.queue: list[Event] = []
+        self._row: list[str] = []
+        self._texts: list[str] = []
+        self.parser = expat.ParserCreate()
+        self.parser.buffer_text = True
+        self.parser.buffer_size = _BLOCK
+        self.parser.StartDoctypeDeclHandler = _check_doctype
+        self.parser.SkippedEntityHandler = _refuse_entity
+        self._handle_elements()
+
+    def _handle_elements(self) -> None:
+        self.parser.StartElementHandler = self._start
+        self.parser.EndElementHandler = lambda tag: self.queue.append((END, _local(tag), {}))
+        self.parser.CharacterDataHandler = lambda text: self.queue.append((TEXT, text, {}))
+
+    def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        self.queue.append((START, _local(tag), attributes))
+        if _local(tag) == "TABLEDATA":
+            self.parser.StartElementHandler = self._start_cell
+            self.parser.EndElementHandler = self._end_cell
+            self.parser.CharacterDataHandler = self._texts.append
+
+    def _start_cell(self, _tag: str, attributes: dict[str, str]) -> None:
+        self._texts.clear()
+        if attributes.get("encoding"):
+            raise FormatError(f"A TD has encoding={attributes['encoding']!r}; expected plain text.")
+
+    def _end_cell(self, tag: str) -> None:
+        if tag.endswith("TD"):
+            self._row.append("".join(self._texts))
+        elif tag.endswith("TR"):
+            self.queue.append((ROW, "", self._row))
+            self._row = []
+        elif tag.endswith("TABLEDATA"):
+            self._handle_elements()
+            self.queue.append((END, "TABLEDATA", {}))
 
 
 def _local(tag: str) -> str:
@@ -164,9 +208,16 @@ def _local(tag: str) -> str:
     return tag.rpartition(":")[2]
 
 
-def _refuse_doctype(name: str, system: str | None, public: str | None, _internal: int) -> None:
+def _check_doctype(name: str, system: str | None, public: str | None, internal: int) -> None:
+    if internal:
+        raise FormatError(
+            f"The VOTable has a document type declaration (DOCTYPE {name!r}, system {system!r}, public {public!r}) "
+            "with declarations of its own, by which XML can define entities (ENTITY) that expand without bound or "
+            "read other files; expected none. Remove it if you trust the file."
+        )
+
+
+def _refuse_entity(name: str, _is_parameter: bool) -> None:
     raise FormatError(
-        f"The VOTable has a document type declaration (DOCTYPE {name!r}, system {system!r}, public {public!r}), "
-        "by which XML can declare entities (ENTITY) that expand without bound or read other files; "
-        "expected none. Remove it if you trust the file."
+        f"The VOTable refers to the entity {name!r} of another document, which is not fetched; expected none."
     )

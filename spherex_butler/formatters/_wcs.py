@@ -13,6 +13,7 @@ from astropy.wcs import WCS, WCSCOMPARE_ANCILLARY, FITSFixedWarning, Sip
 
 from ..boxes import Box
 from ..errors import FormatError
+from ._fits import exact_images
 
 # Of the primary WCS (no alternate letter): FITS standard 4.0, section 8; the SIP convention; distortion paper IV.
 _KEYWORDS = re.compile(
@@ -96,14 +97,17 @@ def _exact_cards(wcs: WCS) -> list[fits.Card]:
     """Return the cards of a WCS with the digits put back that wcslib leaves out after the twelfth."""
     wcs = wcs.deepcopy()
     wcs.wcs.set()
-    header = wcs.to_header(relax=True, key=" ")
-    for keyword, value in _parameters(wcs).items():
-        if keyword in header:
-            header[keyword] = value
-    return list(header.cards)
+    try:
+        header = wcs.to_header(relax=True, key=" ")
+        for keyword, value in _parameters(wcs).items():
+            if keyword in header:
+                header[keyword] = value
+    except ValueError as error:
+        raise FormatError(f"wcs (CTYPE {list(wcs.wcs.ctype)}) cannot be written as FITS cards: {error}") from error
+    return list(fits.Header.fromstring("".join(exact_images(header))).cards)
 
 
-def _parameters(wcs: WCS) -> dict[str, float]:
+def _parameters(wcs: WCS) -> dict[str, float | str]:
     linear = wcs.wcs
     axes = range(linear.naxis)
     values = {f"CRPIX{i + 1}": linear.crpix[i] for i in axes}
@@ -114,7 +118,9 @@ def _parameters(wcs: WCS) -> dict[str, float]:
         values |= {f"CD{i + 1}_{j + 1}": linear.cd[i, j] for i in axes for j in axes}
     values |= {f"PV{i}_{m}": value for i, m, value in linear.get_pv()}
     values |= {"LONPOLE": linear.lonpole, "LATPOLE": linear.latpole}
-    return {keyword: float(value) for keyword, value in values.items()}
+    # The types too: astropy adds "-SIP" to those that lack it.
+    types: dict[str, float | str] = {f"CTYPE{i + 1}": linear.ctype[i] for i in axes}
+    return types | {keyword: float(value) for keyword, value in values.items()}
 
 
 def _equal(first: WCS | None, second: WCS | None, *, tolerance: float = 0.0, compare: int = 0) -> bool:

@@ -35,6 +35,7 @@ __all__ = ("CCDDataFormatter", "ccddata_to_hdulist")
 
 import re
 from collections.abc import Mapping
+from copy import copy
 from functools import cached_property
 from typing import Any
 
@@ -170,7 +171,10 @@ def _plane(array: Any, name: str, *, shape: tuple[int, ...] | None = None) -> fi
     """Return an array as an HDU; one value for all pixels is given a ``shape``."""
     values = np.asarray(array)
     if values.dtype.name not in _FITS_DTYPES:
-        raise FormatError(f"HDU {name!r} cannot hold dtype {values.dtype!r}; FITS images hold {sorted(_FITS_DTYPES)}.")
+        raise FormatError(
+            f"HDU {name!r} cannot hold {type(array).__name__} of dtype {values.dtype}; "
+            f"FITS images hold {sorted(_FITS_DTYPES)}."
+        )
     dtype, scalar = values.dtype.name, values.ndim == 0 and shape is not None
     if scalar:
         values = np.broadcast_to(values, shape or ())
@@ -217,10 +221,10 @@ def _unit_text(unit: u.UnitBase, name: str) -> str:
 
 
 def _meta_header(meta: Mapping[str, Any]) -> fits.Header:
-    """Return the metadata as a header of exact cards, without Butler's own."""
+    """Return the metadata as a header, without Butler's own."""
     header = meta.copy() if isinstance(meta, fits.Header) else _header_from_mapping(meta)
     strip_provenance(header)
-    return fits.Header.fromstring("".join(exact_images(header)))
+    return header
 
 
 def _header_from_mapping(meta: Mapping[str, Any]) -> fits.Header:
@@ -244,10 +248,10 @@ def _header_from_mapping(meta: Mapping[str, Any]) -> fits.Header:
 
 def _image_header(meta: fits.Header, unit: u.UnitBase, wcs: WCS | None) -> fits.Header:
     """Return the header for the image itself: what of ``meta`` it can hold, with the true unit and WCS."""
-    header = fits.Header([card for card in meta.cards if not _ABOUT_HDU.fullmatch(card.keyword)], copy=True)
+    header = fits.Header([copy(card) for card in meta.cards if not _ABOUT_HDU.fullmatch(card.keyword)])
     put_wcs(header, wcs)
     header["BUNIT"] = _unit_text(unit, "PRIMARY")
-    return fits.Header.fromstring("".join(exact_images(header)))
+    return header
 
 
 def _meta_table(meta: fits.Header) -> fits.BinTableHDU:
@@ -341,7 +345,7 @@ class _StoredCCDData:
         return self._pixels(self._image)
 
     @property
-    def mask(self) -> Any:
+    def mask(self) -> NDArray[np.bool_] | None:
         return self._pixels(self._hdus["MASK"], default="bool") if "MASK" in self._hdus else None
 
     @property
@@ -365,12 +369,12 @@ class _StoredCCDData:
         parts = {name: getattr(self, name) for name in ("unit", "mask", "uncertainty", "flags", "wcs")}
         return CCDData(self.image, meta=self.header, psf=psf, **parts)
 
-    def _pixels(self, hdu: Any, *, default: str | None = None) -> Any:
+    def _pixels(self, hdu: Any, *, default: str | None = None) -> NDArray[Any]:
         shape = self._image.shape
         if tuple(hdu.shape) != tuple(shape):
             raise FormatError(f"HDU {hdu.name!r} has shape {hdu.shape}; expected that of the image, {shape}.")
         if hdu.header.get("NPSCALAR", False):
-            return _native(hdu.section[(slice(0, 1),) * len(shape)], hdu, default).reshape(-1)[0]
+            return _native(hdu.section[(slice(0, 1),) * len(shape)], hdu, default).reshape(())
         if self._box is None:
             return _native(hdu.data, hdu, default)
         return _native(hdu.section[(slice(None),) * (len(shape) - 2) + self._box.slices], hdu, default)
@@ -378,7 +382,8 @@ class _StoredCCDData:
 
 def _native(pixels: NDArray[Any], hdu: Any, default: str | None = None) -> NDArray[Any]:
     dtype: str = hdu.header.get("NPDTYPE", default or pixels.dtype.name)
-    return np.asarray(pixels).astype(dtype, copy=False)
+    native: NDArray[Any] = np.asarray(pixels).astype(dtype, copy=False)
+    return native
 
 
 def _read_unit(header: fits.Header, where: str) -> u.UnitBase | None:

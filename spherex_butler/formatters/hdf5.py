@@ -26,9 +26,9 @@ quantity       an array with ``unit``
 table, column  see below
 ============== ==========================================================
 
-``dtype`` is given where HDF5 has no such type: a numpy type string, or
-``[base, shape]``, or an object with ``names``, ``formats``, ``offsets`` and
-``itemsize``.  Unicode is stored as fixed-length UTF-8, times as their int64.
+``dtype`` is given for fields and where HDF5 has no such type: a numpy type string, or
+``[base, shape]``, or an object with ``names``, ``formats``, ``offsets``,
+``titles`` and ``itemsize``.  Unicode is stored as fixed-length UTF-8, times as their int64.
 Everything is stored little-endian or as it is native; arrays come back native.
 
 **Keys and attributes.**  A key is a non-empty string without "/" and NUL,

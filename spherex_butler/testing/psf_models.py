@@ -59,7 +59,8 @@ def make_zones(shape: tuple[int, int]) -> Zones:
     columns, rows = shape
     row, column = (index.ravel().astype(np.int32) for index in np.indices((rows, columns)))
     x_width, y_width = _SIDE / columns, _SIDE / rows
-    x_center, y_center = (column + 0.5) * x_width - 0.5, (row + 0.5) * y_width - 0.5
+    x_center = np.asarray((column + 0.5) * x_width - 0.5, dtype=np.float64)
+    y_center = np.asarray((row + 0.5) * y_width - 0.5, dtype=np.float64)
     return Zones(column, row, x_center, y_center, np.full(row.size, x_width), np.full(row.size, y_width))
 
 

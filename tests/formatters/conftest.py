@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lsst.daf.butler import Butler, Config, DatasetRef, DatasetType
+from lsst.daf.butler import Butler, Config, DataCoordinate, DatasetRef, DatasetType, FileDataset
 
 
 class Store:
@@ -24,6 +24,15 @@ class Store:
         dimensions = self.butler.dimensions.empty
         self.butler.registry.registerDatasetType(DatasetType(name, dimensions, storage_class))
         return self.butler.put(dataset, name)
+
+    def ingest(self, path: Path, storage_class: str) -> DatasetRef:
+        """Register a copy of a file that no formatter here wrote."""
+        dimensions = self.butler.dimensions.empty
+        dataset_type = DatasetType(f"dataset{next(self._numbers)}", dimensions, storage_class)
+        self.butler.registry.registerDatasetType(dataset_type)
+        ref = DatasetRef(dataset_type, DataCoordinate.make_empty(self.butler.dimensions), run="test")
+        self.butler.ingest(FileDataset(str(path), [ref]), transfer="copy")
+        return ref
 
     def get(
         self,

@@ -1,4 +1,4 @@
-"""The data of a VOTable: ``TABLEDATA``, ``BINARY`` and ``BINARY2``, read and written in blocks.
+"""Reading the data of a VOTable, ``TABLEDATA``, ``BINARY`` or ``BINARY2``, in blocks.
 
 Why not by astropy.io.votable: it converts cell by cell in Python
 (https://github.com/astropy/astropy/issues/6519: 10 s for 200,000 rows of ten
@@ -13,27 +13,23 @@ stops after the last row asked for.
 
 from __future__ import annotations
 
-__all__ = ("ColumnReader", "RowWindow", "read_data", "write_data")
+__all__ = ("ColumnReader", "RowWindow", "read_data")
 
 import struct
-from base64 import b64encode
 from binascii import Error as Base64Error
 from binascii import a2b_base64
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
-from typing import Any, TextIO
-from xml.sax.saxutils import escape
+from typing import Any
 
 import numpy as np
 
 from ..errors import FormatError
 from ._votable_cells import Cells, FixedCells, StringCells
 from ._votable_elements import Array, Mask
-from ._votable_xml import END, START, TEXT, Event
+from ._votable_xml import ROW, START, TEXT, Event
 
 _ROWS = 4096  # rows converted at a time where each is handled in Python
-_BLOCK = 3 << 18  # bytes encoded at a time: a multiple of 3, so that base64 needs no padding between
 
 
 @dataclass(slots=True)
@@ -58,9 +54,7 @@ class RowWindow:
 
     def wants(self, row: int) -> bool:
         """Whether a row is wanted."""
-        return (
-            row >= self.start and (row - self.start) % self.step == 0 and (self.stop is None or row < self.stop)
-        )
+        return row >= self.start and (row - self.start) % self.step == 0 and (self.stop is None or row < self.stop)
 
     def ends_before(self, row: int) -> bool:
         """Whether no row from ``row`` on is wanted."""
@@ -104,7 +98,7 @@ class ColumnReader:
     def result(self) -> tuple[Array, Mask]:
         """Return values and mask of all cells collected."""
         shape = (0, *self.cells.shape)
-        empty = np.zeros(shape, object if isinstance(self.cells, StringCells) else self.cells.dtype)
+        empty = np.zeros(shape, self.cells.dtype)
         values = np.concatenate([empty, *self._values])
         mask = np.concatenate([np.zeros(shape, bool), *self._masks])
         return StringCells.packed(values) if isinstance(self.cells, StringCells) else values, mask
@@ -164,7 +158,9 @@ def _read_texts(
     events: Iterator[Event], cells: Sequence[Cells], readers: Mapping[int, ColumnReader], window: RowWindow
 ) -> int:
     position, picked = 0, []
-    for row in _rows_of_texts(events):
+    for kind, _, row in events:
+        if kind != ROW:
+            continue
         if len(row) != len(cells):
             raise FormatError(f"Row {position} has {len(row)} cells; expected {len(cells)}, one for each FIELD.")
         if window.wants(position):
@@ -182,24 +178,6 @@ def _read_texts(
 def _add_texts(readers: Mapping[int, ColumnReader], rows: list[list[str]]) -> None:
     for index, reader in readers.items():
         reader.add_texts([row[index] for row in rows])
-
-
-def _rows_of_texts(events: Iterator[Event]) -> Iterator[list[str]]:
-    row: list[str] = []
-    parts: list[str] = []
-    for kind, name, attributes in events:
-        if kind == TEXT:
-            parts.append(name)
-        elif name == "TD":
-            if kind == END:
-                row.append("".join(parts))
-            elif attributes.get("encoding"):
-                raise FormatError(f"A TD has encoding={attributes['encoding']!r}; expected plain text.")
-            parts.clear()
-        elif name == "TR":
-            if kind == END:
-                yield row
-            row = []
 
 
 def _decoded(events: Iterator[Event]) -> Iterator[bytes]:
@@ -321,83 +299,3 @@ def _add_cells(
 
 def _truncated(row: int, found: str) -> str:
     return f"The data end within row {row}, after {found} of it; expected whole rows. The stream is truncated."
-
-
-def write_data(
-    output: TextIO, serialization: str, columns: Sequence[tuple[Cells, Array, Mask]], rowcount: int
-) -> None:
-    """Write the ``DATA`` element's contents.
-
-    Parameters
-    ----------
-    output
-        Where to.
-    serialization
-        ``"binary2"``, ``"binary"`` or ``"tabledata"``.
-    columns
-        Cells, values and mask of each.
-    rowcount
-        How many rows there are.
-    """
-    tag = serialization.upper()
-    output.write(f"<{tag}>")
-    if serialization == "tabledata":
-        for start in range(0, rowcount, _ROWS):
-            output.write(_text_rows(columns, slice(start, start + _ROWS)))
-    else:
-        output.write('<STREAM encoding="base64">\n')
-        flagged = serialization == "binary2"
-        parts = chain.from_iterable(
-            _binary_rows(columns, slice(start, min(start + _ROWS, rowcount)), flagged=flagged)
-            for start in range(0, rowcount, _ROWS)
-        )
-        output.writelines(f"{b64encode(block).decode()}\n" for block in _blocks(parts))
-        output.write("</STREAM>")
-    output.write(f"</{tag}>")
-
-
-def _text_rows(columns: Sequence[tuple[Cells, Array, Mask]], rows: slice) -> str:
-    texts = [cells.format(values[rows], mask[rows]) for cells, values, mask in columns]
-    lines = []
-    for row in zip(*texts, strict=True):
-        tds = "".join(f"<TD>{escape(text, {chr(13): '&#13;'})}</TD>" if text else "<TD/>" for text in row)
-        lines.append(f"\n<TR>{tds}</TR>")
-    return "".join(lines)
-
-
-def _binary_rows(columns: Sequence[tuple[Cells, Array, Mask]], rows: slice, *, flagged: bool) -> Iterable[bytes]:
-    count = rows.stop - rows.start
-    stored = [cells.encode(values[rows], mask[rows]) for cells, values, mask in columns]
-    flags = np.zeros((count, len(columns) if flagged else 0), bool)
-    for index, (_, _, mask) in enumerate(columns if flagged else ()):
-        flags[:, index] = mask[rows].reshape(count, -1).all(axis=1) if mask[rows].size else False
-    packed = np.packbits(flags, axis=1)
-    fields = [(f"f{index}", cell.stored) for index, (cell, _, _) in enumerate(columns) if isinstance(cell, FixedCells)]
-    if len(fields) < len(columns):
-        parts = [packed, *stored]
-        return map(b"".join, zip(*(_split(part, count) for part in parts), strict=True))
-    block = np.zeros(count, [("flags", "u1", (packed.shape[1],)), *fields])
-    block["flags"] = packed
-    for index, part in enumerate(stored):
-        block[f"f{index}"] = part
-    return [block.tobytes()]
-
-
-def _split(part: Any, count: int) -> list[bytes]:
-    """Return the bytes of each row of an array; of a list they are known."""
-    if isinstance(part, list):
-        return part
-    joined = part.tobytes()
-    size = len(joined) // count
-    return [joined[row * size : (row + 1) * size] for row in range(count)]
-
-
-def _blocks(parts: Iterable[bytes]) -> Iterator[bytes]:
-    pending = bytearray()
-    for part in parts:
-        pending += part
-        while len(pending) >= _BLOCK:
-            yield bytes(pending[:_BLOCK])
-            del pending[:_BLOCK]
-    if pending:
-        yield bytes(pending)

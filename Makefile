@@ -1,0 +1,58 @@
+# `make demo` and `make test` work on a machine that has only python3 and make.
+# PYTHON=… chooses the interpreter; everything is installed into .venv.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PACKAGE := spherex_butler
+PYTEST_WORKERS ?= auto
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types unit docs bench clean
+
+help:  ## say what there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.installed-demo  ## simulate, ingest, query and read a small survey; writes demo-output/
+	$(BIN)/python examples/demo.py
+
+test: lint types unit  ## lint, types and tests, with coverage
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-test
+	$(BIN)/mypy --strict
+
+unit: $(VENV)/.installed-test
+	rm -f .coverage .coverage.*
+	COVERAGE_PROCESS_START=pyproject.toml $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --cov --cov-report=
+
+	$(BIN)/coverage report
+
+docs: $(VENV)/.installed-docs  ## build the documentation into docs/_build; a warning is an error
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+
+clean:  ## remove what was made
+	rm -rf $(VENV) demo-output docs/_build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# One stamp a set of extras; the interpreter's version is part of the environment's name in it.
+$(VENV)/.installed-%: pyproject.toml | check-python
+	@set -e; \
+	wanted=$$($(PYTHON) -c 'import sys; print(sys.version)'); \
+	if [ "$$wanted" != "$$(cat $(VENV)/.python 2>/dev/null)" ]; then \
+	    echo "Making $(VENV) with $(PYTHON)"; \
+	    rm -rf $(VENV); \
+	    $(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) cannot make environments; on Debian install python3-venv." >&2; exit 1; }; \
+	    echo "$$wanted" > $(VENV)/.python; \
+	fi; \
+	echo "Installing spherex-butler[$*] into $(VENV)"; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(if $(filter demo,$*),plot,$*)]'; \
+	touch $@
+
+.PHONY: check-python
+check-python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	    echo "spherex-butler needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; \
+	    exit 1; }

@@ -1,0 +1,25 @@
+"""Sphinx configuration."""
+
+from importlib.metadata import version as installed_version
+
+project = "spherex-butler"
+author = "the spherex-butler developers"
+copyright = f"2026, {author}"
+version = release = installed_version("spherex-butler")
+
+extensions = [
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.viewcode",
+]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"spherex-butler {version}"
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+autodoc_typehints = "none"  # the signature has them
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False
+default_role = "py:obj"

@@ -1,0 +1,67 @@
+"""The command line: one group, ``butler spherex …`` and ``python -m spherex_butler …``.
+
+Commands turn errors into messages and exit codes and decide nothing.
+"""
+
+from __future__ import annotations
+
+__all__ = ("get_cli_subcommands", "main")
+
+import importlib
+from typing import Any
+
+import click
+
+from .. import __version__
+from ..errors import SpherexButlerError
+
+_COMMANDS = {
+    "config-path": "config",
+    "create": "create",
+    "ingest": "ingest",
+    "simulate": "simulate",
+    "verify": "verify",
+}
+"""The module in which each command is; loaded when it is wanted, so that ``butler`` itself stays quick."""
+
+
+class _LazyGroup(click.Group):
+    """A group whose commands are imported on first use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f".{_COMMANDS[cmd_name]}", __name__)
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (SpherexButlerError, OSError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(
+    "spherex", cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True
+)
+@click.version_option(__version__, package_name="spherex-butler")
+def main() -> None:
+    """SPHEREx data in a Butler repository.
+
+    A first session:
+
+    \b
+      butler spherex simulate demo-data
+      butler spherex create demo-repo
+      butler spherex ingest demo-repo demo-data
+      butler query-datasets demo-repo level2 --collections SPHEREx/defaults
+    """
+
+
+def get_cli_subcommands() -> list[click.Command]:
+    """Return what the ``butler`` command shows of this package."""
+    return [main]

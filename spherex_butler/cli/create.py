@@ -1,0 +1,24 @@
+"""``butler spherex create``."""
+
+from __future__ import annotations
+
+__all__ = ("create",)
+
+import click
+
+from ..repo import make_repo
+
+
+@click.command()
+@click.argument("repo")
+@click.option("--database", metavar="URL", help="Registry database; by default an SQLite file in REPO.")
+@click.option("--datastore-root", metavar="PATH", help="Where files go, a folder or s3:// URI; by default REPO.")
+def create(repo: str, database: str | None, datastore_root: str | None) -> None:
+    """Make a SPHEREx repository at REPO, a folder or URI.
+
+    It opens anywhere this package is installed, with
+    Butler.from_config("REPO"), and without any environment variable.
+    """
+    butler = make_repo(repo, database=database, datastore_root=datastore_root)
+    butler.close()
+    click.echo(f"Made {repo}. Next: butler spherex ingest {repo} FILES")

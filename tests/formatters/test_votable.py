@@ -1,0 +1,436 @@
+"""VOTables through a Butler: what comes back of what was put, whole and in part."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.coordinates import Angle, Latitude, Longitude, SkyCoord
+from astropy.io import votable
+from astropy.table import Column, MaskedColumn, QTable, Table
+from astropy.time import Time
+from astropy.utils.masked import Masked
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as stn
+from lsst.daf.butler import Butler, Config
+
+from spherex_butler.errors import FormatError
+from spherex_butler.formatters._votable_table import TableFile, write_table
+
+RECIPES = ("binary2", "binary", "tabledata")
+FORMATTER = "spherex_butler.formatters.votable.VOTableFormatter"
+DTYPES = [
+    "bool",
+    "i1",
+    "u1",
+    "i2",
+    "u2",
+    "i4",
+    "u4",
+    "i8",
+    "u8",
+    "f2",
+    "f4",
+    "f8",
+    "c8",
+    "c16",
+    "U7",
+    "S5",
+    ">i4",
+    ">f8",
+    ">U3",
+]
+
+
+def same_values(left, right):
+    """Whether two columns' values are the same, where neither is masked."""
+    if left.dtype == object:
+        return all(map(same_values, map(np.asanyarray, left), map(np.asanyarray, right)))
+    equal_nan = left.dtype.kind in "fc"
+    return np.array_equal(np.ma.getdata(left), np.ma.getdata(right), equal_nan=equal_nan)
+
+
+def assert_same_column(put, got):
+    assert type(got) is type(put)
+    assert got.dtype == put.dtype.newbyteorder("=")
+    assert got.shape == put.shape
+    for attribute in ("name", "unit", "description", "format"):
+        assert getattr(got.info, attribute) == getattr(put.info, attribute), attribute
+    assert dict(got.info.meta or {}) == dict(put.info.meta or {})
+    put, got = (getattr(column, "value", column) for column in (put, got))
+    mask = np.array(getattr(put, "mask", False))
+    assert np.array_equal(np.array(getattr(got, "mask", False)), mask)
+    if mask.any():
+        put, got = (np.asarray(getattr(column, "unmasked", np.ma.getdata(column)))[~mask] for column in (put, got))
+    assert same_values(put, got)
+
+
+def assert_same(put, got):
+    assert type(got) is type(put)
+    assert got.colnames == put.colnames
+    assert len(got) == len(put)
+    for name in put.colnames:
+        assert_same_column(put[name], got[name])
+    assert got.meta.keys() == put.meta.keys()
+    for key, value in put.meta.items():
+        assert type(got.meta[key]) is type(value), key
+        assert np.array_equal(got.meta[key], value) if isinstance(value, np.ndarray) else got.meta[key] == value
+
+
+def objects(*values):
+    column = np.empty(len(values), object)
+    column[:] = values
+    return column
+
+
+def values_of(dtype, shape=()):
+    """Six rows of a dtype, its extremes among them."""
+    dtype = np.dtype(dtype)
+    count = 6 * int(np.prod(shape, dtype=int))
+    if dtype.kind in "iu":
+        limit = np.iinfo(np.int64).max if dtype == np.uint64 else np.iinfo(dtype).max
+        values = np.resize(np.array([np.iinfo(dtype).min, limit, 0, 1], dtype), count)
+    elif dtype.kind in "fc":
+        values = np.resize(np.array([-0.0, 1.5, np.inf, -np.inf, np.nan, np.finfo(dtype).tiny], dtype), count)
+    elif dtype.kind == "b":
+        values = np.resize([True, False, False], count)
+    else:
+        values = np.resize(np.array(["", "a", "x\ty\n\rz", " padded ", "<&>", "]]>"], dtype), count)
+    return values.reshape(6, *shape).astype(dtype)
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory, store):
+    """A repository for each recipe."""
+    made = {"binary2": store}
+    for recipe in ("binary", "tabledata"):
+        formatter = {"formatter": FORMATTER, "parameters": {"recipe": recipe}}
+        config = {
+            "includeConfigs": ["resource://spherex_butler/configs/butler.yaml"],
+            "datastore": {"formatters": {"VOTable": formatter, "VOQTable": formatter}},
+        }
+        root = tmp_path_factory.mktemp(recipe)
+        Butler.makeRepo(root, config=Config(config))
+        made[recipe] = type(store)(Butler.from_config(root, writeable=True, run="test"), root)
+    yield made
+    for recipe in ("binary", "tabledata"):
+        made[recipe].butler.close()
+
+
+@pytest.fixture(params=RECIPES)
+def recipe_store(request, stores):
+    return stores[request.param]
+
+
+@pytest.mark.parametrize("dtype", [*NUMBERS, "u8", "U7", "S5", ">i4", ">f8", ">U3"])
+def test_dtype_comes_back(recipe_store, dtype):
+    table = Table({"x": values_of(dtype)})
+    assert_same(table, recipe_store.round_trip(table, "VOTable"))
+
+
+@pytest.mark.parametrize("shape", [(1,), (3,), (2, 3), (0,), (2, 0)])
+@pytest.mark.parametrize("dtype", ["bool", "u1", "u2", "f4", "c16", "U4", "S2"])
+def test_arrays_keep_their_shape(recipe_store, dtype, shape):
+    values = np.char.strip(values_of(dtype, shape)) if dtype[0] in "US" else values_of(dtype, shape)
+    table = Table({"before": np.arange(6), "x": values.astype(dtype)})
+    assert_same(table, recipe_store.round_trip(table, "VOTable"))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "i1", "u1", "u4", "i8"])
+def test_masked_values_come_back(recipe_store, dtype):
+    table = Table({"x": MaskedColumn(values_of(dtype), mask=[0, 1, 0, 0, 1, 0])})
+    assert_same(table, recipe_store.round_trip(table, "VOTable"))
+
+
+@pytest.mark.parametrize("dtype", ["i2", "u2", "bool", "f4", "c8"])
+def test_masked_elements_of_arrays_come_back(recipe_store, dtype):
+    values = np.nan_to_num(values_of(dtype, (2,)), copy=True, nan=1.0)
+    mask = [[0, 1], [1, 1], [0, 0], [0, 0], [1, 0], [0, 0]]
+    table = Table({"x": MaskedColumn(values, mask=mask)})
+    assert_same(table, recipe_store.round_trip(table, "VOTable"))
+
+
+def test_masked_column_without_masked_values_stays_one(recipe_store):
+    table = Table({"x": MaskedColumn([1, 2]), "s": MaskedColumn(["a", ""])})
+    assert_same(table, recipe_store.round_trip(table, "VOTable"))
+
+
+def test_masked_is_told_from_nan_and_from_empty(store):
+    table = Table(
+        {
+            "f": MaskedColumn([1.0, np.nan, 3.0], mask=[1, 0, 0]),
+            "s": MaskedColumn(["", "", "c"], mask=[1, 0, 0]),
+        }
+    )
+    assert_same(table, store.round_trip(table, "VOTable"))
+
+
+def test_masked_strings_come_back_in_text(stores):
+    table = Table({"s": MaskedColumn(["x", "b", "c"], mask=[1, 0, 0])})
+    assert_same(table, stores["tabledata"].round_trip(table, "VOTable"))
+
+
+def test_arrays_of_variable_length_come_back(recipe_store):
+    masked = np.ma.MaskedArray(np.array([5, 0, 7], "i2"), mask=[0, 1, 0])
+    table = Table(
+        {
+            "bytes": objects(np.arange(3, dtype="i1"), np.zeros(0, "i1"), np.ones(1, "i1")),
+            "floats": objects(np.array([np.nan, 1.0]), np.zeros(0), np.array([-np.inf])),
+            "flags": objects(np.array([True, False]), np.zeros(0, bool), np.array([False])),
+            "complex": objects(np.array([1j, 2.0]), np.zeros(0, complex), np.array([3 + 4j])),
+            "images": objects(np.ones((2, 3), "f4"), np.zeros((0, 3), "f4"), np.ones((1, 3), "f4")),
+            "strings": objects("long é 😀", "", "b"),
+            "masked": objects(masked, np.zeros(0, "i2"), np.ones(2, "i2")),
+        }
+    )
+    got = recipe_store.round_trip(table, "VOTable")
+    assert_same(table, got)
+    assert [cell.dtype for cell in got["bytes"]] == [np.dtype("i1")] * 3
+    assert got["masked"][0].mask.tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("text", ["é", "中文", "😀 beyond the basic plane", "a\u0301 combined"])
+def test_unicode_comes_back(recipe_store, text):
+    table = Table({"x": ["ascii", text, ""], text: [[text, "b"]] * 3}, meta={"description": text, text: text})
+    assert_same(table, recipe_store.round_trip(table, "VOTable"))
+
+
+def test_names_need_not_be_xml_ids(recipe_store):
+    names = ["a b", "a_b", "a-b", "1", "é", "A", "a", "", "<&\"'>", "tab\tnew\nline", " x "]
+    table = Table([[number] for number in range(len(names))], names=names)
+    assert_same(table, recipe_store.round_trip(table, "VOTable"))
+
+
+def test_column_meta_comes_back(store):
+    table = Table({"x": [1.5], "y": [2.5]})
+    table["x"].description = "  two\n\nlines \r with blanks "
+    table["x"].format = "%.3f"
+    table["x"].meta = {
+        "ucd": "pos.eq.ra;meta.main",
+        "utype": "char.axis",
+        "xtype": "point",
+        "ID": "ra",
+        "width": 7,
+        "precision": "F3",
+        "ref": "frame",
+        "note": {"by": ["me", None, 1.5, True]},
+    }
+    table["y"].meta = {"ID": "ra", "ucd": "\x01"}
+    ref = store.put(table, "VOTable")
+    assert_same(table, store.get(ref))
+    field = votable.parse(store.path(ref)).get_first_table().fields[0]
+    assert (field.ucd, field.utype, field.ID) == ("pos.eq.ra;meta.main", "char.axis", "ra")
+
+
+def test_table_meta_comes_back(recipe_store):
+    meta = {
+        "name": "sources",
+        "description": "Sources of one image",
+        "ID": "T1",
+        "ucd": "meta.table",
+        "string": "é <&\"'>\t\n ",
+        "control": "\x00\r",
+        "empty": "",
+        "true": True,
+        "int": -3,
+        "big": 1 << 80,
+        "float": 1e-300,
+        "infinite": -np.inf,
+        "complex": 1 - 2j,
+        "none": None,
+        "list": [1, "a", [2.5, None]],
+        "dict": {"nested": {"deep": [True]}, "": 1},
+        "array": np.arange(6.0).reshape(2, 3),
+        "wavelength": 1.25 * u.um,
+        "corners": [1, 2, 3] * u.deg,
+        "a key that is no ID": 1,
+        "comments": ["one", "two"],
+    }
+    table = Table({"x": [1]}, meta=meta)
+    assert_same(table, recipe_store.round_trip(table, "VOTable"))
+
+
+def test_meta_that_is_no_attribute_of_a_table_is_a_param(store):
+    table = Table({"x": [1]}, meta={"name": 3, "ID": "not an ID", "description": " blanks "})
+    assert_same(table, store.round_trip(table, "VOTable"))
+
+
+def test_numpy_scalars_in_meta_come_back_as_python_ones(store):
+    meta = {"a": np.float32(1.5), "b": np.int8(3), "c": np.bool_(True), "d": np.str_("x"), "e": [np.int64(2)]}
+    got = store.round_trip(Table({"x": [1]}, meta=meta), "VOTable").meta
+    assert got == {"a": 1.5, "b": 3, "c": True, "d": "x", "e": [2]}
+    assert [type(value) for value in got.values()] == [float, int, bool, str, list]
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["m", "MJy/sr", "erg/(s cm2 Angstrom)", "mag", "mag(AB)", "dex(cm/s2)", "", "%", "3.7 m", "1e-17 W/m2", "km/s"],
+)
+def test_units_come_back(recipe_store, unit):
+    table = Table({"x": Column([1.0, 2.0], unit=u.Unit(unit))})
+    assert_same(table, recipe_store.round_trip(table, "VOTable"))
+
+
+def test_unrecognized_unit_keeps_its_name(store):
+    table = Table({"x": Column([1.0], unit=u.Unit("furlong/fortnight", parse_strict="silent"))})
+    assert store.round_trip(table, "VOTable")["x"].unit.to_string() == "furlong/fortnight"
+
+
+def test_quantities_keep_unit_class_and_mask(recipe_store):
+    table = QTable(
+        {
+            "flux": np.array([1.0, 2.0], "f4") * u.MJy / u.sr,
+            "count": u.Quantity([1, 2], u.electron, dtype=int),
+            "ratio": [1.0, 2.0] * u.dimensionless_unscaled,
+            "magnitude": u.Magnitude([20.0, 21.0], u.ABmag),
+            "angle": Angle([1.0, 400.0], u.deg),
+            "latitude": Latitude([1.0, -90.0], u.deg),
+            "longitude": Longitude([-170.0, 170.0], u.deg, wrap_angle=180 * u.deg),
+            "masked": Masked([1.0, 2.0] * u.um, mask=[True, False]),
+            "spectrum": np.ones((2, 3)) * u.Jy,
+            "name": ["a", "b"],
+        }
+    )
+    got = recipe_store.round_trip(table, "VOQTable")
+    assert_same(table, got)
+    assert got["longitude"].wrap_angle == 180 * u.deg
+
+
+@pytest.mark.parametrize("table", [Table(), Table({"x": np.zeros(0, "u2"), "s": np.zeros(0, "S3")})])
+def test_empty_table_comes_back(recipe_store, table):
+    table.meta = {"n": 1}
+    assert_same(table, recipe_store.round_trip(table, "VOTable"))
+
+
+def test_empty_object_column_comes_back(recipe_store):
+    table = Table({"x": np.zeros(0, object), "y": MaskedColumn(np.zeros(0), mask=np.zeros(0, bool))})
+    assert_same(table, recipe_store.round_trip(table, "VOTable"))
+
+
+@st.composite
+def tables(draw):
+    rows = draw(st.integers(0, 5))
+    table = Table()
+    for index in range(draw(st.integers(1, 4))):
+        dtype = np.dtype(
+            draw(
+                st.sampled_from(["bool", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "f2", "f4", "f8", "c8", "c16", "U5"])
+            )
+        )
+        shape = (rows, *draw(st.sampled_from([(), (), (2,), (2, 3)])))
+        text = st.text(max_size=5).filter(lambda value: "\0" not in value)
+        values = draw(stn.arrays(dtype, shape, elements=text if dtype.kind == "U" else None))
+        mask = draw(st.none() | stn.arrays(bool, rows))
+        if mask is not None and dtype != "f2":  # numpy's fill value, 1e20, is beyond float16
+            values = MaskedColumn(values, mask=np.broadcast_to(mask.reshape(-1, *[1] * (len(shape) - 1)), shape))
+        table[f"c{index}"] = values
+    return table
+
+
+@settings(max_examples=60, derandomize=True, deadline=None, database=None)
+@given(table=tables())
+def test_any_table_comes_back(table):
+    output = io.StringIO()
+    write_table(table, output, "binary2")
+    assert_same(table, TableFile(io.BytesIO(output.getvalue().encode())).read())
+
+
+def uint64_too_big():
+    return np.array([1, 1 << 63], np.uint64)
+
+
+REFUSED = {
+    "uint64 beyond int64": (Table({"bad": uint64_too_big()}), r"Column 'bad' has dtype 'uint64' and the value 9223372"),
+    "longdouble": (Table({"bad": np.ones(1, "g")}), r"Column 'bad' has dtype 'float128', which a VOTable cannot"),
+    "datetime": (Table({"bad": np.zeros(1, "M8[s]")}), r"Column 'bad' has dtype 'datetime64\[s\]', which a VOTable"),
+    "structured": (Table({"bad": np.zeros(1, "i4,f4")}), r"Column 'bad' has dtype 'void64', which a VOTable cannot"),
+    "time": (Table({"bad": Time([1.0], format="mjd")}), r"Column 'bad' is a Time, .* or store the table as HDF5Table"),
+    "sky": (Table({"bad": SkyCoord([1], [2], unit="deg")}), r"Column 'bad' is a SkyCoord, .* split it into plain"),
+    "objects": (Table({"bad": objects({1: 2})}), r"Column 'bad' has dtype object and holds \{1: 2\} \(dict\)"),
+    "object array": (Table({"bad": np.full((1, 2), None)}), r"Column 'bad' holds objects in 2 dimensions"),
+    "mixed arrays": (
+        Table({"bad": objects(np.zeros(1), np.zeros(1, int))}),
+        r"Column 'bad' holds arrays that differ in dtype or inner shape: \[\('float64', \(\)\), \('int64'",
+    ),
+    "empty arrays": (
+        Table({"bad": objects(np.zeros((2, 0)))}),
+        r"Column 'bad' holds arrays of arrays without elements",
+    ),
+    "bytes": (Table({"bad": [b"\xff"]}), r"Column 'bad' holds bytes that are no text"),
+    "nul": (Table({"bad": ["a\0b"]}), r"Column 'bad' holds a string with NUL in it"),
+    "surrogate": (Table({"bad": ["\ud800"]}), r"Column 'bad' holds a string with half a surrogate pair"),
+    "name": (Table({"bad\x01": [1]}), r"Column 'bad\\x01' has a name with characters that XML cannot hold"),
+    "unit": (
+        Table({"bad": Column([1.0], unit=u.def_unit("frobnicate"))}),
+        r"Column 'bad' has the unit Unit\(\"frobnicate\"\), which cannot be read back",
+    ),
+    "partly masked strings": (
+        Table({"bad": MaskedColumn([["a", "b"]], mask=[[1, 0]])}),
+        r"Column 'bad' masks some strings of an array",
+    ),
+    "masked and nan": (
+        Table({"bad": MaskedColumn([[1.0, np.nan]], mask=[[1, 0]])}),
+        r"Column 'bad' has masked values that a VOTable can only mark by NaN, and NaN as well",
+    ),
+    "every value used": (
+        Table({"bad": MaskedColumn(np.arange(258).reshape(-1, 2) % 256, mask=[[1, 0]] + [[0, 0]] * 128, dtype="u1")}),
+        r"Column 'bad' has masked values and uses every value of uint8",
+    ),
+    "column meta": (
+        Table({"x": Column([1], meta={"bad": object})}),
+        r"The meta of Column 'x'\['bad'\] is <class 'object'> \(type\), which a VOTable cannot keep",
+    ),
+    "column format": (Table({"x": Column([1], format=len)}), r"The format of Column 'x' is <built-in function len>"),
+    "meta": (Table({"x": [1]}, meta={"bad": Time(1, format="mjd")}), r"The meta key 'bad' is <Time .* cannot keep"),
+    "nested meta": (
+        Table({"x": [1]}, meta={"a": {"b": [(1, 2)]}}),
+        r"The meta key 'a'\['b'\]\[0\] is \(1, 2\) \(tuple\)",
+    ),
+    "meta key": (Table({"x": [1]}, meta={3: 1}), r"The meta key 3 cannot be the name of a VOTable PARAM"),
+    "meta dtype": (
+        Table({"x": [1]}, meta={"bad": np.zeros(2, "u2")}),
+        r"The meta key 'bad' has dtype 'uint16', .* convert it to 'int32' or to a list",
+    ),
+    "meta strings": (Table({"x": [1]}, meta={"bad": np.array(["a"])}), r"The meta key 'bad' is array\(.*to a list"),
+}
+
+
+def refusal(store, table):
+    """What putting a table fails with."""
+    with pytest.raises(RuntimeError, match="Failed to serialize dataset") as error:
+        store.put(table, "VOTable")
+    assert isinstance(error.value.__cause__, FormatError)
+    return str(error.value.__cause__)
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_kept_is_refused_by_name_and_leaves_nothing(store, case):
+    table, message = REFUSED[case]
+    before = store.files()
+    assert re.match(message, refusal(store, table), re.DOTALL)
+    assert store.files() == before
+
+
+REFUSED_BY = {
+    "masked strings": ("binary", MaskedColumn(["a", "b"], mask=[1, 0]), "holds masked strings, which 'binary' cannot"),
+    "masked and nan": (
+        "binary",
+        MaskedColumn([1.0, np.nan], mask=[1, 0]),
+        "has masked values that a VOTable can only mark",
+    ),
+    "control characters": ("tabledata", ["a\x02"], "holds characters that XML cannot hold; use the recipe 'binary2'"),
+    "blanks": ("tabledata", [["a ", "b"]], "holds arrays of strings that end in blanks, which pad them; use 'binary2'"),
+    "empty": ("tabledata", MaskedColumn(["", ""], mask=[1, 0]), "holds masked strings and empty ones"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED_BY)
+def test_what_only_binary2_keeps_is_refused_by_the_others(stores, case):
+    recipe, column, message = REFUSED_BY[case]
+    table = Table({"bad": column})
+    assert f"Column 'bad' {message}" in refusal(stores[recipe], table)
+    assert_same(table, stores["binary2"].round_trip(table, "VOTable"))
