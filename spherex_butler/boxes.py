@@ -130,7 +130,6 @@ def requested_box(
     if mode not in {"trim", "strict"}:
         raise ParameterError(f"mode={mode!r} is not known; expected 'trim' or 'strict'.")
 
-
     def image() -> str:
         return f"the image, {bounds}{', ' + footprint() if footprint else ''}"
 
@@ -145,9 +144,7 @@ def requested_box(
     return clipped
 
 
-def _unclipped_box(
-    parameters: Mapping[str, Any], bounds: Box, wcs: WCS | None, image: Callable[[], str]
-) -> Box | None:
+def _unclipped_box(parameters: Mapping[str, Any], bounds: Box, wcs: WCS | None, image: Callable[[], str]) -> Box | None:
     bbox, center, size = (parameters.get(name) for name in ("bbox", "center", "size"))
     if bbox is not None:
         if center is not None or size is not None:

@@ -95,7 +95,7 @@ class HduInfo:
         try:
             return default if card is None else card.value
         except fits.VerifyError as error:
-            raise FormatError(f"HDU number {self.index} has the card {str(card)!r}: {error}") from error
+            raise FormatError(f"HDU number {self.index} has a card {keyword} that cannot be read: {error}") from error
 
     @cached_property
     def name(self) -> str:

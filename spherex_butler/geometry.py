@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ("celestial_wcs", "describe_corners", "frame_origin", "sky_corners")
+__all__ = ("celestial_wcs", "describe_corners", "frame_origin", "replace_celestial", "sky_corners")
 
 import re
 
 import numpy as np
 from astropy.coordinates import SkyCoord
+from astropy.io import fits
 from astropy.wcs import WCS
 
 from .errors import FormatError
@@ -35,6 +36,17 @@ def celestial_wcs(header: LazyHeader) -> WCS | None:
     """
     cards = header.selected(_CELESTIAL_CARDS)
     return WCS(cards) if "CTYPE1" in cards else None
+
+
+def replace_celestial(header: fits.Header, wcs: WCS | None) -> None:
+    """Put a WCS in place of a header's primary one, or nothing if it is `None`."""
+    old = [keyword for keyword in header if _CELESTIAL_CARDS.fullmatch(keyword) and not keyword.startswith("NAXIS")]
+    place = header.index(old[0]) if old else len(header)
+    for keyword in old:
+        header.remove(keyword)
+    cards = [] if wcs is None else wcs.to_header(relax=True).cards
+    for number, card in enumerate(card for card in cards if _CELESTIAL_CARDS.fullmatch(card.keyword)):
+        header.insert(place + number, card)
 
 
 def sky_corners(wcs: WCS | None, shape: tuple[int, ...]) -> SkyCoord:

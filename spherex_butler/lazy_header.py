@@ -69,7 +69,7 @@ class LazyHeader:
     def selected(self, keywords: re.Pattern[str]) -> fits.Header:
         """Return a header of the cards whose keyword matches, parsing only those."""
         if self._header is not None or not isinstance(self._source, bytes):
-            return fits.Header([card for card in self.header.cards if keywords.fullmatch(card.keyword)], copy=True)
+            return fits.Header([card for card in self.header.cards if keywords.fullmatch(card.keyword)]).copy()
         text = self._source.decode("latin-1")
         cards = (text[at : at + CARD] for at in range(0, len(text), CARD))
         header = fits.Header.fromstring("".join(c for c in cards if keywords.fullmatch(c[:8].rstrip())))

@@ -21,6 +21,7 @@ __all__ = (
     "PLANES",
     "RECIPES",
     "Level2File",
+    "format_unit",
     "from_hdulist",
     "parse_unit",
     "read_calibrations",
@@ -33,7 +34,6 @@ __all__ = (
 import io
 import os
 import re
-import tempfile
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -71,7 +71,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
 
 _COMPRESSIONS = (None, "GZIP_1", "GZIP_2", "RICE_1", "HCOMPRESS_1")
 _ALIASES = {TABLE: CUBE}
-_CALIBRATION = re.compile(r"\[CALIB\]\s+(\S+)\s+([0-9a-fA-F-]{36})")
+_CALIBRATION = re.compile(r"\[CALIB\]\s+(\S+)\s+([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})")
 
 
 def recipe_options(recipe: str) -> Mapping[str, Any]:
@@ -101,6 +101,22 @@ def parse_unit(text: str | None) -> u.UnitBase:
         return u.Unit((text or "").strip())
     except ValueError as error:
         raise FormatError(f"BUNIT is {text!r}; expected a unit: {error}") from None
+
+
+def format_unit(unit: u.UnitBase) -> str:
+    """Return a unit as ``BUNIT`` has it.
+
+    Raises
+    ------
+    ParameterError
+        Raised if the FITS standard has no such unit.
+    """
+    try:
+        return str(unit.to_string("fits"))
+    except ValueError as error:
+        raise ParameterError(
+            f"The unit {unit} cannot be written to FITS ({error}); use convert_unit_to first."
+        ) from error
 
 
 def read_calibrations(header: fits.Header) -> dict[str, uuid.UUID]:
@@ -212,6 +228,7 @@ class Level2File:
         )
 
     def _present_planes(self) -> set[str]:
+        self._file.check_complete()
         return {_ALIASES.get(info.name, info.name) for info in self._file.hdus()}
 
 
@@ -252,7 +269,7 @@ def to_hdulist(image: SpectralImage, options: Mapping[str, Any]) -> fits.HDUList
     if unknown:
         raise ParameterError(f"A recipe names the compression {unknown}; expected one of {_COMPRESSIONS}.")
     planes = image.stored_planes()
-    hdus: list[Any] = [fits.PrimaryHDU(header=image.primary_header.copy())]
+    hdus: list[Any] = [fits.PrimaryHDU(header=image.primary_header)]
     for name, (data, header) in planes.items():
         hdus.append(_plane_hdu(name, data, header, options["flags" if name == "FLAGS" else "planes"]))
     hdus.extend(part.to_hdu() for part in image.stored_tables())
@@ -269,29 +286,24 @@ def _plane_hdu(name: str, data: Any, header: fits.Header, compression: str | Non
 def write_file(hdulist: fits.HDUList, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
     """Write HDUs to a local file, which appears whole or not at all.
 
+    A symbolic link that is overwritten gives way to the file; what it pointed to stays.
+
     Raises
     ------
     FileExistsError
         Raised if the file is there and ``overwrite`` was not given.
     """
     target = Path(path)
-    if target.exists() and not overwrite:
+    if os.path.lexists(target) and not overwrite:
         raise FileExistsError(f"{str(target)!r} exists; pass overwrite=True to replace it.")
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
     try:
-        with os.fdopen(descriptor, "wb") as stream:
+        # Made as open() makes any file, so that the umask decides who may read it.
+        with temporary.open("wb") as stream:
             hdulist.writeto(stream)
-        _place(Path(temporary), target, overwrite=overwrite)
+        if overwrite:
+            temporary.replace(target)
+        else:
+            os.link(temporary, target)  # leaves a file alone that took the name meanwhile
     finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
-def _place(temporary: Path, target: Path, *, overwrite: bool) -> None:
-    """Give a finished file its name; without ``overwrite`` a name taken meanwhile is left alone."""
-    umask = os.umask(0)
-    os.umask(umask)
-    temporary.chmod(0o666 & ~umask)
-    if overwrite:
-        temporary.replace(target)
-    else:
-        os.link(temporary, target)
+        temporary.unlink(missing_ok=True)

@@ -18,7 +18,9 @@ from typing import Self
 from .errors import FormatError
 
 _OBSERVATION = re.compile(r"(?P<period>(\d{4})W(\d{2})_(\d)([A-Z]))_(?P<large>\d{4})_(?P<small>\d)", re.ASCII)
-_TOKEN = re.compile(r"(?P<process>[a-z0-9_]+?(?:-[a-z]+)?)(?:-v(?P<version>\d+))?-(?P<year>\d{4})-(?P<day>\d{3})", re.ASCII)
+_TOKEN = re.compile(
+    r"(?P<process>[a-z0-9]+(?:_retry)?(?:-[a-z]+)?)(?:-v(?P<version>\d+))?-(?P<year>\d{4})-(?P<day>\d{3})", re.ASCII
+)
 _PRODUCT = re.compile(
     rf"(?P<dataset_type>[a-z0-9]+(?:_[a-z0-9]+)*?)"
     rf"(?:_(?P<observation>{_OBSERVATION.pattern}))?"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import spherex_butler
+from spherex_butler.testing import write_level2
 
 SOURCE = Path(spherex_butler.__file__).parents[1]
 
@@ -46,3 +47,16 @@ def run_python(run_clean: Callable[..., str]) -> Callable[..., str]:
         return run_clean(*command, **options)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def level2_paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return a small Level 2 file of each release; not to be changed."""
+    folder = tmp_path_factory.mktemp("level2")
+    return {release: write_level2(folder, release=release, detector=3, size=48) for release in ("qr2", "qr3")}
+
+
+@pytest.fixture(params=["qr2", "qr3"])
+def level2_path(request: pytest.FixtureRequest, level2_paths: dict[str, Path]) -> Path:
+    """Return one of these files."""
+    return level2_paths[request.param]

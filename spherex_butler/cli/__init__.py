@@ -45,9 +45,7 @@ class _LazyGroup(click.Group):
             raise click.ClickException(str(error)) from error
 
 
-@click.group(
-    "spherex", cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True
-)
+@click.group("spherex", cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
 @click.version_option(__version__, package_name="spherex-butler")
 def main() -> None:
     """SPHEREx data in a Butler repository.

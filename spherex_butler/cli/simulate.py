@@ -96,7 +96,7 @@ def simulate(output: Path, dry_run: bool, overwrite: bool, **choices: Any) -> No
 
     Look at what would be written with --dry-run.  Ingest the result with
     'butler spherex ingest'.
-    """  # noqa: D301  (the backspace itself is what makes click keep the lines)
+    """
     try:
         plan = plan_exposures(output, **choices)
         if dry_run:

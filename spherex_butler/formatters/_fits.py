@@ -13,6 +13,7 @@ __all__ = (
     "copy_hdus",
     "exact_images",
     "locate_hdus",
+    "native",
     "open_fits",
     "provenance_cards",
     "strip_provenance",
@@ -28,10 +29,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 from astropy.io import fits
 from astropy.io.fits.hdu.compressed.settings import DITHER_SEED_CHECKSUM, NO_DITHER, SUBTRACTIVE_DITHER_2
 from astropy.io.fits.verify import VerifyWarning
 from lsst.daf.butler import DatasetProvenance, DatasetRef
+from numpy.typing import NDArray
 
 from ..errors import FormatError
 from ..fits_io import FitsFile, HduInfo, local_ranges
@@ -114,17 +117,33 @@ def exact_images(header: fits.Header) -> list[str]:
 
 def _exact_image(card: fits.Card) -> str:
     image = str(card.image)
-    if not isinstance(card.value, float | complex) or fits.Card.fromstring(image).value == card.value:
+    if isinstance(card.value, str | fits.card.Undefined | None) or _value(image) == card.value:
         return image
-    head = image[: image.index("= ")]
-    comment = f" / {card.comment}" if card.comment else ""
-    return f"{head}= {_all_digits(card.value)}{comment}"[:80].ljust(80)
+    if isinstance(card.value, float | complex):
+        comment = f" / {card.comment}" if card.comment else ""
+        image = f"{image[: image.index('= ')]}= {_all_digits(card.value)}{comment}"[:80].ljust(80)
+    if _value(image) != card.value:
+        raise ValueError(f"80 characters do not hold its value {card.value!r}; shorten the keyword")
+    return image
+
+
+def _value(image: str) -> Any:
+    return fits.Card.fromstring(image).value
 
 
 def _all_digits(value: complex) -> str:
     if isinstance(value, float):
         return repr(float(value)).replace("e", "E")
     return f"({_all_digits(float(value.real))}, {_all_digits(float(value.imag))})"
+
+
+def native(pixels: NDArray[Any], dtype: str | None = None) -> NDArray[Any]:
+    """Return pixels that were just read in this machine's byte order, and as ``dtype`` where one is given."""
+    array = np.asarray(pixels)
+    if not array.dtype.isnative and array.flags.writeable:
+        # In place: whoever reads an image wants one copy of it in memory.
+        array = array.byteswap(inplace=True).view(array.dtype.newbyteorder("="))
+    return array.astype(dtype or array.dtype.newbyteorder("="), copy=False)
 
 
 # Provenance.
@@ -201,7 +220,7 @@ def _copy_hdu(number: int, hdu: Any) -> Any:
 def write_hdus(hdus: fits.HDUList, path: str) -> None:
     """Write HDUs that are ours to change, and renew the checksums that their headers have."""
     hdus.writeto(path, output_verify="silentfix+exception")
-    if not any(_REWRITTEN & {"CHECKSUM", "DATASUM"} & set(hdu.header) for hdu in hdus):
+    if not any({"CHECKSUM", "DATASUM"} & set(hdu.header) for hdu in hdus):
         return
     # Of the bytes as they are in the file, hence not at writing.
     with fits.open(path, mode="update", memmap=False, disable_image_compression=True) as written:

@@ -18,13 +18,24 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, cast
 from xml.etree.ElementTree import Element
 
 import numpy as np
 
 from ..errors import FormatError
-from ._votable_elements import NUMBERS, Array, Bits, Booleans, Elements, Mask, Numbers, Strings, decode_text
+from ._votable_elements import (
+    NUMBERS,
+    Array,
+    Bits,
+    Booleans,
+    Elements,
+    Mask,
+    Numbers,
+    Strings,
+    WrittenElements,
+    decode_text,
+)
 
 _ARRAYSIZE = re.compile(r"(?:\d+x)*(?:\d+\*?|\*)")
 _SEPARATOR = re.compile(r"\s*,\s*|\s+")
@@ -75,7 +86,7 @@ class FixedCells:
         return self.elements.decode(stored)
 
     def encode(self, values: Array, mask: Mask) -> Array:
-        return self.elements.encode(values, mask)
+        return _written(self.elements).encode(values, mask)
 
     def parse(self, texts: Sequence[str]) -> tuple[Array, Mask]:
         if not self.shape:
@@ -104,7 +115,7 @@ class FixedCells:
 
     def format(self, values: Array, mask: Mask) -> list[str]:
         count = prod(self.shape)
-        words = self.elements.format(values.reshape(-1), mask.reshape(-1))
+        words = _written(self.elements).format(values.reshape(-1), mask.reshape(-1))
         separator = " "
         if isinstance(self.elements, Strings) and self.shape:
             words, separator = [word.ljust(self.elements.length) for word in words], ""
@@ -149,7 +160,7 @@ class VariableCells:
         cells = []
         for value, missing in zip(values, mask, strict=True):
             array = np.ma.asanyarray([] if missing else value).astype(self.elements.dtype)
-            stored = self.elements.encode(np.asarray(array), np.ma.getmaskarray(array)).tobytes()
+            stored = _written(self.elements).encode(np.asarray(array), np.ma.getmaskarray(array)).tobytes()
             cells.append(struct.pack(">I", len(stored) // self._unit) + stored)
         return cells
 
@@ -162,7 +173,7 @@ class VariableCells:
         rows = []
         for value, missing in zip(values, mask, strict=True):
             array = np.ma.asanyarray([] if missing else value).astype(self.elements.dtype).reshape(-1)
-            rows.append(" ".join(self.elements.format(np.asarray(array), np.ma.getmaskarray(array))))
+            rows.append(" ".join(_written(self.elements).format(np.asarray(array), np.ma.getmaskarray(array))))
         return rows
 
     def _split(self, flat: Array, missing: Mask, counts: Sequence[int]) -> tuple[Array, Mask]:
@@ -263,6 +274,11 @@ def _numbers(field: Element, datatype: str, *, nan_is_null: bool) -> Numbers:
     except (ValueError, OverflowError):
         marker = None  # such as null="" or "null": no value equals it
     return Numbers(dtype, marker, nan_is_null=nan_is_null)
+
+
+def _written(elements: Elements) -> WrittenElements:
+    """Return elements as those that are written, which all are but bits: bools are written as ``boolean``."""
+    return cast("WrittenElements", elements)
 
 
 def _parsed_arraysize(field: Element, *, default: str) -> tuple[list[int], bool]:

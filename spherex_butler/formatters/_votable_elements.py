@@ -11,7 +11,7 @@ as services write it and VOTable 1.6 allows, else as Latin-1
 
 from __future__ import annotations
 
-__all__ = ("NUMBERS", "Bits", "Booleans", "Elements", "Numbers", "Strings", "decode_text")
+__all__ = ("NUMBERS", "Bits", "Booleans", "Elements", "Numbers", "Strings", "WrittenElements", "decode_text")
 
 import logging
 from collections.abc import Callable, Sequence
@@ -59,11 +59,15 @@ class Elements(Protocol):
     def decode(self, stored: Array) -> tuple[Array, Mask]:
         """Return values and mask of elements from a binary stream."""
 
-    def encode(self, values: Array, mask: Mask) -> Array:
-        """Return elements as they stand in a binary stream."""
-
     def parse(self, texts: Sequence[str]) -> tuple[Array, Mask]:
         """Return values and mask of elements from their words."""
+
+
+class WrittenElements(Elements, Protocol):
+    """How elements of a datatype that is written, too, are stored."""
+
+    def encode(self, values: Array, mask: Mask) -> Array:
+        """Return elements as they stand in a binary stream."""
 
     def format(self, values: Array, mask: Mask) -> list[str]:
         """Return the words of a one-dimensional array of elements."""
@@ -215,9 +219,6 @@ class Bits:
         # astropy writes a single bit as 0x08 where the standard has 0x80.
         return stored != 0, np.zeros(stored.shape, bool)
 
-    def encode(self, values: Array, mask: Mask) -> Array:
-        return np.packbits(values & ~mask)
-
     def parse(self, texts: Sequence[str]) -> tuple[Array, Mask]:
         words = [text.strip() for text in texts]
         for word in words:
@@ -226,9 +227,6 @@ class Bits:
         return np.array([word == "1" for word in words], bool), np.array(
             [word not in {"0", "1"} for word in words], bool
         )
-
-    def format(self, values: Array, mask: Mask) -> list[str]:
-        return ["?" if missing else str(int(value)) for value, missing in zip(values, mask, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

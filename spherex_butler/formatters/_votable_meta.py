@@ -75,8 +75,6 @@ def add_meta(table: Element, meta: Mapping[Any, Any], ids: set[str]) -> None:
 def read_meta(document: Document) -> dict[str, Any]:
     """Return the meta of a table: what was read of the document so far, but for its columns."""
     table, version = document.table, document.ancestors[0].get("version", "1.4")
-    if table is None:  # for the type checker: a header was read
-        return {}
     meta: dict[str, Any] = {key: value for key, value in table.attrib.items() if key != "nrows"}
     if description := (table.findtext("DESCRIPTION") or "").strip():
         meta["description"] = description

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ("TableFile", "write_table")
 
 import json
+import warnings
 from typing import Any, BinaryIO, TextIO
 from xml.etree.ElementTree import Element, SubElement
 
@@ -86,8 +87,7 @@ class TableFile:
     def __init__(self, stream: BinaryIO) -> None:
         self._document = Document(stream)
         self._has_data = self._document.read_header()
-        table = self._document.table
-        fields = [] if table is None else table.findall("FIELD")
+        fields = self._document.table.findall("FIELD")
         records = self._records()
         names = _unique([field.get("name") or field.get("ID") or "column" for field in fields])
         self._attributes: dict[str, dict[str, Any]] = {}
@@ -109,7 +109,7 @@ class TableFile:
 
     @property
     def _nrows(self) -> int | None:
-        text = "" if self._document.table is None else self._document.table.get("nrows", "")
+        text = self._document.table.get("nrows", "")
         return int(text) if text.strip().isdecimal() else None
 
     def read(self, *, columns: Any = None, rows: Any = None, quantities: bool = False) -> Table:
@@ -160,7 +160,7 @@ class TableFile:
         if not self._has_data or window.ends_before(0):
             return 0
         cells = [attributes["cells"] for attributes in self._attributes.values()]
-        rowcount = read_data(self._document.data(), cells, readers, window)
+        rowcount = read_data(self._document.data(), cells, readers, window, nrows=self._nrows)
         if window.stop is None:
             for _ in self._document.data():
                 pass
@@ -179,12 +179,14 @@ class TableFile:
             values, mask = reader.result()
             data = values[rest], mask[rest]
             column = build_column(name, data, self._attributes[name], version=version, quantity=quantities)
-            table.add_column(column, name=name, copy=False)
+            with warnings.catch_warnings():
+                # That strings with a unit are no quantity is what they were before.
+                warnings.filterwarnings("ignore", "column .* has a unit but is kept as a Column")
+                table.add_column(column, name=name, copy=False)
         return table
 
     def _records(self) -> dict[str, dict[str, Any]]:
-        infos = [] if self._document.table is None else self._document.table.findall("INFO")
-        for info in infos:
+        for info in self._document.table.findall("INFO"):
             if info.get("name") == RECORD_INFO:
                 try:
                     records = json.loads(info.get("value", ""))

@@ -62,7 +62,7 @@ class Document:
     Attributes
     ----------
     table
-        The ``TABLE`` element, without its ``DATA``.
+        The ``TABLE`` element, without its ``DATA``; empty until the header was read.
     ancestors
         The elements around it, ``VOTABLE`` first.
     table_count
@@ -75,7 +75,7 @@ class Document:
         self._infos: list[str] = []
         self._in_data = False
         self.ancestors: list[Element] = []
-        self.table: Element | None = None
+        self.table = Element("TABLE")
         self.table_count = 0
 
     def read_header(self) -> bool:
@@ -88,7 +88,7 @@ class Document:
         """
         for event in self._events:
             self._build(event)
-            if self.table is not None and event[0] == START and event[1] == "DATA":
+            if self.table_count and event[0] == START and event[1] == "DATA":
                 self._in_data = True
                 return True
             if event[0] == END and event[1] == "TABLE":
@@ -135,7 +135,7 @@ class Document:
             raise FormatError(f"The root element is {element.tag!r}; expected 'VOTABLE'. This is no VOTable.")
         if element.tag == "TABLE":
             self.table_count += 1
-            if self.table is None:
+            if self.table_count == 1:
                 self.table, self.ancestors = element, list(self._open)
         elif element.tag == "INFO":
             self._infos.append(f"{element.get('name')}={element.get('value')!r}")

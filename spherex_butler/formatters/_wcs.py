@@ -21,6 +21,12 @@ _KEYWORDS = re.compile(
     r"|(PC|CD|PV|PS)\d+_\d+|LONPOLE|LATPOLE|RADE(SYS|CSYS)|EQUINOX|EPOCH|SPECSYS|RESTFRQ|RESTFREQ|RESTWAV|WAT\d_\d+"
     r"|(A|B|AP|BP)_(ORDER|DMAX|\d+_\d+)|(DP|DQ|D2IM)\d+(\..*)?|AXISCORR"
 )
+# What else wcslib keeps of a header: times and places of the observation (FITS standard 4.0, sections 8.4 and 9).
+_ANCILLARY = re.compile(
+    r"(DATE|MJD|JD)(-?(OBS|BEG|AVG|END)|REF[IF]?)?|TIME(SYS|UNIT|OFFS|DEL|PIXR)|TIM(SYER|RDER)|TREF(POS|DIR)|PLEPHEM"
+    r"|[JB]EPOCH|TSTART|TSTOP|XPOSURE|TELAPSE|OBS(GEO-[XYZBLH]|ORBIT)|VEL(REF|OSYS|ANGL)|ZSOURCE|SSYS(OBS|SRC)"
+    r"|RSUN_REF|DSUN_OBS|(CRLN|HGLN|HGLT)_OBS|NAXIS\d?"
+)
 _REFERENCE_PIXEL = re.compile(r"CRPIX([12])[A-Z]?")
 
 
@@ -38,11 +44,16 @@ def read_wcs(header: fits.Header) -> WCS | None:
         # What astropy put right it did when the WCS was made; saying it again at every read helps nobody.
         warnings.simplefilter("ignore", FITSFixedWarning)
         try:
-            return WCS(header)
+            return WCS(fits.Header([card for card in header.cards if _matters(card.keyword)]))
         except Exception as error:  # wcslib's errors have no common base
             raise FormatError(
                 f"The header's WCS (CTYPE1={header.get('CTYPE1')!r}) cannot be read: {error}; read the file as HDUList."
             ) from error
+
+
+def _matters(keyword: str) -> bool:
+    """Whether a card is about the WCS: astropy is slow with the others."""
+    return bool(_KEYWORDS.fullmatch(keyword) or _ANCILLARY.fullmatch(keyword))
 
 
 def put_wcs(header: fits.Header, wcs: WCS | None) -> None:
@@ -53,7 +64,7 @@ def put_wcs(header: fits.Header, wcs: WCS | None) -> None:
     FormatError
         Raised if the WCS needs lookup tables, or cannot be written as cards.
     """
-    if _equal(_wcs_or_none(header), wcs):
+    if _describes(header, wcs):
         return
     for keyword in {card.keyword for card in header.cards if _KEYWORDS.fullmatch(card.keyword)}:
         header.remove(keyword, remove_all=True)
@@ -76,11 +87,11 @@ def shift_reference_pixels(header: fits.Header, box: Box) -> None:
         header[keyword] -= offsets[keyword[5]]
 
 
-def _wcs_or_none(header: fits.Header) -> WCS | None:
+def _describes(header: fits.Header, wcs: WCS | None) -> bool:
     try:
-        return read_wcs(header)
+        return _equal(read_wcs(header), wcs)
     except FormatError:
-        return None
+        return False
 
 
 def _check_without_tables(wcs: WCS) -> None:

@@ -63,6 +63,7 @@ from ._fits import (
     FITS_RECIPES,
     add_provenance_cards,
     exact_images,
+    native,
     open_fits,
     provenance_cards,
     strip_provenance,
@@ -365,7 +366,8 @@ class _StoredCCDData:
 
     @property
     def ccddata(self) -> CCDData:
-        psf = _native(self._hdus["PSFIMAGE"].data, self._hdus["PSFIMAGE"]) if "PSFIMAGE" in self._hdus else None
+        hdu = next((hdu for hdu in self._hdus if hdu.name == "PSFIMAGE"), None)
+        psf = None if hdu is None else native(hdu.data, hdu.header.get("NPDTYPE"))
         parts = {name: getattr(self, name) for name in ("unit", "mask", "uncertainty", "flags", "wcs")}
         return CCDData(self.image, meta=self.header, psf=psf, **parts)
 
@@ -373,17 +375,12 @@ class _StoredCCDData:
         shape = self._image.shape
         if tuple(hdu.shape) != tuple(shape):
             raise FormatError(f"HDU {hdu.name!r} has shape {hdu.shape}; expected that of the image, {shape}.")
+        dtype = hdu.header.get("NPDTYPE", default)
         if hdu.header.get("NPSCALAR", False):
-            return _native(hdu.section[(slice(0, 1),) * len(shape)], hdu, default).reshape(())
+            return native(hdu.section[(slice(0, 1),) * len(shape)], dtype).reshape(())
         if self._box is None:
-            return _native(hdu.data, hdu, default)
-        return _native(hdu.section[(slice(None),) * (len(shape) - 2) + self._box.slices], hdu, default)
-
-
-def _native(pixels: NDArray[Any], hdu: Any, default: str | None = None) -> NDArray[Any]:
-    dtype: str = hdu.header.get("NPDTYPE", default or pixels.dtype.name)
-    native: NDArray[Any] = np.asarray(pixels).astype(dtype, copy=False)
-    return native
+            return native(hdu.data, dtype)
+        return native(hdu.section[(slice(None),) * (len(shape) - 2) + self._box.slices], dtype)
 
 
 def _read_unit(header: fits.Header, where: str) -> u.UnitBase | None:

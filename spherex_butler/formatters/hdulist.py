@@ -18,14 +18,15 @@ import io
 import operator
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from astropy.io import fits
 from lsst.daf.butler import DatasetProvenance
 from lsst.resources import ResourcePath
 
 from ..errors import ParameterError
-from ..fits_io import HduInfo, local_ranges
+from ..fits_io import HduInfo
 from ._base import RecipeFormatter
 from ._fits import (
     FITS_RECIPES,
@@ -132,12 +133,27 @@ def _headers(path: str, chosen: Sequence[HduInfo]) -> dict[str | int, fits.Heade
 
 
 def _read(path: str, primary: HduInfo, chosen: Sequence[HduInfo]) -> fits.HDUList:
-    with local_ranges(path) as (read_ranges, size):
-        ranges = [(info.header_offset, min(info.end, size)) for info in chosen]
-        parts = [bytes(part) for part in read_ranges(ranges)]
+    with Path(path).open("rb") as stream:
+        parts = [_read_range(stream, *bounds) for bounds in _joined(chosen)]
     if primary not in chosen:
         parts.insert(0, _without_data(primary))
     return fits.open(io.BytesIO(b"".join(parts)), memmap=False)
+
+
+def _joined(chosen: Sequence[HduInfo]) -> list[tuple[int, int]]:
+    """Return the byte ranges of HDUs, those of neighbours as one: a whole file is read in one go."""
+    ranges: list[tuple[int, int]] = []
+    for info in chosen:
+        start = info.header_offset
+        if ranges and ranges[-1][1] == start:
+            start = ranges.pop()[0]
+        ranges.append((start, info.end))
+    return ranges
+
+
+def _read_range(stream: BinaryIO, start: int, stop: int) -> bytes:
+    stream.seek(start)
+    return stream.read(stop - start)
 
 
 def _without_data(primary: HduInfo) -> bytes:

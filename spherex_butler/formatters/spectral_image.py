@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import astropy.units as u
+from astropy.io import fits
+from lsst.daf.butler import DatasetProvenance
 from lsst.resources import ResourcePath
 
 from ..fits_io import FitsFile, local_ranges
@@ -19,6 +21,7 @@ from ..geometry import celestial_wcs, sky_corners
 from ..level2_io import RECIPES, Level2File, read_calibrations, to_hdulist
 from ..spectral_image import SpectralImage
 from ._base import RecipeFormatter
+from ._fits import add_provenance_cards
 
 _COMPONENTS: Mapping[str, Callable[[Level2File], Any]] = {
     "image": lambda file: file.plane("IMAGE"),
@@ -59,6 +62,14 @@ class SpectralImageFormatter(RecipeFormatter):
             file = Level2File(FitsFile(read_ranges, size), parameters)
             return file.image(SpectralImage, planes) if component is None else _COMPONENTS[component](file)
 
-    def write_local_file(self, in_memory_dataset: SpectralImage, uri: ResourcePath) -> None:
-        """Write the image to a local file."""
-        to_hdulist(in_memory_dataset, self.recipe).writeto(uri.ospath)
+    def add_provenance(
+        self, in_memory_dataset: SpectralImage, /, *, provenance: DatasetProvenance | None = None
+    ) -> fits.HDUList:
+        """Return the HDUs to be written, with the dataset's provenance in the primary header."""
+        hdus = to_hdulist(in_memory_dataset, self.recipe)
+        add_provenance_cards(hdus[0].header, self.dataset_ref, provenance)
+        return hdus
+
+    def write_local_file(self, in_memory_dataset: fits.HDUList, uri: ResourcePath) -> None:
+        """Write what `add_provenance` returned."""
+        in_memory_dataset.writeto(uri.ospath)

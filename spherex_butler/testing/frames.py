@@ -144,8 +144,8 @@ def make_frame(**options: Unpack[Level2Options]) -> Frame:
     release = options.get("release", "qr2")
     detector, seed = options.get("detector", 1), options.get("seed", 0)
     _require("release", release, release in RELEASES, "'qr2' or 'qr3'")
-    _require("detector", detector, detector in range(1, 7), "a number from 1 to 6")
-    _require("seed", seed, seed in range(2**63), "a whole number from 0")
+    _require("detector", detector, _is_whole(detector, 1, 6), "a number from 1 to 6")
+    _require("seed", seed, _is_whole(seed, 0, 2**63), "a whole number from 0")
     form = RELEASES[release]
     observation = Observation.parse(options.get("obs_id") or form.obs_id)
     token = options.get("token") or token_of(observation, form.token_version)
@@ -173,11 +173,15 @@ def _require(name: str, value: object, valid: bool, expected: str) -> None:
         raise ParameterError(f"{name}={value!r} is not known; expected {expected}.")
 
 
+def _is_whole(value: object, low: int, high: int) -> bool:
+    return isinstance(value, int | np.integer) and low <= int(value) <= high
+
+
 def _box(size: int, origin: tuple[int, int] | None) -> Box:
-    _require("size", size, size in range(1, FULL_SIZE + 1), f"a side of 1 to {FULL_SIZE} pixels")
+    _require("size", size, _is_whole(size, 1, FULL_SIZE), f"a side of 1 to {FULL_SIZE} pixels")
     x, y = origin if origin is not None else ((FULL_SIZE - size) // 2,) * 2
     last = FULL_SIZE - size
-    if x not in range(last + 1) or y not in range(last + 1):
+    if not (_is_whole(x, 0, last) and _is_whole(y, 0, last)):
         raise ParameterError(
             f"origin={(x, y)!r} leaves no room for {size} x {size} pixels in the full frame; "
             f"expected whole numbers from 0 to {last}."

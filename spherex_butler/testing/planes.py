@@ -105,7 +105,7 @@ def _zodiacal_shape(frame: Frame, wcs: WCS) -> NDArray[np.float64]:
 def _source_image(frame: Frame, wcs: WCS, center: SkyCoord, radius: u.Quantity) -> NDArray[np.float64]:
     """Return the surface brightness of the point sources alone, MJy/sr."""
     catalog = source_catalog(center, radius, seed=frame.seed)
-    x, y = pixel_positions(wcs, np.asarray(catalog["ra"]), np.asarray(catalog["dec"]))
+    x, y = pixel_positions(wcs, catalog["ra"].to_value(u.deg), catalog["dec"].to_value(u.deg))
     wavelength = frame.grid.wavelengths_at(x, y)
     column, row = np.round(x).astype(int), np.round(y).astype(int)
     widths = widths_at(x, y, wavelength)

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.table import Table
+from astropy.table import QTable
 from numpy.typing import ArrayLike, NDArray
 
 _CELL = 0.25  # deg
@@ -46,7 +46,7 @@ class _Cell(NamedTuple):
     area: float  # square degrees
 
 
-def source_catalog(center: SkyCoord, radius: u.Quantity, *, seed: int = 0) -> Table:
+def source_catalog(center: SkyCoord, radius: u.Quantity, *, seed: int = 0) -> QTable:
     """Return the point sources that images of this seed show in a circle on the sky.
 
     Parameters
@@ -69,7 +69,7 @@ def source_catalog(center: SkyCoord, radius: u.Quantity, *, seed: int = 0) -> Ta
     parts = [_bright_sources(cell, seed) for cell in _cells(center, radius)]
     numbers, ra, dec, flux, parameter, star = (np.concatenate(column) for column in zip(*parts, strict=True))
     inside = SkyCoord(ra, dec, unit="deg").separation(center.icrs) <= radius
-    catalog = Table(
+    catalog = QTable(
         {
             "source_id": numbers,
             "ra": ra * u.deg,
@@ -83,7 +83,7 @@ def source_catalog(center: SkyCoord, radius: u.Quantity, *, seed: int = 0) -> Ta
     return catalog[inside]
 
 
-def source_flux(catalog: Table, wavelength: u.Quantity) -> u.Quantity:
+def source_flux(catalog: QTable, wavelength: u.Quantity) -> u.Quantity:
     """Return the flux density of each source of a catalog.
 
     Parameters
@@ -96,10 +96,11 @@ def source_flux(catalog: Table, wavelength: u.Quantity) -> u.Quantity:
     micron = np.broadcast_to(wavelength.to_value(u.um), (len(catalog),))
     star = catalog["kind"] == "star"
     spectrum = np.empty(len(catalog))
-    temperature = np.asarray(catalog["temperature"])[star]
+    temperature = catalog["temperature"][star].to_value(u.K)
     spectrum[star] = _planck(micron[star], temperature) / _planck(_REFERENCE_WAVELENGTH, temperature)
     spectrum[~star] = (micron[~star] / _REFERENCE_WAVELENGTH) ** np.asarray(catalog["index"])[~star]
-    return np.asarray(catalog["flux"]) * spectrum * u.mJy
+    flux: u.Quantity = catalog["flux"] * spectrum
+    return flux
 
 
 def catalogued_positions(

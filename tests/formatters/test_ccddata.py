@@ -336,6 +336,7 @@ def test_meta_comes_back_card_by_card(store):
     header = fits.Header.fromstring(text, sep="\n")
     header["LONG"] = ("long " * 40, "of a long string")
     header["COMPLEX"] = 1.5 - 2.25j
+    header["WIDE"] = (1.2345678901234567e-5 - 9.876543210987654e-7j, "all digits too")
     header["PI_LIKE"] = -3.1415926535897932e-10
     header.append(), header.append()
     ref = store.put(CCDData(values("uint16"), unit="adu", meta=header), "CCDData")
@@ -385,11 +386,12 @@ def test_meta_that_no_card_can_hold_is_refused_by_name(store, meta, why):
     assert why in refused(store, CCDData(values("float32"), unit="adu", meta=meta))
 
 
+@pytest.mark.filterwarnings("ignore:Card is too long")
 def test_header_card_that_cannot_be_written_is_refused_by_name(store):
-    header = fits.Header([("HIERARCH " + "LONG " * 16, 12345.678)])
+    header = fits.Header([("HIERARCH " + "LONG " * 12 + "SIX", 12345.678)])
     text = refused(store, CCDData(values("int16"), unit="adu", meta=header))
     assert "Header card 'LONG LONG" in text
-    assert "cannot be written to FITS: The header keyword" in text
+    assert "cannot be written to FITS: 80 characters do not hold its value 12345.678" in text
 
 
 def test_wcs_without_cards_in_meta_survives_with_every_digit(store):
@@ -418,6 +420,14 @@ def test_cards_of_meta_make_no_wcs_of_none(store):
     assert store.get(ref).wcs is None
     assert store.get(ref, "wcs") is None
     assert cards(store.get(ref).meta) == cards(sip_header())
+
+
+def test_cards_of_meta_that_make_no_valid_wcs_come_back(store):
+    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "RA---TAN"})
+    for wcs in (None, sip_wcs()):
+        got = store.round_trip(with_wcs(wcs, header), "CCDData")
+        assert cards(got.meta) == cards(header)
+        assert (got.wcs is None) == (wcs is None)
 
 
 def test_linear_wcs_survives(store):
@@ -466,7 +476,7 @@ def test_wcs_whose_type_does_not_say_sip_survives(store):
         assert list(got.wcs.wcs.ctype) == ["RA---TAN", "DEC--TAN"]
 
 
-def with_wcs(wcs: WCS, meta: fits.Header | None = None) -> CCDData:
+def with_wcs(wcs: WCS | None, meta: fits.Header | None = None) -> CCDData:
     return CCDData(values("float32"), unit="adu", wcs=wcs, meta=meta)
 
 
@@ -844,6 +854,15 @@ def test_file_of_ccddata_write_can_be_read(store, tmp_path):
     assert isinstance(got.uncertainty, VarianceUncertainty)
     assert got.meta["OBJECT"] == "M31"
     np.testing.assert_allclose(got.wcs.all_pix2world(3, 4, 0), ccd.wcs.all_pix2world(3, 4, 0), rtol=1e-11)
+
+
+def test_image_extension_of_another_file_has_the_primary_headers_cards_too(store, tmp_path):
+    image = fits.ImageHDU(values("float32"), fits.Header({"BUNIT": "adu", "OBJECT": "M31"}), name="IMAGE")
+    path = hdu_file(tmp_path / "other.fits", fits.PrimaryHDU(header=fits.Header({"VERSION": "6.6"})), image)
+    formatter = store.butler._datastore._prepare_for_direct_get(store.put(full_image(), "CCDData"), {})[0].formatter
+    got = formatter.read_from_local_file(str(path))
+    assert_identical(got.data, values("float32"))
+    assert (got.meta["VERSION"], got.meta["OBJECT"]) == ("6.6", "M31")
 
 
 # As HDUList.

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import io
-import re
 
 import astropy.units as u
 import numpy as np
 import pytest
-from astropy.coordinates import Angle, Latitude, Longitude, SkyCoord
+from astropy.coordinates import Angle, Latitude, Longitude
 from astropy.io import votable
 from astropy.table import Column, MaskedColumn, QTable, Table
-from astropy.time import Time
 from astropy.utils.masked import Masked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stn
 from lsst.daf.butler import Butler, Config
 
-from spherex_butler.errors import FormatError
 from spherex_butler.formatters._votable_table import TableFile, write_table
 
+NUMBERS = ("bool", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "f2", "f4", "f8", "c8", "c16")
 RECIPES = ("binary2", "binary", "tabledata")
 FORMATTER = "spherex_butler.formatters.votable.VOTableFormatter"
 DTYPES = [
@@ -126,31 +124,31 @@ def recipe_store(request, stores):
     return stores[request.param]
 
 
-@pytest.mark.parametrize("dtype", [*NUMBERS, "u8", "U7", "S5", ">i4", ">f8", ">U3"])
-def test_dtype_comes_back(recipe_store, dtype):
-    table = Table({"x": values_of(dtype)})
+def test_dtypes_come_back(recipe_store):
+    table = Table({dtype: values_of(dtype) for dtype in (*NUMBERS, "u8", "U7", "S5", ">i4", ">f8", ">U3")})
     assert_same(table, recipe_store.round_trip(table, "VOTable"))
 
 
 @pytest.mark.parametrize("shape", [(1,), (3,), (2, 3), (0,), (2, 0)])
-@pytest.mark.parametrize("dtype", ["bool", "u1", "u2", "f4", "c16", "U4", "S2"])
-def test_arrays_keep_their_shape(recipe_store, dtype, shape):
-    values = np.char.strip(values_of(dtype, shape)) if dtype[0] in "US" else values_of(dtype, shape)
-    table = Table({"before": np.arange(6), "x": values.astype(dtype)})
+def test_arrays_keep_their_shape(recipe_store, shape):
+    table = Table({dtype: values_of(dtype, shape) for dtype in NUMBERS})
+    for dtype in ("U4", "S2"):
+        table[dtype] = np.strings.strip(values_of(dtype, shape)).astype(dtype)
     assert_same(table, recipe_store.round_trip(table, "VOTable"))
 
 
-@pytest.mark.parametrize("dtype", ["bool", "i1", "u1", "u4", "i8"])
-def test_masked_values_come_back(recipe_store, dtype):
-    table = Table({"x": MaskedColumn(values_of(dtype), mask=[0, 1, 0, 0, 1, 0])})
+def test_masked_values_come_back(recipe_store):
+    dtypes = ["bool", "i1", "u1", "u4", "i8"]
+    table = Table({dtype: MaskedColumn(values_of(dtype), mask=[0, 1, 0, 0, 1, 0]) for dtype in dtypes})
     assert_same(table, recipe_store.round_trip(table, "VOTable"))
 
 
-@pytest.mark.parametrize("dtype", ["i2", "u2", "bool", "f4", "c8"])
-def test_masked_elements_of_arrays_come_back(recipe_store, dtype):
-    values = np.nan_to_num(values_of(dtype, (2,)), copy=True, nan=1.0)
+def test_masked_elements_of_arrays_come_back(recipe_store):
     mask = [[0, 1], [1, 1], [0, 0], [0, 0], [1, 0], [0, 0]]
-    table = Table({"x": MaskedColumn(values, mask=mask)})
+    table = Table()
+    for dtype in ("i2", "u2", "bool", "f4", "c8"):
+        values = np.nan_to_num(values_of(dtype, (2,)), nan=1.0)
+        table[dtype] = MaskedColumn(values.astype(dtype), mask=mask)
     assert_same(table, recipe_store.round_trip(table, "VOTable"))
 
 
@@ -193,9 +191,10 @@ def test_arrays_of_variable_length_come_back(recipe_store):
     assert got["masked"][0].mask.tolist() == [False, True, False]
 
 
-@pytest.mark.parametrize("text", ["é", "中文", "😀 beyond the basic plane", "a\u0301 combined"])
-def test_unicode_comes_back(recipe_store, text):
-    table = Table({"x": ["ascii", text, ""], text: [[text, "b"]] * 3}, meta={"description": text, text: text})
+def test_unicode_comes_back(recipe_store):
+    texts = ["é", "中文", "😀 beyond the basic plane", "a\u0301 combined"]
+    table = Table({text: ["ascii", text, ""] for text in texts}, meta={"description": texts[2], texts[1]: texts[0]})
+    table["array"] = [[text, "b"] for text in texts[:3]]
     assert_same(table, recipe_store.round_trip(table, "VOTable"))
 
 
@@ -266,12 +265,9 @@ def test_numpy_scalars_in_meta_come_back_as_python_ones(store):
     assert [type(value) for value in got.values()] == [float, int, bool, str, list]
 
 
-@pytest.mark.parametrize(
-    "unit",
-    ["m", "MJy/sr", "erg/(s cm2 Angstrom)", "mag", "mag(AB)", "dex(cm/s2)", "", "%", "3.7 m", "1e-17 W/m2", "km/s"],
-)
-def test_units_come_back(recipe_store, unit):
-    table = Table({"x": Column([1.0, 2.0], unit=u.Unit(unit))})
+def test_units_come_back(recipe_store):
+    units = ["m", "MJy/sr", "erg/(s cm2 Angstrom)", "mag", "mag(AB)", "dex(cm/s2)", "", "%", "3.7 m", "1e-17 W/m2"]
+    table = Table({unit: Column([1.0, 2.0], unit=u.Unit(unit)) for unit in units})
     assert_same(table, recipe_store.round_trip(table, "VOTable"))
 
 
@@ -337,100 +333,3 @@ def test_any_table_comes_back(table):
     output = io.StringIO()
     write_table(table, output, "binary2")
     assert_same(table, TableFile(io.BytesIO(output.getvalue().encode())).read())
-
-
-def uint64_too_big():
-    return np.array([1, 1 << 63], np.uint64)
-
-
-REFUSED = {
-    "uint64 beyond int64": (Table({"bad": uint64_too_big()}), r"Column 'bad' has dtype 'uint64' and the value 9223372"),
-    "longdouble": (Table({"bad": np.ones(1, "g")}), r"Column 'bad' has dtype 'float128', which a VOTable cannot"),
-    "datetime": (Table({"bad": np.zeros(1, "M8[s]")}), r"Column 'bad' has dtype 'datetime64\[s\]', which a VOTable"),
-    "structured": (Table({"bad": np.zeros(1, "i4,f4")}), r"Column 'bad' has dtype 'void64', which a VOTable cannot"),
-    "time": (Table({"bad": Time([1.0], format="mjd")}), r"Column 'bad' is a Time, .* or store the table as HDF5Table"),
-    "sky": (Table({"bad": SkyCoord([1], [2], unit="deg")}), r"Column 'bad' is a SkyCoord, .* split it into plain"),
-    "objects": (Table({"bad": objects({1: 2})}), r"Column 'bad' has dtype object and holds \{1: 2\} \(dict\)"),
-    "object array": (Table({"bad": np.full((1, 2), None)}), r"Column 'bad' holds objects in 2 dimensions"),
-    "mixed arrays": (
-        Table({"bad": objects(np.zeros(1), np.zeros(1, int))}),
-        r"Column 'bad' holds arrays that differ in dtype or inner shape: \[\('float64', \(\)\), \('int64'",
-    ),
-    "empty arrays": (
-        Table({"bad": objects(np.zeros((2, 0)))}),
-        r"Column 'bad' holds arrays of arrays without elements",
-    ),
-    "bytes": (Table({"bad": [b"\xff"]}), r"Column 'bad' holds bytes that are no text"),
-    "nul": (Table({"bad": ["a\0b"]}), r"Column 'bad' holds a string with NUL in it"),
-    "surrogate": (Table({"bad": ["\ud800"]}), r"Column 'bad' holds a string with half a surrogate pair"),
-    "name": (Table({"bad\x01": [1]}), r"Column 'bad\\x01' has a name with characters that XML cannot hold"),
-    "unit": (
-        Table({"bad": Column([1.0], unit=u.def_unit("frobnicate"))}),
-        r"Column 'bad' has the unit Unit\(\"frobnicate\"\), which cannot be read back",
-    ),
-    "partly masked strings": (
-        Table({"bad": MaskedColumn([["a", "b"]], mask=[[1, 0]])}),
-        r"Column 'bad' masks some strings of an array",
-    ),
-    "masked and nan": (
-        Table({"bad": MaskedColumn([[1.0, np.nan]], mask=[[1, 0]])}),
-        r"Column 'bad' has masked values that a VOTable can only mark by NaN, and NaN as well",
-    ),
-    "every value used": (
-        Table({"bad": MaskedColumn(np.arange(258).reshape(-1, 2) % 256, mask=[[1, 0]] + [[0, 0]] * 128, dtype="u1")}),
-        r"Column 'bad' has masked values and uses every value of uint8",
-    ),
-    "column meta": (
-        Table({"x": Column([1], meta={"bad": object})}),
-        r"The meta of Column 'x'\['bad'\] is <class 'object'> \(type\), which a VOTable cannot keep",
-    ),
-    "column format": (Table({"x": Column([1], format=len)}), r"The format of Column 'x' is <built-in function len>"),
-    "meta": (Table({"x": [1]}, meta={"bad": Time(1, format="mjd")}), r"The meta key 'bad' is <Time .* cannot keep"),
-    "nested meta": (
-        Table({"x": [1]}, meta={"a": {"b": [(1, 2)]}}),
-        r"The meta key 'a'\['b'\]\[0\] is \(1, 2\) \(tuple\)",
-    ),
-    "meta key": (Table({"x": [1]}, meta={3: 1}), r"The meta key 3 cannot be the name of a VOTable PARAM"),
-    "meta dtype": (
-        Table({"x": [1]}, meta={"bad": np.zeros(2, "u2")}),
-        r"The meta key 'bad' has dtype 'uint16', .* convert it to 'int32' or to a list",
-    ),
-    "meta strings": (Table({"x": [1]}, meta={"bad": np.array(["a"])}), r"The meta key 'bad' is array\(.*to a list"),
-}
-
-
-def refusal(store, table):
-    """What putting a table fails with."""
-    with pytest.raises(RuntimeError, match="Failed to serialize dataset") as error:
-        store.put(table, "VOTable")
-    assert isinstance(error.value.__cause__, FormatError)
-    return str(error.value.__cause__)
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_kept_is_refused_by_name_and_leaves_nothing(store, case):
-    table, message = REFUSED[case]
-    before = store.files()
-    assert re.match(message, refusal(store, table), re.DOTALL)
-    assert store.files() == before
-
-
-REFUSED_BY = {
-    "masked strings": ("binary", MaskedColumn(["a", "b"], mask=[1, 0]), "holds masked strings, which 'binary' cannot"),
-    "masked and nan": (
-        "binary",
-        MaskedColumn([1.0, np.nan], mask=[1, 0]),
-        "has masked values that a VOTable can only mark",
-    ),
-    "control characters": ("tabledata", ["a\x02"], "holds characters that XML cannot hold; use the recipe 'binary2'"),
-    "blanks": ("tabledata", [["a ", "b"]], "holds arrays of strings that end in blanks, which pad them; use 'binary2'"),
-    "empty": ("tabledata", MaskedColumn(["", ""], mask=[1, 0]), "holds masked strings and empty ones"),
-}
-
-
-@pytest.mark.parametrize("case", REFUSED_BY)
-def test_what_only_binary2_keeps_is_refused_by_the_others(stores, case):
-    recipe, column, message = REFUSED_BY[case]
-    table = Table({"bad": column})
-    assert f"Column 'bad' {message}" in refusal(stores[recipe], table)
-    assert_same(table, stores["binary2"].round_trip(table, "VOTable"))

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import gzip
+import io
 
 import astropy.units as u
 import numpy as np
 import pyarrow as pa
 import pytest
 from astropy.table import Column, QTable, Table
-from lsst.daf.butler import Butler, Config, DataCoordinate, DatasetRef, DatasetType, FileDataset
+from lsst.daf.butler import (
+    Butler,
+    Config,
+    DataCoordinate,
+    DatasetRef,
+    DatasetType,
+    FileDataset,
+    FileDescriptor,
+    Location,
+)
+
+from spherex_butler.errors import FormatError
+from spherex_butler.formatters.votable import VOTableFormatter
 
 RECIPES = ("binary2", "binary", "tabledata")
 FORMATTER = "spherex_butler.formatters.votable.VOTableFormatter"
@@ -146,6 +159,7 @@ def test_components(recipe_store):
     table["name"] = ["a", "bcd"]
     ref = recipe_store.put(table, "VOTable")
     assert recipe_store.get(ref, "columns") == ["ra", "n", "name"]
+    assert recipe_store.get(ref, "columns", storage_class="ArrowColumnList") == ["ra", "n", "name"]
     assert recipe_store.get(ref, "rowcount") == 2
     assert recipe_store.get(ref, "units") == {"ra": "deg", "n": None, "name": None}
     schema = recipe_store.get(ref, "schema")
@@ -187,6 +201,17 @@ def test_the_same_table_makes_the_same_file(recipe_store):
     assert first == second
 
 
+def test_bytes_for_a_remote_store_are_those_of_a_file(store):
+    table = Table({"x": [1.5], "s": ["é"]})
+    ref = store.put(table, "VOTable")
+    location = Location(None, store.butler.getURI(ref))
+    formatter = VOTableFormatter(FileDescriptor(location, ref.datasetType.storageClass), ref=ref)
+    data = store.path(ref).read_bytes()
+    assert formatter.to_bytes(table) == data
+    assert formatter.read_from_stream(io.BytesIO(data), component="rowcount") == 1
+    assert formatter.read_from_stream(io.BytesIO(data)) is NotImplemented
+
+
 def test_extension_is_vot(store):
     assert store.path(store.put(Table({"x": [1]}), "VOTable")).suffix == ".vot"
 
@@ -198,6 +223,24 @@ def test_gzipped_file_is_read(store):
     target = path.with_name("gzipped.vot.gz")
     target.write_bytes(data)
     assert_same(table, store.get(ingested(store, target)))
+
+
+@pytest.mark.parametrize(
+    ("name", "cut", "message"),
+    [
+        ("cut.vot.gz", 20, "The VOTable is gzipped, but damaged or truncated: Compressed file ended"),
+        ("cut.vot", 100, "The VOTable is no well-formed XML: .* expected a complete VOTable document"),
+    ],
+)
+def test_truncated_file_is_an_error(store, name, cut, message):
+    path = store.path(store.put(Table({"x": np.arange(100)}), "VOTable"))
+    data = path.read_bytes()
+    target = path.with_name(name)
+    target.write_bytes((gzip.compress(data) if name.endswith("gz") else data)[:-cut])
+    ref = ingested(store, target)
+    with pytest.raises(ValueError, match=message) as error:
+        store.get(ref)
+    assert isinstance(error.value.__cause__, FormatError)
 
 
 def ingested(store, path, storage_class="VOTable"):

@@ -1,0 +1,138 @@
+"""What a VOTable cannot keep is refused, by the name of the column or meta key."""
+
+from __future__ import annotations
+
+import re
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.coordinates import SkyCoord
+from astropy.table import Column, MaskedColumn, Table
+from astropy.time import Time
+from lsst.daf.butler import Butler, Config
+
+from spherex_butler.errors import FormatError
+
+FORMATTER = "spherex_butler.formatters.votable.VOTableFormatter"
+
+
+def objects(*values):
+    column = np.empty(len(values), object)
+    column[:] = values
+    return column
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory, store):
+    """A repository for each recipe."""
+    made = {"binary2": store}
+    for recipe in ("binary", "tabledata"):
+        formatter = {"formatter": FORMATTER, "parameters": {"recipe": recipe}}
+        config = {
+            "includeConfigs": ["resource://spherex_butler/configs/butler.yaml"],
+            "datastore": {"formatters": {"VOTable": formatter, "VOQTable": formatter}},
+        }
+        root = tmp_path_factory.mktemp(recipe)
+        Butler.makeRepo(root, config=Config(config))
+        made[recipe] = type(store)(Butler.from_config(root, writeable=True, run="test"), root)
+    yield made
+    for recipe in ("binary", "tabledata"):
+        made[recipe].butler.close()
+
+
+def uint64_too_big():
+    return np.array([1, 1 << 63], np.uint64)
+
+
+REFUSED = {
+    "uint64 beyond int64": (Table({"bad": uint64_too_big()}), r"Column 'bad' has dtype 'uint64' and the value 9223372"),
+    "longdouble": (Table({"bad": np.ones(1, "g")}), r"Column 'bad' has dtype 'float128', which a VOTable cannot"),
+    "datetime": (Table({"bad": np.zeros(1, "M8[s]")}), r"Column 'bad' has dtype 'datetime64\[s\]', which a VOTable"),
+    "structured": (Table({"bad": np.zeros(1, "i4,f4")}), r"Column 'bad' has dtype 'void64', which a VOTable cannot"),
+    "time": (Table({"bad": Time([1.0], format="mjd")}), r"Column 'bad' is a Time, .* or store the table as HDF5Table"),
+    "sky": (Table({"bad": SkyCoord([1], [2], unit="deg")}), r"Column 'bad' is a SkyCoord, .* split it into plain"),
+    "objects": (Table({"bad": objects({1: 2})}), r"Column 'bad' has dtype object and holds \{1: 2\} \(dict\)"),
+    "object array": (Table({"bad": np.full((1, 2), None)}), r"Column 'bad' holds objects in 2 dimensions"),
+    "mixed arrays": (
+        Table({"bad": objects(np.zeros(1), np.zeros(1, int))}),
+        r"Column 'bad' holds arrays that differ in dtype or inner shape: \[\('float64', \(\)\), \('int64'",
+    ),
+    "empty arrays": (
+        Table({"bad": objects(np.zeros((2, 0)))}),
+        r"Column 'bad' holds arrays of arrays without elements",
+    ),
+    "bytes": (Table({"bad": [b"\xff"]}), r"Column 'bad' holds bytes that are no text"),
+    "nul": (Table({"bad": ["a\0b"]}), r"Column 'bad' holds a string with NUL in it"),
+    "surrogate": (Table({"bad": ["\ud800"]}), r"Column 'bad' holds a string with half a surrogate pair"),
+    "name": (Table({"bad\x01": [1]}), r"Column 'bad\\x01' has a name with characters that XML cannot hold"),
+    "unit": (
+        Table({"bad": Column([1.0], unit=u.def_unit("frobnicate"))}),
+        r"Column 'bad' has the unit Unit\(\"frobnicate\"\), which cannot be read back",
+    ),
+    "partly masked strings": (
+        Table({"bad": MaskedColumn([["a", "b"]], mask=[[1, 0]])}),
+        r"Column 'bad' masks some strings of an array",
+    ),
+    "masked and nan": (
+        Table({"bad": MaskedColumn([[1.0, np.nan]], mask=[[1, 0]])}),
+        r"Column 'bad' has masked values that a VOTable can only mark by NaN, and NaN as well",
+    ),
+    "every value used": (
+        Table({"bad": MaskedColumn(np.arange(258).reshape(-1, 2) % 256, mask=[[1, 0]] + [[0, 0]] * 128, dtype="u1")}),
+        r"Column 'bad' has masked values and uses every value of uint8",
+    ),
+    "column meta": (
+        Table({"x": Column([1], meta={"bad": object})}),
+        r"The meta of Column 'x'\['bad'\] is <class 'object'> \(type\), which a VOTable cannot keep",
+    ),
+    "column format": (Table({"x": Column([1], format=len)}), r"The format of Column 'x' is <built-in function len>"),
+    "meta": (Table({"x": [1]}, meta={"bad": Time(1, format="mjd")}), r"The meta key 'bad' is <Time .* cannot keep"),
+    "nested meta": (
+        Table({"x": [1]}, meta={"a": {"b": [(1, 2)]}}),
+        r"The meta key 'a'\['b'\]\[0\] is \(1, 2\) \(tuple\)",
+    ),
+    "meta key": (Table({"x": [1]}, meta={3: 1}), r"The meta key 3 cannot be the name of a VOTable PARAM"),
+    "meta dtype": (
+        Table({"x": [1]}, meta={"bad": np.zeros(2, "u2")}),
+        r"The meta key 'bad' has dtype 'uint16', .* convert it to 'int32' or to a list",
+    ),
+    "meta strings": (Table({"x": [1]}, meta={"bad": np.array(["a"])}), r"The meta key 'bad' is array\(.*to a list"),
+}
+
+
+def refusal(store, table):
+    """What putting a table fails with."""
+    with pytest.raises(RuntimeError, match="Failed to serialize dataset") as error:
+        store.put(table, "VOTable")
+    assert isinstance(error.value.__cause__, FormatError)
+    return str(error.value.__cause__)
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_kept_is_refused_by_name_and_leaves_nothing(store, case):
+    table, message = REFUSED[case]
+    before = store.files()
+    assert re.match(message, refusal(store, table), re.DOTALL)
+    assert store.files() == before
+
+
+REFUSED_BY = {
+    "masked strings": ("binary", MaskedColumn(["a", "b"], mask=[1, 0]), "holds masked strings, which 'binary' cannot"),
+    "masked and nan": (
+        "binary",
+        MaskedColumn([1.0, np.nan], mask=[1, 0]),
+        "has masked values that a VOTable can only mark",
+    ),
+    "control characters": ("tabledata", ["a\x02"], "holds characters that XML cannot hold; use the recipe 'binary2'"),
+    "blanks": ("tabledata", [["a ", "b"]], "holds arrays of strings that end in blanks, which pad them; use 'binary2'"),
+    "empty": ("tabledata", MaskedColumn(["", ""], mask=[1, 0]), "holds masked strings and empty ones"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED_BY)
+def test_what_only_binary2_keeps_is_refused_by_the_others(stores, case):
+    recipe, column, message = REFUSED_BY[case]
+    table = Table({"bad": column})
+    assert f"Column 'bad' {message}" in refusal(stores[recipe], table)
+    assert repr(stores["binary2"].round_trip(table, "VOTable")) == repr(table)
