@@ -9,15 +9,12 @@ Cards, tables and tile compression are astropy's; only the places are ours.
 
 from __future__ import annotations
 
-__all__ = ("FitsFile", "HduInfo", "RangeReader", "local_ranges")
+__all__ = ("FitsFile", "RangeReader", "local_ranges")
 
 import math
 import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,9 +24,10 @@ from numpy.typing import NDArray
 
 from .boxes import Box
 from .errors import FormatError
-from .lazy_header import CARD, find_card
+from .fits_hdu import BLOCK, HduInfo, hdu_from_bytes, to_native, whole_blocks
+from .lazy_header import CARD
+from .tile_reading import TileStrip
 
-BLOCK = 2880
 _END = b"END" + b" " * 77
 _HEADER_CHUNK = 16 * BLOCK  # holds any header of a Level 2 file, the longest being that of the PSF
 _HEADER_LIMIT = 1024 * BLOCK
@@ -70,92 +68,6 @@ def _read_range(descriptor: int, start: int, stop: int) -> NDArray[np.uint8]:
     return buffer
 
 
-@dataclass(frozen=True)
-class HduInfo:
-    """One HDU: its header, and where its data are.
-
-    Parameters
-    ----------
-    index
-        Number of the HDU in the file.
-    text
-        The header's cards as bytes, without the END card and padding.
-    header_offset, data_offset
-        First byte of the header and of the data.
-    """
-
-    index: int
-    text: bytes
-    header_offset: int
-    data_offset: int
-
-    def value(self, keyword: str, default: Any = None) -> Any:
-        """Return the value of one card."""
-        card = find_card(self.text, keyword)
-        try:
-            return default if card is None else card.value
-        except fits.VerifyError as error:
-            raise FormatError(f"HDU number {self.index} has a card {keyword} that cannot be read: {error}") from error
-
-    @cached_property
-    def name(self) -> str:
-        """``EXTNAME``, or ``PRIMARY`` for a nameless first HDU."""
-        default = "PRIMARY" if self.index == 0 else ""
-        return str(self.value("EXTNAME", default)).strip().upper()
-
-    @cached_property
-    def axes(self) -> tuple[int, ...]:
-        """Lengths of the data's axes as stored, fastest first."""
-        return self._lengths("NAXIS")
-
-    @cached_property
-    def is_table(self) -> bool:
-        """Whether it is a table, other than a compressed image."""
-        return not self.is_compressed and str(self.value("XTENSION", "IMAGE")).strip() != "IMAGE"
-
-    @cached_property
-    def is_compressed(self) -> bool:
-        """Whether it is a tile-compressed image stored as a binary table."""
-        return bool(self.value("ZIMAGE", False))
-
-    @cached_property
-    def shape(self) -> tuple[int, ...]:
-        """Array shape of the image."""
-        return self._lengths("ZNAXIS")[::-1] if self.is_compressed else self.axes[::-1]
-
-    def _lengths(self, keyword: str) -> tuple[int, ...]:
-        count = self.value(keyword, 0)
-        if not isinstance(count, int) or not 0 <= count < 1000:
-            raise FormatError(f"HDU {self.name!r} has {keyword}={count!r}; expected a number of axes.")
-        axes = tuple(self.value(f"{keyword}{n + 1}") for n in range(count))
-        if any(not isinstance(length, int) or length < 0 for length in axes):
-            raise FormatError(f"HDU {self.name!r} has axes {axes}; expected {keyword}={count} lengths.")
-        return axes
-
-    @cached_property
-    def item_size(self) -> int:
-        """Bytes of one element of the data as stored."""
-        bitpix = self.value("BITPIX")
-        if bitpix not in fits.BITPIX2DTYPE:
-            raise FormatError(f"HDU {self.name!r} has BITPIX={bitpix!r}; expected one of {[*fits.BITPIX2DTYPE]}.")
-        return int(abs(bitpix)) // 8
-
-    @cached_property
-    def data_size(self) -> int:
-        """Bytes of data, without padding."""
-        if not self.axes:
-            return 0
-        elements, groups = self.value("PCOUNT", 0), self.value("GCOUNT", 1)
-        if not (isinstance(elements, int) and isinstance(groups, int) and elements >= 0 and groups >= 0):
-            raise FormatError(f"HDU {self.name!r} has PCOUNT={elements!r}, GCOUNT={groups!r}; expected whole numbers.")
-        return self.item_size * groups * (elements + math.prod(self.axes))
-
-    @property
-    def end(self) -> int:
-        """First byte after the padded data."""
-        return self.data_offset + -(-self.data_size // BLOCK) * BLOCK
-
-
 class FitsFile:
     """A FITS file whose HDUs are found, and their data read, by byte ranges.
 
@@ -179,7 +91,7 @@ class FitsFile:
         self._size = size
         self._name = name
         self._hdus: list[HduInfo] = []
-        self._window = (0, b"")  # the last piece read in search of headers, and where it begins
+        self._pieces: list[tuple[int, Any]] = []  # what was read ahead, and where each piece begins
 
     def hdus(self) -> list[HduInfo]:
         """Return every HDU of the file."""
@@ -216,21 +128,40 @@ class FitsFile:
         if len(info.shape) < 2 or (box is not None and len(info.shape) > 2) or info.is_table:
             raise FormatError(f"HDU {info.name!r} has shape {info.shape}; expected an image.")
         if info.is_compressed:
-            return self._compressed_image(info, box)
-        if box is None:
-            return self._plain_image(info, info.shape, info.data_offset)
-        width = info.axes[0] * info.item_size
-        rows, columns = box.slices
-        shape = (rows.stop - rows.start, info.axes[0])
-        strip = self._plain_image(info, shape, info.data_offset + rows.start * width)
+            strip = TileStrip(info, box)
+            rows, heap = strip.locate(*self.read([strip.table_range], info))
+            return strip.decompress(rows, *self.read([heap], info))
+        pixels = self._plain_image(info, info.shape if box is None else (box.shape[0], info.axes[0]), box)
         # A copy, so that a small cutout does not keep its strip alive.
-        return np.ascontiguousarray(strip[:, columns])
+        return pixels if box is None else np.ascontiguousarray(pixels[:, box.slices[1]])
+
+    def ranges(self, info: HduInfo, box: Box | None = None) -> list[tuple[int, int]]:
+        """Return the bytes that `image` will read, as far as what was read already tells."""
+        if not info.is_compressed:
+            return [_plain_range(info, box)]
+        strip = TileStrip(info, box)
+        if (table := self._from_pieces(*strip.table_range)) is None:
+            return [strip.table_range]
+        return [strip.table_range, strip.locate(table)[1]]
+
+    def prefetch(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Read byte ranges at once, so that what is asked for later is there already.
+
+        A range may be a guess: one that passes the file's end is cut short,
+        and nothing depends on what was not needed.
+        """
+        end = math.inf if self._size is None else self._size
+        wanted = [(start, int(min(stop, end))) for start, stop in ranges]
+        missing = [(start, stop) for start, stop in wanted if start < stop and not self._from_pieces(start, stop)]
+        if missing:
+            found = self._read_ranges(missing)
+            self._pieces += [(start, buffer) for (start, _), buffer in zip(missing, found, strict=True)]
 
     def table(self, info: HduInfo) -> fits.FITS_rec:
         """Return the rows of a binary table, in memory of their own."""
         (data,) = self.read([(info.data_offset, info.data_offset + info.data_size)], info)
         try:
-            return _hdu_from_bytes(fits.BinTableHDU, info.text, data).data
+            return hdu_from_bytes(fits.BinTableHDU, info.text, data).data
         except (ValueError, TypeError, KeyError, fits.VerifyError) as error:
             raise FormatError(f"HDU {info.name!r} is no binary table: {error}") from error
 
@@ -243,7 +174,13 @@ class FitsFile:
             Raised if the file ends before them.
         """
         stop = max(end for _, end in ranges)
-        buffers = [] if self._size is not None and stop > self._size else self._read_ranges(ranges)
+        if self._size is not None and stop > self._size:
+            buffers = []
+        else:
+            known = [self._from_pieces(start, end) for start, end in ranges]
+            missing = [span for span, piece in zip(ranges, known, strict=True) if piece is None]
+            fetched = iter(self._read_ranges(missing) if missing else ())
+            buffers = [next(fetched) if piece is None else piece for piece in known]
         if [len(buffer) for buffer in buffers] != [end - start for start, end in ranges]:
             size = "fewer" if self._size is None else f"{self._size}"
             raise FormatError(
@@ -272,7 +209,7 @@ class FitsFile:
         text = self._header_text(start)
         if text is None:
             return None
-        info = HduInfo(len(self._hdus), text, start, start + _blocks(len(text) + CARD))
+        info = HduInfo(len(self._hdus), text, start, start + whole_blocks(len(text) + CARD))
         self._hdus.append(info)
         return info
 
@@ -294,60 +231,37 @@ class FitsFile:
         return block[:end]
 
     def _piece(self, start: int, length: int) -> bytes:
-        """Return bytes that hold a header, from the piece read last if it is all there."""
-        begin, piece = self._window
-        if length == _HEADER_CHUNK and begin <= start and _find_end(piece[start - begin :]) is not None:
-            return piece[start - begin :]
+        """Return bytes that hold a header, from what was read ahead if it is all there."""
+        for begin, piece in self._pieces if length == _HEADER_CHUNK else ():
+            ahead = bytes(piece[start - begin :][:_HEADER_CHUNK]) if begin <= start < begin + len(piece) else b""
+            if _find_end(ahead) is not None:
+                return ahead
         stop = start + length if self._size is None else min(start + length, self._size)
         (buffer,) = self._read_ranges([(start, max(start, stop))])
-        self._window = (start, bytes(buffer))
-        return self._window[1]
+        self._pieces.append((start, buffer))
+        return bytes(buffer)
 
-    def _plain_image(self, info: HduInfo, shape: tuple[int, ...], offset: int) -> NDArray[Any]:
-        (data,) = self.read([(offset, offset + math.prod(shape) * info.item_size)], info)
+    def _from_pieces(self, start: int, stop: int) -> Any:
+        """Return bytes that were read ahead, `None` if they were not."""
+        for begin, piece in self._pieces:
+            if begin <= start and stop <= begin + len(piece):
+                return bytearray(piece[start - begin : stop - begin])  # a copy, which may be swapped in place
+        return None
+
+    def _plain_image(self, info: HduInfo, shape: tuple[int, ...], box: Box | None) -> NDArray[Any]:
+        (data,) = self.read([_plain_range(info, box)], info)
         stored = np.dtype(fits.BITPIX2DTYPE[info.value("BITPIX")]).newbyteorder(">")
         if any(info.value(keyword) is not None for keyword in _SCALING):
             return _scaled_image(info, shape, data)
-        return _to_native(np.frombuffer(data, dtype=stored).reshape(shape))
+        return to_native(np.frombuffer(data, dtype=stored).reshape(shape))
 
-    def _compressed_image(self, info: HduInfo, box: Box | None) -> NDArray[Any]:
-        if 0 in info.shape:
-            raise FormatError(f"HDU {info.name!r} is compressed and has shape {info.shape}; expected pixels.")
-        if len(info.shape) > 2:
-            return _decompress(info, *self._table_rows(info, 0, info.axes[1]), {})
-        strip = Box.of_shape(info.shape) if box is None else box
-        tile_rows = info.value("ZTILE2", 1)
-        tiles_across = -(-info.shape[1] // info.value("ZTILE1", info.shape[1]))
-        first, last = strip.y_min // tile_rows, -(-strip.y_max // tile_rows)
-        table = self._table_rows(info, first * tiles_across, last * tiles_across)
-        stop = min(last * tile_rows, info.shape[0])
-        cards = {"ZNAXIS2": stop - first * tile_rows}
-        if (dither := info.value("ZDITHER0")) is not None:
-            # Dithering is seeded by the tile's number (FITS standard 4.0, section 10.2).
-            cards["ZDITHER0"] = (dither - 1 + first * tiles_across) % 10000 + 1
-        image = _decompress(info, *table, cards)
-        rows = slice(strip.y_min - first * tile_rows, strip.y_max - first * tile_rows)
-        return np.ascontiguousarray(image[rows, strip.slices[1]])
 
-    def _table_rows(self, info: HduInfo, first: int, last: int) -> tuple[NDArray[Any], Any]:
-        """Return some rows of a tile table, and the heap that they and only they refer to."""
-        width, heap_offset = info.axes[0], info.data_offset + info.value("THEAP", math.prod(info.axes))
-        start, stop = info.data_offset + first * width, info.data_offset + last * width
-        (data,) = self.read([(start, stop)], info)
-        columns = fits.ColDefs(_hdu_from_bytes(fits.BinTableHDU, info.text, b"", NAXIS2=0, PCOUNT=0).columns)
-        rows = np.frombuffer(bytearray(data), dtype=columns.dtype.newbyteorder(">"))
-        size = info.value("PCOUNT", 0)
-        descriptors = [rows[column.name] for column in columns if re.match(r"\d*[PQ]", column.format)]
-        sizes = [_element_size(column.format) for column in columns if re.match(r"\d*[PQ]", column.format)]
-        used = [(d[:, 1], d[:, 1] + d[:, 0] * size) for d, size in zip(descriptors, sizes, strict=True)]
-        begin = min((int(s[e > s].min()) for s, e in used if np.any(e > s)), default=0)
-        end = max((int(e[e > s].max()) for s, e in used if np.any(e > s)), default=0)
-        if not 0 <= begin <= end <= size:
-            raise FormatError(f"HDU {info.name!r} has tiles at bytes {begin} to {end} of a heap of {size}.")
-        for descriptor in descriptors:
-            descriptor[:, 1] = np.maximum(descriptor[:, 1] - begin, 0)
-        (heap,) = self.read([(heap_offset + begin, heap_offset + end)], info)
-        return rows, heap
+def _plain_range(info: HduInfo, box: Box | None) -> tuple[int, int]:
+    """Return the bytes of an uncompressed image, or of the rows that hold a box."""
+    if box is None:
+        return info.data_offset, info.data_offset + math.prod(info.shape) * info.item_size
+    width = info.axes[0] * info.item_size
+    return info.data_offset + box.y_min * width, info.data_offset + box.y_max * width
 
 
 def _find_end(block: bytes) -> int | None:
@@ -358,43 +272,7 @@ def _find_end(block: bytes) -> int | None:
     return None if end < 0 else end
 
 
-def _blocks(length: int) -> int:
-    return -(-length // BLOCK) * BLOCK
-
-
-def _element_size(tform: str) -> int:
-    """Bytes of one element of a variable-length column, from its TFORM such as ``1PB(96)``."""
-    code = re.sub(r"^\d*[PQ]", "", tform)[0]
-    return int(np.dtype(fits.column.FITS2NUMPY[code]).itemsize)
-
-
-def _to_native(array: NDArray[Any]) -> NDArray[Any]:
-    """Return the values in this machine's byte order, in place where the memory is ours to change."""
-    if array.dtype.isnative:
-        return array
-    swapped = array.byteswap(inplace=True) if array.flags.writeable else array.byteswap()
-    return swapped.view(swapped.dtype.newbyteorder("="))
-
-
-def _hdu_from_bytes(cls: Any, text: bytes, data: Any, **cards: Any) -> Any:
-    header = fits.Header.fromstring(text)
-    header.update(cards)
-    return cls.fromstring(header.tostring().encode("ascii") + bytes(data))
-
-
 def _scaled_image(info: HduInfo, shape: tuple[int, ...], data: Any) -> NDArray[Any]:
     cards = {f"NAXIS{n + 1}": length for n, length in enumerate(shape[::-1])}
     cls = fits.PrimaryHDU if info.index == 0 else fits.ImageHDU
-    return _to_native(np.asarray(_hdu_from_bytes(cls, info.text, data, **cards).data))
-
-
-def _decompress(info: HduInfo, rows: NDArray[Any], heap: Any, cards: Mapping[str, int]) -> NDArray[Any]:
-    changed = {"NAXIS2": len(rows), "PCOUNT": len(heap), **cards}
-    if info.value("THEAP") is not None:
-        changed["THEAP"] = rows.nbytes
-    table = _hdu_from_bytes(fits.BinTableHDU, info.text, rows.tobytes() + bytes(heap), **changed)
-    try:
-        image = fits.CompImageHDU(bintable=table).data
-    except Exception as error:  # whatever the decompressors make of spoilt bytes
-        raise FormatError(f"HDU {info.name!r} holds tiles that do not decompress: {error!r}") from error
-    return _to_native(np.asarray(image))
+    return to_native(np.asarray(hdu_from_bytes(cls, info.text, data, **cards).data))

@@ -12,7 +12,7 @@ import math
 from typing import Any, Self
 
 import astropy.units as u
-from astropy.nddata import CCDData, VarianceUncertainty
+from astropy.nddata import CCDData, NDData, VarianceUncertainty
 from numpy.typing import NDArray
 
 from .errors import ParameterError
@@ -98,7 +98,7 @@ class ImageArithmetic(ImageCoordinates):
         return CCDData(**self._plain_parts(), wcs=self.wcs if "compare_wcs" in options else None)
 
     def _combined(self, operation: str, operand: Any, options: dict[str, Any]) -> Self:
-        other = operand._plain(options) if isinstance(operand, ImageArithmetic) else operand
+        other = operand._plain(options) if isinstance(operand, ImageArithmetic) else _with_variance(operand, options)
         result = getattr(self._plain(options), operation)(other, **options)
         image = self._rebuilt(
             data=result.data,
@@ -137,6 +137,20 @@ class ImageArithmetic(ImageCoordinates):
             return False
         both = self._flags is not None and operand._flags is not None
         return both and operand._bad_flags == self._bad_flags
+
+
+def _with_variance(operand: Any, options: dict[str, Any]) -> Any:
+    """Return an operand with its uncertainty, of whatever kind, as the variance that astropy can combine with ours."""
+    if not isinstance(operand, NDData):
+        return operand
+    given = operand.uncertainty
+    return CCDData(
+        operand.data,
+        unit=u.one if operand.unit is None else operand.unit,
+        uncertainty=None if given is None else given.represent_as(VarianceUncertainty),
+        mask=operand.mask,
+        wcs=operand.wcs if "compare_wcs" in options else None,
+    )
 
 
 _FLOAT32_SAFE = 1e-20  # factors of a variance within this and its inverse leave it within float32

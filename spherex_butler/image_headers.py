@@ -40,7 +40,9 @@ class ImageHeaders:
             own = frozenset(primary) - frozenset(image) - _STRUCTURAL
             self._primary_only = frozenset(keyword for keyword in own if not keyword.startswith(_PROVENANCE))
             merged = image.copy()
-            merged.extend(card for card in primary.copy().cards if card.keyword in self._primary_only)
+            for card in primary.copy().cards:
+                if card.keyword in self._primary_only:
+                    merged.append(card, end=True)
             self._merged_header = merged
         return self._merged_header
 

@@ -47,10 +47,12 @@ from numpy.typing import NDArray
 
 from .boxes import Box, requested_box
 from .errors import FormatError, ParameterError
-from .fits_io import FitsFile, HduInfo, local_ranges
+from .fits_hdu import HduInfo
+from .fits_io import FitsFile, local_ranges
 from .geometry import celestial_wcs, describe_corners, frame_origin
 from .lazy_header import LazyHeader
 from .psf import CUBE, TABLE, SpectralImagePSF, zones_are_swapped
+from .tile_compression import tile_compressed
 from .wavelengths import EXTNAME as WAVELENGTHS
 from .wavelengths import WavelengthTable
 
@@ -277,10 +279,7 @@ def to_hdulist(image: SpectralImage, options: Mapping[str, Any]) -> fits.HDUList
 
 
 def _plane_hdu(name: str, data: Any, header: fits.Header, compression: str | None) -> Any:
-    if compression is None:
-        return fits.ImageHDU(data, header=header, name=name)
-    # quantize_level=0 keeps floats exact; astropy would quantize them by default.
-    return fits.CompImageHDU(data, header=header, name=name, compression_type=compression, quantize_level=0)
+    return tile_compressed(fits.ImageHDU(data, header=header, name=name), {"compression": compression})
 
 
 def write_file(hdulist: fits.HDUList, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:

@@ -23,7 +23,9 @@ class ConfigurationProvider:
     Parameters
     ----------
     storage_class_file, datastore_file
-        What any repository may use, whatever its universe.
+        What any repository may use, whatever its universe and instruments.
+    template_file
+        What any repository with SPHEREx data may include, too.
     repository_file
         What a SPHEREx repository includes: the above and more.
     dimension_file
@@ -32,6 +34,7 @@ class ConfigurationProvider:
 
     storage_class_file: str = "storageClasses.yaml"
     datastore_file: str = "datastores/fileDatastore.yaml"
+    template_file: str = "datastores/templates.yaml"
     repository_file: str = "repository/butler.yaml"
     dimension_file: str = "repository/dimensions.yaml"
 
@@ -55,7 +58,7 @@ class ConfigurationProvider:
 
     def templates(self) -> Config:
         """File name templates for any repository, all of them for the instrument SPHEREx only."""
-        return Config(Config(config_uri(self.datastore_file))["datastore", "templates"])
+        return Config(Config(config_uri(self.template_file))["datastore", "templates"])
 
     def repository(self) -> Config:
         """The whole configuration of a SPHEREx repository, includes resolved."""

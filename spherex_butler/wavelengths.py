@@ -37,8 +37,6 @@ class WavelengthTable:
         Control points, ascending, in 1-based full-frame pixels; shapes (nx,) and (ny,).
     values
         Wavelength and bandwidth at each, in µm; shape (ny, nx, 2).
-    header
-        Header of the table's HDU, kept for writing.
 
     Raises
     ------
@@ -46,11 +44,13 @@ class WavelengthTable:
         Raised if the shapes do not fit together or the points do not ascend.
     """
 
-    def __init__(self, x: ArrayLike, y: ArrayLike, values: ArrayLike, header: LazyHeader | None = None) -> None:
+    def __init__(self, x: ArrayLike, y: ArrayLike, values: ArrayLike) -> None:
         self.x = np.asarray(x)
         self.y = np.asarray(y)
         self.values = np.asarray(values)
-        self.header = header
+        self.header: LazyHeader | None = None
+        """Header of the table's HDU, kept for writing; `None` for a table that was in no file."""
+        self._stored: fits.FITS_rec | None = None
         expected = (self.y.size, self.x.size, 2)
         if self.values.shape != expected:
             raise FormatError(
@@ -75,7 +75,9 @@ class WavelengthTable:
                 f"{EXTNAME} has {len(table)} rows and columns {table.names}; expected one row of X, Y, VALUES."
             )
         x, y, values = (_native(table[name][0]) for name in ("X", "Y", "VALUES"))
-        return cls(x, y, values, header)
+        wavelengths = cls(x, y, values)
+        wavelengths.header, wavelengths._stored = header, table
+        return wavelengths
 
     def at(self, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return wavelength and bandwidth in µm at 0-based full-frame pixels.
@@ -132,19 +134,21 @@ class WavelengthTable:
 
     def to_hdu(self) -> fits.BinTableHDU:
         """Return the table as it stands in a file."""
+        if self._stored is not None:
+            table = self._stored.copy()
+            for name, values in (("X", self.x), ("Y", self.y), ("VALUES", self.values)):
+                table[name][0] = values
+            return fits.BinTableHDU(table, header=None if self.header is None else self.header.header.copy())
         ny, nx, _ = self.values.shape
         columns = [
             fits.Column("X", f"{nx}J", array=[self.x]),
             fits.Column("Y", f"{ny}J", array=[self.y]),
-            fits.Column("VALUES", f"{self.values.size}E", dim=f"(2,{nx},{ny})", array=[self.values]),
+            fits.Column("VALUES", f"{self.values.size}E", dim=f"(2,{nx},{ny})", unit="um", array=[self.values]),
         ]
-        hdu = fits.BinTableHDU.from_columns(columns, name=EXTNAME)
-        if self.header is not None:
-            hdu = fits.BinTableHDU(hdu.data, header=self.header.header.copy())
-        return hdu
+        return fits.BinTableHDU.from_columns(columns, name=EXTNAME)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return WavelengthTable, (self.x, self.y, self.values, self.header)
+        return WavelengthTable, (self.x, self.y, self.values), {"header": self.header, "_stored": self._stored}
 
 
 def _native(stored: NDArray[Any]) -> NDArray[Any]:

@@ -67,7 +67,12 @@ def test_a_camera_alone_names_its_files_so(run_python, camera):
 
 def test_environment_gives_every_repository_our_storage_classes(run_python, camera):
     files = camera_files(run_python, camera, "CCDData", DAF_BUTLER_CONFIG_PATH=config_path())
-    assert names(files) == ["dark_CAM_S00_cal_1.fits", "dark_D1_cal_1.fits"]
+    assert names(files) == ["dark_CAM_S00_cal_1.fits", "dark_SPHEREx_S00_cal_1.fits"]
+
+
+def test_environment_leaves_other_repositories_valid(run_clean, camera):
+    """Butler rejects templates of an instrument or dataset type that a repository does not have."""
+    run_clean(*BUTLER_COMMAND, "config-validate", str(camera), DAF_BUTLER_CONFIG_PATH=config_path())
 
 
 def test_environment_leaves_the_default_universe_alone(run_python):
@@ -75,7 +80,7 @@ def test_environment_leaves_the_default_universe_alone(run_python):
     assert run_python(script, DAF_BUTLER_CONFIG_PATH=config_path()).strip() == "DimensionUniverse(8, daf_butler)"
 
 
-def test_include_gives_a_repository_of_any_universe_our_storage_classes(run_python, camera):
+def test_include_gives_a_repository_of_any_universe_our_storage_classes_and_file_names(run_python, camera):
     include(camera, config_uri("butler.yaml"))
     files = camera_files(run_python, camera, "CCDData")
     assert names(files) == ["dark_CAM_S00_cal_1.fits", "dark_D1_cal_1.fits"]

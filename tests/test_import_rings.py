@@ -6,7 +6,7 @@ import pytest
 
 import spherex_butler
 
-PURE = ["errors", "names", "flags", "boxes", "paths", "fits_io", "spectral_image"]
+PURE = ["errors", "names", "flags", "headers", "boxes", "paths", "fits_io", "level2_io", "spectral_image", "testing"]
 
 
 @pytest.mark.parametrize("module", ["", *(f".{name}" for name in PURE)])

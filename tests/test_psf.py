@@ -103,7 +103,7 @@ def test_cutout_finds_the_kernel_of_the_same_place_on_the_detector(image):
     cut = image[30:40, 10:]
     assert cut.psf.origin == (670, 730)
     assert np.array_equal(cut.psf.at(3, 4), image.psf.at(13, 34))
-    assert np.array_equal(cut.psf.detector_kernel(3.3, 4), image.psf.detector_kernel(13.3, 34))
+    assert cut.psf.detector_kernel(3.25, 4).tolist() == image.psf.detector_kernel(13.25, 34).tolist()
 
 
 def test_kernel_is_native_and_its_own(image):

@@ -1,4 +1,4 @@
-"""What the FITS formatters share: whole files, exact header cards, lossless tile compression, provenance.
+"""What the FITS formatters share: whole files, exact header cards, write recipes, provenance.
 
 Provenance is stored in the primary header as ``HIERARCH LSST BUTLER …``
 cards, the form that `lsst.daf.butler.DatasetProvenance.from_flat_dict` reads
@@ -22,22 +22,19 @@ __all__ = (
 )
 
 import copy
-import io
-import re
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from astropy.io import fits
-from astropy.io.fits.hdu.compressed.settings import DITHER_SEED_CHECKSUM, NO_DITHER, SUBTRACTIVE_DITHER_2
-from astropy.io.fits.verify import VerifyWarning
 from lsst.daf.butler import DatasetProvenance, DatasetRef
 from numpy.typing import NDArray
 
 from ..errors import FormatError
-from ..fits_io import FitsFile, HduInfo, local_ranges
+from ..fits_hdu import HduInfo
+from ..fits_io import FitsFile, local_ranges
+from ..tile_compression import tile_compressed
 
 FITS_RECIPES: Mapping[str, Mapping[str, Any]] = {
     "none": {"compression": None, "quantize_level": 0.0},
@@ -55,7 +52,6 @@ step (FITS standard 4.0, section 10.2).
 _PREFIX = "LSST BUTLER"
 _MAX_INPUTS = 3000  # as Rubin's obs_base: beyond that a header is no place for them
 _REWRITTEN = {"BSCALE", "BZERO", "CHECKSUM", "DATASUM"}
-_STRUCTURAL = re.compile(r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT")
 
 
 # Reading.
@@ -229,74 +225,3 @@ def write_hdus(hdus: fits.HDUList, path: str) -> None:
                 hdu.add_checksum()
             elif "DATASUM" in hdu.header:
                 hdu.add_datasum()
-
-
-def tile_compressed(hdu: fits.ImageHDU, recipe: Mapping[str, Any]) -> fits.ImageHDU | fits.BinTableHDU:
-    """Return an image HDU in its tile-compressed form, as the table that it is in the file.
-
-    Parameters
-    ----------
-    hdu
-        The image.
-    recipe
-        One of `FITS_RECIPES`, or with their options.
-
-    Returns
-    -------
-    table
-        The compressed HDU, or ``hdu`` itself where the recipe says so, it has
-        no pixel, is scaled, or has cards that the compressed form takes for its own.
-    """
-    if recipe.get("compression") is None or not hdu.shape or 0 in hdu.shape or _is_scaled(hdu.header):
-        return hdu
-    quantize_level = float(recipe.get("quantize_level") or 0.0)
-    lossy = hdu.data.dtype.kind == "f" and quantize_level > 0
-    image = fits.CompImageHDU(
-        hdu.data,
-        compression_type=_lossless_algorithm(hdu, recipe["compression"], lossy=lossy),
-        quantize_level=quantize_level if lossy else 0.0,
-        quantize_method=SUBTRACTIVE_DITHER_2 if lossy else NO_DITHER,
-        dither_seed=DITHER_SEED_CHECKSUM,  # so that the same image gives the same file
-    )
-    table = _as_table(image)
-    # astropy would move the cards that are not its own and change their comments.
-    del table.header["EXTNAME"]
-    for card in _own_cards(hdu.header):
-        table.header.append(copy.copy(card), end=True)
-    return table if _same_cards(fits.CompImageHDU(bintable=table).header, hdu.header) else hdu
-
-
-def _lossless_algorithm(hdu: fits.ImageHDU, algorithm: str, *, lossy: bool) -> str:
-    """RICE_1, PLIO_1 and HCOMPRESS_1 know neither floats nor 64 bits: those go to GZIP_2."""
-    dtype = hdu.data.dtype
-    exact = dtype.kind in "iu" and dtype.itemsize < 8
-    return algorithm if exact or lossy or algorithm.startswith("GZIP") else "GZIP_2"
-
-
-def _is_scaled(header: fits.Header) -> bool:
-    """Whether pixels are something else than the integers or floats in the file."""
-    offsets = {8: (-128,), 16: (1 << 15,), 32: (1 << 31,), 64: (1 << 63,)}
-    allowed = (0, *offsets.get(header["BITPIX"], ()))
-    return "BLANK" in header or header.get("BSCALE", 1) != 1 or header.get("BZERO", 0) not in allowed
-
-
-def _as_table(image: fits.CompImageHDU) -> fits.BinTableHDU:
-    stored = io.BytesIO()
-    fits.HDUList([fits.PrimaryHDU(), image]).writeto(stored)
-    stored.seek(0)
-    return fits.open(stored, memmap=False, disable_image_compression=True)[1]
-
-
-def _own_cards(header: fits.Header) -> Sequence[fits.Card]:
-    return [c for c in header.cards if c.keyword not in _REWRITTEN and not _STRUCTURAL.fullmatch(c.keyword)]
-
-
-def _same_cards(first: fits.Header, second: fits.Header) -> bool:
-    return _texts(_own_cards(first)) == _texts(_own_cards(second))
-
-
-def _texts(cards: Iterable[fits.Card]) -> list[str]:
-    with warnings.catch_warnings():
-        # Said again when the HDU is written.
-        warnings.simplefilter("ignore", VerifyWarning)
-        return [str(card) for card in cards]

@@ -26,7 +26,7 @@ from lsst.daf.butler import DatasetProvenance
 from lsst.resources import ResourcePath
 
 from ..errors import ParameterError
-from ..fits_io import HduInfo
+from ..fits_hdu import HduInfo
 from ._base import RecipeFormatter
 from ._fits import (
     FITS_RECIPES,

@@ -1,0 +1,130 @@
+"""Strips of a tile-compressed image: which bytes hold them, and how they are decompressed alone.
+
+A tile-compressed image is a binary table with a row for each tile, which
+points into a heap of compressed bytes (FITS standard 4.0, section 10).  The
+rows of the tiles that hold a strip of the image are contiguous, and so, as
+everybody writes it, is their part of the heap: astropy decompresses the two as
+an image of those rows.
+"""
+
+from __future__ import annotations
+
+__all__ = ("TileStrip",)
+
+import math
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from .boxes import Box
+from .errors import FormatError
+from .fits_hdu import HduInfo, hdu_from_bytes, to_native
+
+_VARIABLE = re.compile(r"\d*[PQ]")
+
+
+@dataclass(frozen=True)
+class TileStrip:
+    """The tiles that hold part of an image.
+
+    Parameters
+    ----------
+    info
+        The image's HDU.
+    box
+        The part, in the image's pixels; `None` for the whole.
+    """
+
+    info: HduInfo
+    box: Box | None
+
+    def __post_init__(self) -> None:
+        if 0 in self.info.shape:
+            raise FormatError(f"HDU {self.info.name!r} is compressed and has shape {self.info.shape}; expected pixels.")
+
+    @cached_property
+    def _rows(self) -> tuple[int, int]:
+        """First and last (exclusive) row of tiles."""
+        if self.box is None:
+            return 0, self.info.axes[1] // self._tiles_across
+        tile_rows = self.info.value("ZTILE2", 1)
+        return self.box.y_min // tile_rows, -(-self.box.y_max // tile_rows)
+
+    @cached_property
+    def _tiles_across(self) -> int:
+        if self.box is None:
+            return 1
+        return -(-self.info.shape[1] // int(self.info.value("ZTILE1", self.info.shape[1])))
+
+    @property
+    def table_range(self) -> tuple[int, int]:
+        """Bytes of the file that hold the tiles' rows of the table."""
+        first, last = (row * self._tiles_across * self.info.axes[0] for row in self._rows)
+        return self.info.data_offset + first, self.info.data_offset + last
+
+    def locate(self, data: Any) -> tuple[NDArray[Any], tuple[int, int]]:
+        """Return rows of the table that point into their own part of the heap, and that part's bytes in the file.
+
+        Raises
+        ------
+        FormatError
+            Raised if the tiles lie outside the heap.
+        """
+        columns = fits.ColDefs(hdu_from_bytes(fits.BinTableHDU, self.info.text, b"", NAXIS2=0, PCOUNT=0).columns)
+        rows = np.frombuffer(bytearray(data), dtype=columns.dtype.newbyteorder(">"))
+        variable = [column for column in columns if _VARIABLE.match(column.format)]
+        descriptors = [rows[column.name] for column in variable]
+        sizes = [_element_size(column.format) for column in variable]
+        used = [(d[:, 1], d[:, 1] + d[:, 0] * size) for d, size in zip(descriptors, sizes, strict=True)]
+        begin = min((int(s[e > s].min()) for s, e in used if np.any(e > s)), default=0)
+        end = max((int(e[e > s].max()) for s, e in used if np.any(e > s)), default=0)
+        size = self.info.value("PCOUNT", 0)
+        if not 0 <= begin <= end <= size:
+            raise FormatError(f"HDU {self.info.name!r} has tiles at bytes {begin} to {end}, outside its heap of {size}.")
+        for descriptor in descriptors:
+            descriptor[:, 1] = np.maximum(descriptor[:, 1] - begin, 0)
+        heap = self.info.data_offset + self.info.value("THEAP", math.prod(self.info.axes))
+        return rows, (heap + begin, heap + end)
+
+    def decompress(self, rows: NDArray[Any], heap: Any) -> NDArray[Any]:
+        """Return the pixels of the box, native-endian.
+
+        Raises
+        ------
+        FormatError
+            Raised if the bytes are spoilt.
+        """
+        cards = {"NAXIS2": len(rows), "PCOUNT": len(heap), **self._strip_cards()}
+        if self.info.value("THEAP") is not None:
+            cards["THEAP"] = rows.nbytes
+        table = hdu_from_bytes(fits.BinTableHDU, self.info.text, rows.tobytes() + bytes(heap), **cards)
+        try:
+            image = to_native(np.asarray(fits.CompImageHDU(bintable=table).data))
+        except Exception as error:  # whatever the decompressors make of spoilt bytes
+            raise FormatError(f"HDU {self.info.name!r} holds tiles that do not decompress: {error!r}") from error
+        if self.box is None:
+            return image
+        above = self._rows[0] * self.info.value("ZTILE2", 1)
+        return np.ascontiguousarray(image[self.box.shifted(0, -above).slices])
+
+    def _strip_cards(self) -> dict[str, int]:
+        if self.box is None:
+            return {}
+        first, last = self._rows
+        tile_rows = self.info.value("ZTILE2", 1)
+        cards = {"ZNAXIS2": min(last * tile_rows, self.info.shape[0]) - first * tile_rows}
+        if (dither := self.info.value("ZDITHER0")) is not None:
+            # Dithering is seeded by the tile's number (FITS standard 4.0, section 10.2).
+            cards["ZDITHER0"] = (dither - 1 + first * self._tiles_across) % 10000 + 1
+        return cards
+
+
+def _element_size(tform: str) -> int:
+    """Bytes of one element of a variable-length column, from its TFORM such as ``1PB(96)``."""
+    code = _VARIABLE.sub("", tform)[0]
+    return int(np.dtype(fits.column.FITS2NUMPY[code]).itemsize)

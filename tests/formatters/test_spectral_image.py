@@ -1,0 +1,299 @@
+"""`SpectralImageFormatter` through a real Butler."""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.nddata import CCDData
+from astropy.wcs import WCS
+from lsst.daf.butler import DatasetProvenance
+
+from spherex_butler import SpectralImage
+from spherex_butler.psf import SpectralImagePSF
+from spherex_butler.testing import make_spectral_image
+
+COMPONENTS = {
+    "image": lambda image: image.data,
+    "variance": lambda image: image.variance,
+    "flags": lambda image: image.flags,
+    "zodi": lambda image: image.zodi,
+    "mask": lambda image: image.mask,
+    "wavelength": lambda image: image.wavelength,
+    "bandwidth": lambda image: image.bandwidth,
+    "flag_definitions": lambda image: image.flag_definitions,
+    "calibrations": lambda image: image.calibrations,
+    "origin": lambda image: list(image.origin),
+    "shape": lambda image: list(image.data.shape),
+}
+ARRAYS = ("data", "variance", "flags", "zodi", "mask", "wavelength", "bandwidth")
+
+
+@pytest.fixture(scope="module", params=["qr2", "qr3"])
+def image(request):
+    return make_spectral_image(release=request.param, detector=3, size=40, origin=(1500, 300))
+
+
+@pytest.fixture(scope="module")
+def ref(store, image):
+    return store.put(image, "SpectralImage")
+
+
+def cards(header):
+    return [card.image for card in header.cards]
+
+
+def assert_same(found, expected):
+    assert type(found) is SpectralImage
+    for name in ARRAYS:
+        assert np.array_equal(getattr(found, name), getattr(expected, name)), name
+    assert cards(found.meta) == cards(expected.meta)
+    assert found.psf.origin == expected.psf.origin
+    assert np.array_equal(found.psf.kernels, expected.psf.kernels)
+    assert found.wcs.pixel_to_world(3, 4) == expected.wcs.pixel_to_world(3, 4)
+
+
+def chain(error):
+    texts = []
+    while error is not None:
+        texts.append("\n".join([str(error), *getattr(error, "__notes__", [])]))
+        error = error.__cause__ or error.__context__
+    return "\n".join(texts)
+
+
+def test_round_trip(store, image, ref):
+    assert_same(store.get(ref), image)
+
+
+@pytest.mark.parametrize("name", COMPONENTS)
+def test_component_is_that_of_the_image(store, image, ref, name):
+    found, expected = store.get(ref, name), COMPONENTS[name](image)
+    assert np.array_equal(found, expected) if isinstance(expected, np.ndarray) else found == expected
+    assert type(found) is type(expected)
+
+
+def test_components_that_are_objects(store, image, ref):
+    wcs, spectral, psf = (store.get(ref, name) for name in ("wcs", "spectral_wcs", "psf"))
+    assert wcs.pixel_to_world(3, 4) == image.wcs.pixel_to_world(3, 4)
+    assert isinstance(spectral, WCS)
+    assert spectral.pixel_to_world_values(3, 4) == image.spectral_wcs.pixel_to_world_values(3, 4)
+    assert isinstance(psf, SpectralImagePSF)
+    assert np.array_equal(psf.at(3, 4), image.psf.at(3, 4))
+    footprint = store.get(ref, "footprint")
+    assert footprint.separation(image.footprint).max() < 1e-6 * u.arcsec
+    assert all(isinstance(value, uuid.UUID) for value in store.get(ref, "calibrations").values())
+
+
+def test_header_components(store, image, ref):
+    assert cards(store.get(ref, "header")) == cards(image.image_header)
+    primary = store.get(ref, "primary_header")
+    assert cards(primary)[: len(image.primary_header)] == cards(image.primary_header)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"bbox": (1510, 1520, 305, 330)},
+        {"center": (1505, 310), "size": 9},
+        {"center": (1500, 300), "size": (6, 10), "mode": "trim"},
+        {"center": "sky", "size": 60 * u.arcsec},
+    ],
+)
+def test_cutout_applies_to_the_image_and_to_every_component(store, image, ref, parameters):
+    if parameters.get("center") == "sky":
+        parameters = parameters | {"center": image.wcs.pixel_to_world(20, 11)}
+    expected = image.cutout(**parameters)
+    assert_same(store.get(ref, **parameters), expected)
+    for name, part in COMPONENTS.items():
+        found, wanted = store.get(ref, name, **parameters), part(expected)
+        assert np.array_equal(found, wanted) if isinstance(wanted, np.ndarray) else found == wanted, name
+    assert store.get(ref, "wcs", **parameters).pixel_to_world(1, 2) == expected.wcs.pixel_to_world(1, 2)
+    assert cards(store.get(ref, "header", **parameters)) == cards(expected.image_header)
+    assert np.array_equal(store.get(ref, "psf", **parameters).at(0, 0), expected.psf.at(0, 0))
+    footprint = store.get(ref, "footprint", **parameters)
+    assert footprint.separation(expected.footprint).max() < 1e-6 * u.arcsec
+
+
+@pytest.mark.parametrize("component", [None, "flags", "wavelength", "wcs"])
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"center": (1500, 300), "size": 9, "mode": "strict"}, "partly outside the image"),
+        ({"center": SkyCoord(200, -80, unit="deg"), "size": 9}, "wholly outside the image, .*corners at RA, Dec"),
+        ({"bbox": (0, 9, 0, 9)}, "wholly outside the image, .*corners at RA, Dec"),
+        ({"center": (1500, 300)}, "center was given without size"),
+    ],
+)
+def test_impossible_cutout_is_refused(store, ref, component, parameters, message):
+    with pytest.raises(Exception) as caught:  # noqa: PT011  Butler chooses the type; the cause is ours
+        store.get(ref, component, **parameters)
+    assert_matches(message, chain(caught.value))
+
+
+def assert_matches(pattern, text):
+    assert re.search(pattern, text), text
+
+
+def test_planes_limit_what_is_read(store, ref):
+    image = store.get(ref, planes=["FLAGS"])
+    assert image.uncertainty is None
+    assert image.flags.any()
+    with pytest.raises(ValueError, match=r"This image has no ZODI: .*planes="):
+        _ = image.zodi
+    with pytest.raises(Exception) as caught:  # noqa: PT011  likewise
+        store.get(ref, planes=["DARK"])
+    assert_matches(r"planes names \['DARK'\]; expected some of", chain(caught.value))
+
+
+def test_unknown_parameter_is_refused(store, ref):
+    with pytest.raises(KeyError, match="box"):
+        store.get(ref, box=(0, 1, 0, 1))
+
+
+def test_every_part_outlives_the_file(store, image):
+    ref = store.put(image, "SpectralImage")
+    found = store.get(ref)
+    cut = store.get(ref, bbox=(1510, 1520, 305, 330))
+    psf = store.get(ref, "psf")
+    store.path(ref).unlink()
+    assert_same(found, image)
+    assert_same(cut, image.cutout(bbox=(1510, 1520, 305, 330)))
+    assert np.array_equal(psf.detector_kernel(3, 4), image.psf.detector_kernel(3, 4))
+    assert_same(found.copy(), image)
+
+
+def test_as_ccddata_it_is_returned_unchanged(store, image, ref):
+    found = store.get(ref, storage_class="CCDData")
+    assert isinstance(found, CCDData)
+    assert_same(found, image)
+
+
+def test_as_hdulist_it_is_the_hdus(store, image, ref):
+    hdus = store.get(ref, storage_class="HDUList")
+    assert isinstance(hdus, fits.HDUList)
+    names = ["PRIMARY", "IMAGE", "FLAGS", "VARIANCE", "ZODI", image.to_hdulist()[5].name, "WCS-WAVE"]
+    assert [hdu.name for hdu in hdus] == names
+    assert np.array_equal(hdus["FLAGS"].data, image.flags)
+
+
+def test_hierarch_cards_come_back_by_astropy_alone(store, image, ref):
+    with fits.open(store.path(ref)) as hdus:
+        for name, (data, header) in image.stored_planes().items():
+            assert np.array_equal(hdus[name].data, data)
+            own = [c for c in cards(header) if not c.startswith(("XTENSION", "PCOUNT", "GCOUNT", "BITPIX", "NAXIS "))]
+            assert [card for card in cards(hdus[name].header) if card in own] == own
+
+
+@pytest.mark.parametrize(
+    ("recipe", "compression"),
+    [
+        ("none", {}),
+        ("lossless", dict.fromkeys(("IMAGE", "FLAGS", "VARIANCE", "ZODI"), "GZIP_2")),
+        ("archive", {"FLAGS": "RICE_1"}),
+        # RICE_1 knows no floats: those planes go to GZIP_2.
+        ("mine", {"IMAGE": "GZIP_2", "FLAGS": "GZIP_1", "VARIANCE": "GZIP_2", "ZODI": "GZIP_2"}),
+    ],
+)
+def test_recipe_is_chosen_by_configuration(configured_store, image, recipe, compression):
+    name = "spherex_butler.formatters.spectral_image.SpectralImageFormatter"
+    store = configured_store(
+        {
+            "SpectralImage": {"formatter": name, "parameters": {"recipe": recipe}},
+            "write_recipes": {name: {"mine": {"planes": "RICE_1", "flags": "GZIP_1"}}},
+        }
+    )
+    ref = store.put(image, "SpectralImage")
+    with fits.open(store.path(ref), disable_image_compression=True) as hdus:
+        assert {hdu.name: hdu.header["ZCMPTYPE"] for hdu in hdus if "ZCMPTYPE" in hdu.header} == compression
+    assert_same(store.get(ref), image)
+
+
+def test_archive_file_is_read_where_it_lies(store, level2_path):
+    ref = store.ingest(level2_path, "SpectralImage")
+    assert_same(store.get(ref), SpectralImage.read(level2_path))
+
+
+def test_primary_header_says_which_dataset_it_is(store, ref):
+    provenance, found = DatasetProvenance.from_flat_dict(store.get(ref, "primary_header"), store.butler)
+    assert found == ref
+    assert not provenance.inputs
+
+
+def test_inputs_are_written_and_do_not_pile_up(store, ref):
+    provenance = DatasetProvenance()
+    provenance.add_input(ref)
+    derived = store.get(ref).subtract_zodi()
+    second = store.put(derived, "SpectralImage")
+    store.butler.pruneDatasets([second], disassociate=True, unstore=True, purge=True)
+    third = store.butler.put(derived, second.datasetType.name, provenance=provenance)
+    found, this = DatasetProvenance.from_flat_dict(store.get(third, "primary_header"), store.butler)
+    assert this == third
+    assert [input_ref.id for input_ref in found.inputs] == [ref.id]
+
+
+def test_changed_image_is_what_is_put(store, image):
+    changed = image.convert_unit_to("Jy/arcsec2")
+    changed.meta["OBSERVER"] = "me"
+    found = store.round_trip(changed, "SpectralImage")
+    assert (found.unit, found.meta["OBSERVER"]) == (u.Unit("Jy/arcsec2"), "me")
+    assert np.array_equal(found.variance, changed.variance)
+
+
+@pytest.mark.parametrize("dataset", [np.zeros((4, 4)), CCDData(np.zeros((4, 4)), unit="Jy"), {"image": 1}])
+def test_wrong_type_is_refused_and_leaves_nothing(store, dataset):
+    before = store.files()
+    with pytest.raises(TypeError, match="SpectralImage"):
+        store.put(dataset, "SpectralImage")
+    assert store.files() == before
+
+
+def test_refused_put_leaves_nothing(store, image):
+    before = store.files()
+    odd = image.copy()
+    odd.unit = u.Unit("3 MJy/sr")
+    with pytest.raises(Exception) as caught:  # noqa: PT011  Butler chooses the type; the cause is ours
+        store.put(odd, "SpectralImage")
+    assert_matches("cannot be written to FITS", chain(caught.value))
+    assert store.files() == before
+
+
+@pytest.mark.parametrize("component", [None, "flags", "psf", "wavelength"])
+def test_truncated_file_is_refused(store, image, component):
+    ref = store.put(image, "SpectralImage")
+    path = store.path(ref)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 10])
+    with pytest.raises(Exception) as caught:  # noqa: PT011  likewise
+        store.get(ref, component)
+    assert_matches("size|truncated", chain(caught.value))
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("IMAGE", None, "has no HDU 'IMAGE'"),
+        ("FLAGS", "flags", "has no HDU 'FLAGS'"),
+        ("WCS-WAVE", "wavelength", "has no HDU 'WCS-WAVE'"),
+    ],
+)
+def test_missing_hdu_is_named(store, level2_paths, tmp_path, case):
+    name, component, message = case
+    with fits.open(level2_paths["qr2"]) as hdus:
+        del hdus[name]
+        hdus.writeto(tmp_path / "x.fits")
+    ref = store.ingest(tmp_path / "x.fits", "SpectralImage")
+    with pytest.raises(Exception) as caught:  # noqa: PT011  likewise
+        store.get(ref, component)
+    assert_matches(message, chain(caught.value))
+
+
+def test_what_is_no_fits_file_is_refused(store, tmp_path):
+    (tmp_path / "x.fits").write_text("<html>not found</html>")
+    ref = store.ingest(tmp_path / "x.fits", "SpectralImage")
+    with pytest.raises(Exception) as caught:  # noqa: PT011  likewise
+        store.get(ref)
+    assert_matches("expected the start of a FITS file", chain(caught.value))
