@@ -31,6 +31,7 @@ from .tile_reading import TileStrip
 _END = b"END" + b" " * 77
 _HEADER_CHUNK = 16 * BLOCK  # holds any header of a Level 2 file, the longest being that of the PSF
 _HEADER_LIMIT = 1024 * BLOCK
+_TAIL = 8 * BLOCK  # holds the wavelength table that ends a Level 2 file
 _SCALING = ("BZERO", "BSCALE", "BLANK")
 
 
@@ -114,6 +115,34 @@ class FitsFile:
         if info is None:
             raise FormatError(f"{self._name} has no HDU {name!r}; it has {[h.name for h in self._hdus]}.")
         return info
+
+    def find_last(self, name: str) -> HduInfo | None:
+        """Return the HDU of that name, looked for at the file's end first, or `None`.
+
+        A small last HDU is found by one range there, without the headers
+        before it.
+        """
+        start = self._tail_start
+        if start is not None:
+            self.prefetch([(start, int(self._size or 0))])
+            tail = bytes(self._from_pieces(start, int(self._size or 0)))
+            at = max((n for n in range(0, len(tail), BLOCK) if tail[n : n + 9] == b"XTENSION="), default=None)
+            if at is not None and (end := _find_end(tail[at:])) is not None:
+                info = HduInfo(-1, tail[at : at + end], start + at, start + at + whole_blocks(end + CARD))
+                if info.name == name and info.end == self._size:
+                    return info
+        return self.find(name)
+
+    @property
+    def _tail_start(self) -> int | None:
+        """Where the last blocks begin, in which `find_last` looks."""
+        if self._size is None or self._size % BLOCK:
+            return None
+        return max(0, self._size - _TAIL)
+
+    def tail_ranges(self) -> list[tuple[int, int]]:
+        """Return the bytes that `find_last` will read, none where the size is not known."""
+        return [] if self._tail_start is None else [(self._tail_start, int(self._size or 0))]
 
     def image(self, info: HduInfo, box: Box | None = None) -> NDArray[Any]:
         """Return an image, native-endian, or the part of a two-dimensional one in ``box``.

@@ -35,7 +35,7 @@ import io
 import os
 import re
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -52,6 +52,7 @@ from .fits_io import FitsFile, local_ranges
 from .geometry import celestial_wcs, describe_corners, frame_origin
 from .lazy_header import LazyHeader
 from .psf import CUBE, TABLE, SpectralImagePSF, zones_are_swapped
+from .read_ahead import read_ahead
 from .tile_compression import tile_compressed
 from .wavelengths import EXTNAME as WAVELENGTHS
 from .wavelengths import WavelengthTable
@@ -149,6 +150,9 @@ class Level2File:
         The file's HDUs.
     cutout
         ``bbox``, or ``center`` and ``size``, and ``mode``; empty for the whole.
+    load_psf
+        For a remote file: loads the PSF when an image's is first used.  Planes
+        are then read ahead together, too.
 
     Raises
     ------
@@ -158,8 +162,15 @@ class Level2File:
         Raised if the cutout makes no sense for this image.
     """
 
-    def __init__(self, file: FitsFile, cutout: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        file: FitsFile,
+        cutout: Mapping[str, Any],
+        *,
+        load_psf: Callable[[], SpectralImagePSF] | None = None,
+    ) -> None:
         self._file = file
+        self._load_psf = load_psf
         self._image = file["IMAGE"]
         if len(self._image.shape) != 2:
             raise FormatError(f"HDU 'IMAGE' has shape {self._image.shape}; expected two axes.")
@@ -193,9 +204,15 @@ class Level2File:
             raise FormatError(f"HDU {name!r} has shape {info.shape}; expected that of IMAGE, {self._image.shape}.")
         return self._file.image(info, self._own)
 
+    def read_ahead(self, names: Collection[str]) -> None:
+        """Read the HDUs of a remote file that will be asked for, as far as possible at once."""
+        read_ahead(self._file, self._image, self._own, names, self.primary_header.get("VERSION"))
+
     def psf(self) -> SpectralImagePSF:
         """Return the PSF, in either form."""
         origin = (self.box.x_min, self.box.y_min)
+        if self._load_psf is not None:
+            return SpectralImagePSF.deferred(self._load_psf, origin=origin)
         if (info := self._file.find(CUBE)) is not None:
             swapped = zones_are_swapped(self.primary_header.get("VERSION"))
             return SpectralImagePSF(self._file.image(info), LazyHeader(info.text), origin=origin, swapped=swapped)
@@ -204,7 +221,9 @@ class Level2File:
 
     def wavelengths(self) -> WavelengthTable:
         """Return the wavelength control points."""
-        info = self._file[WAVELENGTHS]
+        info = self._file.find_last(WAVELENGTHS) if self._load_psf is not None else self._file[WAVELENGTHS]
+        if info is None:
+            raise FormatError(f"There is no HDU {WAVELENGTHS!r}; expected the wavelength control points.")
         return WavelengthTable.from_table(self._file.table(info), LazyHeader(info.text))
 
     def image(self, cls: type[AnyImage], planes: str | Iterable[str] | None = None) -> AnyImage:
@@ -218,6 +237,8 @@ class Level2File:
             Names of `PLANES` to load; `None` for all that are there.
         """
         chosen = self._present_planes() if planes is None else _checked_planes(planes)
+        if self._load_psf is not None:
+            self.read_ahead({"IMAGE", *chosen})
         names = [name for name in ("FLAGS", "VARIANCE", "ZODI") if name in chosen]
         return cls(
             self.plane("IMAGE"),
@@ -230,6 +251,10 @@ class Level2File:
         )
 
     def _present_planes(self) -> set[str]:
+        if self._load_psf is not None:
+            # Of a remote file only the planes in front are looked for; walking to its end takes requests.
+            self.read_ahead({"IMAGE", *PLANES})
+            return {CUBE} | {name for name in PLANES if name != CUBE and self._file.find_last(name) is not None}
         self._file.check_complete()
         return {_ALIASES.get(info.name, info.name) for info in self._file.hdus()}
 

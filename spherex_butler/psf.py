@@ -10,7 +10,8 @@ from __future__ import annotations
 
 __all__ = ("SpectralImagePSF", "zones_are_swapped")
 
-from functools import cached_property
+from collections.abc import Callable
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,11 @@ class SpectralImagePSF:
         Whether the zone cards of a cube have x and y exchanged.
     """
 
+    data: NDArray[Any]
+    header: LazyHeader
+    swapped: bool
+    _load: Callable[[], SpectralImagePSF]
+
     def __init__(
         self,
         data: NDArray[Any],
@@ -72,7 +78,34 @@ class SpectralImagePSF:
         self.origin = origin
         self.swapped = swapped
 
+    @classmethod
+    def deferred(cls, load: Callable[[], SpectralImagePSF], *, origin: tuple[int, int]) -> SpectralImagePSF:
+        """Return a PSF that is loaded on first use, as that of a remote cutout is.
+
+        Parameters
+        ----------
+        load
+            Returns the PSF.
+        origin
+            Full-frame pixel (x, y) of the image's first pixel.
+        """
+        psf = cls.__new__(cls)
+        vars(psf).update(origin=origin, _load=cache(load))
+        return psf
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in {"data", "header", "swapped"} or "_load" not in vars(self):
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        loaded = self._load()
+        self.data, self.header, self.swapped = loaded.data, loaded.header, loaded.swapped
+        return getattr(self, name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (self.data, self.header, self.origin, self.swapped)
+
     def __repr__(self) -> str:
+        if "data" not in vars(self):
+            return "<SpectralImagePSF not loaded yet>"
         kernels = f"{len(self.data)} zones, {self.oversampling} samples a pixel"
         return f"<SpectralImagePSF {kernels}, {'effective' if self.is_effective else 'not pixel-integrated'}>"
 
@@ -154,6 +187,8 @@ class SpectralImagePSF:
     def cutout(self, origin: tuple[int, int]) -> SpectralImagePSF:
         """Return the PSF of a cutout whose first pixel is ``origin`` (x, y) of this image."""
         x, y = self.origin[0] + origin[0], self.origin[1] + origin[1]
+        if "data" not in vars(self):
+            return SpectralImagePSF.deferred(self._load, origin=(x, y))
         return SpectralImagePSF(self.data, self.header, origin=(x, y), swapped=self.swapped)
 
     def copy(self) -> SpectralImagePSF:
@@ -164,6 +199,10 @@ class SpectralImagePSF:
         """Return the PSF as it stands in a file."""
         cls = fits.BinTableHDU if self.is_effective else fits.ImageHDU
         return cls(self.data, header=self.header.header.copy())
+
+
+def _restored(data: NDArray[Any], header: LazyHeader, origin: tuple[int, int], swapped: bool) -> SpectralImagePSF:
+    return SpectralImagePSF(data, header, origin=origin, swapped=swapped)
 
 
 def _pixel_centers(samples: int, oversampling: int, phase: float) -> NDArray[np.float64]:

@@ -21,9 +21,9 @@ from lsst.resources import ResourcePath
 from .errors import SpherexButlerError
 from .fits_io import RangeReader
 
-_ATTEMPTS = 5
-_FIRST_PAUSE = 0.25  # seconds; doubled at each further attempt
-_TIMEOUT = aiohttp.ClientTimeout(sock_connect=20, sock_read=30)  # of silence, not of the whole transfer
+_PAUSES = (0.0, 0.25, 0.5, 1.0, 2.0)  # seconds before each attempt
+_SILENCE = 30.0  # seconds in which a server has to begin to answer …
+_SLOWEST = 200e3  # … and bytes a second that it has to send then
 _PASSING_STATUS = frozenset({408, 425, 429})
 _BEYOND_END = 416
 
@@ -52,48 +52,47 @@ def remote_ranges(uri: ResourcePath, size: int | None = None) -> RangeReader:
         where it goes on failing.
     """
     filesystem, path = uri.to_fsspec()
-    options: dict[str, Any] = {"timeout": _TIMEOUT} if uri.scheme in {"http", "https"} else {}
 
     def fetch(ranges: Sequence[tuple[int, int]]) -> list[Any]:
         starts, stops = zip(*ranges, strict=True)
-        return list(filesystem.cat_ranges([path] * len(ranges), starts, stops, on_error="return", **options))
+        patience = _SILENCE + sum(stop - start for start, stop in ranges) / _SLOWEST
+        try:
+            answers = filesystem.cat_ranges([path] * len(ranges), starts, stops, on_error="return", timeout=patience)
+        except FSTimeoutError as error:
+            return [error] * len(ranges)
+        return [b"" if getattr(answer, "status", None) == _BEYOND_END else answer for answer in answers]
 
     def read_ranges(ranges: Sequence[tuple[int, int]]) -> list[Any]:
         answers: dict[int, bytes] = {}
-        pause = _FIRST_PAUSE
-        for attempt in range(_ATTEMPTS):
+        problems: dict[int, str] = {}
+        for pause in _PAUSES:
+            time.sleep(pause)
             missing = [number for number in range(len(ranges)) if number not in answers]
-            fetched = zip(missing, fetch([ranges[number] for number in missing]), strict=True)
-            problems = {n: p for n, found in fetched if (p := _examine(found, ranges[n], size, uri, n, answers))}
+            found = dict(zip(missing, fetch([ranges[number] for number in missing]), strict=True))
+            problems = {n: p for n, answer in found.items() if (p := _problem(answer, ranges[n], size, uri))}
+            answers.update({number: answer for number, answer in found.items() if number not in problems})
             if not problems:
                 return [answers[number] for number in range(len(ranges))]
-            if attempt + 1 < _ATTEMPTS:
-                _log.info("%s: %s; trying again in %.2f s", uri, next(iter(problems.values())), pause)
-                time.sleep(pause)
-                pause *= 2
+            _log.info("%s: %s", uri, next(iter(problems.values())))
         number, problem = next(iter(problems.items()))
-        raise OSError(f"{uri}: bytes {ranges[number]} could not be read in {_ATTEMPTS} attempts: {problem}")
+        raise OSError(f"{uri}: bytes {ranges[number]} could not be read in {len(_PAUSES)} attempts: {problem}")
 
     return read_ranges
 
 
-def _examine(
-    found: Any, wanted: tuple[int, int], size: int | None, uri: ResourcePath, number: int, answers: dict[int, bytes]
-) -> str | None:
-    """Keep a good answer; return what is wrong with one worth another attempt; raise for the rest."""
-    if isinstance(found, BaseException):
-        if getattr(found, "status", None) == _BEYOND_END:
-            answers[number] = b""
-            return None
-        if not _is_passing(found):
-            raise found
-        return f"{type(found).__name__}: {found}"
+def _problem(answer: Any, wanted: tuple[int, int], size: int | None, uri: ResourcePath) -> str | None:
+    """Return what is wrong with an answer and may pass, `None` if nothing is; raise what will not pass."""
+    if isinstance(answer, BaseException):
+        if not _is_passing(answer):
+            raise answer
+        return f"{type(answer).__name__}: {answer}"
     start, stop = wanted
-    if len(found) > stop - start:
-        raise NoRangesError(f"{uri} was asked for {stop - start} bytes and sent {len(found)}; it knows no byte ranges.")
-    if len(found) < stop - start and size is not None and stop <= size:
-        return f"{len(found)} bytes came instead of {stop - start}"
-    answers[number] = bytes(found)
+    if len(answer) > stop - start:
+        raise NoRangesError(
+            f"{uri} was asked for {stop - start} bytes and sent {len(answer)}; it knows no byte ranges."
+        )
+    if len(answer) < stop - start and size is not None and stop <= size:
+        return f"{len(answer)} bytes came instead of {stop - start}"
     return None
 
 

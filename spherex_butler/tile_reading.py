@@ -85,7 +85,9 @@ class TileStrip:
         end = max((int(e[e > s].max()) for s, e in used if np.any(e > s)), default=0)
         size = self.info.value("PCOUNT", 0)
         if not 0 <= begin <= end <= size:
-            raise FormatError(f"HDU {self.info.name!r} has tiles at bytes {begin} to {end}, outside its heap of {size}.")
+            raise FormatError(
+                f"HDU {self.info.name!r} has tiles at bytes {begin} to {end}, outside its heap of {size}."
+            )
         for descriptor in descriptors:
             descriptor[:, 1] = np.maximum(descriptor[:, 1] - begin, 0)
         heap = self.info.data_offset + self.info.value("THEAP", math.prod(self.info.axes))
