@@ -103,16 +103,16 @@ def repository_config(dimensions: DimensionConfig) -> Config:
     Parameters
     ----------
     dimensions
-        The repository's universe; if it extends ours, the default file name
-        template is extended, too, as Butler wants every dimension in it.
+        The repository's universe; if it extends ours, the file name templates
+        of whatever dataset are extended, too, as Butler wants every dimension in them.
     """
     config = Config({"includeConfigs": [PROVIDER.repository_uri]})
     added = [name for name, element in dimensions["elements"].items() if element.get("keys")]
     added = sorted(set(added) - set(dimension_config()["elements"]))
-    if added:
-        template: str = PROVIDER.repository()["datastore", "templates", "default"]
-        fields = "".join(f"_{name}-{{{name}:?}}" for name in added)
-        config["datastore", "templates", "default"] = template.removesuffix("_{run}") + fields + "_{run}"
+    fields = "".join(f"_{name}-{{{name}:?}}" for name in added)
+    templates = PROVIDER.repository()["datastore", "templates"]
+    for name in ("default", "SpectralImage") if added else ():
+        config["datastore", "templates", name] = templates[name].removesuffix("_{run}") + fields + "_{run}"
     return config
 
 

@@ -70,6 +70,41 @@ def test_environment_gives_every_repository_our_storage_classes(run_python, came
     assert names(files) == ["dark_CAM_S00_cal_1.fits", "dark_SPHEREx_S00_cal_1.fits"]
 
 
+RUBIN_EXPOSURE = """
+import sys
+from lsst.daf.butler import Butler, DatasetType
+from spherex_butler.testing import make_spectral_image
+Butler.makeRepo(sys.argv[1])
+butler = Butler.from_config(sys.argv[1], writeable=True, run="cal/1")
+of_cam = {"instrument": "CAM"}
+for element, record in {
+    "instrument": {"name": "CAM"},
+    "physical_filter": of_cam | {"name": "CAM-R", "band": "r"},
+    "detector": of_cam | {"id": 3, "full_name": "S03"},
+    "day_obs": of_cam | {"id": 20251218},
+    "group": of_cam | {"name": "large slew"},
+    "exposure": of_cam
+    | {"id": 5, "obs_id": "2025W51_1A_0684_2", "physical_filter": "CAM-R", "day_obs": 20251218, "group": "large slew"},
+}.items():
+    butler.registry.insertDimensionData(element, record)
+image = make_spectral_image(size=16)
+for name, dimensions in (("level2", ["exposure", "detector"]), ("template", ["detector"]), ("sum", ["band"])):
+    butler.registry.registerDatasetType(DatasetType(name, dimensions, "SpectralImage", universe=butler.dimensions))
+    ref = butler.put(image, name, instrument="CAM", exposure=5, detector=3, band="r")
+    print(butler.getURI(ref).basename())
+"""
+
+
+def test_environment_names_images_where_butler_has_no_template_of_their_dimensions(run_python, tmp_path):
+    printed = run_python(RUBIN_EXPOSURE, tmp_path / "repository", DAF_BUTLER_CONFIG_PATH=config_path())
+    # Of all keys that match, Butler prefers dimensions to a storage class.
+    assert printed.split() == [
+        "level2_CAM_CAM-R_2025W51_1A_0684_2_S03_cal_1.fits",
+        "template_CAMD3_cal_1.fits",
+        "sum_r_cal_1.fits",
+    ]
+
+
 def test_environment_leaves_other_repositories_valid(run_clean, camera):
     """Butler rejects templates of an instrument or dataset type that a repository does not have."""
     run_clean(*BUTLER_COMMAND, "config-validate", str(camera), DAF_BUTLER_CONFIG_PATH=config_path())

@@ -100,8 +100,9 @@ def test_discoverable_folder_holds_nothing_that_decides_for_other_universes():
         "datastores/formatters.yaml",
         "datastores/templates.yaml",
     }
-    for name in ("storageClasses.yaml", "datastores/fileDatastore.yaml"):
-        assert "templates" not in load(name).get("datastore", {})
+    assert set(load("datastores/fileDatastore.yaml")["datastore"]["templates"]) <= set(
+        PROVIDER.storage_classes()["storageClasses"]
+    )
 
 
 def test_templates_that_any_repository_may_include_are_for_our_instrument_alone():
