@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ("INSTRUMENT", "expanded_data_ids", "insert_exposures", "sky_region")
+__all__ = ("data_id_with_records", "insert_exposures", "instrument_records", "sky_region")
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,9 @@ from astropy.time import Time
 from lsst.daf.butler import Butler, DataCoordinate, DimensionRecord, Timespan
 from lsst.sphgeom import ConvexPolygon, UnitVector3d
 
+from .conventions import INSTRUMENT
+from .errors import ConfigurationError
 from .headers import ImageDescription
-
-INSTRUMENT = "SPHEREx"
 
 
 def sky_region(corners: Iterable[tuple[float, float]]) -> ConvexPolygon:
@@ -54,28 +54,68 @@ def _insert_regions(butler: Butler, images: Sequence[ImageDescription]) -> None:
     Not with ``skip_existing``, which for a spatial element would write the
     pixels that the skipped record overlaps.
     """
-    element = "exposure_detector_region"
     wanted = {(image.observation.exposure_id, image.detector): image for image in reversed(images)}
     with butler.query() as query:
         exposures = query.expression_factory.exposure.in_iterable({exposure for exposure, _ in wanted})
         known = {
             (record.exposure, record.detector)
-            for record in query.dimension_records(element).where(exposures, instrument=INSTRUMENT)
+            for record in query.dimension_records(_REGION).where(exposures, instrument=INSTRUMENT)
         }
-    records = [
-        _record(butler, element, exposure=exposure, detector=detector, region=_region(image))
-        for (exposure, detector), image in wanted.items()
-        if (exposure, detector) not in known
-    ]
-    butler.registry.insertDimensionData(element, *records)
+    records = [_region_record(butler, image) for key, image in wanted.items() if key not in known]
+    butler.registry.insertDimensionData(_REGION, *records)
 
 
-def expanded_data_ids(butler: Butler, images: Sequence[ImageDescription]) -> dict[tuple[int, int], DataCoordinate]:
-    """Return the data IDs of images by exposure and detector, with their dimension records."""
+def data_id_with_records(
+    butler: Butler, image: ImageDescription, registered: Mapping[int | str, DimensionRecord]
+) -> DataCoordinate:
+    """Return an image's data ID with dimension records made from its header.
+
+    File names follow from them before anything is inserted.
+
+    Parameters
+    ----------
+    butler
+        A SPHEREx repository.
+    image
+        What the header says.
+    registered
+        What `instrument_records` returned.
+    """
+    exposure = image.observation.exposure_id
+    data_id = DataCoordinate.standardize(
+        instrument=INSTRUMENT, exposure=exposure, detector=image.detector, universe=butler.dimensions
+    )
+    records: dict[str, DimensionRecord | None] = dict.fromkeys(data_id.dimensions.elements)
+    records |= {element: _record(butler, element, **make(image)) for element, make in _RECORDS.items()}
+    records |= {"instrument": registered[INSTRUMENT], "detector": registered[image.detector]}
+    return data_id.expanded(records | {_REGION: _region_record(butler, image)})
+
+
+def instrument_records(butler: Butler) -> dict[int | str, DimensionRecord]:
+    """Return the records of the instrument, by its name, and of its detectors, by number.
+
+    Raises
+    ------
+    ConfigurationError
+        Raised if the repository has another universe, or they are not registered.
+    """
+    missing = sorted({*_RECORDS, _REGION} - set(butler.dimensions.elements.names))
+    if missing:
+        raise ConfigurationError(
+            f"The repository's universe {butler.dimensions} has no {missing}; expected the SPHEREx universe or an "
+            "extension of it, as spherex_butler.make_repo gives."
+        )
+    records: dict[int | str, DimensionRecord] = {}
     with butler.query() as query:
-        wanted = query.expression_factory.exposure.in_iterable({image.observation.exposure_id for image in images})
-        data_ids = query.data_ids(["exposure", "detector"]).where(wanted, instrument=INSTRUMENT)
-        return {(int(d["exposure"]), int(d["detector"])): d for d in data_ids.with_dimension_records()}
+        for record in query.dimension_records("instrument").where(_OURS):
+            records[INSTRUMENT] = record
+            records |= {detector.id: detector for detector in query.dimension_records("detector").where(_OURS)}
+    if len(records) != 1 + _DETECTORS:
+        raise ConfigurationError(
+            f"The repository has {len(records)} records of the instrument {INSTRUMENT!r} and its detectors; expected "
+            f"{1 + _DETECTORS}, as spherex_butler.make_repo registers."
+        )
+    return records
 
 
 def _record(butler: Butler, element: str, **fields: Any) -> DimensionRecord:
@@ -108,7 +148,12 @@ def _exposure(image: ImageDescription) -> dict[str, Any]:
 
 
 _RECORDS = {"planning_period": _planning_period, "group": _group, "exposure": _exposure}
+_REGION = "exposure_detector_region"
+_OURS = f"instrument = '{INSTRUMENT}'"
+_DETECTORS = 6
 
 
-def _region(image: ImageDescription) -> ConvexPolygon | None:
-    return None if image.corners is None else sky_region(image.corners)
+def _region_record(butler: Butler, image: ImageDescription) -> DimensionRecord:
+    region = None if image.corners is None else sky_region(image.corners)
+    exposure = image.observation.exposure_id
+    return _record(butler, _REGION, exposure=exposure, detector=image.detector, region=region)

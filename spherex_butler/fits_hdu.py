@@ -99,6 +99,11 @@ class HduInfo:
         return self.item_size * groups * (elements + math.prod(self.axes))
 
     @property
+    def span(self) -> tuple[int, int]:
+        """First and last (exclusive) byte of header and data."""
+        return self.header_offset, self.data_offset + self.data_size
+
+    @property
     def end(self) -> int:
         """First byte after the padded data."""
         return self.data_offset + whole_blocks(self.data_size)
@@ -117,8 +122,8 @@ def to_native(array: NDArray[Any]) -> NDArray[Any]:
     return swapped.view(swapped.dtype.newbyteorder("="))
 
 
-def hdu_from_bytes(cls: Any, text: bytes, data: Any, **cards: Any) -> Any:
-    """Return astropy's HDU of a header, with some cards changed, and of data."""
+def hdu_from_bytes(cls: Any, text: bytes, *parts: Any, **cards: Any) -> Any:
+    """Return astropy's HDU of a header, with some cards changed, and of the parts of its data."""
     header = fits.Header.fromstring(text)
     header.update(cards)
-    return cls.fromstring(header.tostring().encode("ascii") + bytes(data))
+    return cls.fromstring(b"".join([header.tostring().encode("ascii"), *parts]))

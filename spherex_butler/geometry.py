@@ -5,11 +5,14 @@ from __future__ import annotations
 __all__ = ("celestial_wcs", "describe_corners", "frame_origin", "replace_celestial", "sky_corners")
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from astropy.wcs import WCS
+from astropy.wcs import WCS, Sip
+from numpy.typing import NDArray
 
 from .errors import FormatError
 from .lazy_header import LazyHeader
@@ -18,6 +21,12 @@ _CELESTIAL_CARDS = re.compile(
     r"NAXIS[12]|WCSAXES|CRPIX\d|PC\d_\d|CD\d_\d|CDELT\d|CUNIT\d|CTYPE\d|CRVAL\d|PV\d_\d"
     r"|LONPOLE|LATPOLE|RADESYS|EQUINOX|[AB]P?_ORDER|[AB]P?_\d_\d"
 )
+
+_SIMPLE_CARDS = re.compile(
+    r"NAXIS[12]|WCSAXES|(CRPIX|CDELT|CUNIT|CTYPE|CRVAL)[12]|PC[12]_[12]|LONPOLE|LATPOLE|RADESYS|EQUINOX"
+    r"|[AB]P?_ORDER|[AB]P?_\d_\d"
+)
+_REQUIRED = {f"{name}{axis}" for name in ("CRPIX", "CDELT", "CUNIT", "CTYPE", "CRVAL") for axis in (1, 2)}
 
 
 def frame_origin(header: LazyHeader) -> tuple[int, int]:
@@ -32,10 +41,42 @@ def frame_origin(header: LazyHeader) -> tuple[int, int]:
 def celestial_wcs(header: LazyHeader) -> WCS | None:
     """Return the primary WCS with SIP, or `None` where there is none.
 
-    Built from its own cards alone, which takes a third of the time of the whole header.
+    Built from its own cards alone, which takes a third of the time of the
+    whole header; and card by card where they are those of every Level 2 file,
+    which takes a third of that.
     """
     cards = header.selected(_CELESTIAL_CARDS)
-    return WCS(cards) if "CTYPE1" in cards else None
+    if "CTYPE1" not in cards:
+        return None
+    values = dict(cards)
+    if values.keys() >= _REQUIRED and all(_SIMPLE_CARDS.fullmatch(keyword) for keyword in values):
+        return _simple_wcs(values)
+    return WCS(cards)
+
+
+def _simple_wcs(cards: Mapping[str, Any]) -> WCS:
+    """Return the WCS of cards that all are in `_SIMPLE_CARDS`."""
+    wcs = WCS(naxis=2)
+    for name, length in (("ctype", 2), ("cunit", 2), ("crpix", 2), ("crval", 2), ("cdelt", 2)):
+        setattr(wcs.wcs, name, [cards[f"{name.upper()}{axis + 1}"] for axis in range(length)])
+    wcs.wcs.pc = [[cards.get(f"PC{i}_{j}", float(i == j)) for j in (1, 2)] for i in (1, 2)]
+    for name in ("lonpole", "latpole", "radesys", "equinox"):
+        if name.upper() in cards:
+            setattr(wcs.wcs, name, cards[name.upper()])
+    if "A_ORDER" in cards and "B_ORDER" in cards:
+        wcs.sip = Sip(*(_polynomial(cards, name) for name in ("A", "B", "AP", "BP")), wcs.wcs.crpix)
+    if "NAXIS1" in cards and "NAXIS2" in cards:
+        wcs.pixel_shape = (cards["NAXIS1"], cards["NAXIS2"])
+    wcs.wcs.set()
+    return wcs
+
+
+def _polynomial(cards: Mapping[str, Any], name: str) -> NDArray[np.float64] | None:
+    """Return the coefficients of a SIP polynomial, as a square matrix by powers of x and y."""
+    if f"{name}_ORDER" not in cards:
+        return None
+    size = cards[f"{name}_ORDER"] + 1
+    return np.array([[cards.get(f"{name}_{i}_{j}", 0.0) for j in range(size)] for i in range(size)], float)
 
 
 def replace_celestial(header: fits.Header, wcs: WCS | None) -> None:

@@ -1,105 +1,45 @@
-"""Files into a repository: each header read and checked, then exposures and datasets registered in batches."""
+"""Files into a repository: headers read by `.ingest_plan`, then exposures and datasets registered in batches."""
 
 from __future__ import annotations
 
 __all__ = ("FailedFile", "IngestReport", "PlannedFile", "execute", "ingest_files", "plan_files")
 
-import glob
 import logging
 import os
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from lsst.daf.butler import (
     Butler,
+    ButlerUserError,
     DataCoordinate,
     DatasetIdFactory,
     DatasetIdGenEnum,
     DatasetRef,
     DatasetType,
     FileDataset,
+    MissingDatasetTypeError,
 )
 from lsst.daf.butler.progress import Progress
+from lsst.daf.butler.registry import RegistryError
 from lsst.resources import ResourcePath
 from sqlalchemy.exc import SQLAlchemyError
 
-from .errors import FormatError, ParameterError, SpherexButlerError
-from .exposures import INSTRUMENT, expanded_data_ids, insert_exposures
-from .fits_io import FitsFile, RangeReader, local_ranges
-from .headers import ImageDescription, describe_image
-from .lazy_header import LazyHeader
-from .names import ProductName, parse_product_name
-from .placement import place, resolve_transfer
-from .runs import chain_of, ensure_run, release_of
+from .conventions import INSTRUMENT
+from .errors import ConfigurationError
+from .exposures import data_id_with_records, insert_exposures, instrument_records
+from .ingest_plan import DATASET_TYPE, FailedFile, PlannedFile, plan_files, reason_of
+from .placement import place, remove_source, require_transfer, resolve_transfer
+from .runs import chain_of, ensure_run
 
-DATASET_TYPE = "level2"
 _BATCH = 100  # files a transaction: registering is fast, and progress shows and survives
+_ERRORS = (ButlerUserError, LookupError, OSError, RegistryError, RuntimeError, SQLAlchemyError, ValueError)
+"""What keeps a file out of the repository, but not the others."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedFile:
-    """A file that can be ingested.
-
-    Parameters
-    ----------
-    uri
-        Where it is.
-    name
-        Its name, in fields.
-    release
-        The release it belongs to.
-    description
-        What its headers say.
-    size
-        Its size in bytes, `None` for a remote file.
-    """
-
-    uri: str
-    name: ProductName
-    release: str
-    description: ImageDescription
-    size: int | None
-
-    @property
-    def data_id(self) -> dict[str, Any]:
-        """Which image it is."""
-        exposure = self.description.observation.exposure_id
-        return {"instrument": INSTRUMENT, "exposure": exposure, "detector": self.description.detector}
-
-    @property
-    def warnings(self) -> list[str]:
-        """What is odd about it, but no obstacle."""
-        found, expected = self.description.expidn, self.description.expected_expidn
-        if found == expected:
-            return []
-        return [f"{self.uri}: EXPIDN is {found}; {expected} was expected from OBSID and DETECTOR, and is used."]
-
-
-@dataclass(frozen=True, slots=True)
-class FailedFile:
-    """A file that cannot be ingested, and why.
-
-    Parameters
-    ----------
-    uri
-        Where it is.
-    reason
-        What was found and expected.
-    """
-
-    uri: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.uri}: {self.reason}"
 
 
 @dataclass(slots=True)
@@ -167,8 +107,10 @@ def ingest_files(
 
     Raises
     ------
+    ConfigurationError
+        Raised if the repository is read-only or no SPHEREx repository.
     ParameterError
-        Raised if a mode, a release or a path does not exist at all.
+        Raised if a transfer mode or a release does not exist, or a path is empty.
 
     Notes
     -----
@@ -176,8 +118,8 @@ def ingest_files(
     skips what is there.  The first detector of an exposure to arrive decides
     its record; those of the others differ by a millisecond.
     """
-    root = _datastore_root(butler)
-    resolve_transfer(transfer, root, root)
+    _require_ready(butler)
+    require_transfer(transfer)
     if release is not None:
         chain_of(release)
     planned, failed = plan_files(paths, processes=processes, release=release)
@@ -186,122 +128,8 @@ def ingest_files(
     return report
 
 
-# Planning: no repository is needed, and nothing is changed.
-
-
-def plan_files(
-    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str] | ResourcePath],
-    *,
-    processes: int = 1,
-    release: str | None = None,
-) -> tuple[list[PlannedFile], list[FailedFile]]:
-    """Read the headers of files.
-
-    Parameters
-    ----------
-    paths, processes, release
-        As for `ingest_files`.
-
-    Returns
-    -------
-    planned, failed
-        Files that can be ingested, in order of exposure and detector, and the others.
-    """
-    uris = list(dict.fromkeys(str(uri) for uri in _expand(paths)))
-    progress = Progress(__name__)
-    with _mapper(processes) as mapper:
-        tasks = mapper(_plan_file, uris, [release] * len(uris))
-        results = list(progress.wrap(tasks, total=len(uris), desc="Reading headers"))
-    planned = [result for result in results if isinstance(result, PlannedFile)]
-    planned.sort(key=lambda file: (file.name.run, file.data_id["exposure"], file.data_id["detector"]))
-    return planned, [result for result in results if isinstance(result, FailedFile)]
-
-
-@contextmanager
-def _mapper(processes: int) -> Iterator[Callable[..., Iterator[Any]]]:
-    if processes < 1:
-        raise ParameterError(f"processes={processes} cannot read anything; expected at least 1.")
-    if processes == 1:
-        yield map
-    else:
-        with ProcessPoolExecutor(processes) as pool:
-            yield lambda function, *columns: pool.map(function, *columns, chunksize=16)
-
-
-def _expand(paths: Any) -> Iterator[ResourcePath]:
-    """Yield the files that paths, folders and globs stand for, absolute."""
-    for path in [paths] if isinstance(paths, (str, os.PathLike, ResourcePath)) else paths:
-        text = str(path) if isinstance(path, ResourcePath) else os.fspath(path)
-        uri = ResourcePath(text, forceAbsolute=True)
-        if not uri.isLocal:
-            yield uri
-        elif Path(uri.ospath).is_dir():
-            yield from map(ResourcePath, sorted(Path(uri.ospath).rglob(f"{DATASET_TYPE}_*.fits")))
-        elif glob.has_magic(text) and not Path(uri.ospath).exists():
-            anchor = Path(uri.ospath).anchor
-            yield from map(ResourcePath, sorted(Path(anchor).glob(str(Path(uri.ospath).relative_to(anchor)))))
-        else:
-            yield uri
-
-
-def _plan_file(uri: str, release: str | None) -> PlannedFile | FailedFile:
-    try:
-        name = parse_product_name(uri)
-        if name.dataset_type != DATASET_TYPE or name.observation is None:
-            raise FormatError(f"{str(name)!r} is a {name.dataset_type!r}; expected a {DATASET_TYPE!r} image.")
-        with _ranges(ResourcePath(uri)) as (read_ranges, size):
-            description = _describe(FitsFile(read_ranges, size, repr(uri)), complete=size is not None)
-        _require_agreement(name, description)
-        return PlannedFile(uri, name, release_of(name, uri, release), description, size)
-    except (SpherexButlerError, OSError) as error:
-        return FailedFile(uri, _reason(error))
-
-
-def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, SpherexButlerError) else f"{type(error).__name__}: {error}"
-
-
-@contextmanager
-def _ranges(uri: ResourcePath) -> Iterator[tuple[RangeReader, int | None]]:
-    if uri.isLocal:
-        with local_ranges(uri.ospath) as local:
-            yield local
-        return
-    with uri.open("rb") as stream:
-
-        def read_ranges(ranges: Sequence[tuple[int, int]]) -> list[Any]:
-            return [_read_at(stream, start, stop) for start, stop in ranges]
-
-        yield read_ranges, None
-
-
-def _read_at(stream: Any, start: int, stop: int) -> bytes:
-    stream.seek(start)
-    data: bytes = stream.read(stop - start)
-    return data
-
-
-def _describe(file: FitsFile, *, complete: bool) -> ImageDescription:
-    image = file["IMAGE"]
-    if complete:
-        file.check_complete()
-    return describe_image(LazyHeader(image.text), image.shape)
-
-
-def _require_agreement(name: ProductName, description: ImageDescription) -> None:
-    said, found = (name.observation, name.detector), (description.observation, description.detector)
-    if said != found:
-        raise FormatError(
-            f"The name says {said[0]} detector {said[1]}, the header {found[0]} detector {found[1]}; "
-            "expected the same image."
-        )
-
-
-# Executing: a transaction a batch.
-
-
 def execute(butler: Butler, planned: Sequence[PlannedFile], *, transfer: str = "auto") -> IngestReport:
-    """Ingest planned files.
+    """Ingest planned files, in one transaction a batch.
 
     Parameters
     ----------
@@ -316,52 +144,77 @@ def execute(butler: Butler, planned: Sequence[PlannedFile], *, transfer: str = "
     -------
     report
         What became of each file.
+
+    Raises
+    ------
+    ConfigurationError
+        Raised if the repository is read-only or no SPHEREx repository.
     """
+    dataset_type = _require_ready(butler)
     report = IngestReport(warnings=[warning for file in planned for warning in file.warnings])
     for warning in report.warnings:
         _log.warning("%s", warning)
-    dataset_type = butler.get_dataset_type(DATASET_TYPE)
     for batch in Progress(__name__).wrap(list(_batches(planned)), desc="Ingesting"):
         _ingest_batch(butler, dataset_type, batch, transfer, report)
     return report
 
 
+def _require_ready(butler: Butler) -> DatasetType:
+    """Return the dataset type, or say why the repository cannot take images."""
+    if not butler.isWriteable():
+        raise ConfigurationError(
+            "The repository is read-only here; open it with Butler.from_config(…, writeable=True)."
+        )
+    instrument_records(butler)
+    _datastore_root(butler)
+    try:
+        return butler.get_dataset_type(DATASET_TYPE)
+    except MissingDatasetTypeError as error:
+        raise ConfigurationError(
+            f"The repository has no dataset type {DATASET_TYPE!r}; expected one made by spherex_butler.make_repo."
+        ) from error
+
+
+def _datastore_root(butler: Butler) -> ResourcePath:
+    roots = butler.get_datastore_roots()
+    found = [root for root in roots.values() if root is not None]
+    if len(found) != 1:
+        raise ConfigurationError(f"The repository's datastore roots are {roots!r}; expected one that keeps files.")
+    return found[0]
+
+
 def _batches(planned: Sequence[PlannedFile]) -> Iterator[list[PlannedFile]]:
-    """Yield files of one run, not too many at once."""
-    for _, group in groupby(planned, key=lambda file: file.name.run):
+    """Yield files of one run and release, not too many at once."""
+    for _, group in groupby(planned, key=lambda file: (file.name.run, file.release)):
         files = list(group)
         yield from (files[start : start + _BATCH] for start in range(0, len(files), _BATCH))
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """A file that is where Butler will read it, not registered yet."""
+
+    file: PlannedFile
+    ref: DatasetRef
+    uri: ResourcePath
+    mode: str | None
+    moved: bool
 
 
 def _ingest_batch(
     butler: Butler, dataset_type: DatasetType, batch: Sequence[PlannedFile], transfer: str, report: IngestReport
 ) -> None:
-    """Ingest files of one run; where that fails each is tried alone, so that one does not keep the others out."""
     run = ensure_run(butler, batch[0].name, batch[0].release)
-    known = _known_ids(butler, run, batch)
-    new: dict[uuid.UUID, tuple[PlannedFile, DatasetRef]] = {}
-    for file in batch:
-        ref = _make_ref(butler, dataset_type, run, file)
-        if ref.id in known:
-            _report_known(butler, file, ref, report)
-        elif ref.id in new:
-            first = new[ref.id][0].uri
-            report.failed.append(FailedFile(file.uri, f"{first!r} of the same call is the same image of the same run."))
-        else:
-            new[ref.id] = (file, ref)
-    if not new:
-        return
+    refs = {file.uri: _make_ref(butler, dataset_type, run, file) for file in batch}
+    new = _new_files(butler, run, batch, refs, report)
+    arrivals = list(_bring_in(butler, new, refs, transfer, report))
     try:
-        _register(butler, list(new.values()), transfer)
-    except (SpherexButlerError, OSError, RuntimeError, ValueError, SQLAlchemyError) as error:
-        if len(new) == 1:
-            ((file, _),) = new.values()
-            report.failed.append(FailedFile(file.uri, _reason(error)))
-        else:
-            for file, _ in new.values():
-                _ingest_batch(butler, dataset_type, [file], transfer, report)
+        _register(butler, arrivals)
+    except _ERRORS:
+        for arrival in arrivals:
+            _register_alone(butler, arrival, report)
     else:
-        report.ingested.extend(ref for _, ref in new.values())
+        _finish(arrivals, report)
 
 
 def _make_ref(butler: Butler, dataset_type: DatasetType, run: str, file: PlannedFile) -> DatasetRef:
@@ -369,6 +222,24 @@ def _make_ref(butler: Butler, dataset_type: DatasetType, run: str, file: Planned
     data_id = DataCoordinate.standardize(file.data_id, universe=butler.dimensions)
     identifier = DatasetIdFactory().makeDatasetId(run, dataset_type, data_id, DatasetIdGenEnum.DATAID_TYPE_RUN)
     return DatasetRef(dataset_type, data_id, run=run, id=identifier)
+
+
+def _new_files(
+    butler: Butler, run: str, batch: Sequence[PlannedFile], refs: dict[str, DatasetRef], report: IngestReport
+) -> list[PlannedFile]:
+    """Return the files whose datasets the repository lacks, one for each, and report the others."""
+    known = _known_ids(butler, run, batch)
+    new: dict[uuid.UUID, PlannedFile] = {}
+    for file in batch:
+        ref = refs[file.uri]
+        there = _stored_uri(butler, ref) if ref.id in known else None
+        if there is not None:
+            _report_known(file, ref, there, report)
+        elif ref.id in new:
+            _report_repeated(file, ref, new[ref.id], report)
+        else:
+            new[ref.id] = file
+    return list(new.values())
 
 
 def _known_ids(butler: Butler, run: str, batch: Sequence[PlannedFile]) -> set[uuid.UUID]:
@@ -379,42 +250,82 @@ def _known_ids(butler: Butler, run: str, batch: Sequence[PlannedFile]) -> set[uu
         return {ref.id for ref in found.where(wanted, instrument=INSTRUMENT)}
 
 
-def _report_known(butler: Butler, file: PlannedFile, ref: DatasetRef, report: IngestReport) -> None:
+def _stored_uri(butler: Butler, ref: DatasetRef) -> ResourcePath | None:
+    """Return where a registered dataset is, `None` if its file was given up."""
+    try:
+        return butler.getURI(ref)
+    except FileNotFoundError:
+        return None
+
+
+def _report_known(file: PlannedFile, ref: DatasetRef, there: ResourcePath, report: IngestReport) -> None:
     """Report a file whose dataset is in the repository: skipped, or failed if it is not the same file."""
-    there = butler.getURI(ref)
-    if file.size is not None and there.isLocal and there.size() != file.size:
+    if there.isLocal and not there.exists():
+        reason = f"the repository's file {str(there)!r} is gone; remove its dataset with 'butler prune-datasets' first."
+    elif file.size is not None and there.isLocal and there.size() != file.size:
         reason = f"the repository has {str(there)!r} for this image and run, of another size; nothing was changed."
-        report.failed.append(FailedFile(file.uri, reason))
     else:
         report.skipped.append(ref)
+        return
+    report.failed.append(FailedFile(file.uri, reason))
 
 
-def _register(butler: Butler, files: Sequence[tuple[PlannedFile, DatasetRef]], transfer: str) -> None:
-    root = _datastore_root(butler)
-    images = [file.description for file, _ in files]
-    datasets: dict[str | None, list[FileDataset]] = {}
-    moved: list[ResourcePath] = []
+def _report_repeated(file: PlannedFile, ref: DatasetRef, first: PlannedFile, report: IngestReport) -> None:
+    """Report a second file of one image: skipped if it is the first by another path."""
+    this, that = ResourcePath(file.uri), ResourcePath(first.uri)
+    if this.isLocal and that.isLocal and Path(this.ospath).samefile(that.ospath):
+        report.skipped.append(ref)
+    else:
+        reason = f"{first.uri!r} of the same call is the same image of the same run."
+        report.failed.append(FailedFile(file.uri, reason))
+
+
+def _bring_in(
+    butler: Butler, files: Sequence[PlannedFile], refs: dict[str, DatasetRef], transfer: str, report: IngestReport
+) -> Iterator[_Arrival]:
+    """Place files one by one, outside of any transaction: copying takes its time, and others want to write."""
+    root, registered = _datastore_root(butler), instrument_records(butler)
+    for file in files:
+        try:
+            ref = refs[file.uri].expanded(data_id_with_records(butler, file.description, registered))
+            arrival = _place_one(butler, file, ref, resolve_transfer(transfer, ResourcePath(file.uri), root))
+        except _ERRORS as error:
+            report.failed.append(FailedFile(file.uri, reason_of(error)))
+        else:
+            yield arrival
+
+
+def _place_one(butler: Butler, file: PlannedFile, ref: DatasetRef, mode: str | None) -> _Arrival:
+    source = ResourcePath(file.uri)
+    if mode is None or mode == "direct":
+        return _Arrival(file, ref, source, mode, moved=False)
+    target = butler.getURI(ref, predict=True)
+    place(source, target, mode)
+    return _Arrival(file, ref, target, None, moved=mode == "move")
+
+
+def _register(butler: Butler, arrivals: Sequence[_Arrival]) -> None:
     with butler.transaction():
-        insert_exposures(butler, images)
-        data_ids = expanded_data_ids(butler, images)
-        for file, plain in files:
-            ref = plain.expanded(data_ids[file.description.observation.exposure_id, file.description.detector])
-            uri = ResourcePath(file.uri)
-            mode = resolve_transfer(transfer, uri, root)
-            if mode not in {None, "direct"}:
-                target = butler.getURI(ref, predict=True)
-                place(uri, target, str(mode))
-                moved.extend([uri] if mode == "move" else [])
-                uri, mode = target, None
-            datasets.setdefault(mode, []).append(FileDataset(uri, [ref]))
-        for mode, group in datasets.items():
-            butler.ingest(*group, transfer=mode, skip_existing=True)
-    for source in moved:
-        source.remove()
+        insert_exposures(butler, [arrival.file.description for arrival in arrivals])
+        for mode in (None, "direct"):
+            datasets = [FileDataset(arrival.uri, [arrival.ref]) for arrival in arrivals if arrival.mode == mode]
+            butler.ingest(*datasets, transfer=mode, skip_existing=True)
 
 
-def _datastore_root(butler: Butler) -> ResourcePath:
-    (root,) = butler.get_datastore_roots().values()
-    if root is None:
-        raise ParameterError("The repository's datastore has no root; expected one that keeps files.")
-    return root
+def _register_alone(butler: Butler, arrival: _Arrival, report: IngestReport) -> None:
+    try:
+        _register(butler, [arrival])
+    except _ERRORS as error:
+        report.failed.append(FailedFile(arrival.file.uri, reason_of(error)))
+    else:
+        _finish([arrival], report)
+
+
+def _finish(arrivals: Iterable[_Arrival], report: IngestReport) -> None:
+    """Report what is registered, and remove the sources of a move."""
+    for arrival in arrivals:
+        report.ingested.append(arrival.ref)
+        reason = remove_source(ResourcePath(arrival.file.uri), arrival.uri) if arrival.moved else None
+        if reason is not None:
+            report.warnings.append(f"{arrival.file.uri}: was ingested but not removed: {reason}.")
+            _log.warning("%s", report.warnings[-1])

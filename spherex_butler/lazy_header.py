@@ -27,9 +27,12 @@ class LazyHeader:
         Pixel (x, y) of the described image that became its first one.
     shape
         Array shape of the cutout, or `None` where none was made.
+    compressed
+        Whether ``source`` is that of the table that holds a tile-compressed
+        image; the header is the image's.
     """
 
-    __slots__ = ("_header", "_origin", "_shape", "_source")
+    __slots__ = ("_compressed", "_header", "_origin", "_shape", "_source")
 
     def __init__(
         self,
@@ -37,8 +40,10 @@ class LazyHeader:
         *,
         origin: tuple[int, int] = (0, 0),
         shape: tuple[int, int] | None = None,
+        compressed: bool = False,
     ) -> None:
         self._source = source
+        self._compressed = compressed
         self._origin = origin
         self._shape = shape
         self._header: fits.Header | None = source if isinstance(source, fits.Header) and shape is None else None
@@ -49,17 +54,18 @@ class LazyHeader:
         if self._header is None:
             source = self._source
             self._header = fits.Header.fromstring(source) if isinstance(source, bytes) else source.copy()
+            if self._compressed:
+                self._header = fits.CompImageHDU(bintable=fits.BinTableHDU(header=self._header)).header
             if self._shape is not None:
                 _shift_header(self._header, self._origin, self._shape)
         return self._header
 
     def get(self, keyword: str, default: Any = None) -> Any:
         """Return the value of one card without parsing the others."""
-        if self._header is not None or not isinstance(self._source, bytes):
+        text = self._unparsed
+        if text is None or not _STANDARD.fullmatch(keyword):
             return self.header.get(keyword, default)
-        if not _STANDARD.fullmatch(keyword):
-            return self.header.get(keyword, default)
-        card = find_card(self._source, keyword)
+        card = find_card(text, keyword)
         if card is None:
             return default
         # A card without a value is None in astropy's headers too.
@@ -68,27 +74,32 @@ class LazyHeader:
 
     def selected(self, keywords: re.Pattern[str]) -> fits.Header:
         """Return a header of the cards whose keyword matches, parsing only those."""
-        if self._header is not None or not isinstance(self._source, bytes):
+        text = self._unparsed
+        if text is None:
             return fits.Header([card for card in self.header.cards if keywords.fullmatch(card.keyword)]).copy()
-        text = self._source.decode("latin-1")
-        cards = (text[at : at + CARD] for at in range(0, len(text), CARD))
-        header = fits.Header.fromstring("".join(c for c in cards if keywords.fullmatch(c[:8].rstrip())))
+        header = fits.Header.fromstring(select_cards(text, keywords))
         if self._shape is not None:
             _shift_header(header, self._origin, self._shape)
         return header
+
+    @property
+    def _unparsed(self) -> bytes | None:
+        """The cards of the header itself, unless they were parsed already."""
+        plain = self._header is None and not self._compressed and isinstance(self._source, bytes)
+        return self._source if plain else None
 
     def cutout(self, origin: tuple[int, int], shape: tuple[int, int]) -> LazyHeader:
         """Return the header of a cutout whose first pixel is ``origin`` (x, y) of this one."""
         if self._header is not None:
             return LazyHeader(self._header.copy(), origin=origin, shape=shape)
         total = (self._origin[0] + origin[0], self._origin[1] + origin[1])
-        return LazyHeader(self._source, origin=total, shape=shape)
+        return LazyHeader(self._source, origin=total, shape=shape, compressed=self._compressed)
 
     def copy(self) -> LazyHeader:
         """Return an independent header."""
         if self._header is not None:
             return LazyHeader(self._header.copy())
-        return LazyHeader(self._source, origin=self._origin, shape=self._shape)
+        return LazyHeader(self._source, origin=self._origin, shape=self._shape, compressed=self._compressed)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return LazyHeader, (self.header,)
@@ -107,6 +118,12 @@ def _shift_header(header: fits.Header, origin: tuple[int, int], shape: tuple[int
         shifted = _shifted(keyword, header[keyword], origin, shape)
         if shifted != header[keyword]:
             header[keyword] = shifted
+
+
+def select_cards(text: bytes, keywords: re.Pattern[str]) -> bytes:
+    """Return the cards of a header's bytes whose standard keyword matches."""
+    cards = (text[at : at + CARD] for at in range(0, len(text), CARD))
+    return b"".join(card for card in cards if keywords.fullmatch(card[:8].rstrip().decode("latin-1")))
 
 
 def find_card(text: bytes, keyword: str) -> fits.Card | None:

@@ -36,6 +36,7 @@ import os
 import re
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -47,7 +48,6 @@ from numpy.typing import NDArray
 
 from .boxes import Box, requested_box
 from .errors import FormatError, ParameterError
-from .fits_hdu import HduInfo
 from .fits_io import FitsFile, local_ranges
 from .geometry import celestial_wcs, describe_corners, frame_origin
 from .lazy_header import LazyHeader
@@ -174,9 +174,10 @@ class Level2File:
         self._image = file["IMAGE"]
         if len(self._image.shape) != 2:
             raise FormatError(f"HDU 'IMAGE' has shape {self._image.shape}; expected two axes.")
-        header = LazyHeader(self._image.text)
+        header = LazyHeader(self._image.text, compressed=self._image.is_compressed)
         bounds = Box.of_shape(self._image.shape, frame_origin(header))
-        box = _requested(cutout, bounds, header) if cutout else None
+        self._wcs = celestial_wcs(header) if cutout else None
+        box = self._requested(cutout, bounds) if cutout else None
         self.box = box or bounds
         """Where the image lies in the full frame."""
         self._own = box.shifted(-bounds.x_min, -bounds.y_min) if box else None
@@ -194,7 +195,7 @@ class Level2File:
     def plane_header(self, name: str) -> LazyHeader:
         """Return the header of one of the image planes."""
         info = self._file[name]
-        header = LazyHeader(_uncompressed(info) if info.is_compressed else info.text)
+        header = LazyHeader(info.text, compressed=info.is_compressed)
         return header if self._own is None else header.cutout((self._own.x_min, self._own.y_min), self._own.shape)
 
     def plane(self, name: str) -> NDArray[Any]:
@@ -240,15 +241,32 @@ class Level2File:
         if self._load_psf is not None:
             self.read_ahead({"IMAGE", *chosen})
         names = [name for name in ("FLAGS", "VARIANCE", "ZODI") if name in chosen]
-        return cls(
-            self.plane("IMAGE"),
+        data, *planes_read = self._planes(["IMAGE", *names])
+        image = cls(
+            data,
             header=self.header,
             primary_header=self.primary_header,
             plane_headers={name: self.plane_header(name) for name in names},
             psf=self.psf() if CUBE in chosen else None,
             wavelengths=self.wavelengths() if WAVELENGTHS in chosen else None,
-            **{name.lower(): self.plane(name) for name in names},
+            **{name.lower(): plane for name, plane in zip(names, planes_read, strict=True)},
         )
+        if self._wcs is not None and self._own is not None:
+            image.remember_wcs(self._wcs[self._own.slices])
+        return image
+
+    def _requested(self, cutout: Mapping[str, Any], bounds: Box) -> Box | None:
+        wcs = self._wcs
+        return requested_box(cutout, bounds=bounds, wcs=wcs, footprint=lambda: describe_corners(wcs, bounds.shape))
+
+    def _planes(self, names: Sequence[str]) -> list[NDArray[Any]]:
+        """Return several planes; whole ones of a local file are read on two cores."""
+        if self._own is not None or self._load_psf is not None or len(names) == 1:
+            return [self.plane(name) for name in names]
+        for name in names:
+            self._file.find(name)  # HDUs are looked for by one thread
+        with ThreadPoolExecutor(2) as pool:
+            return list(pool.map(self.plane, names))
 
     def _present_planes(self) -> set[str]:
         if self._load_psf is not None:
@@ -259,23 +277,12 @@ class Level2File:
         return {_ALIASES.get(info.name, info.name) for info in self._file.hdus()}
 
 
-def _requested(cutout: Mapping[str, Any], bounds: Box, header: LazyHeader) -> Box | None:
-    wcs = celestial_wcs(header)
-    return requested_box(cutout, bounds=bounds, wcs=wcs, footprint=lambda: describe_corners(wcs, bounds.shape))
-
-
 def _checked_planes(planes: str | Iterable[str]) -> set[str]:
     names = {str(name).upper() for name in ([planes] if isinstance(planes, str) else planes)} - {"IMAGE"}
     known = {_ALIASES.get(name, name) for name in names}
     if unknown := sorted(known - set(PLANES)):
         raise ParameterError(f"planes names {unknown}; expected some of {list(PLANES)}.")
     return known
-
-
-def _uncompressed(info: HduInfo) -> fits.Header:
-    """Return the header of a tile-compressed image as that of the image itself."""
-    table = fits.BinTableHDU(header=fits.Header.fromstring(info.text))
-    return fits.CompImageHDU(bintable=table).header
 
 
 def from_hdulist(cls: type[AnyImage], hdulist: fits.HDUList) -> AnyImage:

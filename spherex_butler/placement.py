@@ -10,7 +10,7 @@ is placed is never taken away again, and a rerun finds it there.
 
 from __future__ import annotations
 
-__all__ = ("TRANSFER_MODES", "place", "resolve_transfer")
+__all__ = ("TRANSFER_MODES", "place", "remove_source", "require_transfer", "resolve_transfer")
 
 import contextlib
 import filecmp
@@ -26,8 +26,8 @@ TRANSFER_MODES = ("auto", "copy", "move", "link", "hardlink", "symlink", "relsym
 """Butler's ways to bring a file in."""
 
 
-def resolve_transfer(transfer: str, source: ResourcePath, root: ResourcePath) -> str | None:
-    """Return what a transfer mode means for one file, `None` for one that is in place already.
+def require_transfer(transfer: str) -> None:
+    """Refuse a transfer mode that does not exist.
 
     Raises
     ------
@@ -36,17 +36,34 @@ def resolve_transfer(transfer: str, source: ResourcePath, root: ResourcePath) ->
     """
     if transfer not in TRANSFER_MODES:
         raise ParameterError(f"There is no transfer mode {transfer!r}; known ones are {list(TRANSFER_MODES)}.")
-    if transfer != "auto":
-        return transfer
-    if source.relative_to(root) is not None:
-        return None
-    return "link" if source.isLocal and root.isLocal else "copy"
+
+
+def resolve_transfer(transfer: str, source: ResourcePath, root: ResourcePath) -> str | None:
+    """Return what a transfer mode means for one file, `None` for one that is in place already.
+
+    Raises
+    ------
+    ParameterError
+        Raised if there is no such mode, or the file or the repository is not
+        local where the mode needs that.
+    """
+    require_transfer(transfer)
+    local = source.isLocal and root.isLocal
+    if transfer == "auto":
+        inside = source.relative_to(root) is not None
+        return None if inside else "link" if local else "copy"
+    if ("link" in transfer and not local) or (transfer == "move" and not source.isLocal):
+        raise ParameterError(
+            f"A file comes from {str(source)!r} into {str(root)!r} by 'copy' or stays there by 'direct'; transfer mode "
+            f"{transfer!r} is for local files."
+        )
+    return transfer
 
 
 def place(source: ResourcePath, target: ResourcePath, mode: str) -> None:
     """Put a file in its place; a target that holds the same content is left alone.
 
-    A moved file's source stays until `Path.unlink` after the registration.
+    A moved file's source stays: it is for `remove_source` after the registration.
 
     Raises
     ------
@@ -83,7 +100,21 @@ def _placing_mode(mode: str, source: ResourcePath, target: ResourcePath) -> str:
 
 def _require_same(source: ResourcePath, target: ResourcePath) -> None:
     same = source.size() == target.size()
-    if same and source.isLocal and target.isLocal:
+    if same and source.isLocal and target.isLocal and not Path(source.ospath).samefile(target.ospath):
         same = filecmp.cmp(source.ospath, target.ospath, shallow=False)
     if not same:
         raise FormatError(f"{str(target)!r} is there already with other content; nothing was overwritten.")
+
+
+def remove_source(source: ResourcePath, target: ResourcePath) -> str | None:
+    """Remove the source of a move; return why not, if not.
+
+    Never where the repository's file is the source itself, or a link to it.
+    """
+    if os.path.realpath(source.ospath) == os.path.realpath(target.ospath) and target.isLocal:
+        return "it is the repository's file, or that is a link to it"
+    try:
+        Path(source.ospath).unlink()
+    except OSError as error:
+        return str(error)
+    return None

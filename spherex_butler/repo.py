@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("DEFAULT_COLLECTION", "INSTRUMENT", "make_repo", "repository_config")
+__all__ = ("make_repo", "repository_config")
 
 import contextlib
 from contextlib import ExitStack
@@ -17,15 +17,12 @@ from lsst.daf.butler.registry import RegistryConfig
 from lsst.daf.butler.registry.interfaces import SchemaAlreadyDefinedError
 from lsst.resources import ResourcePath, ResourcePathExpression
 
+from .conventions import CALIBRATION_COLLECTION, DEFAULT_COLLECTION, INSTRUMENT
 from .dataset_types import dataset_types
 from .errors import ConfigurationError, ParameterError
 from .paths import config_uri
 from .provider import PROVIDER
 from .universe import claim_universe, dimension_config, require_ours
-
-INSTRUMENT = "SPHEREx"
-DEFAULT_COLLECTION = "SPHEREx/defaults"
-_CALIBRATION_COLLECTION = "SPHEREx/calib"
 
 _ROOT_TAG = "<butlerRoot>"
 _SQLITE_FILE = "gen3.sqlite3"
@@ -260,9 +257,9 @@ def _register(butler: Butler) -> None:
             butler.registry.insertDimensionData(element, *records)
     for dataset_type in dataset_types(butler.dimensions):
         butler.registry.registerDatasetType(dataset_type)
-    butler.collections.register(_CALIBRATION_COLLECTION, CollectionType.CALIBRATION)
+    butler.collections.register(CALIBRATION_COLLECTION, CollectionType.CALIBRATION)
     butler.collections.register(DEFAULT_COLLECTION, CollectionType.CHAINED)
-    butler.collections.redefine_chain(DEFAULT_COLLECTION, _CALIBRATION_COLLECTION)
+    butler.collections.redefine_chain(DEFAULT_COLLECTION, CALIBRATION_COLLECTION)
 
 
 def _instrument_records() -> dict[str, list[dict[str, Any]]]:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ("DEFAULTS", "chain_of", "ensure_run", "release_of")
+__all__ = ("chain_of", "ensure_run", "release_of")
 
 import re
-from collections.abc import Sequence
 from functools import cache
 
 from lsst.daf.butler import Butler, CollectionType, Config
 from lsst.daf.butler.registry import MissingCollectionError
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from .conventions import DEFAULT_COLLECTION
 from .errors import FormatError, ParameterError
 from .names import ProcessingToken, ProductName
 from .paths import config_uri
-
-DEFAULTS = "SPHEREx/defaults"
-"""The chain over all others."""
 
 _RUN_PREFIX = "spx/"
 
@@ -86,11 +83,13 @@ def ensure_run(butler: Butler, name: ProductName, release: str) -> str:
     """Register a product's RUN and put it in its release's chain; return the run.
 
     The chain keeps the newest processing first, so that a find-first search
-    gives the latest; all releases' chains are in `DEFAULTS`.
+    gives the latest; all releases' chains are in `.conventions.DEFAULT_COLLECTION`.
     """
-    if butler.collections.register(name.run) or name.run not in _members(butler, chain_of(release)):
-        _put_in_order(butler, chain_of(release), [name.run])
-        _put_in_order(butler, DEFAULTS, [chain_of(release)])
+    chain = chain_of(release)
+    butler.collections.register(name.run)
+    for parent, member in ((chain, name.run), (DEFAULT_COLLECTION, chain)):
+        if member not in _members(butler, parent):
+            _put_in_order(butler, parent, member)
     return name.run
 
 
@@ -101,19 +100,17 @@ def _members(butler: Butler, chain: str) -> tuple[str, ...]:
         return ()
 
 
-def _put_in_order(butler: Butler, chain: str, added: Sequence[str]) -> None:
-    """Add members to a chain and order it.
+def _put_in_order(butler: Butler, chain: str, added: str) -> None:
+    """Add a member to a chain and order it.
 
-    Prepending is atomic, so that two processes lose no run; ordering follows,
-    until no member has come in between.
+    Only by prepending, which is atomic and moves what is a member already: a
+    member that another process adds meanwhile stays, and is ordered next.
     """
     butler.collections.register(chain, CollectionType.CHAINED)
-    missing = [member for member in added if member not in _members(butler, chain)]
-    if missing:
-        butler.collections.prepend_chain(chain, missing)
-    while (members := _members(butler, chain)) != (ordered := tuple(sorted(members, key=_rank, reverse=True))):
-        if _members(butler, chain) == members:
-            butler.collections.redefine_chain(chain, ordered)
+    wanted = {*_members(butler, chain), added}
+    while _members(butler, chain) != (ordered := tuple(sorted(wanted, key=_rank, reverse=True))):
+        butler.collections.prepend_chain(chain, ordered)
+        wanted |= set(_members(butler, chain))
 
 
 def _rank(collection: str) -> tuple[int, tuple[int, int, int, bool]]:

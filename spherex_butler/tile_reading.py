@@ -9,7 +9,7 @@ an image of those rows.
 
 from __future__ import annotations
 
-__all__ = ("TileStrip",)
+__all__ = ("TileStrip", "decompress")
 
 import math
 import re
@@ -24,8 +24,40 @@ from numpy.typing import NDArray
 from .boxes import Box
 from .errors import FormatError
 from .fits_hdu import HduInfo, hdu_from_bytes, to_native
+from .lazy_header import select_cards
 
 _VARIABLE = re.compile(r"\d*[PQ]")
+# Parsing these alone is most of the gain of a small strip; the others say nothing of the pixels' bytes.
+_TABLE_CARDS = re.compile(
+    r"XTENSION|BITPIX|NAXIS\d*|[PG]COUNT|THEAP|TFIELDS|T(TYPE|FORM|NULL|SCAL|ZERO|DIM)\d+|BSCALE|BZERO|BLANK|Z.*"
+)
+
+
+def decompress(info: HduInfo, span: Any) -> NDArray[Any]:
+    """Return all pixels of a tile-compressed image, native-endian.
+
+    Parameters
+    ----------
+    info
+        The image's HDU.
+    span
+        Its bytes, header and data, which are the HDU as astropy reads it.
+
+    Raises
+    ------
+    FormatError
+        Raised if the image has no pixels, or the bytes are spoilt.
+    """
+    if 0 in info.shape:
+        raise FormatError(f"HDU {info.name!r} is compressed and has shape {info.shape}; expected pixels.")
+    return _decompressed(info, fits.BinTableHDU.fromstring(bytes(span)))
+
+
+def _decompressed(info: HduInfo, table: fits.BinTableHDU) -> NDArray[Any]:
+    try:
+        return to_native(np.asarray(fits.CompImageHDU(bintable=table).data))
+    except Exception as error:  # whatever the decompressors make of spoilt bytes
+        raise FormatError(f"HDU {info.name!r} holds tiles that do not decompress: {error!r}") from error
 
 
 @dataclass(frozen=True)
@@ -37,29 +69,25 @@ class TileStrip:
     info
         The image's HDU.
     box
-        The part, in the image's pixels; `None` for the whole.
+        The part, in the image's pixels.
     """
 
     info: HduInfo
-    box: Box | None
-
-    def __post_init__(self) -> None:
-        if 0 in self.info.shape:
-            raise FormatError(f"HDU {self.info.name!r} is compressed and has shape {self.info.shape}; expected pixels.")
+    box: Box
 
     @cached_property
     def _rows(self) -> tuple[int, int]:
         """First and last (exclusive) row of tiles."""
-        if self.box is None:
-            return 0, self.info.axes[1] // self._tiles_across
         tile_rows = self.info.value("ZTILE2", 1)
         return self.box.y_min // tile_rows, -(-self.box.y_max // tile_rows)
 
     @cached_property
     def _tiles_across(self) -> int:
-        if self.box is None:
-            return 1
         return -(-self.info.shape[1] // int(self.info.value("ZTILE1", self.info.shape[1])))
+
+    @cached_property
+    def _cards(self) -> bytes:
+        return select_cards(self.info.text, _TABLE_CARDS)
 
     @property
     def table_range(self) -> tuple[int, int]:
@@ -75,7 +103,7 @@ class TileStrip:
         FormatError
             Raised if the tiles lie outside the heap.
         """
-        columns = fits.ColDefs(hdu_from_bytes(fits.BinTableHDU, self.info.text, b"", NAXIS2=0, PCOUNT=0).columns)
+        columns = fits.ColDefs(hdu_from_bytes(fits.BinTableHDU, self._cards, NAXIS2=0, PCOUNT=0).columns)
         rows = np.frombuffer(bytearray(data), dtype=columns.dtype.newbyteorder(">"))
         variable = [column for column in columns if _VARIABLE.match(column.format)]
         descriptors = [rows[column.name] for column in variable]
@@ -104,19 +132,12 @@ class TileStrip:
         cards = {"NAXIS2": len(rows), "PCOUNT": len(heap), **self._strip_cards()}
         if self.info.value("THEAP") is not None:
             cards["THEAP"] = rows.nbytes
-        table = hdu_from_bytes(fits.BinTableHDU, self.info.text, rows.tobytes() + bytes(heap), **cards)
-        try:
-            image = to_native(np.asarray(fits.CompImageHDU(bintable=table).data))
-        except Exception as error:  # whatever the decompressors make of spoilt bytes
-            raise FormatError(f"HDU {self.info.name!r} holds tiles that do not decompress: {error!r}") from error
-        if self.box is None:
-            return image
+        table = hdu_from_bytes(fits.BinTableHDU, self._cards, rows.data, heap, **cards)
+        image = _decompressed(self.info, table)
         above = self._rows[0] * self.info.value("ZTILE2", 1)
         return np.ascontiguousarray(image[self.box.shifted(0, -above).slices])
 
     def _strip_cards(self) -> dict[str, int]:
-        if self.box is None:
-            return {}
         first, last = self._rows
         tile_rows = self.info.value("ZTILE2", 1)
         cards = {"ZNAXIS2": min(last * tile_rows, self.info.shape[0]) - first * tile_rows}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
+import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,9 +35,33 @@ def _span(wanted: str | None, size: int) -> tuple[int, int]:
 
 
 @contextmanager
-def serve(folder: Path, *, ranges: bool = True) -> Iterator[Served]:
-    """Serve a folder on loopback; with ``ranges=False`` as a server that knows no byte ranges."""
+def serve(
+    folder: Path,
+    *,
+    ranges: bool = True,
+    fault: Callable[[int], str | None] = lambda _: None,
+    latency: float = 0.0,
+    bytes_a_second: float = math.inf,
+) -> Iterator[Served]:
+    """Serve a folder on loopback.
+
+    Parameters
+    ----------
+    folder
+        What is served.
+    ranges
+        Whether the server knows byte ranges.
+    fault
+        Says what goes wrong with the request of a number, from 0: ``"503"``,
+        ``"reset"`` (the connection), ``"cut"`` (half the body, though more was
+        announced), ``"short"`` (half the body, announced as such), ``"stall"``.
+    latency
+        Seconds before each answer.
+    bytes_a_second
+        How fast each body is sent.
+    """
     served = Served("")
+    over = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -48,22 +75,36 @@ def serve(folder: Path, *, ranges: bool = True) -> Iterator[Served]:
         def _answer(self, *, send: bool) -> None:
             path = folder / self.path.lstrip("/").partition("?")[0]
             wanted = self.headers.get("Range") if ranges else None
-            data = path.read_bytes() if path.is_file() else None
-            start, stop = _span(wanted, len(data or b""))
-            body = b"" if data is None else data[start:stop]
-            served.requests.append((self.command, self.path, wanted, len(body) if send else 0))
-            if data is None or not body:
-                self.send_error(404 if data is None else 416)
-                return
-            self.send_response(206 if wanted else 200)
+            data = path.read_bytes() if path.is_file() else b""
+            start, stop = _span(wanted, len(data))
+            problem = fault(len(served.requests))
+            served.requests.append((self.command, self.path, wanted, stop - start if send else 0))
+            time.sleep(latency)
+            if problem in {"reset", "stall"}:
+                self._hang_up(after=60 if problem == "stall" else 0)
+            elif problem == "503" or start >= stop:
+                self.send_error(503 if problem == "503" else 416 if data else 404)
+            else:
+                body = data[start : start + (stop - start) // 2] if problem == "short" else data[start:stop]
+                self._send(body, f"bytes {start}-{stop - 1}/{len(data)}" if wanted else None, send, problem == "cut")
+
+        def _hang_up(self, after: float) -> None:
+            over.wait(after)
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+        def _send(self, body: bytes, content_range: str | None, send: bool, cut: bool) -> None:
+            self.send_response(206 if content_range else 200)
             if ranges:
                 self.send_header("Accept-Ranges", "bytes")
-            if wanted:
-                self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(data)}")
+            if content_range:
+                self.send_header("Content-Range", content_range)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if send:
-                self.wfile.write(body)
+                time.sleep(len(body) / bytes_a_second)
+                self.wfile.write(body[: len(body) // 2] if cut else body)
+                self.close_connection = cut
 
         def log_message(self, *_: object) -> None:
             """Keep quiet."""
@@ -76,6 +117,7 @@ def serve(folder: Path, *, ranges: bool = True) -> Iterator[Served]:
     try:
         yield served
     finally:
+        over.set()
         server.shutdown()
         server.server_close()
         thread.join()

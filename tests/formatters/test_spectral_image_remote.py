@@ -1,0 +1,156 @@
+"""`SpectralImage` from a web server: parts by byte ranges, in few requests, and never half an image."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+import pytest
+from http_server import serve
+from lsst.daf.butler import Butler, DatasetRef
+
+from spherex_butler import SpectralImage, remote
+from spherex_butler.ingest import ingest_files
+from spherex_butler.testing import write_level2
+from spherex_butler.testing.repository import temporary_repo
+
+PLANES = ("data", "flags", "variance", "zodi")
+
+
+@pytest.fixture(scope="module", params=["qr2", "qr3"])
+def path(request, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A frame large enough that a cutout is a small part of it."""
+    return write_level2(tmp_path_factory.mktemp(request.param), release=request.param, detector=3, size=1024)
+
+
+@pytest.fixture(scope="module")
+def full(path) -> SpectralImage:
+    return SpectralImage.read(path)
+
+
+@pytest.fixture
+def butler() -> Iterator[Butler]:
+    with temporary_repo() as butler:
+        yield butler
+
+
+def ingested(butler: Butler, served, path: Path) -> DatasetRef:
+    (ref,) = ingest_files(butler, f"{served.url}/{path.name}", transfer="direct").ingested
+    served.requests.clear()
+    return ref
+
+
+def assert_same(found: SpectralImage, expected: SpectralImage) -> None:
+    for name in PLANES:
+        assert np.array_equal(getattr(found, name), getattr(expected, name)), name
+    assert np.array_equal(found.wavelength, expected.wavelength)
+    assert found.origin == expected.origin
+    assert found.wcs.pixel_to_world(3, 4) == expected.wcs.pixel_to_world(3, 4)
+    assert [card.image for card in found.meta.cards] == [card.image for card in expected.meta.cards]
+
+
+def test_cutout_is_that_of_the_file_in_nine_requests(butler, path, full):
+    center = full.wcs.pixel_to_world(300.2, 511.7)
+    with serve(path.parent) as served:
+        ref = ingested(butler, served, path)
+        found = butler.get(ref, parameters={"center": center, "size": 3 * u.arcmin})
+        methods = [method for method, *_ in served.requests]
+        assert methods == ["GET"] * len(methods)
+        assert len(methods) <= 9
+        assert_same(found, full.cutout(center, 3 * u.arcmin))
+
+
+def test_psf_of_a_cutout_is_loaded_on_first_use(butler, path, full):
+    with serve(path.parent) as served:
+        ref = ingested(butler, served, path)
+        found = butler.get(ref, parameters={"bbox": (600, 620, 700, 710)})
+        assert repr(found.psf) == "<SpectralImagePSF not loaded yet>"
+        part = found.cutout(bbox=(605, 610, 700, 705))
+        assert repr(part.psf) == "<SpectralImagePSF not loaded yet>"
+        before = len(served.requests)
+        expected = full.cutout(bbox=(605, 610, 700, 705))
+        assert np.array_equal(part.psf.at(1, 2), expected.psf.at(1, 2))
+        assert len(served.requests) > before
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, SpectralImage.copy, lambda i: pickle.loads(pickle.dumps(i))])
+def test_copy_has_its_psf_loaded(butler, path, full, copied):
+    with serve(path.parent) as served:
+        ref = ingested(butler, served, path)
+        found = copied(butler.get(ref, parameters={"bbox": (600, 620, 700, 710)}))
+    assert np.array_equal(found.psf.kernels, full.psf.kernels)
+
+
+def test_planes_limit_what_is_fetched(butler, path, full):
+    with serve(path.parent) as served:
+        ref = ingested(butler, served, path)
+        found = butler.get(ref, parameters={"bbox": (600, 620, 700, 710), "planes": ["FLAGS"]})
+        assert len(served.requests) <= 4
+    assert np.array_equal(found.flags, full.cutout(bbox=(600, 620, 700, 710)).flags)
+
+
+@pytest.mark.parametrize(
+    ("component", "requests"),
+    [("header", 1), ("wcs", 1), ("shape", 1), ("footprint", 1), ("wavelength", 2), ("flags", 3), ("zodi", 6)],
+)
+def test_component_takes_few_requests(butler, path, full, component, requests):
+    with serve(path.parent) as served:
+        ref = ingested(butler, served, path)
+        found = butler.get(ref.makeComponentRef(component), parameters={"bbox": (600, 620, 700, 710)})
+        assert len(served.requests) <= requests
+    if component in {"flags", "zodi", "wavelength"}:
+        assert np.array_equal(found, getattr(full.cutout(bbox=(600, 620, 700, 710)), component))
+
+
+def test_whole_image_is_downloaded_once(butler, path, full):
+    with serve(path.parent) as served:
+        ref = ingested(butler, served, path)
+        assert_same(butler.get(ref), full)
+
+
+def test_cached_file_serves_cutouts_too(butler, path, full):
+    with serve(path.parent) as served:
+        ref = ingested(butler, served, path)
+        butler.get(ref)
+        served.requests.clear()
+        found = butler.get(ref, parameters={"bbox": (600, 620, 700, 710)})
+        assert [r for r in served.requests if r[0] == "GET"] == []
+    assert_same(found, full.cutout(bbox=(600, 620, 700, 710)))
+
+
+def test_server_without_ranges_still_works(butler, path, full):
+    with serve(path.parent, ranges=False) as served:
+        ref = ingested(butler, served, path)
+        assert_same(butler.get(ref, parameters={"bbox": (600, 620, 700, 710)}), full.cutout(bbox=(600, 620, 700, 710)))
+
+
+@pytest.mark.parametrize("problem", ["503", "reset", "cut", "short"])
+def test_every_third_request_failing_changes_nothing(butler, path, full, problem, monkeypatch):
+    monkeypatch.setattr(remote, "_PAUSES", (0.0, 0.01, 0.01, 0.01, 0.01))
+    faults: list[int] = []
+    with serve(path.parent, fault=lambda number: problem if faults and number % 3 == 0 else None) as served:
+        ref = ingested(butler, served, path)
+        faults.append(1)
+        found = butler.get(ref, parameters={"bbox": (600, 620, 700, 710)})
+    assert_same(found, full.cutout(bbox=(600, 620, 700, 710)))
+
+
+def test_server_that_goes_on_failing_gives_an_error_and_no_image(butler, path, monkeypatch):
+    monkeypatch.setattr(remote, "_PAUSES", (0.0, 0.01))
+    faults: list[int] = []
+    with serve(path.parent, fault=lambda number: "short" if faults and number > 1 else None) as served:
+        ref = ingested(butler, served, path)
+        faults.append(1)
+        with pytest.raises(ValueError, match="could not be read in 2 attempts"):
+            butler.get(ref, parameters={"bbox": (600, 620, 700, 710)})
+
+
+def test_cutout_outside_names_the_footprint(butler, path):
+    with serve(path.parent) as served:
+        ref = ingested(butler, served, path)
+        with pytest.raises(ValueError, match=r"wholly outside the image, .*corners at RA, Dec"):
+            butler.get(ref, parameters={"bbox": (0, 10, 0, 10)})
