@@ -34,6 +34,10 @@ unit: $(VENV)/.installed-test
 docs: $(VENV)/.installed-docs  ## build the documentation into docs/_build; a warning is an error
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
+bench: $(VENV)/.installed-test  ## measure speed and memory beside their rivals; writes benchmarks/results
+	$(BIN)/python benchmarks/spectral_images.py
+	$(BIN)/python benchmarks/get_overhead.py
+
 clean:  ## remove what was made
 	rm -rf $(VENV) demo-output docs/_build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 

@@ -120,9 +120,8 @@ def main() -> None:
         butler.collections.register("overhead")
         for case in cases(Path(folder)):
             size, got, bare = measure(butler, case, repeats)
-            print(
-                f"{case.label or case.storage_class:20}{size:8.1f}{got:11.2f}{bare:11.2f}{got / bare:8.2f}{got - bare:11.2f}"
-            )
+            name = case.label or case.storage_class
+            print(f"{name:20}{size:8.1f}{got:11.2f}{bare:11.2f}{got / bare:8.2f}{got - bare:11.2f}")
 
 
 if __name__ == "__main__":

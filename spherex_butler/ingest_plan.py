@@ -161,13 +161,13 @@ def _local_files(path: Path) -> Iterator[str | FailedFile]:
         files, nothing = [path], ""
     elif glob.has_magic(str(path)):
         files = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
-        nothing = "nothing matches this pattern."
+        nothing = f"nothing matches the pattern {str(path)!r}."
     else:
         nothing = "there is no such file or folder."
     found = sorted(files)
     yield from (file.as_uri() for file in found)
     if not found:
-        yield FailedFile(str(path), nothing)
+        yield FailedFile(path.as_uri(), nothing)
 
 
 def _plan_file(uri: str, release: str | None) -> PlannedFile | FailedFile:

@@ -222,9 +222,7 @@ class Level2File:
 
     def wavelengths(self) -> WavelengthTable:
         """Return the wavelength control points."""
-        info = self._file.find_last(WAVELENGTHS) if self._load_psf is not None else self._file[WAVELENGTHS]
-        if info is None:
-            raise FormatError(f"There is no HDU {WAVELENGTHS!r}; expected the wavelength control points.")
+        info = self._file.find_last(WAVELENGTHS) or self._file[WAVELENGTHS]
         return WavelengthTable.from_table(self._file.table(info), LazyHeader(info.text))
 
     def image(self, cls: type[AnyImage], planes: str | Iterable[str] | None = None) -> AnyImage:

@@ -58,10 +58,10 @@ def serve(
     latency
         Seconds before each answer.
     bytes_a_second
-        How fast each body is sent.
+        How fast bodies are sent, all together.
     """
     served = Served("")
-    over = threading.Event()
+    over, line = threading.Event(), threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -102,7 +102,8 @@ def serve(
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if send:
-                time.sleep(len(body) / bytes_a_second)
+                with line:
+                    time.sleep(len(body) / bytes_a_second)
                 self.wfile.write(body[: len(body) // 2] if cut else body)
                 self.close_connection = cut
 

@@ -212,7 +212,7 @@ def broken(path: Path) -> dict[str, tuple[Path, str]]:
     return {
         "truncated": (truncated, "is truncated in HDU"),
         "no FITS": (text, "expected the start of a FITS file"),
-        "missing": (folder / "level2_2025W51_1A_0684_2D4_spx_l2b-v21-2025-354.fits", "FileNotFoundError"),
+        "missing": (folder / "level2_2025W51_1A_0684_2D4_spx_l2b-v21-2025-354.fits", "there is no such file"),
         "other name": (copy("image.fits"), "'image.fits' is not the name of a SPHEREx product"),
         "other type": (copy("dark_D3_spx_cal-drk-v4-2025-161.fits"), "is a 'dark'; expected a 'level2' image"),
         "other detector": (

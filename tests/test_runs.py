@@ -95,3 +95,30 @@ def test_second_registration_changes_nothing(butler):
     before = butler.collections.get_info("SPHEREx/qr2").children
     assert ensure_run(butler, product("l2b-v20-2025-240"), "qr2") == "spx/l2b-v20-2025-240"
     assert butler.collections.get_info("SPHEREx/qr2").children == before
+
+
+def test_chain_that_a_kill_left_out_of_the_defaults_is_put_there(butler):
+    ensure_run(butler, product("l2b-v20-2025-240"), "qr2")
+    butler.collections.remove_from_chain("SPHEREx/defaults", "SPHEREx/qr2")
+    ensure_run(butler, product("l2b-v20-2025-240"), "qr2")
+    assert "SPHEREx/qr2" in butler.collections.get_info("SPHEREx/defaults").children
+
+
+def test_run_that_comes_in_while_a_chain_is_ordered_stays(butler, monkeypatch):
+    ensure_run(butler, product("l2b-v20-2025-240"), "qr2")
+    kind = type(butler.collections)
+    prepend, others = kind.prepend_chain, ["spx/l2b-v22-2025-300"]
+
+    def prepend_after_another(self, parent, children):
+        while others:
+            butler.collections.register(others[0])
+            prepend(self, parent, others.pop())
+        prepend(self, parent, children)
+
+    monkeypatch.setattr(kind, "prepend_chain", prepend_after_another)
+    ensure_run(butler, product("l2b-v21-2025-240"), "qr2")
+    assert butler.collections.get_info("SPHEREx/qr2").children == (
+        "spx/l2b-v22-2025-300",
+        "spx/l2b-v21-2025-240",
+        "spx/l2b-v20-2025-240",
+    )

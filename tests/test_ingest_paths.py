@@ -1,0 +1,95 @@
+"""Ingest: which files paths stand for, however they are written."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lsst.daf.butler import Butler
+from lsst.resources import ResourcePath
+
+from spherex_butler.errors import ParameterError
+from spherex_butler.ingest import ingest_files, plan_files
+from spherex_butler.testing.repository import temporary_repo
+
+
+@pytest.fixture
+def butler() -> Iterator[Butler]:
+    with temporary_repo() as butler:
+        yield butler
+
+
+@pytest.fixture
+def path(level2_paths, tmp_path) -> Path:
+    return Path(shutil.copy(level2_paths["qr2"], tmp_path))
+
+
+@pytest.mark.parametrize("name", ["a b", "50%", "%41", "a#b", "a?b", "é", "[x]", "*", "a;b"])
+@pytest.mark.parametrize("transfer", ["copy", "symlink", "direct"])
+def test_folder_may_have_any_name(butler, path, name, transfer):
+    folder = path.parent / name
+    folder.mkdir()
+    moved = path.rename(folder / path.name)
+    for given in (folder, str(folder), moved, str(moved), ResourcePath(moved.as_uri())):
+        planned, failed = plan_files(given)
+        assert ([file.uri for file in planned], failed) == ([moved.as_uri()], [])
+    (ref,) = ingest_files(butler, folder, transfer=transfer).ingested
+    assert butler.get(ref).shape == (48, 48)
+
+
+def test_path_with_dots_is_made_plain(path, monkeypatch):
+    monkeypatch.chdir(path.parent)
+    planned, _ = plan_files(f"../{path.parent.name}/{path.name}")
+    assert [file.uri for file in planned] == [path.resolve().as_uri()]
+
+
+def test_same_file_by_two_paths_goes_in_once(butler, path):
+    link = path.parent / "link"
+    link.symlink_to(path.parent)
+    report = ingest_files(butler, [path, link / path.name])
+    assert (len(report.ingested), len(report.skipped), report.failed) == (1, 1, [])
+
+
+def test_move_of_a_link_keeps_the_file_it_points_to(butler, path):
+    link = path.parent / "links" / path.name
+    link.parent.mkdir()
+    link.symlink_to(f"../{path.name}")
+    (ref,) = ingest_files(butler, link, transfer="move").ingested
+    assert (path.exists(), link.is_symlink()) == (True, False)
+    assert butler.get(ref).shape == (48, 48)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("", "there is no level2_*.fits in this folder"),
+        ("*.fits", "nothing matches the pattern '"),
+        ("nothing", "there is no such file or folder"),
+    ],
+)
+def test_path_that_stands_for_nothing_is_reported(tmp_path, name, reason):
+    planned, (failure,) = plan_files(tmp_path / name)
+    assert planned == []
+    assert reason in failure.reason
+    assert failure.uri.startswith("file://")
+
+
+def test_unknown_kind_of_address_is_reported():
+    _, (failure,) = plan_files("gopher://host/level2.fits")
+    assert "No URI support for scheme: 'gopher'" in failure.reason
+    assert failure.reason.endswith("expected a path or an http, https or s3 URL.")
+
+
+def test_empty_path_is_refused():
+    with pytest.raises(
+        ParameterError, match=r"A path is empty; expected a file, a folder \('\.' for the current one\)"
+    ):
+        plan_files([""])
+
+
+def test_compressed_copy_is_no_product(path):
+    compressed = path.rename(path.with_name(f"{path.name}.gz"))
+    _, (failure,) = plan_files(compressed)
+    assert "is not the name of a SPHEREx product" in failure.reason
