@@ -6,6 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PACKAGE := spherex_butler
 PYTEST_WORKERS ?= auto
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types unit docs bench clean
@@ -13,36 +14,36 @@ PYTEST_WORKERS ?= auto
 help:  ## say what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
-demo: $(VENV)/.installed-demo  ## simulate, ingest, query and read a small survey; writes demo-output/
+demo: $(VENV)/.installed-demo-$(VERSION)  ## simulate, ingest, query and read a small survey; writes demo-output/
 	$(BIN)/python examples/demo.py
 
 test: lint types unit  ## lint, types and tests, with coverage
 
-lint: $(VENV)/.installed-test
+lint: $(VENV)/.installed-test-$(VERSION)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(VENV)/.installed-test
+types: $(VENV)/.installed-test-$(VERSION)
 	$(BIN)/mypy --strict
 
-unit: $(VENV)/.installed-test
+unit: $(VENV)/.installed-test-$(VERSION)
 	rm -f .coverage .coverage.*
 	COVERAGE_PROCESS_START=pyproject.toml $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --cov --cov-report=
 
 	$(BIN)/coverage report
 
-docs: $(VENV)/.installed-docs  ## build the documentation into docs/_build; a warning is an error
+docs: $(VENV)/.installed-docs-$(VERSION)  ## build the documentation into docs/_build; a warning is an error
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
-bench: $(VENV)/.installed-test  ## measure speed and memory beside their rivals; writes benchmarks/results
+bench: $(VENV)/.installed-test-$(VERSION)  ## measure speed and memory beside their rivals; writes benchmarks/results
 	$(BIN)/python benchmarks/spectral_images.py
 	$(BIN)/python benchmarks/get_overhead.py
 
 clean:  ## remove what was made
 	rm -rf $(VENV) demo-output docs/_build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-# One stamp a set of extras; the interpreter's version is part of the environment's name in it.
-$(VENV)/.installed-%: pyproject.toml | check-python
+# One stamp a set of extras and interpreter, so that another PYTHON makes the environment anew.
+$(VENV)/.installed-%-$(VERSION): pyproject.toml | check-python
 	@set -e; \
 	wanted=$$($(PYTHON) -c 'import sys; print(sys.version)'); \
 	if [ "$$wanted" != "$$(cat $(VENV)/.python 2>/dev/null)" ]; then \

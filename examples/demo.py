@@ -169,8 +169,10 @@ def quick_look(image: spherex_butler.SpectralImage, path: Path) -> None:
     lines = left.contour(image.wavelength.to_value(u.um), levels=8, colors="tab:orange", linewidths=0.9)
     left.clabel(lines, fmt="%.3f µm", fontsize=8)
     left.set_title(f"{image.obs_id} detector {image.detector}: image and wavelengths")
-    counted = right.imshow(np.bitwise_count(image.flags), origin="lower", cmap="magma", vmin=0, vmax=3)
-    figure.colorbar(counted, ax=right, label="flags set", ticks=[0, 1, 2, 3], shrink=0.8)
+    kinds = np.where(image.mask, 2, image.flags != 0)
+    shown = right.imshow(kinds, origin="lower", cmap="magma", vmin=0, vmax=2, interpolation="none")
+    ticks = figure.colorbar(shown, ax=right, ticks=[0, 1, 2], shrink=0.8)
+    ticks.set_ticklabels(["no flag", "flagged,\ngood", "masked"])
     right.set_title("flags")
     for axes in (left, right):
         axes.set(xlabel="x [pixel]", ylabel="y [pixel]")

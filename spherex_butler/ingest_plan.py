@@ -144,6 +144,9 @@ def _expand(paths: Any) -> Iterator[str | FailedFile]:
         except NotImplementedError as error:
             yield FailedFile(text, f"{error}; expected a path or an http, https or s3 URL.")
             continue
+        except ImportError as error:
+            yield FailedFile(text, f"{error}; pip install 'spherex-butler[https]', or [s3] for s3:// URLs.")
+            continue
         if uri is not None and not uri.isLocal:
             yield str(uri)
         else:

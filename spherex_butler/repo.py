@@ -77,6 +77,7 @@ def make_repo(
     ConfigurationError
         Raised if there is a repository, a database file or tables in the
         database already, all left as they are, if a remote ``root`` comes without ``database``, if
+        the driver of the database is not installed,
         ``dimensions`` lacks what a SPHEREx repository needs, or if this process
         holds another definition of one of the universes.
     ParameterError
@@ -149,6 +150,7 @@ def _resolve_database(database: str, root: ResourcePath) -> tuple[str, Path | No
             "'postgresql://host/name' or 'sqlite:////folder/file.sqlite3'."
         ) from error
     if url.get_backend_name() != "sqlite":
+        _require_driver(url)
         return database, None
     if url.database in {None, "", ":memory:"}:
         raise ParameterError(
@@ -160,6 +162,16 @@ def _resolve_database(database: str, root: ResourcePath) -> tuple[str, Path | No
         return database, Path(name.replace(_ROOT_TAG, root.ospath))
     path = Path(name).absolute()
     return url.set(database=str(path)).render_as_string(hide_password=False), path
+
+
+def _require_driver(url: sqlalchemy.URL) -> None:
+    try:
+        url.get_dialect().import_dbapi()
+    except (ImportError, sqlalchemy.exc.NoSuchModuleError) as error:
+        raise ConfigurationError(
+            f"The database {url.render_as_string()!r} has no driver here: {error}. For PostgreSQL, "
+            "pip install 'spherex-butler[postgres]'."
+        ) from error
 
 
 def _resolve_datastore(datastore_root: ResourcePathExpression | None, config: Config) -> ResourcePath | None:

@@ -93,3 +93,13 @@ def test_compressed_copy_is_no_product(path):
     compressed = path.rename(path.with_name(f"{path.name}.gz"))
     _, (failure,) = plan_files(compressed)
     assert "is not the name of a SPHEREx product" in failure.reason
+
+
+def test_url_without_the_extra_says_what_to_install(run_python):
+    script = """
+import sys
+sys.modules["requests"] = None
+from spherex_butler.ingest import plan_files
+print(plan_files("https://host/level2_2025W51_1A_0684_2D3_spx_l2b-v21-2025-354.fits")[1][0].reason)
+"""
+    assert run_python(script).strip().endswith("pip install 'spherex-butler[https]', or [s3] for s3:// URLs.")

@@ -393,6 +393,12 @@ def test_database_in_memory_is_refused(tmp_path, database):
     assert not (tmp_path / "r").exists()
 
 
+def test_database_without_a_driver_is_refused_and_leaves_nothing_behind(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"'oracle2://scott:\*\*\*@host/x' has no driver here: .*oracle2"):
+        make_repo(tmp_path / "r", database="oracle2://scott:tiger@host/x")
+    assert not (tmp_path / "r").exists()
+
+
 def test_unreachable_database_leaves_nothing_behind(tmp_path):
     with pytest.raises(Exception, match=r"psycopg|connect"):
         make_repo(tmp_path / "a" / "r", database="postgresql://localhost:1/nowhere", datastore_root=tmp_path / "files")

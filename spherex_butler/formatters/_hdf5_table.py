@@ -5,7 +5,7 @@ The format is specified in `spherex_butler.formatters.hdf5`.
 
 from __future__ import annotations
 
-__all__ = ("read_table", "table_columns", "table_schema", "write_table")
+__all__ = ("read_table", "table_columns", "write_table")
 
 from typing import Any
 from urllib.parse import unquote
@@ -78,22 +78,6 @@ def read_table(group: h5py.Group, path: str, *, columns: Any = None, rows: slice
 def table_columns(group: h5py.Group, columns: Any = None) -> list[str]:
     """Return the names of a table's columns, or those that ``columns`` asks for."""
     return select_names([unquote(name) for name in group], columns, what="column")
-
-
-def table_schema(table: Table) -> dict[str, dict[str, Any]]:
-    """Return what each column of a table is, as strings and numbers."""
-    return {column.info.name: _column_schema(column) for column in table.itercols()}
-
-
-def _column_schema(column: Any) -> dict[str, Any]:
-    dtype = getattr(column, "dtype", None)
-    unit = column.info.unit
-    return {
-        "dtype": type(column).__name__ if dtype is None else str(dtype),
-        "unit": None if unit is None else str(unit),
-        "shape": list(column.shape[1:]),
-        "description": column.info.description,
-    }
 
 
 # Columns.

@@ -39,7 +39,7 @@ def _column_schema(column: Any) -> dict[str, Any]:
     dtype = getattr(column, "dtype", None)
     return {
         "dtype": None if dtype is None else dtype_name(dtype),
-        "unit": None if info.unit is None else info.unit.to_string(),
+        "unit": None if info.unit is None else str(info.unit),
         "shape": list(column.shape[1:]),
         "description": info.description,
         "class": "Column" if isinstance(column, Column) else type(column).__name__,

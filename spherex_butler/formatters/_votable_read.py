@@ -1,320 +1,228 @@
-"""Reading the data of a VOTable, ``TABLEDATA``, ``BINARY`` or ``BINARY2``, in blocks.
+"""A VOTable document as an astropy table.
 
-Why not by astropy.io.votable: it converts cell by cell in Python
-(https://github.com/astropy/astropy/issues/6519: 10 s to write and 3 s to read
-200,000 rows of ten floats, against 0.2 s and 0.3 s here), forgets which strings are masked
-(https://github.com/astropy/astropy/issues/8995), returns the rows before the
-break of a truncated stream as if they were all, cuts strings with characters
-beyond the basic plane, and fetches a stream from whatever URL a file names.
-
-Only the cells of the columns and rows asked for are converted, and reading
-stops after the last row asked for.
+What astropy reads is put right by the record that `_votable_write` left, if it
+wrote the document.  Of other programs' files columns are masked only where
+values are missing; meta are what the ``TABLE`` says, and each ``INFO`` and
+``PARAM`` in or around it.
 """
 
 from __future__ import annotations
 
-__all__ = ("ColumnReader", "RowWindow", "read_data")
+__all__ = ("TableFile",)
 
-import struct
-from binascii import Error as Base64Error
-from binascii import a2b_base64
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+import json
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any, BinaryIO
 
+import astropy.units as u
 import numpy as np
+from astropy.io.votable.tree import Field
+from astropy.table import Column, MaskedColumn, QTable, Table
+from astropy.utils.masked import Masked
+from astropy.utils.xml.check import fix_id
+from numpy.typing import NDArray
 
 from ..errors import FormatError
-from ._votable_cells import Cells, FixedCells, StringCells
-from ._votable_elements import Array, Mask
-from ._votable_xml import ROW, START, TEXT, Event
+from ._selection import as_slice, select_names
+from ._votable_faults import Document, parse_document, parse_unit, quiet
+from ._votable_write import DATATYPES, RECORD_INFO, STRINGS
 
-_ROWS = 4096  # rows converted at a time where each is handled in Python
+_log = logging.getLogger(__name__)
 
-
-@dataclass(slots=True)
-class RowWindow:
-    """Which rows are wanted while they stream by.
-
-    Parameters
-    ----------
-    start, stop, step
-        As of a slice, none negative; ``stop`` may be `None`.
-    """
-
-    start: int = 0
-    stop: int | None = None
-    step: int = 1
-
-    def pick(self, first: int, count: int) -> slice:
-        """Return which of ``count`` rows are wanted, the first of them being row ``first``."""
-        skipped = max(self.start - first, (self.start - first) % self.step)
-        stop = count if self.stop is None else min(self.stop - first, count)
-        return slice(skipped, max(stop, skipped), self.step)
-
-    def wants(self, row: int) -> bool:
-        """Whether a row is wanted."""
-        return row >= self.start and (row - self.start) % self.step == 0 and (self.stop is None or row < self.stop)
-
-    def ends_before(self, row: int) -> bool:
-        """Whether no row from ``row`` on is wanted."""
-        return self.stop is not None and row >= self.stop
+_DTYPES = {datatype: np.dtype(name) for name, datatype in DATATYPES.items()} | {"bit": np.dtype(bool)}
 
 
-@dataclass(slots=True)
-class ColumnReader:
-    """Collects the cells of one column, block by block.
+class TableFile:
+    """A VOTable document whose header has been read.
 
     Parameters
     ----------
-    name
-        The column's name, for errors.
-    cells
-        How the cells are stored.
-    """
-
-    name: str
-    cells: Cells
-    _values: list[Array] = field(default_factory=list)
-    _masks: list[Mask] = field(default_factory=list)
-
-    def add_stored(self, stored: Any, missing: Mask | None) -> None:
-        """Add cells of a binary stream, and which of them are flagged as missing."""
-        with _naming(self.name):
-            values, mask = self.cells.decode(stored)
-        if missing is not None:
-            mask |= missing.reshape(-1, *(1,) * (mask.ndim - 1))
-        self._add(values, mask)
-
-    def add_texts(self, texts: Sequence[str]) -> None:
-        """Add cells of ``TABLEDATA``."""
-        with _naming(self.name):
-            self._add(*self.cells.parse(texts))
-
-    def _add(self, values: Array, mask: Mask) -> None:
-        self._values.append(values)
-        self._masks.append(mask)
-
-    def result(self) -> tuple[Array, Mask]:
-        """Return values and mask of all cells collected."""
-        shape = (0, *self.cells.shape)
-        empty = np.zeros(shape, self.cells.dtype)
-        values = np.concatenate([empty, *self._values])
-        mask = np.concatenate([np.zeros(shape, bool), *self._masks])
-        return StringCells.packed(values) if isinstance(self.cells, StringCells) else values, mask
-
-
-@dataclass(slots=True)
-class _naming:
-    """Says in an error which column it is about."""
-
-    name: str
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, FormatError):
-            raise FormatError(f"Column {self.name!r}: {error}") from None
-
-
-def read_data(
-    events: Iterator[Event],
-    cells: Sequence[Cells],
-    readers: Mapping[int, ColumnReader],
-    window: RowWindow,
-    *,
-    nrows: int | None = None,
-) -> int:
-    """Read the wanted rows and columns and return how many rows went by.
-
-    Parameters
-    ----------
-    events
-        Those within ``DATA``.
-    cells
-        How the cells of each column of the file are stored.
-    readers
-        What collects the wanted columns, by their position.
-    window
-        The wanted rows.
-    nrows
-        How many rows the header tells of, which counts where rows of arrays
-        without elements take no bytes.
+    stream
+        The document's bytes; must be seekable.
 
     Raises
     ------
     FormatError
-        Raised if the data are damaged, or kept elsewhere.
+        Raised if the document is no VOTable, has no table or a damaged header.
     """
-    for kind, name, _ in events:
-        if kind != START:
-            continue
-        if name == "TABLEDATA":
-            return _read_texts(events, cells, readers, window)
-        if name in {"BINARY", "BINARY2"}:
-            flagged = name == "BINARY2"
-            stream = _decoded(events)
-            if not flagged and all(isinstance(cell, FixedCells) and not cell.stored.itemsize for cell in cells):
-                _add_nothing(cells, readers, window.pick(0, nrows or 0))
-                return nrows or 0
-            if all(isinstance(cell, FixedCells) for cell in cells):
-                return _read_fixed(stream, cells, readers, window, flagged=flagged)
-            return _read_varying(stream, cells, readers, window, flagged=flagged)
-        raise FormatError(f"The data are serialized as {name!r}; expected TABLEDATA, BINARY or BINARY2.")
-    return 0
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._header = parse_document(stream, header_only=True)
+        self._columns, self._meta = _records(self._header)
+        self._fields = self._header.table.all_fields
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns, those that come again with a number, as astropy has it."""
+        names: list[str] = []
+        for field in self._fields:
+            name, number = field.name, 2
+            while name in names:
+                name, number = f"{field.name}{number}", number + 1
+            names.append(name)
+        return names
+
+    @property
+    def rowcount(self) -> int:
+        """The number of rows: as the header says, else by reading the data."""
+        nrows = self._header.nrows
+        return len(parse_document(self._stream).table.array) if nrows is None else nrows
+
+    def empty(self) -> Table:
+        """Return the table without its rows, for which the header suffices."""
+        return self._table(self._header, self.columns, slice(None), quantities=False)
+
+    def read(self, *, columns: Any = None, rows: Any = None, quantities: bool = False) -> Table:
+        """Return the table, or some of it.
+
+        Parameters
+        ----------
+        columns
+            A name, a glob or a list of either; `None` for all.
+        rows
+            A slice with a positive step; `None` for all.
+        quantities
+            Whether to return a `~astropy.table.QTable`.
+
+        Raises
+        ------
+        ParameterError
+            Raised if there is no such column, or ``rows`` is no such slice.
+        FormatError
+            Raised if the data are damaged.
+        """
+        window = as_slice(rows)
+        chosen = select_names(self.columns, columns, what="column")
+        document = self._header
+        if chosen:
+            positions = [self.columns.index(name) for name in chosen]
+            document = parse_document(self._stream, columns=positions, rows=window)
+            rowcount = len(document.table.array)
+            if document.trimmed:
+                window = slice(None, None, window.step)
+            elif document.nrows not in {None, rowcount}:
+                raise FormatError(
+                    f"The VOTable says nrows={document.nrows} but has {rowcount} rows of data; "
+                    "it is damaged or incomplete."
+                )
+        if document.table_count > 1:
+            _log.warning("The VOTable holds %d TABLEs; only the first was read.", document.table_count)
+        return self._table(document, chosen, window, quantities=quantities)
+
+    def _table(self, document: Document, names: list[str], rows: slice, *, quantities: bool) -> Table:
+        table = (QTable if quantities else Table)(meta=_meta(document) | self._meta)
+        fields = document.table.fields if names else []
+        records = [self._columns.get(field.ID, {}) for field in fields]
+        needed = any(field.datatype in STRINGS or "nan" in of for field, of in zip(fields, records, strict=True))
+        with quiet():
+            flags = document.null_flags() if needed else None
+            for name, field, record in zip(names, fields, records, strict=True):
+                flagged = None if flags is None else flags[:, self.columns.index(name)]
+                values, mask = _values(document.table.array[field.ID], field, record, flagged)
+                table[name] = _column(values[rows], mask[rows], field, record, quantity=quantities)
+        return table
 
 
-def _read_texts(
-    events: Iterator[Event], cells: Sequence[Cells], readers: Mapping[int, ColumnReader], window: RowWindow
-) -> int:
-    position, picked = 0, []
-    for kind, _, row in events:
-        if kind != ROW:
-            continue
-        if len(row) != len(cells):
-            raise FormatError(f"Row {position} has {len(row)} cells; expected {len(cells)}, one for each FIELD.")
-        if window.wants(position):
-            picked.append(row)
-        position += 1
-        if len(picked) == _ROWS:
-            _add_texts(readers, picked)
-            picked = []
-        if window.ends_before(position):
-            break
-    _add_texts(readers, picked)
-    return position
+def _records(document: Document) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """Return what `_votable_write` recorded of the columns and as meta, if it wrote the document."""
+    infos = (info for owner in document.owners for info in owner.infos)
+    text = next((info.value for info in infos if info.name == RECORD_INFO), '{"columns": {}, "meta": {}}')
+    try:
+        record = json.loads(text)
+        for column in record["columns"].values():
+            np.dtype(column.get("dtype"))
+        return record["columns"], {**record["meta"]}
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
+        raise FormatError(f"The INFO {RECORD_INFO!r} is damaged: {error!r}.") from None
 
 
-def _add_texts(readers: Mapping[int, ColumnReader], rows: list[list[str]]) -> None:
-    for index, reader in readers.items():
-        reader.add_texts([row[index] for row in rows])
+def _values(
+    array: Any, field: Field, record: Mapping[str, Any], flags: NDArray[np.bool_] | None
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Return a column's values, in the dtype they had, and its mask."""
+    values, mask = np.ma.getdata(array), np.ma.getmaskarray(array)
+    none = np.zeros(len(values), bool)
+    if "shape" in record:
+        values = np.zeros((len(values), *record["shape"]))
+        mask = np.zeros(values.shape, bool)
+    elif field.datatype in STRINGS:
+        # The dtype of the strings is that of the longest, unless there is a record.
+        values = values if record.get("dtype") == "object" else np.array([str(text) for text in values], str)
+        mask = none if flags is None else flags
+    elif values.dtype.kind == "O":
+        return _arrays(values, field, record), none
+    elif "nan" in record:  # then NaN is a value of its own, and there are flags if anything is missing
+        missing = none if flags is None else flags
+        mask = np.broadcast_to(missing.reshape(-1, *[1] * (values.ndim - 1)), values.shape)
+    elif values.dtype.kind in "iu":
+        values = np.where(mask, values.dtype.type(0), values)  # what marks missing ones may not fit the dtype
+    return _restored(values, field, record), mask
 
 
-def _decoded(events: Iterator[Event]) -> Iterator[bytes]:
-    """Yield the bytes of a ``STREAM``."""
-    pending = b""
-    for kind, name, attributes in events:
-        if kind == START:
-            _check_stream(attributes)
-        elif kind == TEXT:
-            try:
-                text = pending + name.encode("ascii").translate(None, b" \t\r\n")
-                whole = len(text) // 4 * 4
-                yield a2b_base64(text[:whole], strict_mode=True)
-            except (UnicodeEncodeError, Base64Error) as error:
-                raise FormatError(f"The STREAM of the data is no base64: {error}.") from None
-            pending = text[whole:]
-    if pending:
-        raise FormatError(f"The STREAM of the data ends within a base64 group: {pending!r}. It is truncated.")
+def _arrays(values: NDArray[Any], field: Field, record: Mapping[str, Any]) -> NDArray[Any]:
+    """Return arrays of variable length, masked ones where integers or bools are missing."""
+    dtype = _DTYPES[field.datatype]
+    inner = [int(size) for size in reversed(re.findall(r"\d+(?=x)", field.arraysize))]
+    arrays = np.empty(len(values), object)
+    for row, cell in enumerate(values):
+        array = _restored(np.ma.getdata(cell).astype(dtype), field, record).reshape(-1, *inner)
+        masked = dtype.kind not in "fc" and np.ma.getmaskarray(cell).any()
+        arrays[row] = np.ma.MaskedArray(array, cell.mask) if masked else array
+    return arrays
 
 
-def _check_stream(attributes: Mapping[str, str]) -> None:
-    if "href" in attributes:
-        raise FormatError(
-            f"The data are kept elsewhere, at {attributes['href']!r}, which is not fetched; "
-            "expected them within the file."
-        )
-    if attributes.get("encoding", "base64") != "base64":
-        raise FormatError(f"The STREAM has encoding={attributes['encoding']!r}; expected 'base64'.")
+def _restored(values: NDArray[Any], field: Field, record: Mapping[str, Any]) -> NDArray[Any]:
+    """Return values in the dtype they had."""
+    dtype = np.dtype(record.get("dtype", values.dtype))
+    if dtype.kind == "S":
+        values = np.char.encode(values, "utf-8")
+    restored = values.astype(dtype)
+    if dtype.kind not in "fc" and not np.array_equal(restored, values):
+        raise FormatError(f"Column {field.name!r} is recorded as {dtype.name!r}, but has values that are none.")
+    return restored
 
 
-def _read_fixed(
-    stream: Iterator[bytes],
-    cells: Sequence[Cells],
-    readers: Mapping[int, ColumnReader],
-    window: RowWindow,
-    *,
-    flagged: bool,
-) -> int:
-    width = -(-len(cells) // 8) if flagged else 0
-    fields = [(f"f{index}", cell.stored) for index, cell in enumerate(cells) if isinstance(cell, FixedCells)]
-    row = np.dtype([("flags", "u1", (width,)), *fields])
-    position, pending = 0, bytearray()
-    for block in stream:
-        pending += block
-        count = len(pending) // row.itemsize
-        whole = bytes(pending[: count * row.itemsize])
-        del pending[: len(whole)]
-        rows = np.frombuffer(whole, row)[window.pick(position, count)]
-        missing = np.unpackbits(rows["flags"], axis=1).astype(bool)
-        for index, reader in readers.items():
-            reader.add_stored(rows[f"f{index}"], missing[:, index] if flagged else None)
-        position += count
-        if window.ends_before(position):
-            return position
-    if pending:
-        raise FormatError(_truncated(position, f"{len(pending)} of {row.itemsize} bytes"))
-    return position
+def _column(
+    values: NDArray[Any], mask: NDArray[np.bool_], field: Field, record: Mapping[str, Any], *, quantity: bool
+) -> Any:
+    unit, masked = parse_unit(field.unit), "masked" in record or bool(mask.any())
+    column: Any
+    if quantity and unit is not None and values.dtype.kind in "iufc":
+        column = u.Quantity(values, unit, dtype=values.dtype, subok=True)
+        column = Masked(column, mask=mask) if masked else column
+    else:
+        column = MaskedColumn(values, mask=mask, unit=unit) if masked else Column(values, unit=unit)
+    column.info.description = record.get("description", _said(field.description))
+    column.info.format = record.get("format")
+    attributes = ((key, getattr(field, key)) for key in ("ucd", "utype", "xtype", "ref", "width", "precision"))
+    column.info.meta = {key: value for key, value in attributes if value is not None} | record.get("meta", {})
+    return column
 
 
-def _add_nothing(cells: Sequence[Cells], readers: Mapping[int, ColumnReader], rows: slice) -> None:
-    count = len(range(rows.start, rows.stop, rows.step))
-    for index, reader in readers.items():
-        cell = cells[index]
-        if isinstance(cell, FixedCells):
-            reader.add_stored(np.zeros(count, [("f", cell.stored)])["f"], None)
+def _said(description: str | None) -> str | None:
+    """Return a description without the line breaks of the file."""
+    return " ".join((description or "").split()) or None
 
 
-def _read_varying(
-    stream: Iterator[bytes],
-    cells: Sequence[Cells],
-    readers: Mapping[int, ColumnReader],
-    window: RowWindow,
-    *,
-    flagged: bool,
-) -> int:
-    width = -(-len(cells) // 8) if flagged else 0
-    buffer = bytearray()
-    position = 0
-    for block in stream:
-        buffer += block
-        picked, start = [], 0
-        while (row := _spans(buffer, start + width, cells)) is not None and not window.ends_before(position):
-            if window.wants(position):
-                picked.append((bytes(buffer[start : start + width]), row))
-            start, position = row[-1][1] if row else start + width, position + 1
-        _add_cells(readers, cells, buffer, picked)
-        del buffer[:start]
-        if window.ends_before(position):
-            return position
-    if buffer:
-        raise FormatError(_truncated(position, f"{len(buffer)} bytes"))
-    return position
+def _meta(document: Document) -> dict[str, Any]:
+    meta: dict[str, Any] = {}
+    for owner in document.owners:
+        meta |= {info.name: info.value for info in owner.infos if info.name != RECORD_INFO}
+        meta |= {param.name: _param_value(param) for param in owner.params}
+    table = document.table
+    meta |= {key: getattr(table, key) for key in ("name", "ucd", "utype") if getattr(table, key) is not None}
+    if table.ID is not None and fix_id(table.name or "") != table.ID:  # which astropy makes up
+        meta["ID"] = table.ID
+    return meta | ({"description": _said(table.description)} if table.description else {})
 
 
-def _spans(buffer: bytearray, start: int, cells: Sequence[Cells]) -> list[tuple[int, int]] | None:
-    """Return where each cell of a row lies, or `None` if the row is not complete yet."""
-    spans = []
-    for cell in cells:
-        if isinstance(cell, FixedCells):
-            size = cell.stored.itemsize
-        elif start + 4 > len(buffer):
-            return None
-        else:
-            size = cell.size(struct.unpack_from(">I", buffer, start)[0])
-            start += 4
-        spans.append((start, start + size))
-        start += size
-    return spans if start <= len(buffer) else None
-
-
-def _add_cells(
-    readers: Mapping[int, ColumnReader],
-    cells: Sequence[Cells],
-    buffer: bytearray,
-    rows: Sequence[tuple[bytes, list[tuple[int, int]]]],
-) -> None:
-    flags = np.frombuffer(b"".join(flag for flag, _ in rows), "u1").reshape(len(rows), -1 if rows else 0)
-    missing = np.unpackbits(flags, axis=1).astype(bool)
-    for index, reader in readers.items():
-        stored: Any = [bytes(buffer[slice(*spans[index])]) for _, spans in rows]
-        cell = cells[index]
-        if isinstance(cell, FixedCells):
-            dtype = cell.stored
-            stored = np.frombuffer(b"".join(stored), dtype.base).reshape(len(rows), *dtype.shape)
-        reader.add_stored(stored, missing[:, index] if flags.size else None)
-
-
-def _truncated(row: int, found: str) -> str:
-    return f"The data end within row {row}, after {found} of it; expected whole rows. The stream is truncated."
+def _param_value(param: Any) -> Any:
+    value = param.value
+    if isinstance(value, np.ndarray):
+        value = np.ma.getdata(value).astype(_DTYPES[param.datatype])
+    if param.unit is not None and param.datatype not in STRINGS:
+        return u.Quantity(value, parse_unit(param.unit), dtype=_DTYPES[param.datatype], subok=True)
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,27 +1,49 @@
 """VOTable files: an astropy table, or one of quantities, as IVOA VOTable 1.4.
 
-The data are BINARY2 unless a recipe says otherwise.  `_votable_columns` and
-`_votable_meta` say how columns and meta stand in the file.
+The data are BINARY2 unless a recipe says otherwise.  Files are read and
+written by `astropy.io.votable`.
+
+Names, units, descriptions and the meta ``ucd``, ``utype`` and ``xtype`` of
+columns are what VOTable has for them; of the table ``name``, ``ucd``,
+``utype`` and ``description`` likewise.  Each of its other meta that is a
+string, bool, int, float, complex number or scalar quantity is a ``PARAM``.
+What VOTable cannot say is kept in one ``INFO`` named ``spherex_butler``, a JSON
+object of two: ``meta``, those of the table, and ``columns``, by the FIELD's ID:
+
+``dtype``
+    What the values are in numpy, where reading would give another dtype.
+    VOTable has no int8, uint16 and uint32, which are written one size wider;
+    no uint64, written as int64 where all values fit; no float16, written as
+    float32; no bytes, written as text; and strings here are of any length.
+``nan``
+    Present where NaN is a value of its own and not a missing one.
+``shape``
+    Of each cell, where it has no elements.
+``masked``
+    Present if the column is a masked one.
+``description``, ``format``, ``meta``
+    Of the column, where they differ from what the FIELD says.
+
+Values under a mask are not kept, nor is the order of the meta.
 """
 
 from __future__ import annotations
 
 __all__ = ("VOTableFormatter",)
 
-import gzip
-import io
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, cast
+from typing import Any, BinaryIO, ClassVar
 
 from astropy.table import QTable, Table
-from lsst.resources import ResourceHandleProtocol, ResourcePath
+from lsst.resources import ResourceHandleProtocol
 
 from ..errors import ConfigurationError
 from ._base import RecipeFormatter
 from ._tables import table_schema
-from ._votable_table import TableFile, write_table
+from ._votable_read import TableFile
+from ._votable_write import write_table
 
 _SERIALIZATIONS = ("binary2", "binary", "tabledata")
 
@@ -32,18 +54,16 @@ class VOTableFormatter(RecipeFormatter):
     Recipes: ``binary2`` (default), ``binary``, ``tabledata``.
 
     Read parameters: ``columns`` (a name, a glob or a list of either) and
-    ``rows`` (a slice with a positive step); only what they name is converted,
-    and nothing after the last row is read.  Components: ``columns``,
-    ``rowcount``, ``schema`` and ``units``, for which the header suffices
-    (the rows are counted where it does not give their number).
+    ``rows`` (a slice with a positive step).  Components: ``columns``,
+    ``rowcount``, ``schema`` and ``units``, for which the header suffices (the
+    rows are counted where it does not give their number).
 
     A storage class of `~astropy.table.QTable` gets one, with numbers that
     have a unit as quantities; any other a `~astropy.table.Table`, with plain
     columns that have a unit.
 
-    Files of other programs are read leniently: what deviates from the
-    standard without making values doubtful is accepted, such as invented
-    datatypes, units and UCDs; damaged data are errors.
+    Files of other programs are read as leniently as astropy reads them;
+    damaged data are errors.
     """
 
     recipes: ClassVar[Mapping[str, Mapping[str, Any]]] = {name: {"serialization": name} for name in _SERIALIZATIONS}
@@ -76,8 +96,8 @@ class VOTableFormatter(RecipeFormatter):
     def read_from_stream(
         self, stream: BinaryIO | ResourceHandleProtocol[bytes], component: str | None = None, expected_size: int = -1
     ) -> Any:
-        """Read a component or a subset, of which a remote file may hold far more."""
-        if component is None and not self.read_parameters:
+        """Read a component, for which a remote file need not be copied."""
+        if component is None:
             return NotImplemented  # a local copy, which may be kept in the cache, serves better
         return self._read(stream, component)
 
@@ -86,27 +106,12 @@ class VOTableFormatter(RecipeFormatter):
         with Path(path).open("rb") as stream:
             return self._read(stream, component)
 
-    def write_local_file(self, in_memory_dataset: Any, uri: ResourcePath) -> None:
-        """Write a table."""
-        with Path(uri.ospath).open("w", encoding="utf-8", newline="\n") as output:
-            write_table(in_memory_dataset, output, self._serialization)
-
     def to_bytes(self, in_memory_dataset: Any) -> bytes:
         """Return the document that holds a table."""
-        output = io.StringIO(newline="\n")
-        write_table(in_memory_dataset, output, self._serialization)
-        return output.getvalue().encode()
-
-    @property
-    def _serialization(self) -> str:
-        serialization: str = self.recipe.get("serialization", "binary2")
-        return serialization
+        return write_table(in_memory_dataset, self.recipe.get("serialization", "binary2"))
 
     def _read(self, stream: Any, component: str | None) -> Any:
-        magic = stream.read(2)
-        stream.seek(0)
-        plain = cast("BinaryIO", gzip.GzipFile(fileobj=stream)) if magic == b"\x1f\x8b" else stream
-        table = TableFile(plain)
+        table = TableFile(stream)
         if component is not None:
             return _COMPONENTS[component](table)
         quantities = issubclass(self.file_descriptor.readStorageClass.pytype, QTable)

@@ -129,10 +129,11 @@ def test_components(store, ref, table):
     assert store.get(ref, "rowcount") == 3
     schema = store.get(ref, "schema")
     assert list(schema) == table.colnames
-    assert schema["unit"] == {"dtype": "float64", "unit": "MJy / sr", "shape": [], "description": "flux"}
-    assert schema["cube"] == {"dtype": "float64", "unit": None, "shape": [2, 3], "description": None}
-    assert schema["time"]["dtype"] == "Time"
-    assert schema["masked text"]["dtype"] == "<U1"
+    flux = {"dtype": "float64", "unit": "MJy / sr", "shape": [], "description": "flux"}
+    assert schema["unit"].items() >= flux.items()
+    assert schema["cube"].items() >= {"dtype": "float64", "unit": None, "shape": [2, 3], "description": None}.items()
+    assert (schema["time"]["dtype"], schema["time"]["class"]) == (None, "Time")
+    assert schema["masked text"]["dtype"] == "U1"
 
 
 def test_components_take_the_parameters(store, ref):

@@ -9,7 +9,7 @@ import astropy.units as u
 import numpy as np
 import pyarrow as pa
 import pytest
-from astropy.table import Column, QTable, Table
+from astropy.table import Column, MaskedColumn, QTable, Table
 from lsst.daf.butler import (
     Butler,
     Config,
@@ -99,8 +99,8 @@ def test_table_is_had_as_an_arrow_table(store):
 
 @pytest.fixture(scope="module")
 def long_tables():
-    """Tables of more rows than are handled at a time, of fixed and of variable row size."""
-    rows = 10_001
+    """Tables of more rows than astropy allocates at first, of fixed and of variable row size."""
+    rows = 2_001
     fixed = Table({"i": np.arange(rows), "f": np.arange(rows) / 7, "s": np.arange(rows).astype("U")})
     varying = fixed.copy()
     varying["v"] = objects(*(np.arange(row % 4, dtype="i4") for row in range(rows)))
@@ -112,10 +112,9 @@ def long_tables():
     "rows",
     [
         slice(5),
-        slice(4090, 4101),
-        slice(3, None, 4000),
+        slice(3, None, 700),
         slice(-3, None),
-        slice(0, -9998, 2),
+        slice(0, -1998, 2),
         slice(7, 3),
         slice(20_000),
     ],
@@ -131,8 +130,8 @@ def test_columns_are_names_or_globs(recipe_store, long_tables, kind, columns):
     names = {"s": ["s"], "[fs]": ["f", "s"]}.get(columns) if isinstance(columns, str) else None
     names = names or (["i", "s"] if columns == ["s", "i"] else ["i", "f"])
     table = long_tables[kind]
-    got = recipe_store.get(recipe_store.put(table, "VOTable"), columns=columns, rows=slice(4000, 5000))
-    assert_same(table[names][4000:5000], got)
+    got = recipe_store.get(recipe_store.put(table, "VOTable"), columns=columns, rows=slice(1000, 1500))
+    assert_same(table[names][1000:1500], got)
 
 
 def test_unknown_column_is_named(store):
@@ -187,14 +186,6 @@ def test_components_need_no_data(store):
         store.get(ref)
 
 
-def test_rows_after_the_last_one_wanted_are_not_read(store):
-    ref = store.put(Table({"x": np.arange(1_000_000)}), "VOTable")
-    path = store.path(ref)
-    text = path.read_text()
-    path.write_text(text[:-2000] + "?" * 2000)
-    assert store.get(ref, rows=slice(2, 4))["x"].tolist() == [2, 3]
-
-
 def test_the_same_table_makes_the_same_file(recipe_store):
     table = Table({"x": [1.5, 2.5], "s": ["é", "b"]}, meta={"b": 1, "a": [1]})
     first, second = (recipe_store.path(recipe_store.put(table, "VOTable")).read_bytes() for _ in range(2))
@@ -228,8 +219,12 @@ def test_gzipped_file_is_read(store):
 @pytest.mark.parametrize(
     ("name", "cut", "message"),
     [
-        ("cut.vot.gz", 20, "The VOTable is gzipped, but damaged or truncated: Compressed file ended"),
-        ("cut.vot", 100, "The VOTable is no well-formed XML: .* expected a complete VOTable document"),
+        (
+            "cut.vot.gz",
+            20,
+            "astropy cannot read the VOTable: Compressed file ended.* expected a complete VOTable",
+        ),
+        ("cut.vot", 100, "astropy cannot read the VOTable: .* expected a complete VOTable document"),
     ],
 )
 def test_truncated_file_is_an_error(store, name, cut, message):
@@ -276,3 +271,60 @@ def test_recipe_of_unknown_serialization_is_refused(configured_store):
     with pytest.raises(RuntimeError, match=r"Write recipe 'odd' .* has serialization='fits'; expected one of") as error:
         store.put(Table({"x": [1]}), "VOTable")
     assert "'tabledata'" in str(error.value)
+
+
+SLICES = [
+    slice(3, 9),
+    slice(0, 0),
+    slice(9, 3),
+    slice(40, None),
+    slice(-5, None),
+    slice(10, 40, 7),
+    slice(45, 100),
+    slice(60, 70),
+    slice(None, None, 3),
+]
+
+
+def fifty_rows(*, varying):
+    table = Table(
+        {
+            "number": np.arange(50),
+            "text": [f"source {n}" for n in range(50)],
+            "vector": np.arange(150).reshape(50, 3),
+            "masked": MaskedColumn(np.arange(50.0), mask=np.arange(50) % 7 == 0),
+        }
+    )
+    if varying:
+        table["spectrum"] = np.array([np.arange(n % 4) for n in range(50)], dtype=object)
+    return table
+
+
+@pytest.mark.parametrize("recipe", ["binary2", "binary", "tabledata"])
+@pytest.mark.parametrize("varying", [False, True])
+def test_rows_are_those_of_the_table(configured_store, recipe, varying):
+    formatter = "spherex_butler.formatters.VOTableFormatter"
+    store = configured_store({"VOTable": {"formatter": formatter, "parameters": {"recipe": recipe}}})
+    table = fifty_rows(varying=varying)
+    ref = store.put(table, "VOTable")
+    for rows in SLICES:
+        found, expected = store.get(ref, rows=rows), table[rows]
+        for name in ("number", "text", "vector"):
+            assert np.array_equal(found[name], expected[name]), (rows, name)
+        assert np.array_equal(np.ma.filled(found["masked"], -1), np.ma.filled(expected["masked"], -1)), rows
+        if varying:
+            assert all(map(np.array_equal, found["spectrum"], expected["spectrum"])), rows
+
+
+def test_only_rows_asked_for_are_converted(store, tmp_path):
+    """A number that is none stands in the last row."""
+    rows = "".join(f"<TR><TD>{n if n < 49 else 'x'}</TD></TR>" for n in range(50))
+    path = tmp_path / "table.vot"
+    path.write_text(
+        '<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3"><RESOURCE><TABLE nrows="50">'
+        f'<FIELD name="number" datatype="long"/><DATA><TABLEDATA>{rows}</TABLEDATA></DATA></TABLE></RESOURCE></VOTABLE>'
+    )
+    ref = store.ingest(path, "VOTable")
+    assert store.get(ref, rows=slice(40, 49))["number"].tolist() == list(range(40, 49))
+    with pytest.raises(ValueError, match="x"):
+        store.get(ref)
