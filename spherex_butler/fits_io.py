@@ -125,6 +125,12 @@ class FitsFile:
             pass
         return list(self._hdus)
 
+    def first(self, count: int) -> list[HduInfo]:
+        """Return the first HDUs, without looking for others."""
+        while len(self._hdus) < count and self._walk() is not None:
+            pass
+        return self._hdus[:count]
+
     def find(self, name: str) -> HduInfo | None:
         """Return the first HDU of that name, or `None`."""
         for info in self._hdus:

@@ -7,7 +7,7 @@ __all__ = ("DATASET_TYPE", "FailedFile", "PlannedFile", "plan_files", "reason_of
 import glob
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,10 +19,11 @@ from lsst.resources import ResourcePath
 
 from .conventions import INSTRUMENT
 from .errors import FormatError, ParameterError, SpherexButlerError
-from .fits_io import FitsFile, RangeReader, local_ranges
+from .fits_io import FitsFile
 from .headers import ImageDescription, describe_image
 from .lazy_header import LazyHeader
 from .names import ProductName, parse_product_name
+from .ranges import open_ranges
 from .runs import release_of
 
 DATASET_TYPE = "level2"
@@ -178,7 +179,7 @@ def _plan_file(uri: str, release: str | None) -> PlannedFile | FailedFile:
         name = parse_product_name(uri)
         if name.dataset_type != DATASET_TYPE or name.observation is None:
             raise FormatError(f"{str(name)!r} is a {name.dataset_type!r}; expected a {DATASET_TYPE!r} image.")
-        with _ranges(ResourcePath(uri)) as (read_ranges, size):
+        with open_ranges(ResourcePath(uri)) as (read_ranges, size):
             description = _describe(FitsFile(read_ranges, size, repr(uri)), complete=size is not None)
         _require_agreement(name, description)
         return PlannedFile(uri, name, release_of(name, uri, release), description, size)
@@ -190,26 +191,6 @@ def reason_of(error: Exception) -> str:
     """Return on one line why a file cannot be ingested."""
     text = " ".join(str(error).split())
     return text if isinstance(error, SpherexButlerError) else f"{type(error).__name__}: {text}"
-
-
-@contextmanager
-def _ranges(uri: ResourcePath) -> Iterator[tuple[RangeReader, int | None]]:
-    if uri.isLocal:
-        with local_ranges(uri.ospath) as local:
-            yield local
-        return
-    with uri.open("rb") as stream:
-
-        def read_ranges(ranges: Sequence[tuple[int, int]]) -> list[Any]:
-            return [_read_at(stream, start, stop) for start, stop in ranges]
-
-        yield read_ranges, None
-
-
-def _read_at(stream: Any, start: int, stop: int) -> bytes:
-    stream.seek(start)
-    data: bytes = stream.read(stop - start)
-    return data
 
 
 def _describe(file: FitsFile, *, complete: bool) -> ImageDescription:

@@ -150,7 +150,6 @@ def _resolve_database(database: str, root: ResourcePath) -> tuple[str, Path | No
             "'postgresql://host/name' or 'sqlite:////folder/file.sqlite3'."
         ) from error
     if url.get_backend_name() != "sqlite":
-        _require_driver(url)
         return database, None
     if url.database in {None, "", ":memory:"}:
         raise ParameterError(
@@ -162,16 +161,6 @@ def _resolve_database(database: str, root: ResourcePath) -> tuple[str, Path | No
         return database, Path(name.replace(_ROOT_TAG, root.ospath))
     path = Path(name).absolute()
     return url.set(database=str(path)).render_as_string(hide_password=False), path
-
-
-def _require_driver(url: sqlalchemy.URL) -> None:
-    try:
-        url.get_dialect().import_dbapi()
-    except (ImportError, sqlalchemy.exc.NoSuchModuleError) as error:
-        raise ConfigurationError(
-            f"The database {url.render_as_string()!r} has no driver here: {error}. For PostgreSQL, "
-            "pip install 'spherex-butler[postgres]'."
-        ) from error
 
 
 def _resolve_datastore(datastore_root: ResourcePathExpression | None, config: Config) -> ResourcePath | None:
@@ -210,6 +199,11 @@ def _make(plan: _Plan) -> None:
             forceConfigRoot=not plan.keep_roots,
             overwrite=True,  # of the empty file that claims the root
         )
+    except ImportError as error:
+        raise ConfigurationError(
+            f"The database of the repository at {plan.root.geturl()!r} has no driver here: {error}. For PostgreSQL, "
+            "pip install 'spherex-butler[postgres]'."
+        ) from error
     except SchemaAlreadyDefinedError as error:
         raise ConfigurationError(
             f"The database of the repository at {plan.root.geturl()!r} holds tables already: {error} "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -393,9 +394,12 @@ def test_database_in_memory_is_refused(tmp_path, database):
     assert not (tmp_path / "r").exists()
 
 
-def test_database_without_a_driver_is_refused_and_leaves_nothing_behind(tmp_path):
-    with pytest.raises(ConfigurationError, match=r"'oracle2://scott:\*\*\*@host/x' has no driver here: .*oracle2"):
-        make_repo(tmp_path / "r", database="oracle2://scott:tiger@host/x")
+def test_database_without_a_driver_is_refused_and_leaves_nothing_behind(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(
+        ConfigurationError, match=r"has no driver here: .*psycopg.* pip install 'spherex-butler\[postgres\]'"
+    ):
+        make_repo(tmp_path / "r", database="postgresql://host/x")
     assert not (tmp_path / "r").exists()
 
 

@@ -19,6 +19,7 @@ _COMMANDS = {
     "config-path": "config",
     "create": "create",
     "ingest": "ingest",
+    "show": "show",
     "simulate": "simulate",
     "verify": "verify",
 }

@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from ..errors import FormatError
 from ..fits_hdu import HduInfo
 from ..fits_io import FitsFile, local_ranges
+from ..provenance import PREFIX
 from ..tile_compression import tile_compressed
 
 FITS_RECIPES: Mapping[str, Mapping[str, Any]] = {
@@ -49,7 +50,6 @@ quantizes float planes, which *loses* digits: noise / ``quantize_level`` is the
 step (FITS standard 4.0, section 10.2).
 """
 
-_PREFIX = "LSST BUTLER"
 _MAX_INPUTS = 3000  # as Rubin's obs_base: beyond that a header is no place for them
 _REWRITTEN = {"BSCALE", "BZERO", "CHECKSUM", "DATASUM"}
 
@@ -147,7 +147,7 @@ def native(pixels: NDArray[Any], dtype: str | None = None) -> NDArray[Any]:
 
 def provenance_cards(header: fits.Header) -> list[fits.Card]:
     """Return the Butler provenance cards of a header."""
-    return [card for card in header.cards if card.keyword.startswith(_PREFIX + " ")]
+    return [card for card in header.cards if card.keyword.startswith(PREFIX + " ")]
 
 
 def strip_provenance(header: fits.Header) -> None:
@@ -160,7 +160,7 @@ def add_provenance_cards(header: fits.Header, ref: DatasetRef, provenance: Datas
     """Say in a header which dataset it belongs to and what that was made from, in place of what it said."""
     strip_provenance(header)
     flat = (provenance or DatasetProvenance()).to_flat_dict(
-        ref, prefix=f"HIERARCH {_PREFIX}", sep=" ", simple_types=True, max_inputs=_MAX_INPUTS
+        ref, prefix=f"HIERARCH {PREFIX}", sep=" ", simple_types=True, max_inputs=_MAX_INPUTS
     )
     for keyword, value in flat.items():
         header.append(fits.Card(keyword, value), end=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from lsst.daf.butler import Butler
+from lsst.daf.butler import Butler, DatasetProvenance, DatasetType
 
 from spherex_butler import __version__, config_path
 from spherex_butler.cli import main
@@ -27,7 +27,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("command", ["config-path", "create", "ingest", "simulate", "verify"])
+@pytest.mark.parametrize("command", ["config-path", "create", "ingest", "show", "simulate", "verify"])
 def test_help_teaches(command):
     text = run(command, "--help")
     assert "Usage: spherex" in text
@@ -36,7 +36,7 @@ def test_help_teaches(command):
 
 def test_group_lists_every_command():
     text = run("--help")
-    for command in ("config-path", "create", "ingest", "simulate", "verify"):
+    for command in ("config-path", "create", "ingest", "show", "simulate", "verify"):
         assert f"\n  {command}" in text
 
 
@@ -105,3 +105,41 @@ def test_butler_command_has_the_group(run_clean):
 
 def test_module_runs_the_same_group(run_clean):
     assert run_clean(sys.executable, "-m", "spherex_butler", "config-path").strip() == config_path()
+
+
+@pytest.fixture
+def repo_with_product(archive, tmp_path):
+    """A repository with ingested images and one made from another by Butler."""
+    repo = tmp_path / "repo"
+    run("create", repo)
+    run("ingest", repo, archive)
+    with Butler.from_config(repo, writeable=True, run="u/test", instrument="SPHEREx") as butler:
+        (ref,) = butler.query_datasets("level2", collections="SPHEREx/defaults", detector=3)
+        butler.registry.registerDatasetType(DatasetType("starlight", ref.dimensions, "SpectralImage"))
+        provenance = DatasetProvenance(inputs=[ref.to_simple()])
+        put = butler.put(butler.get(ref).subtract_zodi(), "starlight", ref.dataId, provenance=provenance)
+    return repo, ref, put
+
+
+def test_show_tells_a_products_provenance(repo_with_product):
+    repo, source, product = repo_with_product
+    text = run("show", repo, "starlight", "exposure=20255110106842", "detector=3", "--collections", "u/test")
+    assert "dataset     starlight (SpectralImage)" in text
+    assert "data ID     instrument=SPHEREx, detector=3, exposure=20255110106842" in text
+    assert f"ID                          {product.id}" in text
+    assert f"INPUT 0 ID                  {source.id}" in text
+    assert run("show", repo, product.id) == text
+
+
+def test_show_says_that_an_ingested_file_has_no_provenance(repo_with_product):
+    repo, source, _ = repo_with_product
+    text = run("show", repo, "level2", "exposure=20255110106842", "detector=3")
+    assert f"id          {source.id}" in text
+    assert "none: the file was not written by Butler" in text
+
+
+def test_show_refuses_what_is_not_there(repo_with_product):
+    repo, _, _ = repo_with_product
+    text = run("show", repo, "level2", "exposure=20255110106843", "detector=3", code=1)
+    assert "There is no dataset 'level2 exposure=20255110106843 detector=3' in SPHEREx/defaults" in text
+    assert "is not of the form DIMENSION=VALUE" in run("show", repo, "level2", "detector", code=2)
