@@ -28,7 +28,7 @@ types: $(VENV)/.installed-test-$(VERSION)
 
 unit: $(VENV)/.installed-test-$(VERSION)
 	rm -f .coverage .coverage.*
-	COVERAGE_PROCESS_START=pyproject.toml $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --cov --cov-report=
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --cov --cov-report=
 
 	$(BIN)/coverage report
 

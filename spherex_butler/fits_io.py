@@ -156,7 +156,7 @@ class FitsFile:
         start = self._tail_start
         if start is not None:
             self.prefetch([(start, int(self._size or 0))])
-            tail = bytes(self._from_pieces(start, int(self._size or 0)))
+            tail = self._from_pieces(start, int(self._size or 0)) or b""
             at = max((n for n in range(0, len(tail), BLOCK) if tail[n : n + 9] == b"XTENSION="), default=None)
             if at is not None and (end := _find_end(tail[at:])) is not None:
                 info = HduInfo(-1, tail[at : at + end], start + at, start + at + whole_blocks(end + CARD))
@@ -216,7 +216,7 @@ class FitsFile:
         """
         end = math.inf if self._size is None else self._size
         wanted = [(start, int(min(stop, end))) for start, stop in ranges]
-        missing = [(start, stop) for start, stop in wanted if start < stop and not self._from_pieces(start, stop)]
+        missing = [(start, stop) for start, stop in wanted if start < stop and self._from_pieces(start, stop) is None]
         if missing:
             found = self._read_ranges(missing)
             self._pieces += [(start, buffer) for (start, _), buffer in zip(missing, found, strict=True)]
@@ -300,11 +300,11 @@ class FitsFile:
         self._pieces.append((start, buffer))
         return bytes(buffer)
 
-    def _from_pieces(self, start: int, stop: int) -> Any:
+    def _from_pieces(self, start: int, stop: int) -> bytes | None:
         """Return bytes that were read ahead, `None` if they were not."""
         for begin, piece in self._pieces:
             if begin <= start and stop <= begin + len(piece):
-                return piece[start - begin : stop - begin]
+                return bytes(piece[start - begin : stop - begin])  # whoever swaps bytes in place must not do it here
         return None
 
     def _plain_image(self, info: HduInfo, shape: tuple[int, ...], box: Box | None) -> NDArray[Any]:
