@@ -176,8 +176,9 @@ class Level2File:
             raise FormatError(f"HDU 'IMAGE' has shape {self._image.shape}; expected two axes.")
         header = LazyHeader(self._image.text, compressed=self._image.is_compressed)
         bounds = Box.of_shape(self._image.shape, frame_origin(header))
-        self._wcs = celestial_wcs(header) if cutout else None
-        box = self._requested(cutout, bounds) if cutout else None
+        # Only a center on the sky needs it, and then the image has it at hand.
+        self._wcs = celestial_wcs(header) if cutout.get("center") is not None else None
+        box = self._requested(cutout, bounds, header) if cutout else None
         self.box = box or bounds
         """Where the image lies in the full frame."""
         self._own = box.shifted(-bounds.x_min, -bounds.y_min) if box else None
@@ -253,9 +254,11 @@ class Level2File:
             image.remember_wcs(self._wcs[self._own.slices])
         return image
 
-    def _requested(self, cutout: Mapping[str, Any], bounds: Box) -> Box | None:
-        wcs = self._wcs
-        return requested_box(cutout, bounds=bounds, wcs=wcs, footprint=lambda: describe_corners(wcs, bounds.shape))
+    def _requested(self, cutout: Mapping[str, Any], bounds: Box, header: LazyHeader) -> Box | None:
+        def footprint() -> str:
+            return describe_corners(celestial_wcs(header), bounds.shape)
+
+        return requested_box(cutout, bounds=bounds, wcs=self._wcs, footprint=footprint)
 
     def _planes(self, names: Sequence[str]) -> list[NDArray[Any]]:
         """Return several planes; whole ones of a local file are read on two cores."""
