@@ -70,13 +70,13 @@ def place(source: ResourcePath, target: ResourcePath, mode: str) -> None:
     FormatError
         Raised if the target is there with other content.
     """
+    if not target.isLocal:
+        _upload(source, target)
+        return
     if target.exists():
         _require_same(source, target)
         return
     target.dirname().mkdir()
-    if not target.isLocal:
-        target.transfer_from(source, transfer="copy")
-        return
     temporary = target.dirname().join(f".{uuid.uuid4().hex}.part")
     try:
         temporary.transfer_from(source, transfer=_placing_mode(mode, source, target))
@@ -86,6 +86,15 @@ def place(source: ResourcePath, target: ResourcePath, mode: str) -> None:
     finally:
         with contextlib.suppress(FileNotFoundError):
             Path(temporary.ospath).unlink()
+
+
+def _upload(source: ResourcePath, target: ResourcePath) -> None:
+    """Copy a file to a store where a file appears whole, or not at all."""
+    target.dirname().mkdir()
+    try:
+        target.transfer_from(source, transfer="copy")
+    except FileExistsError:
+        _require_same(source, target)
 
 
 def _placing_mode(mode: str, source: ResourcePath, target: ResourcePath) -> str:
@@ -100,8 +109,9 @@ def _placing_mode(mode: str, source: ResourcePath, target: ResourcePath) -> str:
 
 def _require_same(source: ResourcePath, target: ResourcePath) -> None:
     same = source.size() == target.size()
-    if same and source.isLocal and target.isLocal and not Path(source.ospath).samefile(target.ospath):
-        same = filecmp.cmp(source.ospath, target.ospath, shallow=False)
+    if same and source != target:  # Level 2 files without compression are all of one size
+        with source.as_local() as first, target.as_local() as second:
+            same = filecmp.cmp(first.ospath, second.ospath, shallow=False)
     if not same:
         raise FormatError(f"{str(target)!r} is there already with other content; nothing was overwritten.")
 
@@ -111,7 +121,7 @@ def remove_source(source: ResourcePath, target: ResourcePath) -> str | None:
 
     Never where the repository's file is the source itself, or a link to it.
     """
-    if os.path.realpath(source.ospath) == os.path.realpath(target.ospath) and target.isLocal:
+    if target.isLocal and os.path.realpath(source.ospath) == os.path.realpath(target.ospath):
         return "it is the repository's file, or that is a link to it"
     try:
         Path(source.ospath).unlink()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from lsst.daf.butler import DatasetProvenance
+from refusals import messages, refused
 
 from spherex_butler.errors import FormatError
 
@@ -72,24 +73,6 @@ def assert_same_data(got: Any, expected: Any) -> None:
     for name in got.columns.names:
         for a, b in zip(got[name], expected[name], strict=True):
             np.testing.assert_array_equal(a, b)
-
-
-def messages(info: pytest.ExceptionInfo[BaseException]) -> str:
-    """Return the messages of an exception and of its causes: Butler wraps a formatter's."""
-    texts, error = [], info.value
-    while error is not None:
-        texts.append(str(error))
-        error = error.__cause__
-    return " | ".join(texts)
-
-
-def refused(store: Any, hdus: Any) -> str:
-    """Return why a put failed, having checked that it left no file."""
-    before = store.files()
-    with pytest.raises(Exception) as info:  # noqa: PT011
-        store.put(hdus, "HDUList")
-    assert store.files() == before
-    return messages(info)
 
 
 @pytest.fixture
@@ -181,7 +164,7 @@ def test_hdus_not_parsed_before_their_file_was_closed_are_refused(store, tmp_pat
     every_kind().writeto(path)
     with fits.open(path, memmap=memmap) as hdus:
         assert hdus[0].data is not None
-    assert "The HDUList has 1 HDUs but its file was closed before all were parsed" in refused(store, hdus)
+    assert "The HDUList has 1 HDUs but its file was closed before all were parsed" in refused("HDUList", store, hdus)
 
 
 @pytest.mark.parametrize(("memmap", "read"), [(None, False), (False, False), (None, True)])
@@ -192,7 +175,7 @@ def test_data_not_in_memory_when_their_file_is_closed_are_refused(store, tmp_pat
     with fits.open(path, memmap=memmap) as hdus:
         assert len(hdus) == 2
         assert not read or hdus[1].data is not None
-    assert "The data of HDU 1 ('SCI') are not in memory and its file is closed" in refused(store, hdus)
+    assert "The data of HDU 1 ('SCI') are not in memory and its file is closed" in refused("HDUList", store, hdus)
 
 
 def test_checksums_stay_valid_where_there_were_some(store, tmp_path):
@@ -420,7 +403,7 @@ def test_image_without_pixels_stays_plain(recipe_store):
 
 def test_unknown_recipe_is_refused(recipe_store):
     assert "has no write recipe 'best'; known ones are ['gzip_2', 'none', 'rice_1']" in refused(
-        recipe_store("best"), every_kind()
+        "HDUList", recipe_store("best"), every_kind()
     )
 
 
@@ -428,17 +411,17 @@ def test_unknown_recipe_is_refused(recipe_store):
 
 
 def test_empty_list_is_refused(store):
-    assert "The HDUList is empty; expected at least a PrimaryHDU" in refused(store, fits.HDUList())
+    assert "The HDUList is empty; expected at least a PrimaryHDU" in refused("HDUList", store, fits.HDUList())
 
 
 def test_list_without_primary_is_refused(store):
     hdus = fits.HDUList([fits.ImageHDU(np.ones((2, 2)), name="SCI")])
-    assert "HDU 0 is ImageHDU 'SCI'; expected a PrimaryHDU: insert one before it" in refused(store, hdus)
+    assert "HDU 0 is ImageHDU 'SCI'; expected a PrimaryHDU: insert one before it" in refused("HDUList", store, hdus)
 
 
 def test_second_primary_is_refused(store):
     hdus = fits.HDUList([fits.PrimaryHDU(), fits.PrimaryHDU(np.ones((2, 2)))])
-    assert "element 1 is not an extension HDU" in refused(store, hdus)
+    assert "element 1 is not an extension HDU" in refused("HDUList", store, hdus)
 
 
 @pytest.mark.parametrize(

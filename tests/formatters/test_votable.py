@@ -13,7 +13,6 @@ from astropy.utils.masked import Masked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stn
-from lsst.daf.butler import Butler, Config
 
 from spherex_butler.formatters._votable_read import TableFile
 from spherex_butler.formatters._votable_write import write_table
@@ -99,24 +98,6 @@ def values_of(dtype, shape=()):
     else:
         values = np.resize(np.array(["", "a", "x y", "\"'", "<&>", "]]>"], dtype), count)
     return values.reshape(6, *shape).astype(dtype)
-
-
-@pytest.fixture(scope="module")
-def stores(tmp_path_factory, store):
-    """A repository for each recipe."""
-    made = {"binary2": store}
-    for recipe in ("binary", "tabledata"):
-        formatter = {"formatter": FORMATTER, "parameters": {"recipe": recipe}}
-        config = {
-            "includeConfigs": ["resource://spherex_butler/configs/butler.yaml"],
-            "datastore": {"formatters": {"VOTable": formatter, "VOQTable": formatter}},
-        }
-        root = tmp_path_factory.mktemp(recipe)
-        Butler.makeRepo(root, config=Config(config))
-        made[recipe] = type(store)(Butler.from_config(root, writeable=True, run="test"), root)
-    yield made
-    for recipe in ("binary", "tabledata"):
-        made[recipe].butler.close()
 
 
 @pytest.fixture(params=RECIPES)

@@ -11,8 +11,6 @@ import pyarrow as pa
 import pytest
 from astropy.table import Column, MaskedColumn, QTable, Table
 from lsst.daf.butler import (
-    Butler,
-    Config,
     DataCoordinate,
     DatasetRef,
     DatasetType,
@@ -45,24 +43,6 @@ def objects(*values):
     column = np.empty(len(values), object)
     column[:] = values
     return column
-
-
-@pytest.fixture(scope="module")
-def stores(tmp_path_factory, store):
-    """A repository for each recipe."""
-    made = {"binary2": store}
-    for recipe in ("binary", "tabledata"):
-        formatter = {"formatter": FORMATTER, "parameters": {"recipe": recipe}}
-        config = {
-            "includeConfigs": ["resource://spherex_butler/configs/butler.yaml"],
-            "datastore": {"formatters": {"VOTable": formatter, "VOQTable": formatter}},
-        }
-        root = tmp_path_factory.mktemp(recipe)
-        Butler.makeRepo(root, config=Config(config))
-        made[recipe] = type(store)(Butler.from_config(root, writeable=True, run="test"), root)
-    yield made
-    for recipe in ("binary", "tabledata"):
-        made[recipe].butler.close()
 
 
 @pytest.fixture(params=RECIPES)

@@ -10,7 +10,6 @@ import pytest
 from astropy.coordinates import Angle, SkyCoord
 from astropy.table import Column, MaskedColumn, QTable, Table
 from astropy.time import Time
-from lsst.daf.butler import Butler, Config
 
 from spherex_butler.errors import FormatError
 
@@ -21,24 +20,6 @@ def objects(*values):
     column = np.empty(len(values), object)
     column[:] = values
     return column
-
-
-@pytest.fixture(scope="module")
-def stores(tmp_path_factory, store):
-    """A repository for each recipe."""
-    made = {"binary2": store}
-    for recipe in ("binary", "tabledata"):
-        formatter = {"formatter": FORMATTER, "parameters": {"recipe": recipe}}
-        config = {
-            "includeConfigs": ["resource://spherex_butler/configs/butler.yaml"],
-            "datastore": {"formatters": {"VOTable": formatter, "VOQTable": formatter}},
-        }
-        root = tmp_path_factory.mktemp(recipe)
-        Butler.makeRepo(root, config=Config(config))
-        made[recipe] = type(store)(Butler.from_config(root, writeable=True, run="test"), root)
-    yield made
-    for recipe in ("binary", "tabledata"):
-        made[recipe].butler.close()
 
 
 def uint64_too_big():

@@ -1,0 +1,25 @@
+"""Why something was refused, with all that was said on the way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+def messages(info: pytest.ExceptionInfo[BaseException]) -> str:
+    """Return the messages of an exception and of its causes: Butler wraps a formatter's."""
+    texts, error = [], info.value
+    while error is not None:
+        texts.append(str(error))
+        error = error.__cause__
+    return " | ".join(texts)
+
+
+def refused(storage_class: str, store: Any, dataset: Any) -> str:
+    """Return why a put failed, having checked that it left no file."""
+    before = store.files()
+    with pytest.raises(Exception) as info:  # noqa: PT011
+        store.put(dataset, storage_class)
+    assert store.files() == before
+    return messages(info)
