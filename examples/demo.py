@@ -60,7 +60,11 @@ def simulate(folder: Path, *, exposures: int, size: int, seed: int) -> list[Path
 def create_and_ingest(root: Path, files: Path) -> Butler:
     step(2, "Make a repository and ingest the files")
     butler = spherex_butler.make_repo(root)
-    say(f"repository:  {root.name}/ with its instrument, six detectors, 102 channels, 14 dataset types")
+    detectors, channels = (
+        len(butler.query_dimension_records(element, limit=None)) for element in ("detector", "channel")
+    )
+    types = len(list(butler.registry.queryDatasetTypes()))
+    say(f"repository:  {root.name}/ with {detectors} detectors, {channels} spectral channels, {types} dataset types")
     report = ingest_files(butler, files, transfer="auto")
     say(f"ingest:      {report.summary}")
     if report.failed:
