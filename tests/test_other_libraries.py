@@ -57,11 +57,14 @@ def test_photutils_takes_errors_from_the_variance(image):
     aperture = CircularAperture(POSITIONS, r=3)
     error = image.uncertainty.represent_as(StdDevUncertainty)
     table = aperture_photometry(
-        image.data << image.unit, aperture, error=error.array << error.unit, mask=image.mask, wcs=image.wcs
+        image.data << image.unit,
+        aperture,
+        error=error.array << error.unit,
+        mask=image.mask,
+        method="center",  # whole pixels: releases of photutils differ in how a part of one counts
     )
-    expected = [
-        np.sqrt(weight.multiply(np.where(image.mask, 0, image.variance)).sum()) for weight in aperture.to_mask()
-    ]
+    variance = np.where(image.mask, 0, image.variance)
+    expected = [np.sqrt(pixels.multiply(variance).sum()) for pixels in aperture.to_mask(method="center")]
     assert np.allclose(table["aperture_sum_err"].value, expected, rtol=1e-5)
 
 

@@ -1,0 +1,280 @@
+"""`SpectralImage` in an S3 datastore: files put there, and parts of them read by byte ranges."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import astropy.units as u
+import boto3
+import numpy as np
+import pytest
+from astropy.table import QTable
+from lsst.daf.butler import Butler, DatasetRef, DatasetType
+from lsst.resources import ResourcePath
+from lsst.resources.s3utils import clean_test_environment_for_s3
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
+
+from spherex_butler import SpectralImage, make_repo
+from spherex_butler.ingest import ingest_files
+from spherex_butler.testing import make_spectral_image, write_level2
+
+BBOX = (900, 930, 800, 820)
+PLANES = ("data", "flags", "variance", "zodi")
+NAME = "archive"
+
+
+@dataclass
+class Bucket:
+    """Where the bucket is, and what its server was asked: method, key, range and bytes sent."""
+
+    url: str = f"s3://{NAME}"
+    seen: list[tuple[str, str, str | None, int]] = field(default_factory=list)
+
+    @property
+    def gets(self) -> list[tuple[str, str, str | None, int]]:
+        return [request for request in self.seen if request[0] == "GET" and request[1].endswith(".fits")]
+
+    @property
+    def bytes_sent(self) -> int:
+        return sum(size for *_, size in self.seen)
+
+    def recorded(self, application: Any) -> Any:
+        """Return a WSGI application that answers as the given one, and remembers."""
+
+        def answer(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+            body = list(application(environ, start_response))
+            wanted = environ.get("HTTP_RANGE")
+            self.seen.append((environ["REQUEST_METHOD"], environ["PATH_INFO"], wanted, sum(map(len, body))))
+            return body
+
+        return answer
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[Bucket]:
+    """Serve an empty bucket on loopback, to which Butler is pointed; moto's server is a WSGI application."""
+    bucket = Bucket()
+    application = bucket.recorded(DomainDispatcherApplication(create_backend_app))
+    server = make_server("127.0.0.1", 0, application, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    with clean_test_environment_for_s3():
+        os.environ["S3_ENDPOINT_URL"] = url = f"http://127.0.0.1:{server.server_port}"
+        with contextlib.closing(boto3.client("s3", endpoint_url=url)) as client:
+            client.create_bucket(Bucket=NAME)
+        yield bucket
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def make_stored_repo(folder: Path, bucket: Bucket) -> Butler:
+    """Make a repository whose registry is local and whose files are in the bucket."""
+    return make_repo(folder / "repository", datastore_root=f"{bucket.url}/{folder.name}")
+
+
+@pytest.fixture
+def butler(bucket: Bucket, tmp_path: Path) -> Iterator[Butler]:
+    with contextlib.closing(make_stored_repo(tmp_path, bucket)) as butler:
+        yield butler
+
+
+@pytest.fixture(scope="module", params=["qr2", "qr3"])
+def path(request, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_level2(tmp_path_factory.mktemp(request.param), release=request.param, detector=3, size=512)
+
+
+@pytest.fixture(scope="module")
+def small(level2_paths) -> Path:
+    return level2_paths["qr2"]
+
+
+@pytest.fixture(scope="module")
+def full(path) -> SpectralImage:
+    return SpectralImage.read(path)
+
+
+@pytest.fixture(scope="module")
+def repository(bucket, path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, DatasetRef]:
+    """A repository with the file in it."""
+    folder = tmp_path_factory.mktemp("ingested")
+    with contextlib.closing(make_stored_repo(folder, bucket)) as butler:
+        (ref,) = ingest_files(butler, path, transfer="copy").ingested
+    return folder / "repository", ref
+
+
+@pytest.fixture
+def reader(bucket, repository) -> Iterator[Butler]:
+    """The same, opened anew: nothing is in its cache."""
+    with contextlib.closing(Butler.from_config(repository[0])) as butler:
+        bucket.seen.clear()
+        yield butler
+
+
+@pytest.fixture
+def ref(repository) -> DatasetRef:
+    return repository[1]
+
+
+def put(butler: Butler, dataset: Any, storage_class: str) -> DatasetRef:
+    butler.registry.registerDatasetType(DatasetType("product", butler.dimensions.empty, storage_class))
+    butler.collections.register("products")
+    return butler.put(dataset, "product", run="products")
+
+
+def assert_same(found: SpectralImage, expected: SpectralImage) -> None:
+    for name in PLANES:
+        assert np.array_equal(getattr(found, name), getattr(expected, name)), name
+    assert np.array_equal(found.wavelength, expected.wavelength)
+    assert np.array_equal(found.psf.kernels, expected.psf.kernels)
+    assert found.origin == expected.origin
+    assert [card.image for card in found.meta.cards] == [card.image for card in expected.meta.cards]
+
+
+# Reading.
+
+
+def test_file_is_in_the_bucket_as_it_was(reader, ref, path):
+    uri = reader.getURI(ref)
+    assert (uri.scheme, uri.netloc) == ("s3", NAME)
+    assert uri.read() == path.read_bytes()
+
+
+def test_whole_image_is_that_of_the_file(reader, ref, full):
+    assert_same(reader.get(ref), full)
+
+
+def test_cutout_is_that_of_the_file(reader, ref, full):
+    assert_same(reader.get(ref, parameters={"bbox": BBOX}), full.cutout(bbox=BBOX))
+
+
+def test_cutout_on_the_sky_is_that_of_the_file(reader, ref, full):
+    center = full.wcs.pixel_to_world(100.2, 311.7)
+    parameters = {"center": center, "size": 2 * u.arcmin}
+    assert_same(reader.get(ref, parameters=parameters), full.cutout(**parameters))
+
+
+def test_cutout_takes_a_small_part_of_the_file(reader, ref, bucket, path, full):
+    found = reader.get(ref, parameters={"bbox": BBOX})
+    assert np.array_equal(found.data, full.cutout(bbox=BBOX).data)
+    assert all(wanted is not None for _, _, wanted, _ in bucket.gets)
+    assert 0 < len(bucket.gets) <= 9
+    assert bucket.bytes_sent < 0.3 * path.stat().st_size
+
+
+@pytest.mark.parametrize("component", ["flags", "wavelength"])
+def test_component_of_a_part_is_that_of_the_cutout(reader, ref, bucket, full, component):
+    found = reader.get(ref.makeComponentRef(component), parameters={"bbox": BBOX})
+    assert np.array_equal(found, getattr(full.cutout(bbox=BBOX), component))
+    assert all(wanted is not None for _, _, wanted, _ in bucket.gets)
+
+
+def test_header_of_a_part_takes_one_request(reader, ref, bucket, full):
+    found = reader.get(ref.makeComponentRef("header"), parameters={"bbox": BBOX})
+    assert found.tostring() == full.cutout(bbox=BBOX).image_header.tostring()
+    assert len(bucket.gets) == 1
+
+
+# Writing.
+
+
+def test_image_that_is_put_comes_back_whole_and_in_part(butler):
+    image = make_spectral_image(detector=3, size=48, origin=(900, 800))
+    ref = put(butler, image, "SpectralImage")
+    assert butler.getURI(ref).scheme == "s3"
+    found = butler.get(ref)
+    for name in PLANES:
+        assert np.array_equal(getattr(found, name), getattr(image, name)), name
+    part = butler.get(ref, parameters={"bbox": (910, 920, 805, 825)})
+    assert np.array_equal(part.data, image.cutout(bbox=(910, 920, 805, 825)).data)
+
+
+def test_table_in_hdf5_comes_back(butler):
+    table = QTable({"flux": [1.5, np.nan] * u.mJy, "name": ["zodi", "µm"]})
+    ref = put(butler, table, "HDF5Table")
+    assert butler.getURI(ref).scheme == "s3"
+    found = butler.get(ref)
+    assert np.array_equal(found["flux"], table["flux"], equal_nan=True)
+    assert found["flux"].unit == u.mJy
+    assert found["name"].tolist() == table["name"].tolist()
+    assert butler.get(ref, parameters={"columns": ["name"]}).colnames == ["name"]
+
+
+def test_table_in_votable_comes_back(butler):
+    table = QTable({"flux": [1.5, 2.5] * u.mJy, "name": ["zodi", "µm"]})
+    ref = put(butler, table, "VOTable")
+    assert butler.getURI(ref).scheme == "s3"
+    found = butler.get(ref)
+    assert np.array_equal(u.Quantity(found["flux"]), table["flux"])
+    assert found["name"].tolist() == table["name"].tolist()
+
+
+# Files that come in.
+
+
+def test_second_ingest_skips_what_is_there(butler, small):
+    (ref,) = ingest_files(butler, small).ingested
+    report = ingest_files(butler, small)
+    assert (report.ingested, report.skipped, report.failed) == ([], [ref], [])
+
+
+def test_move_takes_the_file_away(butler, small, tmp_path):
+    source = tmp_path / small.name
+    source.write_bytes(small.read_bytes())
+    report = ingest_files(butler, source, transfer="move")
+    assert (report.failed, report.warnings) == ([], [])
+    assert butler.getURI(*report.ingested).read() == small.read_bytes()
+    assert not source.exists()
+
+
+def test_file_in_the_bucket_is_copied_into_the_repository(butler, bucket, small):
+    source = ResourcePath(f"{bucket.url}/elsewhere/{small.name}")
+    source.write(small.read_bytes())
+    (ref,) = ingest_files(butler, str(source)).ingested
+    assert butler.getURI(ref) != source
+    assert butler.getURI(ref).read() == small.read_bytes()
+
+
+def test_file_in_the_bucket_may_stay_where_it_is(butler, bucket, small):
+    source = ResourcePath(f"{bucket.url}/elsewhere/{small.name}")
+    source.write(small.read_bytes())
+    (ref,) = ingest_files(butler, str(source), transfer="direct").ingested
+    assert butler.getURI(ref) == source
+    assert_same(butler.get(ref), SpectralImage.read(small))
+
+
+def test_link_into_the_bucket_is_refused(butler, small):
+    report = ingest_files(butler, small, transfer="symlink")
+    assert "transfer mode 'symlink' is for local files" in report.failed[0].reason
+
+
+def test_file_left_by_an_interrupted_ingest_is_taken_over(butler, small):
+    target = place_of(butler, small)
+    (ref,) = ingest_files(butler, small, transfer="copy").ingested
+    assert butler.getURI(ref) == target
+    assert target.read() == small.read_bytes()
+
+
+def test_other_content_of_the_same_size_is_not_taken_over(butler, small):
+    content = small.read_bytes()
+    target = place_of(butler, small, content[:-1] + bytes([content[-1] ^ 1]))
+    report = ingest_files(butler, small, transfer="copy")
+    assert "is there already with other content; nothing was overwritten" in report.failed[0].reason
+    assert target.read() != content
+
+
+def place_of(butler: Butler, path: Path, content: bytes | None = None) -> ResourcePath:
+    """Return where a file will go, with content there already: by default the file's own."""
+    (ref,) = ingest_files(butler, path, transfer="copy").ingested
+    target = butler.getURI(ref)
+    butler.pruneDatasets([ref], disassociate=True, unstore=True, purge=True)
+    assert not target.exists()
+    target.write(path.read_bytes() if content is None else content)
+    return target
