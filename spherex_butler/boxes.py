@@ -16,7 +16,7 @@ import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
-from astropy.wcs.utils import proj_plane_pixel_scales
+from astropy.wcs.utils import proj_plane_pixel_scales, wcs_to_celestial_frame
 
 from .errors import ParameterError
 
@@ -197,13 +197,13 @@ def _sky_pixel(center: SkyCoord, shape: tuple[int, int], wcs: WCS) -> tuple[floa
     warnings, or converges to pixels of the image, while it changes nothing of
     the position being outside.
     """
-    undistorted = wcs.deepcopy()
-    undistorted.sip = None
-    x, y = (float(coordinate) for coordinate in undistorted.world_to_pixel(center))
+    position = center.transform_to(wcs_to_celestial_frame(wcs)).spherical
+    world = (position.lon.deg, position.lat.deg)[:: 1 if wcs.wcs.lng < wcs.wcs.lat else -1]
+    x, y = (float(coordinate) for coordinate in wcs.wcs_world2pix(*world, 0))
     margin = max(shape) + _DISTORTED_MARGIN
     if not (-margin < x < shape[1] + margin and -margin < y < shape[0] + margin):
         return x, y
-    x, y = (float(coordinate) for coordinate in wcs.world_to_pixel(center))
+    x, y = (float(coordinate) for coordinate in wcs.all_world2pix(*world, 0))
     return x, y
 
 
