@@ -94,7 +94,8 @@ def ingest_files(
         and copies remote ones; ``direct`` leaves them where they are and keeps
         their absolute address.
     processes
-        How many processes read headers.
+        How many processes read headers.  With more than one a script that
+        calls this needs the usual guard ``if __name__ == "__main__":``.
     release
         The release the files belong to; by default as their path or
         processing version tells.

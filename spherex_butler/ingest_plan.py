@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,8 @@ def _mapper(processes: int) -> Iterator[Callable[..., Iterator[Any]]]:
     if processes == 1:
         yield map
     else:
-        with ProcessPoolExecutor(processes) as pool:
+        # Not by fork, which copies threads and connections of this process in whatever state they are.
+        with ProcessPoolExecutor(processes, mp_context=get_context("forkserver")) as pool:
             yield lambda function, *columns: pool.map(function, *columns, chunksize=16)
 
 
