@@ -216,7 +216,7 @@ class FitsFile:
         """
         end = math.inf if self._size is None else self._size
         wanted = [(start, int(min(stop, end))) for start, stop in ranges]
-        missing = [(start, stop) for start, stop in wanted if start < stop and self._from_pieces(start, stop) is None]
+        missing = [(start, stop) for start, stop in wanted if start < stop and self._held(start, stop) is None]
         if missing:
             found = self._read_ranges(missing)
             self._pieces += [(start, buffer) for (start, _), buffer in zip(missing, found, strict=True)]
@@ -302,10 +302,13 @@ class FitsFile:
 
     def _from_pieces(self, start: int, stop: int) -> bytes | None:
         """Return bytes that were read ahead, `None` if they were not."""
-        for begin, piece in self._pieces:
-            if begin <= start and stop <= begin + len(piece):
-                return bytes(piece[start - begin : stop - begin])  # whoever swaps bytes in place must not do it here
-        return None
+        held = self._held(start, stop)
+        # A copy, as whoever swaps bytes in place must not do it here.
+        return None if held is None else bytes(held[1][start - held[0] : stop - held[0]])
+
+    def _held(self, start: int, stop: int) -> tuple[int, Any] | None:
+        """Return the piece read ahead that holds some bytes, and where it begins, `None` if there is none."""
+        return next((p for p in self._pieces if p[0] <= start and stop <= p[0] + len(p[1])), None)
 
     def _plain_image(self, info: HduInfo, shape: tuple[int, ...], box: Box | None) -> NDArray[Any]:
         span = _plain_range(info, box)

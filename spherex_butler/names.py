@@ -8,7 +8,7 @@ Guide, and the names of the archive itself).
 
 from __future__ import annotations
 
-__all__ = ("ObservationId", "ProcessingToken", "ProductName", "parse_product_name")
+__all__ = ("RUN_PREFIX", "ObservationId", "ProcessingToken", "ProductName", "parse_product_name")
 
 import re
 from dataclasses import dataclass
@@ -29,6 +29,9 @@ _PRODUCT = re.compile(
     re.ASCII,
 )
 _RETRY = "_retry"
+
+RUN_PREFIX = "spx/"
+"""What the RUN collections of the archive's products begin with."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -184,7 +187,7 @@ class ProductName:
     @property
     def run(self) -> str:
         """The Butler RUN collection the product belongs to: ``spx/<token>``."""
-        return f"spx/{self.token}"
+        return f"{RUN_PREFIX}{self.token}"
 
 
 def parse_product_name(name: str) -> ProductName:

@@ -13,10 +13,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from .conventions import DEFAULT_COLLECTION
 from .errors import FormatError, ParameterError
-from .names import ProcessingToken, ProductName
+from .names import RUN_PREFIX, ProcessingToken, ProductName
 from .paths import config_uri
-
-_RUN_PREFIX = "spx/"
 
 
 class _Release(BaseModel):
@@ -119,6 +117,6 @@ def _rank(collection: str) -> tuple[int, tuple[int, int, int, bool]]:
     if collection in chains:
         return (1 + chains.index(collection), (0, 0, 0, False))
     try:
-        return (1, ProcessingToken.parse(collection.removeprefix(_RUN_PREFIX)).rank)
+        return (1, ProcessingToken.parse(collection.removeprefix(RUN_PREFIX)).rank)
     except FormatError:
         return (0, (0, 0, 0, False))
