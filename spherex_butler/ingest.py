@@ -8,68 +8,33 @@ import logging
 import os
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
 from lsst.daf.butler import (
     Butler,
-    ButlerUserError,
     DataCoordinate,
     DatasetIdFactory,
     DatasetIdGenEnum,
     DatasetRef,
     DatasetType,
-    FileDataset,
     MissingDatasetTypeError,
 )
 from lsst.daf.butler.progress import Progress
-from lsst.daf.butler.registry import RegistryError
 from lsst.resources import ResourcePath
-from sqlalchemy.exc import SQLAlchemyError
 
+from .arrivals import INGEST_ERRORS, Arrival, bring_in, datastore_root, register, remove_sources, stored_uri
 from .conventions import INSTRUMENT
 from .errors import ConfigurationError
 from .exposures import data_id_with_records, insert_exposures, instrument_records
-from .ingest_plan import DATASET_TYPE, FailedFile, PlannedFile, plan_files, reason_of
-from .placement import place, remove_source, require_transfer, resolve_transfer
+from .ingest_plan import DATASET_TYPE, PlannedFile, plan_files
+from .placement import require_transfer
+from .reports import FailedFile, IngestReport, reason_of
 from .runs import chain_of, ensure_run
 
 _BATCH = 100  # files a transaction: registering is fast, and progress shows and survives
-_ERRORS = (ButlerUserError, LookupError, OSError, RegistryError, RuntimeError, SQLAlchemyError, ValueError)
-"""What keeps a file out of the repository, but not the others."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class IngestReport:
-    """What became of each file.
-
-    Parameters
-    ----------
-    ingested
-        Datasets that are new in the repository.
-    skipped
-        Datasets that were there already.
-    failed
-        Files that could not be ingested, with reasons.
-    warnings
-        What was odd about files that were ingested all the same.
-    """
-
-    ingested: list[DatasetRef] = field(default_factory=list)
-    skipped: list[DatasetRef] = field(default_factory=list)
-    failed: list[FailedFile] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-    @property
-    def summary(self) -> str:
-        """The counts, in words."""
-        return f"{len(self.ingested)} ingested, {len(self.skipped)} already there, {len(self.failed)} failed"
-
-    def __str__(self) -> str:
-        return "\n".join([*self.warnings, *map(str, self.failed), self.summary])
 
 
 def ingest_files(
@@ -167,21 +132,13 @@ def _require_ready(butler: Butler) -> DatasetType:
             "The repository is read-only here; open it with Butler.from_config(…, writeable=True)."
         )
     instrument_records(butler)
-    _datastore_root(butler)
+    datastore_root(butler)
     try:
         return butler.get_dataset_type(DATASET_TYPE)
     except MissingDatasetTypeError as error:
         raise ConfigurationError(
             f"The repository has no dataset type {DATASET_TYPE!r}; expected one made by spherex_butler.make_repo."
         ) from error
-
-
-def _datastore_root(butler: Butler) -> ResourcePath:
-    roots = butler.get_datastore_roots()
-    found = [root for root in roots.values() if root is not None]
-    if len(found) != 1:
-        raise ConfigurationError(f"The repository's datastore roots are {roots!r}; expected one that keeps files.")
-    return found[0]
 
 
 def _batches(planned: Sequence[PlannedFile]) -> Iterator[list[PlannedFile]]:
@@ -191,17 +148,6 @@ def _batches(planned: Sequence[PlannedFile]) -> Iterator[list[PlannedFile]]:
         yield from (files[start : start + _BATCH] for start in range(0, len(files), _BATCH))
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrival:
-    """A file that is where Butler will read it, not registered yet."""
-
-    file: PlannedFile
-    ref: DatasetRef
-    uri: ResourcePath
-    mode: str | None
-    moved: bool
-
-
 def _ingest_batch(
     butler: Butler, dataset_type: DatasetType, batch: Sequence[PlannedFile], transfer: str, report: IngestReport
 ) -> None:
@@ -209,13 +155,8 @@ def _ingest_batch(
     refs = {file.uri: _make_ref(butler, dataset_type, run, file) for file in batch}
     new = _new_files(butler, run, batch, refs, report)
     arrivals = list(_bring_in(butler, new, refs, transfer, report))
-    try:
-        _register(butler, arrivals)
-    except _ERRORS:
-        for arrival in arrivals:
-            _register_alone(butler, arrival, report)
-    else:
-        _finish(arrivals, report)
+    if arrivals:
+        _register_all(butler, arrivals, report)
 
 
 def _make_ref(butler: Butler, dataset_type: DatasetType, run: str, file: PlannedFile) -> DatasetRef:
@@ -233,7 +174,7 @@ def _new_files(
     new: dict[uuid.UUID, PlannedFile] = {}
     for file in batch:
         ref = refs[file.uri]
-        there = _stored_uri(butler, ref) if ref.id in known else None
+        there = stored_uri(butler, ref) if ref.id in known else None
         if there is not None:
             _report_known(file, ref, there, report)
         elif ref.id in new:
@@ -249,14 +190,6 @@ def _known_ids(butler: Butler, run: str, batch: Sequence[PlannedFile]) -> set[uu
         wanted = query.expression_factory.exposure.in_iterable(exposures)
         found = query.datasets(DATASET_TYPE, collections=[run], find_first=False)
         return {ref.id for ref in found.where(wanted, instrument=INSTRUMENT)}
-
-
-def _stored_uri(butler: Butler, ref: DatasetRef) -> ResourcePath | None:
-    """Return where a registered dataset is, `None` if its file was given up."""
-    try:
-        return butler.getURI(ref)
-    except FileNotFoundError:
-        return None
 
 
 def _report_known(file: PlannedFile, ref: DatasetRef, there: ResourcePath, report: IngestReport) -> None:
@@ -283,50 +216,37 @@ def _report_repeated(file: PlannedFile, ref: DatasetRef, first: PlannedFile, rep
 
 def _bring_in(
     butler: Butler, files: Sequence[PlannedFile], refs: dict[str, DatasetRef], transfer: str, report: IngestReport
-) -> Iterator[_Arrival]:
+) -> Iterator[tuple[PlannedFile, Arrival]]:
     """Place files one by one, outside of any transaction: copying takes its time, and others want to write."""
-    root, registered = _datastore_root(butler), instrument_records(butler)
+    registered = instrument_records(butler)
     for file in files:
         try:
             ref = refs[file.uri].expanded(data_id_with_records(butler, file.description, registered))
-            arrival = _place_one(butler, file, ref, resolve_transfer(transfer, ResourcePath(file.uri), root))
-        except _ERRORS as error:
+            arrival = bring_in(butler, ResourcePath(file.uri), ref, transfer=transfer)
+        except INGEST_ERRORS as error:
             report.failed.append(FailedFile(file.uri, reason_of(error)))
         else:
-            yield arrival
+            yield file, arrival
 
 
-def _place_one(butler: Butler, file: PlannedFile, ref: DatasetRef, mode: str | None) -> _Arrival:
-    source = ResourcePath(file.uri)
-    if mode is None or mode == "direct":
-        return _Arrival(file, ref, source, mode, moved=False)
-    target = butler.getURI(ref, predict=True)
-    place(source, target, mode)
-    return _Arrival(file, ref, target, None, moved=mode == "move")
-
-
-def _register(butler: Butler, arrivals: Sequence[_Arrival]) -> None:
-    with butler.transaction():
-        insert_exposures(butler, [arrival.file.description for arrival in arrivals])
-        for mode in (None, "direct"):
-            datasets = [FileDataset(arrival.uri, [arrival.ref]) for arrival in arrivals if arrival.mode == mode]
-            butler.ingest(*datasets, transfer=mode, skip_existing=True)
-
-
-def _register_alone(butler: Butler, arrival: _Arrival, report: IngestReport) -> None:
+def _register_all(butler: Butler, arrivals: Sequence[tuple[PlannedFile, Arrival]], report: IngestReport) -> None:
+    """Register files together, or one by one where one of them fails."""
     try:
-        _register(butler, [arrival])
-    except _ERRORS as error:
-        report.failed.append(FailedFile(arrival.file.uri, reason_of(error)))
+        with butler.transaction():
+            insert_exposures(butler, [file.description for file, _ in arrivals])
+            register(butler, [arrival for _, arrival in arrivals])
+    except INGEST_ERRORS as error:
+        if len(arrivals) == 1:
+            report.failed.append(FailedFile(arrivals[0][0].uri, reason_of(error)))
+            return
+        for pair in arrivals:
+            _register_all(butler, [pair], report)
     else:
-        _finish([arrival], report)
+        _finish([arrival for _, arrival in arrivals], report)
 
 
-def _finish(arrivals: Iterable[_Arrival], report: IngestReport) -> None:
-    """Report what is registered, and remove the sources of a move."""
-    for arrival in arrivals:
-        report.ingested.append(arrival.ref)
-        reason = remove_source(ResourcePath(arrival.file.uri), arrival.uri) if arrival.moved else None
-        if reason is not None:
-            report.warnings.append(f"{arrival.file.uri}: was ingested but not removed: {reason}.")
-            _log.warning("%s", report.warnings[-1])
+def _finish(arrivals: Sequence[Arrival], report: IngestReport) -> None:
+    report.ingested += [arrival.ref for arrival in arrivals]
+    for warning in remove_sources(arrivals):
+        report.warnings.append(warning)
+        _log.warning("%s", warning)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("DATASET_TYPE", "FailedFile", "PlannedFile", "plan_files", "reason_of")
+__all__ = ("DATASET_TYPE", "PlannedFile", "plan_files")
 
 import glob
 import os
@@ -19,12 +19,13 @@ from lsst.daf.butler.progress import Progress
 from lsst.resources import ResourcePath
 
 from .conventions import INSTRUMENT
-from .errors import FormatError, ParameterError, SpherexButlerError
+from .errors import FormatError, ParameterError
 from .fits_io import FitsFile
 from .headers import ImageDescription, describe_image
 from .lazy_header import LazyHeader
 from .names import ProductName, parse_product_name
 from .ranges import open_ranges
+from .reports import FailedFile, reason_of
 from .runs import release_of
 
 DATASET_TYPE = "level2"
@@ -68,25 +69,6 @@ class PlannedFile:
         if found == expected:
             return []
         return [f"{self.uri}: EXPIDN is {found}; {expected} was expected from OBSID and DETECTOR, and is used."]
-
-
-@dataclass(frozen=True, slots=True)
-class FailedFile:
-    """A file that cannot be ingested, and why.
-
-    Parameters
-    ----------
-    uri
-        Where it is.
-    reason
-        What was found and expected.
-    """
-
-    uri: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.uri}: {self.reason}"
 
 
 def plan_files(
@@ -187,12 +169,6 @@ def _plan_file(uri: str, release: str | None) -> PlannedFile | FailedFile:
         return PlannedFile(uri, name, release_of(name, uri, release), description, size)
     except (OSError, ValueError) as error:  # ours are ValueErrors, as are those of astropy's WCS and coordinates
         return FailedFile(uri, reason_of(error))
-
-
-def reason_of(error: Exception) -> str:
-    """Return on one line why a file cannot be ingested."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, SpherexButlerError) else f"{type(error).__name__}: {text}"
 
 
 def _describe(file: FitsFile, *, complete: bool) -> ImageDescription:
