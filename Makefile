@@ -9,10 +9,10 @@ PYTEST_WORKERS ?= auto
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit docs bench clean
+.PHONY: help demo test lint types unit docs bench bench-scale clean
 
 help:  ## say what there is to make
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.installed-demo-$(VERSION)  ## simulate, ingest, query and read a small survey; writes demo-output/
 	$(BIN)/python examples/demo.py
@@ -38,6 +38,10 @@ docs: $(VENV)/.installed-docs-$(VERSION)  ## build the documentation into docs/_
 bench: $(VENV)/.installed-test-$(VERSION)  ## measure speed and memory beside their rivals; writes benchmarks/results
 	$(BIN)/python benchmarks/spectral_images.py
 	$(BIN)/python benchmarks/get_overhead.py
+
+SCALE ?=
+bench-scale: $(VENV)/.installed-test-$(VERSION)  ## measure ingest and look-up of many images; SCALE="--images 2700000 …"
+	$(BIN)/python benchmarks/scale.py $(SCALE)
 
 clean:  ## remove what was made
 	rm -rf $(VENV) demo-output docs/_build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis

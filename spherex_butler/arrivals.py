@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ("INGEST_ERRORS", "Arrival", "bring_in", "datastore_root", "register", "remove_sources", "stored_uri")
+__all__ = (
+    "INGEST_ERRORS",
+    "Arrival",
+    "bring_in",
+    "datastore_root",
+    "foresee",
+    "register",
+    "remove_sources",
+    "stored_uri",
+)
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -88,12 +97,20 @@ def bring_in(butler: Butler, source: ResourcePath, ref: DatasetRef, *, transfer:
     ParameterError
         Raised if the mode does not suit the file or the repository.
     """
+    arrival, mode = foresee(butler, source, ref, transfer=transfer)
+    if mode is not None:
+        place(source, arrival.uri, mode)
+    return arrival
+
+
+def foresee(butler: Butler, source: ResourcePath, ref: DatasetRef, *, transfer: str) -> tuple[Arrival, str | None]:
+    """Return what `bring_in` would return, and the mode in which the file has to be placed, `None` if it has not."""
     mode = resolve_transfer(transfer, source, datastore_root(butler))
     if mode is None or mode == "direct":
-        return Arrival(source, ref, source, mode, moved=False)
-    target = butler.getURI(ref, predict=True)
-    place(source, target, mode)
-    return Arrival(source, ref, target, None, moved=mode == "move")
+        return Arrival(source, ref, source, mode, moved=False), None
+    # With the source's extension, which may be another than the formatter's own: .yml, .fits.gz.
+    target = butler.getURI(ref, predict=True).updatedExtension(source.getExtension())
+    return Arrival(source, ref, target, None, moved=mode == "move"), mode
 
 
 def register(butler: Butler, arrivals: Sequence[Arrival]) -> None:

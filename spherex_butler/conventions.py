@@ -1,9 +1,12 @@
 """Names that are the same in every SPHEREx repository."""
 
-__all__ = ("CALIBRATION_COLLECTION", "DEFAULT_COLLECTION", "INSTRUMENT")
+__all__ = ("CALIBRATION_COLLECTION", "DATASET_TYPE", "DEFAULT_COLLECTION", "INSTRUMENT")
 
 INSTRUMENT = "SPHEREx"
 """The instrument."""
+
+DATASET_TYPE = "level2"
+"""The dataset type of images."""
 
 DEFAULT_COLLECTION = "SPHEREx/defaults"
 """The chain over all others."""

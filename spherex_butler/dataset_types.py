@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ("dataset_types",)
+__all__ = ("DatasetTypeDefinition", "dataset_types", "definitions")
+
+from functools import cache
 
 from lsst.daf.butler import Config, DatasetType, DimensionUniverse
 from pydantic import BaseModel, ConfigDict, TypeAdapter
@@ -10,17 +12,21 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from .paths import config_uri
 
 
-class _Definition(BaseModel):
+class DatasetTypeDefinition(BaseModel):
     """One entry of the file."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     dimensions: list[str]
     storageClass: str
     isCalibration: bool
 
 
-_DEFINITIONS = TypeAdapter(dict[str, _Definition])
+@cache
+def definitions() -> dict[str, DatasetTypeDefinition]:
+    """Return the definitions, by dataset type."""
+    entries = Config(config_uri("repository/datasetTypes.yaml")).toDict()
+    return TypeAdapter(dict[str, DatasetTypeDefinition]).validate_python(entries)
 
 
 def dataset_types(universe: DimensionUniverse) -> list[DatasetType]:
@@ -31,7 +37,6 @@ def dataset_types(universe: DimensionUniverse) -> list[DatasetType]:
     universe
         The repository's dimensions: the SPHEREx universe or an extension of it.
     """
-    entries = Config(config_uri("repository/datasetTypes.yaml")).toDict()
     return [
         DatasetType(
             name,
@@ -39,5 +44,5 @@ def dataset_types(universe: DimensionUniverse) -> list[DatasetType]:
             entry.storageClass,
             isCalibration=entry.isCalibration,
         )
-        for name, entry in _DEFINITIONS.validate_python(entries).items()
+        for name, entry in definitions().items()
     ]

@@ -1,6 +1,6 @@
 """The exceptions this package raises, by what the reader can do about them."""
 
-__all__ = ("ConfigurationError", "FormatError", "ParameterError", "SpherexButlerError")
+__all__ = ("ConfigurationError", "FormatError", "ParameterError", "SpherexButlerError", "reason_of")
 
 
 class SpherexButlerError(Exception):
@@ -17,3 +17,9 @@ class ParameterError(SpherexButlerError, ValueError):
 
 class ConfigurationError(SpherexButlerError, RuntimeError):
     """The process, the configuration and the repository do not fit together."""
+
+
+def reason_of(error: Exception) -> str:
+    """Return on one line why something cannot be done."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, SpherexButlerError) else f"{type(error).__name__}: {text}"

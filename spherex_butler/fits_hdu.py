@@ -13,7 +13,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from .errors import FormatError
-from .lazy_header import find_card
+from .lazy_header import card_value, find_card
 
 BLOCK = 2880
 
@@ -41,7 +41,7 @@ class HduInfo:
         """Return the value of one card."""
         card = find_card(self.text, keyword)
         try:
-            return default if card is None else card.value
+            return default if card is None else card_value(card)
         except fits.VerifyError as error:
             raise FormatError(f"HDU number {self.index} has a card {keyword} that cannot be read: {error}") from error
 

@@ -7,15 +7,15 @@ __all__ = ("ImageDescription", "describe_image")
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
-import astropy.units as u
 import numpy as np
-from astropy.coordinates import BarycentricMeanEcliptic, SkyCoord
+from astropy.coordinates import BarycentricMeanEcliptic, CartesianRepresentation, SkyCoord
+from numpy.typing import NDArray
 
 from .errors import FormatError
-from .geometry import celestial_wcs, sky_corners
+from .geometry import corner_degrees
 from .lazy_header import LazyHeader
 from .names import ObservationId
 
@@ -87,14 +87,13 @@ def describe_image(header: LazyHeader, shape: tuple[int, ...]) -> ImageDescripti
     begin, end = _number("MJD-BEG", begin), _number("MJD-END", end)
     if not begin < end:
         raise FormatError(f"MJD-BEG is {begin!r} and MJD-END {end!r}; expected times in order.")
-    wcs = celestial_wcs(header)
     return ImageDescription(
         observation=ObservationId.parse(str(obs_id).strip()),
         detector=int(detector),
         begin=begin,
         end=end,
         fields={**_simple_fields(header), **_pointing(header)},
-        corners=None if wcs is None else _corner_degrees(sky_corners(wcs, shape)),
+        corners=corner_degrees(header, shape),
         expidn=header.get("EXPIDN"),
     )
 
@@ -133,17 +132,32 @@ def _pointing(header: LazyHeader) -> dict[str, float | None]:
     return dict(zip(("tracking_ra", "tracking_dec", "sky_angle"), values, strict=True))
 
 
-@lru_cache(maxsize=64)  # the detectors of an exposure come together
 def _icrs_pointing(longitude: float, latitude: float, angle: float) -> tuple[float, float, float]:
-    boresight = SkyCoord(longitude * u.deg, latitude * u.deg, frame=BarycentricMeanEcliptic())
-    toward = boresight.directional_offset_by(angle * u.deg, 1 * u.arcmin).icrs
-    icrs = boresight.icrs
-    sky_angle = icrs.position_angle(toward).wrap_at(360 * u.deg)
-    return float(icrs.ra.deg), float(icrs.dec.deg), float(sky_angle.deg)
+    if not -90 <= latitude <= 90:
+        raise FormatError(f"SPS_ELAT is {latitude!r}; expected a latitude from -90 to 90 degrees.")
+    (x, y, z), toward = _directions(*np.radians([longitude, latitude, angle])) @ _ecliptic_axes()
+    ra, dec = np.arctan2(y, x), np.arctan2(z, np.hypot(x, y))
+    east, north = _tangents(ra, dec)
+    sky_angle = np.arctan2(toward @ east, toward @ north)
+    return float(np.degrees(ra) % 360), float(np.degrees(dec)), float(np.degrees(sky_angle) % 360)
 
 
-def _corner_degrees(corners: SkyCoord) -> tuple[tuple[float, float], ...]:
-    degrees = np.stack([corners.ra.deg, corners.dec.deg], axis=1).tolist()
-    if not all(math.isfinite(value) for corner in degrees for value in corner):
-        raise FormatError(f"The WCS puts the image's corners at {degrees}; expected finite positions.")
-    return tuple((ra, dec) for ra, dec in degrees)
+def _directions(longitude: float, latitude: float, angle: float) -> NDArray[np.float64]:
+    """Return the direction to a point, and that in which a position angle leads away from it."""
+    east, north = _tangents(longitude, latitude)
+    point = [np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)]
+    return np.array([point, np.cos(angle) * north + np.sin(angle) * east])
+
+
+def _tangents(longitude: float, latitude: float) -> NDArray[np.float64]:
+    """Return the directions of east and north at a point."""
+    east = [-np.sin(longitude), np.cos(longitude), 0.0]
+    north = [-np.sin(latitude) * np.cos(longitude), -np.sin(latitude) * np.sin(longitude), np.cos(latitude)]
+    return np.array([east, north])
+
+
+@cache
+def _ecliptic_axes() -> NDArray[np.float64]:
+    """Return the axes of the mean ecliptic of J2000, a row each, in ICRS; astropy's transformation is this rotation."""
+    axes = SkyCoord(CartesianRepresentation(np.eye(3)), frame=BarycentricMeanEcliptic())
+    return np.array(axes.icrs.cartesian.xyz.value.T)

@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-__all__ = ("DATASET_TYPE", "PlannedFile", "plan_files")
+__all__ = ("DATASET_TYPE", "PlannedFile", "plan_files", "read_plans")
 
-import glob
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
-from pathlib import Path
+from functools import partial
+from itertools import groupby, islice
+from multiprocessing import get_context, parent_process
 from typing import Any
 
-from lsst.daf.butler.progress import Progress
-from lsst.resources import ResourcePath
-
-from .conventions import INSTRUMENT
-from .errors import FormatError, ParameterError
-from .fits_io import FitsFile
-from .headers import ImageDescription, describe_image
-from .lazy_header import LazyHeader
-from .names import ProductName, parse_product_name
-from .ranges import open_ranges
-from .reports import FailedFile, reason_of
+from .conventions import DATASET_TYPE, INSTRUMENT
+from .errors import FormatError, ParameterError, reason_of
+from .header_reading import Reading, read_local, read_remote
+from .headers import ImageDescription
+from .ingest_paths import Paths, expand_paths
+from .names import ProductName
+from .reports import FailedFile
 from .runs import release_of
 
-DATASET_TYPE = "level2"
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_IMAGE_FILE = re.compile(rf"{DATASET_TYPE}_.*\.fits", re.DOTALL)
+_CHUNK = 32  # local files a reader is given at a time, which take it 25 ms
+_AHEAD = 4  # chunks, or remote files, for each reader that are read before they are asked for
+
+_Entry = str | FailedFile
+_Reader = Callable[[list[str]], list[Reading | str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +75,7 @@ class PlannedFile:
 
 
 def plan_files(
-    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str] | ResourcePath],
-    *,
-    processes: int = 1,
-    release: str | None = None,
+    paths: Paths, *, processes: int = 1, release: str | None = None
 ) -> tuple[list[PlannedFile], list[FailedFile]]:
     """Read the headers of files.
 
@@ -94,94 +94,113 @@ def plan_files(
     ParameterError
         Raised if ``processes`` is less than one, or a path empty.
     """
-    found = list(dict.fromkeys(_expand(paths)))
-    uris = [entry for entry in found if isinstance(entry, str)]
-    missing = [entry for entry in found if isinstance(entry, FailedFile)]
-    progress = Progress(__name__)
-    with _mapper(processes) as mapper:
-        tasks = mapper(_plan_file, uris, [release] * len(uris))
-        results = list(progress.wrap(tasks, total=len(uris), desc="Reading headers"))
+    results = list(read_plans(paths, processes=processes, release=release))
     planned = [result for result in results if isinstance(result, PlannedFile)]
     planned.sort(key=lambda file: (file.name.run, file.release, file.data_id["exposure"], file.data_id["detector"]))
-    return planned, [*missing, *(result for result in results if isinstance(result, FailedFile))]
+    return planned, [result for result in results if isinstance(result, FailedFile)]
+
+
+def read_plans(paths: Paths, *, processes: int = 1, release: str | None = None) -> Generator[PlannedFile | FailedFile]:
+    """Yield what becomes of files one by one, their headers read a little ahead by other processes.
+
+    However many files there are, no more than a few hundred are held in memory.
+
+    Parameters
+    ----------
+    paths, processes, release
+        As for `ingest_files`.
+
+    Raises
+    ------
+    ParameterError
+        Raised if ``processes`` is less than one, or a path empty.
+    """
+    if processes < 1:
+        raise ParameterError(f"processes={processes} cannot read anything; expected at least 1.")
+    for entry, reading in _readings(find_images(paths), processes):
+        yield entry if isinstance(entry, FailedFile) else _planned(entry, reading, release)
+
+
+def find_images(paths: Paths) -> Iterator[str | FailedFile]:
+    """Yield the URIs of the Level 2 files that paths stand for, and the paths that stand for none."""
+    return expand_paths(paths, _is_image, what=f"{DATASET_TYPE}_*.fits")
+
+
+def _is_image(name: str) -> bool:
+    return _IMAGE_FILE.fullmatch(name) is not None
+
+
+def _planned(uri: str, reading: Reading | str | None, release: str | None) -> PlannedFile | FailedFile:
+    if not isinstance(reading, Reading):
+        return FailedFile(uri, str(reading))
+    try:
+        of = release_of(reading.name, uri, release)
+    except FormatError as error:
+        return FailedFile(uri, reason_of(error))
+    return PlannedFile(uri, reading.name, of, reading.description, reading.size)
+
+
+def _readings(entries: Iterable[_Entry], processes: int) -> Iterator[tuple[_Entry, Reading | str | None]]:
+    """Yield each entry with what was read of it, in order."""
+    waiting: deque[tuple[list[_Entry], Callable[[], Any]]] = deque()
+    with _readers(processes) as read:
+        for kind, chunk in _chunks(entries):
+            waiting.append((chunk, read(kind, chunk)))
+            if len(waiting) > (0 if processes == 1 else _AHEAD * processes):
+                yield from _zipped(*waiting.popleft())
+        while waiting:
+            yield from _zipped(*waiting.popleft())
+
+
+def _zipped(chunk: list[_Entry], result: Callable[[], Any]) -> Iterator[tuple[_Entry, Reading | str | None]]:
+    return zip(chunk, result(), strict=True)
+
+
+def _chunks(entries: Iterable[_Entry]) -> Iterator[tuple[_Reader | None, list[_Entry]]]:
+    """Yield a few entries that are read in the same way, and how."""
+    for reader, group in groupby(entries, key=_reader_of):
+        while chunk := list(islice(group, 1 if reader is read_remote else _CHUNK)):
+            yield reader, chunk
+
+
+def _reader_of(entry: _Entry) -> _Reader | None:
+    if isinstance(entry, FailedFile):
+        return None
+    return read_local if entry.startswith("file:") else read_remote
 
 
 @contextmanager
-def _mapper(processes: int) -> Iterator[Callable[..., Iterator[Any]]]:
-    if processes < 1:
-        raise ParameterError(f"processes={processes} cannot read anything; expected at least 1.")
-    if processes == 1:
-        yield map
-    else:
-        # Not by fork, which copies threads and connections of this process in whatever state they are.
-        with ProcessPoolExecutor(processes, mp_context=get_context("forkserver")) as pool:
-            yield lambda function, *columns: pool.map(function, *columns, chunksize=16)
+def _readers(processes: int) -> Iterator[Callable[[_Reader | None, list[Any]], Callable[[], Any]]]:
+    """Give a function that begins to read a chunk and returns what waits for the result."""
+    pools: dict[_Reader, Executor] = {}
+
+    def read(reader: _Reader | None, chunk: list[Any]) -> Callable[[], Any]:
+        if reader is None:
+            return lambda: [None] * len(chunk)
+        if processes == 1:
+            return partial(reader, chunk)
+        if reader not in pools:
+            pools[reader] = stack.enter_context(_pool(reader, processes))
+        return pools[reader].submit(reader, chunk).result
+
+    with ExitStack() as stack:
+        yield read
 
 
-def _expand(paths: Any) -> Iterator[str | FailedFile]:
-    """Yield the URIs of the files that paths, folders and globs stand for, and those that stand for none."""
-    for path in [paths] if isinstance(paths, (str, os.PathLike, ResourcePath)) else paths:
-        text = str(path) if isinstance(path, ResourcePath) else os.fspath(path)
-        if not text:
-            raise ParameterError("A path is empty; expected a file, a folder ('.' for the current one) or a URL.")
-        try:
-            uri = ResourcePath(text) if _SCHEME.match(text) else None
-        except NotImplementedError as error:
-            yield FailedFile(text, f"{error}; expected a path or an http, https or s3 URL.")
-            continue
-        except ImportError as error:
-            yield FailedFile(text, f"{error}; pip install 'spherex-butler[https]', or [s3] for s3:// URLs.")
-            continue
-        if uri is not None and not uri.isLocal:
-            yield str(uri)
-        else:
-            yield from _local_files(Path(text if uri is None else uri.ospath).absolute())
+def _pool(reader: _Reader, processes: int) -> Executor:
+    """Return processes for what takes computing, threads for what takes waiting."""
+    if reader is read_remote:
+        return ThreadPoolExecutor(processes)
+    # Not by fork, which copies threads and connections of this process in whatever state they are.
+    return ProcessPoolExecutor(processes, mp_context=get_context("forkserver"), initializer=_begin_reader)
 
 
-def _local_files(path: Path) -> Iterator[str | FailedFile]:
-    """Yield ``file://`` URIs, as a ``%`` or ``#`` in a bare path would have a meaning of its own."""
-    path = path.resolve() if ".." in path.parts else path
-    files: Iterable[Path] = ()
-    if path.is_dir():
-        pattern = f"{DATASET_TYPE}_*.fits"
-        files, nothing = path.rglob(pattern), f"there is no {pattern} in this folder."
-    elif path.exists():
-        files, nothing = [path], ""
-    elif glob.has_magic(str(path)):
-        files = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
-        nothing = f"nothing matches the pattern {str(path)!r}."
-    else:
-        nothing = "there is no such file or folder."
-    found = sorted(files)
-    yield from (file.as_uri() for file in found)
-    if not found:
-        yield FailedFile(path.as_uri(), nothing)
+def _begin_reader() -> None:
+    """Leave an interrupt to the main process, and end with it, however it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent_process(),), daemon=True).start()
 
 
-def _plan_file(uri: str, release: str | None) -> PlannedFile | FailedFile:
-    try:
-        name = parse_product_name(uri)
-        if name.dataset_type != DATASET_TYPE or name.observation is None:
-            raise FormatError(f"{str(name)!r} is a {name.dataset_type!r}; expected a {DATASET_TYPE!r} image.")
-        with open_ranges(ResourcePath(uri)) as (read_ranges, size):
-            description = _describe(FitsFile(read_ranges, size, repr(uri)), complete=size is not None)
-        _require_agreement(name, description)
-        return PlannedFile(uri, name, release_of(name, uri, release), description, size)
-    except (OSError, ValueError) as error:  # ours are ValueErrors, as are those of astropy's WCS and coordinates
-        return FailedFile(uri, reason_of(error))
-
-
-def _describe(file: FitsFile, *, complete: bool) -> ImageDescription:
-    image = file["IMAGE"]
-    if complete:
-        file.check_complete()
-    return describe_image(LazyHeader(image.text), image.shape)
-
-
-def _require_agreement(name: ProductName, description: ImageDescription) -> None:
-    said, found = (name.observation, name.detector), (description.observation, description.detector)
-    if said != found:
-        raise FormatError(
-            f"The name says {said[0]} detector {said[1]}, the header {found[0]} detector {found[1]}; "
-            "expected the same image."
-        )
+def _end_with(process: Any) -> None:
+    process.join()
+    os._exit(1)

@@ -23,6 +23,7 @@ __all__ = (
     "Level2File",
     "format_unit",
     "from_hdulist",
+    "list_calibrations",
     "parse_unit",
     "read_calibrations",
     "read_file",
@@ -54,6 +55,7 @@ from .lazy_header import LazyHeader
 from .psf import CUBE, TABLE, SpectralImagePSF, zones_are_swapped
 from .read_ahead import read_ahead
 from .tile_compression import tile_compressed
+from .unit_text import read_unit_text
 from .wavelengths import EXTNAME as WAVELENGTHS
 from .wavelengths import WavelengthTable
 
@@ -101,7 +103,7 @@ def parse_unit(text: str | None) -> u.UnitBase:
         Raised if it is not a unit.
     """
     try:
-        return u.Unit((text or "").strip())
+        return read_unit_text(text or "")
     except ValueError as error:
         raise FormatError(f"BUNIT is {text!r}; expected a unit: {error}") from None
 
@@ -124,8 +126,13 @@ def format_unit(unit: u.UnitBase) -> str:
 
 def read_calibrations(header: fits.Header) -> dict[str, uuid.UUID]:
     """Return the Butler id of each calibration used, by dataset type, from ``HISTORY [CALIB]`` cards."""
+    return dict(list_calibrations(header))
+
+
+def list_calibrations(header: fits.Header) -> list[tuple[str, uuid.UUID]]:
+    """Return type and Butler id of every calibration used, in the order of ``HISTORY [CALIB]`` cards, each once."""
     history = "\n".join(str(line) for line in header.get("HISTORY", []))
-    return {name: uuid.UUID(text) for name, text in _CALIBRATION.findall(history)}
+    return list(dict.fromkeys((name, uuid.UUID(text)) for name, text in _CALIBRATION.findall(history)))
 
 
 def read_file(

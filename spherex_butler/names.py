@@ -12,7 +12,7 @@ __all__ = ("RUN_PREFIX", "ObservationId", "ProcessingToken", "ProductName", "par
 
 import re
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from functools import lru_cache
 from typing import Self
 
 from .errors import FormatError
@@ -25,13 +25,16 @@ _PRODUCT = re.compile(
     rf"(?P<dataset_type>[a-z0-9]+(?:_[a-z0-9]+)*?)"
     rf"(?:_(?P<observation>{_OBSERVATION.pattern}))?"
     r"(?:_?D(?P<detector>[1-6]))?"
-    r"_spx_(?P<token>[a-z0-9_-]+)\.(?P<extension>fits|ya?ml)",
+    r"_spx_(?P<token>[a-z0-9_-]+)\.(?P<extension>fits|ya?ml|(?(observation)(?!)|fits\.gz))",
     re.ASCII,
 )
+_PARTS = ("dataset_type", "observation", "detector", "token", "extension")
 _RETRY = "_retry"
 
 RUN_PREFIX = "spx/"
 """What the RUN collections of the archive's products begin with."""
+
+_RUN_PREFIX_IN_NAMES = RUN_PREFIX.replace("/", "_")  # as Butler writes it in file names
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -179,10 +182,9 @@ class ProductName:
     extension: str = "fits"
 
     def __str__(self) -> str:
-        subject = "" if self.observation is None else f"_{self.observation}"
-        if self.detector is not None:
-            subject += f"D{self.detector}" if subject else f"_D{self.detector}"
-        return f"{self.dataset_type}{subject}_{self.run.replace('/', '_')}.{self.extension}"
+        observation = None if self.observation is None else str(self.observation)
+        detector = None if self.detector is None else str(self.detector)
+        return _joined(self.dataset_type, observation, detector, str(self.token), self.extension)
 
     @property
     def run(self) -> str:
@@ -209,20 +211,33 @@ def parse_product_name(name: str) -> ProductName:
     >>> name.observation.exposure_id, name.detector, name.run
     (20255110106842, 3, 'spx/l2b-v21-2025-354')
     """
-    last = PurePosixPath(name.partition("?")[0].partition("#")[0]).name
+    last = name.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2]
     match = _PRODUCT.fullmatch(last)
     if not match:
         raise FormatError(
             f"{last!r} is not the name of a SPHEREx product; expected the form "
             "'level2_2025W51_1A_0684_2D3_spx_l2b-v21-2025-354.fits' or 'dark_D3_spx_cal-drk-v4-2025-161.fits'."
         )
+    dataset_type, observation, detector, token, extension = match.group(*_PARTS)
     parsed = ProductName(
-        match["dataset_type"],
-        ProcessingToken.parse(match["token"]),
-        None if match["observation"] is None else ObservationId.parse(match["observation"]),
-        None if match["detector"] is None else int(match["detector"]),
-        match["extension"],
+        dataset_type,
+        _token(token),
+        None if observation is None else _observation(observation),
+        None if detector is None else int(detector),
+        extension,
     )
-    if str(parsed) != last:
+    if _joined(dataset_type, observation, detector, token, extension) != last:
         raise FormatError(f"{last!r} does not format back to itself; the nearest product name is {str(parsed)!r}.")
     return parsed
+
+
+def _joined(dataset_type: str, observation: str | None, detector: str | None, token: str, extension: str) -> str:
+    subject = "" if observation is None else f"_{observation}"
+    if detector is not None:
+        subject += f"D{detector}" if subject else f"_D{detector}"
+    return f"{dataset_type}{subject}_{_RUN_PREFIX_IN_NAMES}{token}.{extension}"
+
+
+# Of a million names few tokens differ, and up to six detectors have one observation.
+_token = lru_cache(maxsize=1024)(ProcessingToken.parse)
+_observation = lru_cache(maxsize=4096)(ObservationId.parse)

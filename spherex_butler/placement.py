@@ -6,24 +6,54 @@ files the one that loses then deletes what the winner registered, and a kill
 during a move leaves files that nothing refers to.  So a file is placed first,
 under its final name only when it is whole, and then registered in place; what
 is placed is never taken away again, and a rerun finds it there.
+
+A link is made under its final name at once, which fails if that is taken.  A
+copy is written under a temporary name, ``.<32 hexadecimal digits>.part`` in the
+same folder, locked as long as its writer lives, and gets its own name by a
+hard link.  So what a killed process left is told from what another one is
+writing, and the next copy into the folder removes it.
 """
 
 from __future__ import annotations
 
-__all__ = ("TRANSFER_MODES", "place", "remove_source", "require_transfer", "resolve_transfer")
+__all__ = (
+    "TEMPORARY_NAME",
+    "TRANSFER_MODES",
+    "is_same",
+    "place",
+    "remove_source",
+    "require_same",
+    "require_transfer",
+    "resolve_transfer",
+)
 
 import contextlib
+import errno
+import fcntl
 import filecmp
 import os
+import re
+import shutil
+import time
 import uuid
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from lsst.resources import ResourcePath
 
+from .downloads import download
 from .errors import FormatError, ParameterError
 
 TRANSFER_MODES = ("auto", "copy", "move", "link", "hardlink", "symlink", "relsymlink", "direct")
 """Butler's ways to bring a file in."""
+
+_NO_HARD_LINK = {errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+"""What a file system answers that makes no hard links, or not this one."""
+
+TEMPORARY_NAME = re.compile(r"\.[0-9a-f]{32}\.part")
+"""Names of files that are being written."""
+
+_ABANDONED = 86400.0  # seconds after which a temporary file that cannot be locked has no writer any more
 
 
 def require_transfer(transfer: str) -> None:
@@ -70,50 +100,157 @@ def place(source: ResourcePath, target: ResourcePath, mode: str) -> None:
     FormatError
         Raised if the target is there with other content.
     """
-    if not target.isLocal:
-        _upload(source, target)
-        return
-    if target.exists():
-        _require_same(source, target)
-        return
     target.dirname().mkdir()
-    temporary = target.dirname().join(f".{uuid.uuid4().hex}.part")
     try:
-        temporary.transfer_from(source, transfer=_placing_mode(mode, source, target))
-        os.link(temporary.ospath, target.ospath, follow_symlinks=False)
+        if target.isLocal:
+            _PLACING[mode](source, Path(target.ospath))
+        else:  # where a file appears whole, or not at all
+            target.transfer_from(source, transfer="copy")
     except FileExistsError:
-        _require_same(source, target)
+        require_same(source, target)
+
+
+def _hard_link(source: ResourcePath, path: Path) -> None:
+    os.link(os.path.realpath(source.ospath), path)
+
+
+def _symbolic_link(source: ResourcePath, path: Path) -> None:
+    path.symlink_to(os.path.realpath(source.ospath))
+
+
+def _relative_link(source: ResourcePath, path: Path) -> None:
+    path.symlink_to(os.path.relpath(os.path.realpath(source.ospath), os.path.realpath(path.parent)))
+
+
+def _link(source: ResourcePath, path: Path) -> None:
+    _try_hard_link(source, path, otherwise=_symbolic_link)
+
+
+def _move(source: ResourcePath, path: Path) -> None:
+    _try_hard_link(source, path, otherwise=_copy)
+
+
+def _try_hard_link(source: ResourcePath, path: Path, *, otherwise: Callable[[ResourcePath, Path], None]) -> None:
+    try:
+        _hard_link(source, path)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINK:
+            raise
+        otherwise(source, path)
+
+
+def _copy(source: ResourcePath, path: Path) -> None:
+    _remove_leftovers(path.parent)
+    if os.path.lexists(path):
+        raise FileExistsError
+    with _temporary(path) as temporary:
+        if source.isLocal:
+            shutil.copy(source.ospath, temporary)
+        else:
+            download(source, temporary)
+        _publish(temporary, path)
+
+
+_PLACING: Mapping[str, Callable[[ResourcePath, Path], None]] = {
+    "copy": _copy,
+    "move": _move,
+    "link": _link,
+    "hardlink": _hard_link,
+    "symlink": _symbolic_link,
+    "relsymlink": _relative_link,
+}
+
+
+@contextlib.contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """Give a file beside the one that is to be, locked until the end of the block and then gone."""
+    descriptor, temporary = _create_locked(path)
+    try:
+        yield temporary
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            Path(temporary.ospath).unlink()
+        temporary.unlink(missing_ok=True)
+        os.close(descriptor)
 
 
-def _upload(source: ResourcePath, target: ResourcePath) -> None:
-    """Copy a file to a store where a file appears whole, or not at all."""
-    target.dirname().mkdir()
+def _create_locked(path: Path) -> tuple[int, Path]:
+    while True:
+        temporary = path.with_name(f".{uuid.uuid4().hex}.part")
+        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        _lock(descriptor, fcntl.LOCK_EX)
+        if temporary.exists():  # else another process took it for a leftover before it was locked
+            return descriptor, temporary
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, how: int) -> bool | None:
+    """Return whether a lock was got, `None` where there are no locks."""
     try:
-        target.transfer_from(source, transfer="copy")
-    except FileExistsError:
-        _require_same(source, target)
+        fcntl.flock(descriptor, how)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
 
 
-def _placing_mode(mode: str, source: ResourcePath, target: ResourcePath) -> str:
-    """Return how to make the second file; a move begins as a hard link where both share a file system."""
-    if mode != "move":
-        return mode
-    if not source.isLocal:
-        return "copy"
-    same_device = Path(source.ospath).stat().st_dev == Path(target.dirname().ospath).stat().st_dev
-    return "hardlink" if same_device else "copy"
+def _remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of killed processes."""
+    for found in [entry.path for entry in os.scandir(folder) if TEMPORARY_NAME.fullmatch(entry.name)]:
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(found, os.O_WRONLY)
+            try:
+                locked = _lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if locked or (locked is None and time.time() - os.fstat(descriptor).st_mtime > _ABANDONED):
+                    Path(found).unlink()
+            finally:
+                os.close(descriptor)
 
 
-def _require_same(source: ResourcePath, target: ResourcePath) -> None:
-    same = source.size() == target.size()
-    if same and source != target:  # Level 2 files without compression are all of one size
-        with source.as_local() as first, target.as_local() as second:
-            same = filecmp.cmp(first.ospath, second.ospath, shallow=False)
-    if not same:
+def _publish(temporary: Path, path: Path) -> None:
+    """Give a file its own name, which must not be taken."""
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINK:
+            raise
+        _rename_in_turn(temporary, path)
+
+
+def _rename_in_turn(temporary: Path, path: Path) -> None:
+    """Rename a file where there are no hard links, one process at a time: a rename would replace what is there."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        _lock(folder, fcntl.LOCK_EX)
+        if os.path.lexists(path):
+            raise FileExistsError
+        temporary.rename(path)
+    finally:
+        os.close(folder)
+
+
+def require_same(source: ResourcePath, target: ResourcePath) -> None:
+    """Refuse a target that holds other content.
+
+    Raises
+    ------
+    FormatError
+        Raised if it does.
+    """
+    if not is_same(source, target):
         raise FormatError(f"{str(target)!r} is there already with other content; nothing was overwritten.")
+
+
+def is_same(source: ResourcePath, target: ResourcePath) -> bool:
+    """Whether two files have the same content, every byte of it."""
+    if source == target:
+        return True
+    if source.isLocal and target.isLocal and Path(source.ospath).samefile(target.ospath):
+        return True
+    if source.size() != target.size():
+        return False
+    # Level 2 files without compression are all of one size.
+    with source.as_local() as first, target.as_local() as second:
+        return filecmp.cmp(first.ospath, second.ospath, shallow=False)
 
 
 def remove_source(source: ResourcePath, target: ResourcePath) -> str | None:

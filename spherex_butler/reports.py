@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ("FailedFile", "IngestReport", "reason_of")
+__all__ = ("FailedFile", "IngestReport", "RecordChange", "reason_of")
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lsst.daf.butler import DatasetRef
 
-from .errors import SpherexButlerError
+from .errors import reason_of
+from .image_refs import ImageRefs
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,32 @@ class FailedFile:
         return f"{self.uri}: {self.reason}"
 
 
+@dataclass(frozen=True, slots=True)
+class RecordChange:
+    """A field of a dimension record that was replaced.
+
+    Parameters
+    ----------
+    element
+        What it is a record of: ``exposure``.
+    data_id
+        Which one.
+    field
+        The field.
+    old, new
+        Its value before, `None` also where there was no record, and now.
+    """
+
+    element: str
+    data_id: str
+    field: str
+    old: Any
+    new: Any
+
+    def __str__(self) -> str:
+        return f"{self.element} {self.data_id}: {self.field} was {self.old}, is {self.new} now."
+
+
 @dataclass(slots=True)
 class IngestReport:
     """What became of each file.
@@ -45,20 +72,29 @@ class IngestReport:
         Files that could not be ingested, with reasons.
     warnings
         What was odd about files that were ingested all the same.
+    updated
+        Fields of dimension records that were replaced.
     """
 
-    ingested: list[DatasetRef] = field(default_factory=list)
-    skipped: list[DatasetRef] = field(default_factory=list)
+    ingested: list[DatasetRef] | ImageRefs = field(default_factory=list)
+    skipped: list[DatasetRef] | ImageRefs = field(default_factory=list)
     failed: list[FailedFile] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    updated: list[RecordChange] = field(default_factory=list)
 
     @property
     def summary(self) -> str:
         """The counts, in words."""
-        return f"{len(self.ingested)} ingested, {len(self.skipped)} already there, {len(self.failed)} failed"
+        counts = f"{len(self.ingested)} ingested, {len(self.skipped)} already there, {len(self.failed)} failed"
+        return f"{counts}, {len(self.updated)} fields of records updated" if self.updated else counts
+
+    @property
+    def details(self) -> list[str]:
+        """Warnings, failures and changes, a line each."""
+        return [*self.warnings, *map(str, self.failed), *map(str, self.updated)]
 
     def __str__(self) -> str:
-        return "\n".join([*self.warnings, *map(str, self.failed), self.summary])
+        return "\n".join([*self.details, self.summary])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as what JSON can hold: counts, failures with reasons, warnings."""
@@ -67,10 +103,5 @@ class IngestReport:
             "skipped": len(self.skipped),
             "failed": [{"uri": file.uri, "reason": file.reason} for file in self.failed],
             "warnings": list(self.warnings),
+            "updated": [asdict(change) for change in self.updated],
         }
-
-
-def reason_of(error: Exception) -> str:
-    """Return on one line why a file cannot be ingested."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, SpherexButlerError) else f"{type(error).__name__}: {text}"

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-__all__ = ("chain_of", "ensure_run", "release_of")
+__all__ = (
+    "calibration_tokens",
+    "chain_members",
+    "chain_of",
+    "chain_order",
+    "ensure_run",
+    "put_in_order",
+    "ranked",
+    "register_run",
+    "release_chains",
+    "release_in_path",
+    "release_of",
+    "release_spans",
+)
 
 import re
+from collections.abc import Iterable
 from functools import cache
 
 from lsst.daf.butler import Butler, CollectionType, Config
@@ -25,6 +39,8 @@ class _Release(BaseModel):
     folder: str
     first_version: int
     last_version: int | None
+    span: tuple[str, str | None] | None
+    calibrations: list[str]
 
 
 @cache
@@ -44,6 +60,35 @@ def chain_of(release: str) -> str:
     if release not in _releases():
         raise ParameterError(f"There is no release {release!r}; known ones are {list(_releases())}.")
     return f"SPHEREx/{release}"
+
+
+def calibration_tokens(release: str) -> frozenset[str]:
+    """Return the calibrations that the archive's pages name for a release.
+
+    Raises
+    ------
+    ParameterError
+        Raised if there is no such release.
+    """
+    chain_of(release)  # refuses what is none
+    return frozenset(_releases()[release].calibrations)
+
+
+def release_spans() -> dict[str, tuple[str, str | None]]:
+    """Return the begin and end of each release's observations, UTC; only of those that have a time of their own."""
+    return {key: release.span for key, release in _releases().items() if release.span is not None}
+
+
+def release_in_path(path: str) -> str | None:
+    """Return the release whose folder, and no other's, a path or URL passes through, `None` if there is none."""
+    folders = set(re.split(r"[/\\]", path)[:-1])
+    found = [key for key, release in _releases().items() if release.folder in folders]
+    return found[0] if len(found) == 1 else None
+
+
+def release_chains() -> tuple[str, ...]:
+    """Return the chains of all releases, newest first."""
+    return tuple(chain_of(release) for release in reversed(_releases()))
 
 
 def release_of(name: ProductName, path: str = "", given: str | None = None) -> str:
@@ -66,10 +111,8 @@ def release_of(name: ProductName, path: str = "", given: str | None = None) -> s
     releases = _releases()
     if given is not None:
         return given
-    folders = set(re.split(r"[/\\]", path)[:-1])
-    found = [key for key, release in releases.items() if release.folder in folders]
-    if len(found) == 1:
-        return found[0]
+    if (found := release_in_path(path)) is not None:
+        return found
     version = name.token.version
     for key, release in releases.items():
         if version is not None and release.first_version <= version <= (release.last_version or version):
@@ -84,31 +127,54 @@ def ensure_run(butler: Butler, name: ProductName, release: str) -> str:
     gives the latest; all releases' chains are in `.conventions.DEFAULT_COLLECTION`.
     """
     chain = chain_of(release)
-    butler.collections.register(name.run)
+    register_run(butler, name.run)
     for parent, member in ((chain, name.run), (DEFAULT_COLLECTION, chain)):
-        if member not in _members(butler, parent):
-            _put_in_order(butler, parent, member)
+        if member not in chain_members(butler, parent):
+            put_in_order(butler, parent, member)
     return name.run
 
 
-def _members(butler: Butler, chain: str) -> tuple[str, ...]:
+def register_run(butler: Butler, run: str, doc: str | None = None) -> None:
+    """Register a RUN collection, at once or not at all.
+
+    Butler by itself writes two rows, one after the other: what is killed
+    between them leaves a run that takes no dataset, and that nobody mends as
+    it is there already.
+    """
+    with butler.transaction():
+        butler.collections.register(run, doc=doc)
+
+
+def chain_members(butler: Butler, chain: str) -> tuple[str, ...]:
+    """Return the members of a chain, none if it does not exist."""
     try:
         return tuple(butler.collections.get_info(chain).children)
     except MissingCollectionError:
         return ()
 
 
-def _put_in_order(butler: Butler, chain: str, added: str) -> None:
-    """Add a member to a chain and order it.
+def chain_order(members: Iterable[str]) -> tuple[str, ...]:
+    """Return collections as a chain should have them: newest release and processing first, others last as they were."""
+    return tuple(sorted(dict.fromkeys(members), key=_rank, reverse=True))
+
+
+def ranked(members: Iterable[str]) -> tuple[str, ...]:
+    """Return those collections whose place in a chain follows from their names: releases and processings."""
+    return tuple(member for member in members if _rank(member) > _OTHERS)
+
+
+def put_in_order(butler: Butler, chain: str, *added: str) -> None:
+    """Add members to a chain, which is made if there is none, and order it.
 
     Only by prepending, which is atomic and moves what is a member already: a
     member that another process adds meanwhile stays, and is ordered next.
     """
     butler.collections.register(chain, CollectionType.CHAINED)
-    wanted = {*_members(butler, chain), added}
-    while _members(butler, chain) != (ordered := tuple(sorted(wanted, key=_rank, reverse=True))):
+    while (members := chain_members(butler, chain)) != (ordered := chain_order([*members, *added])):
         butler.collections.prepend_chain(chain, ordered)
-        wanted |= set(_members(butler, chain))
+
+
+_OTHERS = (0, (0, 0, 0, False))
 
 
 def _rank(collection: str) -> tuple[int, tuple[int, int, int, bool]]:
@@ -119,4 +185,4 @@ def _rank(collection: str) -> tuple[int, tuple[int, int, int, bool]]:
     try:
         return (1, ProcessingToken.parse(collection.removeprefix(RUN_PREFIX)).rank)
     except FormatError:
-        return (0, (0, 0, 0, False))
+        return _OTHERS

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from postgres import new_database, running_postgres
 
 import spherex_butler
 from spherex_butler.testing import write_level2
@@ -60,3 +61,16 @@ def level2_paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def level2_path(request: pytest.FixtureRequest, level2_paths: dict[str, Path]) -> Path:
     """Return one of these files."""
     return level2_paths[request.param]
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """Run a PostgreSQL server; return the URL of a database in it."""
+    with running_postgres() as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_database(postgres_server: str) -> str:
+    """Return the URL of an empty PostgreSQL database that Butler accepts."""
+    return new_database(postgres_server)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -268,15 +269,28 @@ def test_same_image_twice_in_one_call_goes_in_once(butler, files, tmp_path):
     (tmp_path / "again").mkdir()
     copy = shutil.copy(files[0], tmp_path / "again")
     report = ingest_files(butler, [files[0], copy])
-    assert len(report.ingested) == 1
-    assert "is the same image of the same run" in report.failed[0].reason
+    assert (len(report.ingested), len(report.skipped), report.failed) == (1, 1, [])
+
+
+@pytest.mark.parametrize("calls", [1, 2])
+@pytest.mark.parametrize(("change", "reason"), [("content", "with other content"), ("size", "bytes instead of")])
+def test_another_file_for_the_same_image_is_reported(butler, files, tmp_path, calls, change, reason):
+    (tmp_path / "again").mkdir()
+    other = edited(Path(shutil.copy(files[0], tmp_path / "again")), TSAMP=1.5)
+    if change == "size":
+        other = write_level2(other.parent, detector=1, size=40, overwrite=True)
+    paths = [files[0], other]
+    reports = [ingest_files(butler, some) for some in ([paths] if calls == 1 else paths)]
+    assert [len(report.ingested) for report in reports] == [1, 0][:calls]
+    assert reason in reports[-1].failed[0].reason
+    assert ("the repository has" in reports[-1].failed[0].reason) == (calls == 2)
 
 
 def test_other_content_under_a_registered_name_is_reported(butler, files, tmp_path):
     ingest_files(butler, files[0], transfer="copy")
     other = write_level2(tmp_path / "other", detector=1, size=40)
     report = ingest_files(butler, other)
-    assert "of another size; nothing was changed" in report.failed[0].reason
+    assert re.search(r"has '.*D1_.*' for this image and run, of \d+ bytes instead of \d+; nothing was changed", report.failed[0].reason)
     assert butler.get(level2(butler)[0]).shape == (32, 32)
 
 

@@ -65,7 +65,7 @@ def test_move_of_a_link_keeps_the_file_it_points_to(butler, path):
     ("name", "reason"),
     [
         ("", "there is no level2_*.fits in this folder"),
-        ("*.fits", "nothing matches the pattern '"),
+        ("*.fits", "nothing in this folder matches the pattern '*.fits'"),
         ("nothing", "there is no such file or folder"),
     ],
 )

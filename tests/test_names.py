@@ -215,3 +215,10 @@ def test_any_text_is_a_product_or_a_format_error(text):
     except FormatError:
         return
     assert text.partition("?")[0].partition("#")[0].rstrip("/").endswith(str(parsed))
+
+
+def test_calibrations_may_be_gzipped_but_not_images():
+    name = "spectral_channels_spx_cal-sch-v1-2026-106.fits.gz"
+    assert (parse_product_name(name).extension, str(parse_product_name(name))) == ("fits.gz", name)
+    with pytest.raises(FormatError, match="is not the name of a SPHEREx product"):
+        parse_product_name("level2_2025W51_1A_0684_2D3_spx_l2b-v21-2025-354.fits.gz")

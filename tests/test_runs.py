@@ -9,7 +9,7 @@ from lsst.daf.butler import Butler
 
 from spherex_butler.errors import FormatError, ParameterError
 from spherex_butler.names import parse_product_name
-from spherex_butler.runs import chain_of, ensure_run, release_of
+from spherex_butler.runs import chain_of, ensure_run, register_run, release_of
 from spherex_butler.testing.repository import temporary_repo
 
 
@@ -122,3 +122,21 @@ def test_run_that_comes_in_while_a_chain_is_ordered_stays(butler, monkeypatch):
         "spx/l2b-v21-2025-240",
         "spx/l2b-v20-2025-240",
     )
+
+
+def test_run_is_registered_whole_or_not_at_all(butler, monkeypatch):
+    database = butler._registry._db
+    sync = type(database).sync
+
+    def interrupted(self, table, **options):
+        if table.name == "run":
+            raise KeyboardInterrupt
+        return sync(self, table, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(database), "sync", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            register_run(butler, "spx/l2b-v21-2025-354")
+    assert butler.collections.query("spx/*") == []
+    register_run(butler, "spx/l2b-v21-2025-354", "again")
+    assert butler.collections.get_info("spx/l2b-v21-2025-354").doc == "again"

@@ -16,9 +16,16 @@ from .. import __version__
 from ..errors import SpherexButlerError
 
 _COMMANDS = {
+    "calibrations": "calibrations",
+    "certify": "certify",
     "config-path": "config",
     "create": "create",
+    "decertify": "certify",
+    "explain": "calibrations",
+    "export": "export",
     "ingest": "ingest",
+    "ingest-archive": "ingest_archive",
+    "ingest-calibrations": "ingest_calibrations",
     "show": "show",
     "simulate": "simulate",
     "verify": "verify",

@@ -1,4 +1,4 @@
-"""Progress bars for commands, through Butler's own progress reporting."""
+"""Progress bars for commands, with rate and time left, through Butler's own progress reporting."""
 
 from __future__ import annotations
 
@@ -6,11 +6,24 @@ __all__ = ("progress_bar",)
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from lsst.daf.butler.cli.progress import ClickProgressHandler
-from lsst.daf.butler.progress import Progress
+from lsst.daf.butler.progress import Progress, ProgressBar, ProgressHandler
+from tqdm import tqdm
+
+
+class _Bars(ProgressHandler):
+    """Bars on the standard error; without a total they show count and rate."""
+
+    @contextmanager
+    def get_progress_bar(
+        self, iterable: Iterable[Any] | None, desc: str, total: int | None, level: int
+    ) -> Iterator[ProgressBar[Any]]:
+        with tqdm(iterable, desc=desc, total=total, file=sys.stderr, unit="", dynamic_ncols=True) as bar:
+            yield bar
+        sys.stderr.flush()  # the end of its line, before anything else is said
 
 
 @contextmanager
@@ -22,7 +35,7 @@ def progress_bar(*, show: bool | None) -> Iterator[None]:
     logger = logging.getLogger(__name__.partition(".")[0])
     level = logger.level
     logger.setLevel(min(logger.getEffectiveLevel(), logging.INFO))  # Butler shows progress from this level on
-    Progress.set_handler(ClickProgressHandler(file=sys.stderr, show_pos=True))
+    Progress.set_handler(_Bars())
     try:
         yield
     finally:

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 __all__ = ("ingest",)
 
+import json
 import sys
+from itertools import chain
+from typing import TextIO
 
 import click
 from lsst.daf.butler import Butler
 
+from ..image_refs import ImageRefs
 from ..ingest import ingest_files
+from ..ingest_paths import PathList, Paths, listed_paths
+from ..ingest_preview import IngestPreview, preview_ingest
 from ..placement import TRANSFER_MODES
+from ..reports import IngestReport
 from ._progress import progress_bar
+
+_INTERRUPTED = 130  # as of a command that SIGINT ended
 
 
 @click.command()
 @click.argument("repo")
-@click.argument("paths", nargs=-1, required=True)
+@click.argument("paths", nargs=-1)
 @click.option(
     "-t",
     "--transfer",
@@ -26,10 +35,25 @@ from ._progress import progress_bar
     help="How files come in. auto links local files and copies remote ones; direct leaves them where they are.",
 )
 @click.option("-j", "--processes", type=click.IntRange(1), default=1, show_default=True, help="Readers of headers.")
+@click.option("--files-from", metavar="FILE", help="A list of further PATHS, one a line; - for the standard input.")
 @click.option("--release", help="The files' release, such as qr2; by default as path or processing version tells.")
+@click.option("--update-records", is_flag=True, help="Replace exposures and regions that headers say otherwise of.")
+@click.option("-n", "--dry-run", is_flag=True, help="Say what would be done and change nothing.")
+@click.option(
+    "--report", "output", type=click.File("w", "utf-8", atomic=True), metavar="FILE", help="Write a report as JSON."
+)
 @click.option("--progress/--no-progress", default=None, help="Show progress; by default in a terminal.")
 def ingest(
-    repo: str, paths: tuple[str, ...], transfer: str, processes: int, release: str | None, progress: bool | None
+    repo: str,
+    paths: tuple[str, ...],
+    transfer: str,
+    processes: int,
+    files_from: str | None,
+    release: str | None,
+    update_records: bool,
+    dry_run: bool,
+    output: TextIO | None,
+    progress: bool | None,
 ) -> None:
     """Ingest Level 2 files into REPO.
 
@@ -39,12 +63,46 @@ def ingest(
     interrupted ingest is finished by the same command.
 
     \b
-      butler spherex ingest repo /data/qr2 -t direct
+      butler spherex ingest repo /data/qr2 -t direct -j 2
       butler spherex ingest repo https://host/level2_….fits -t direct
+      butler spherex ingest repo --files-from list.txt --dry-run
     """
-    with Butler.from_config(repo, writeable=True) as butler, progress_bar(show=progress):
-        report = ingest_files(butler, paths, transfer=transfer, processes=processes, release=release)
-    for line in (*report.warnings, *map(str, report.failed)):
+    wanted = _paths(paths, files_from)
+    report: IngestReport | IngestPreview = IngestReport(ingested=ImageRefs(), skipped=ImageRefs())
+    interrupted = False
+    with Butler.from_config(repo, writeable=not dry_run) as butler, progress_bar(show=progress):
+        try:
+            if isinstance(report, IngestReport) and not dry_run:
+                ingest_files(
+                    butler,
+                    wanted,
+                    transfer=transfer,
+                    processes=processes,
+                    release=release,
+                    update_records=update_records,
+                    report=report,
+                )
+            else:
+                report = preview_ingest(butler, wanted, transfer=transfer, processes=processes, release=release)
+        except KeyboardInterrupt:
+            interrupted = True
+    _say(report, output, interrupted=interrupted)
+    sys.exit(_INTERRUPTED if interrupted else 1 if report.failed else 0)
+
+
+def _paths(paths: tuple[str, ...], files_from: str | None) -> Paths:
+    if files_from is None and not paths:
+        raise click.UsageError("There are no PATHS; expected some, or a list of them by --files-from.")
+    if files_from is None:
+        return paths
+    return chain(paths, listed_paths(sys.stdin)) if files_from == "-" else PathList(files_from, before=paths)
+
+
+def _say(report: IngestReport | IngestPreview, output: TextIO | None, *, interrupted: bool) -> None:
+    if output is not None:
+        json.dump({**report.to_dict(), "interrupted": interrupted}, output, indent=1, ensure_ascii=False)
+    for line in report.details:
         click.echo(line, err=True)
     click.echo(report.summary)
-    sys.exit(1 if report.failed else 0)
+    if interrupted:
+        click.echo("Interrupted. What is said above is done; the same command goes on with the rest.", err=True)

@@ -12,28 +12,30 @@ __all__ = (
     "add_provenance_cards",
     "copy_hdus",
     "exact_images",
-    "locate_hdus",
+    "file_ranges",
     "native",
-    "open_fits",
     "provenance_cards",
+    "read_remote",
     "strip_provenance",
     "tile_compressed",
+    "whole_file",
     "write_hdus",
 )
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from astropy.io import fits
 from lsst.daf.butler import DatasetProvenance, DatasetRef
+from lsst.resources import ResourcePath
 from numpy.typing import NDArray
 
 from ..errors import FormatError
-from ..fits_hdu import HduInfo
-from ..fits_io import FitsFile, local_ranges
+from ..fits_io import FitsFile, RangeReader, local_ranges
+from ..gzipped import is_gzipped, unzipped_ranges
 from ..provenance import PREFIX
 from ..tile_compression import tile_compressed
 
@@ -57,33 +59,71 @@ _REWRITTEN = {"BSCALE", "BZERO", "CHECKSUM", "DATASUM"}
 # Reading.
 
 
-def locate_hdus(path: str) -> list[HduInfo]:
-    """Return where each HDU of a local file lies, having read only headers.
+@contextmanager
+def file_ranges(path: str) -> Iterator[tuple[RangeReader, int]]:
+    """Give a reader of byte ranges of a local file, and its size; of a gzipped one those of what it holds.
+
+    Raises
+    ------
+    FormatError
+        Raised if it is gzipped and cut off or spoilt.
+    """
+    with local_ranges(path) as (read_ranges, size):
+        (start,) = read_ranges([(0, 2)])
+        if is_gzipped(start):
+            yield unzipped_ranges(read_ranges([(0, size)])[0], "The file")
+        else:
+            yield read_ranges, size
+
+
+def whole_file(read_ranges: RangeReader, size: int) -> FitsFile:
+    """Return a local file whose HDUs were all found whole, having read only headers.
 
     Raises
     ------
     FormatError
         Raised if the file is not FITS, or is truncated.
     """
-    with local_ranges(path) as (read_ranges, size):
-        infos = FitsFile(read_ranges, size, "The file").hdus()
-    last = infos[-1]
+    file = FitsFile(read_ranges, size, "The file")
+    last = file.hdus()[-1]
     stop = last.data_offset + last.data_size
     if stop > size:
         raise FormatError(
             f"The file is truncated in HDU {last.index} ({last.name!r}): its data reach to byte {stop}, "
             f"the file has {size}; get the file again from where it came from."
         )
-    return infos
+    return file
 
 
-@contextmanager
-def open_fits(path: str) -> Iterator[fits.HDUList]:
-    """Open a local file for reading into memory, after `locate_hdus` found it whole."""
-    locate_hdus(path)
-    # Without memmap nothing that is read keeps the file, which Butler may remove.
-    with fits.open(path, memmap=False) as hdus:
-        yield hdus
+def read_remote(uri: ResourcePath, expected_size: int, read: Callable[[FitsFile], Any]) -> Any:
+    """Read a part of a remote file by byte ranges.
+
+    Parameters
+    ----------
+    uri
+        The file.
+    expected_size
+        Its size in bytes, if above zero.
+    read
+        Reads what is wanted.
+
+    Returns
+    -------
+    part
+        What ``read`` returns; `NotImplemented` where only the whole file can be fetched.
+    """
+    try:
+        # Needs an extra, without which Butler's own download still works.
+        from ..remote import NoRangesError, remote_ranges  # noqa: PLC0415
+    except ImportError:
+        return NotImplemented
+    if uri.getExtension().endswith(".gz"):
+        return NotImplemented
+    size = expected_size if expected_size > 0 else None
+    try:
+        return read(FitsFile(remote_ranges(uri, size), size, repr(str(uri))))
+    except NoRangesError:
+        return NotImplemented
 
 
 # Header cards.

@@ -26,17 +26,21 @@ dict's keys become upper-case keywords.  Butler's provenance cards are in the
 primary header and never in ``meta``.
 
 A cutout's ``meta`` has ``CRPIX`` cards of the cutout, as its ``wcs`` has.
-Files without ``META``, such as ``CCDData.write`` makes, can be read too.
+
+Other files can be read too, gzipped ones included: those without ``META``, such
+as ``CCDData.write`` makes, and those whose image is in an extension, such as the
+archive's calibrations.  The image is that of the primary HDU, else of ``IMAGE``,
+else the one image that is there besides those of the table above.  A missing or
+blank ``BUNIT`` is dimensionless; one may be written as ``(MJy/sr)/(e-/s)``.
 """
 
 from __future__ import annotations
 
-__all__ = ("CCDDataFormatter", "ccddata_to_hdulist")
+__all__ = ("CCDDataFormatter", "ccddata_to_hdulist", "check_image")
 
 import re
 from collections.abc import Mapping
 from copy import copy
-from functools import cached_property
 from typing import Any
 
 import astropy.units as u
@@ -47,34 +51,31 @@ from astropy.nddata import (
     InverseVariance,
     NDUncertainty,
     StdDevUncertainty,
-    UnknownUncertainty,
     VarianceUncertainty,
 )
 from astropy.wcs import WCS
 from lsst.daf.butler import DatasetProvenance
 from lsst.resources import ResourcePath
-from numpy.typing import NDArray
 
-from ..boxes import Box, requested_box
-from ..errors import FormatError, ParameterError
+from ..errors import FormatError
+from ..fits_io import FitsFile
 from ..spectral_image import SpectralImage
 from ._base import RecipeFormatter
+from ._ccddata_read import UNCERTAINTIES, StoredCCDData
 from ._fits import (
     FITS_RECIPES,
     add_provenance_cards,
     exact_images,
-    native,
-    open_fits,
+    file_ranges,
     provenance_cards,
+    read_remote,
     strip_provenance,
     tile_compressed,
+    whole_file,
     write_hdus,
 )
-from ._wcs import put_wcs, read_wcs, shift_reference_pixels
+from ._wcs import put_wcs
 
-_UNCERTAINTIES = {
-    cls.__name__: cls for cls in (StdDevUncertainty, VarianceUncertainty, InverseVariance, UnknownUncertainty)
-}
 _POWER_OF_UNIT = {StdDevUncertainty: 1, VarianceUncertainty: 2, InverseVariance: -2}
 _STORED_AS = {"bool": "uint8", "float16": "float32"}
 _FITS_DTYPES = (
@@ -94,7 +95,8 @@ class CCDDataFormatter(RecipeFormatter):
     """Read and write `~astropy.nddata.CCDData`, or cutouts and parts of it."""
 
     default_extension = ".fits"
-    supported_extensions = frozenset({".fits", ".fit", ".fts"})
+    supported_extensions = frozenset({".fits", ".fit", ".fts", ".fits.gz"})
+    can_read_from_uri = True
     can_read_from_local_file = True
     recipes = FITS_RECIPES
     default_recipe = "none"
@@ -122,8 +124,36 @@ class CCDDataFormatter(RecipeFormatter):
 
     def read_from_local_file(self, path: str, component: str | None = None, expected_size: int = -1) -> Any:
         """Read the image or a component of it."""
-        with open_fits(path) as hdus:
-            return getattr(_StoredCCDData(hdus, self.read_parameters), component or "ccddata")
+        with file_ranges(path) as (read_ranges, size):
+            return self._read(whole_file(read_ranges, size), component)
+
+    def read_from_uri(self, uri: ResourcePath, component: str | None = None, expected_size: int = -1) -> Any:
+        """Read a part of a remote image by byte ranges; a whole image is left to Butler, which caches it."""
+        if uri.isLocal:
+            return self.read_from_local_file(uri.ospath, component, expected_size)
+        if component is None and not self.read_parameters:
+            return NotImplemented
+        return read_remote(uri, expected_size, lambda file: self._read(file, component))
+
+    def _read(self, file: FitsFile, component: str | None) -> Any:
+        return getattr(StoredCCDData(file, self.read_parameters), component or "ccddata")
+
+
+def check_image(file: FitsFile) -> list[str]:
+    """Check that a file holds one image; return why its unit cannot be read, if it cannot.
+
+    Raises
+    ------
+    FormatError
+        Raised if there is no image, or which one is meant cannot be told.
+    """
+    stored = StoredCCDData(file, {})
+    _ = stored.shape
+    try:
+        _ = stored.unit
+    except FormatError as error:
+        return [f"{error}; only its components other than unit can be read."]
+    return []
 
 
 def ccddata_to_hdulist(ccd: CCDData) -> fits.HDUList:
@@ -195,8 +225,8 @@ def _plane(array: Any, name: str, *, shape: tuple[int, ...] | None = None) -> fi
 
 def _uncertainty_plane(uncertainty: NDUncertainty, unit: u.UnitBase, shape: tuple[int, ...]) -> fits.ImageHDU:
     kind = type(uncertainty)
-    if kind not in _UNCERTAINTIES.values():
-        raise FormatError(f"uncertainty is {kind.__name__}; expected one of {sorted(_UNCERTAINTIES)}.")
+    if kind not in UNCERTAINTIES.values():
+        raise FormatError(f"uncertainty is {kind.__name__}; expected one of {sorted(UNCERTAINTIES)}.")
     power = _POWER_OF_UNIT.get(kind)
     own_unit = uncertainty.unit
     implied = power is not None and (own_unit is None or own_unit == (unit if power == 1 else unit**power))
@@ -266,130 +296,3 @@ def _image_as_extension(primary: fits.PrimaryHDU) -> tuple[fits.PrimaryHDU, fits
     strip_provenance(header)
     provenance = fits.Header(provenance_cards(primary.header))
     return fits.PrimaryHDU(header=provenance), fits.ImageHDU(primary.data, header, name="IMAGE")
-
-
-# Reading.
-
-
-class _StoredCCDData:
-    """An open file: each property reads only what it is named after, cut to the box that was asked for."""
-
-    def __init__(self, hdus: fits.HDUList, parameters: Mapping[str, Any]) -> None:
-        self._hdus = hdus
-        self._parameters = parameters
-
-    @cached_property
-    def _image(self) -> Any:
-        for key in (0, "IMAGE"):
-            if key in self._hdus and self._hdus[key].is_image and self._hdus[key].shape:
-                return self._with_pixels(self._hdus[key])
-        found = [(number, hdu.name, type(hdu).__name__) for number, hdu in enumerate(self._hdus)]
-        raise FormatError(f"HDU 0 ('PRIMARY') holds no image, nor is there an image HDU 'IMAGE'; the file has {found}.")
-
-    @staticmethod
-    def _with_pixels(hdu: Any) -> Any:
-        if 0 in hdu.shape:
-            raise FormatError(f"HDU {hdu.name!r} has shape {hdu.shape}; expected one pixel or more.")
-        return hdu
-
-    @cached_property
-    def _box(self) -> Box | None:
-        if not self._parameters:
-            return None
-        shape = self._image.shape
-        if len(shape) < 2:
-            raise ParameterError(
-                f"{sorted(self._parameters)} need an image of two axes or more; this has shape {shape}."
-            )
-        wcs = read_wcs(self._image.header) if "center" in self._parameters else None
-        return requested_box(self._parameters, bounds=Box.of_shape(shape), wcs=wcs)
-
-    @property
-    def shape(self) -> list[int]:
-        shape = list(self._image.shape)
-        return shape if self._box is None else [*shape[:-2], *self._box.shape]
-
-    @property
-    def unit(self) -> u.UnitBase:
-        unit = _read_unit(self._image.header, f"HDU {self._image.name!r}")
-        if unit is None:
-            raise FormatError(f"HDU {self._image.name!r} has no BUNIT; expected the unit of its pixels.")
-        return unit
-
-    @property
-    def wcs(self) -> WCS | None:
-        wcs = read_wcs(self._cut(self._image.header.copy()))
-        if wcs is not None and wcs.naxis == len(self._image.shape):
-            wcs.array_shape = tuple(self.shape)
-        return wcs
-
-    @property
-    def header(self) -> fits.Header:
-        return self._cut(self._full_header())
-
-    def _full_header(self) -> fits.Header:
-        if "META" in self._hdus:
-            return fits.Header.fromstring("".join(card.ljust(80) for card in self._hdus["META"].data["CARD"]))
-        header = self._image.header.copy()
-        if self._image is not self._hdus[0]:
-            header.extend(self._hdus[0].header, strip=True, unique=True)
-        strip_provenance(header)
-        return header
-
-    def _cut(self, header: fits.Header) -> fits.Header:
-        if self._box is not None:
-            shift_reference_pixels(header, self._box)
-        return header
-
-    @property
-    def image(self) -> NDArray[Any]:
-        return self._pixels(self._image)
-
-    @property
-    def mask(self) -> NDArray[np.bool_] | None:
-        return self._pixels(self._hdus["MASK"], default="bool") if "MASK" in self._hdus else None
-
-    @property
-    def flags(self) -> NDArray[Any] | None:
-        return self._pixels(self._hdus["FLAGS"]) if "FLAGS" in self._hdus else None
-
-    @property
-    def uncertainty(self) -> NDUncertainty | None:
-        hdu = next((self._hdus[name] for name in ("UNCERT", "UNCERTAINTY") if name in self._hdus), None)
-        if hdu is None:
-            return None
-        # astropy's reader takes an uncertainty without UTYPE as a standard deviation.
-        kind = hdu.header.get("UTYPE", "StdDevUncertainty")
-        if kind not in _UNCERTAINTIES:
-            raise FormatError(f"HDU {hdu.name!r} has UTYPE={kind!r}; expected one of {sorted(_UNCERTAINTIES)}.")
-        return _UNCERTAINTIES[kind](self._pixels(hdu), unit=_read_unit(hdu.header, f"HDU {hdu.name!r}"), copy=False)
-
-    @property
-    def ccddata(self) -> CCDData:
-        hdu = next((hdu for hdu in self._hdus if hdu.name == "PSFIMAGE"), None)
-        psf = None if hdu is None else native(hdu.data, hdu.header.get("NPDTYPE"))
-        parts = {name: getattr(self, name) for name in ("unit", "mask", "uncertainty", "flags", "wcs")}
-        return CCDData(self.image, meta=self.header, psf=psf, **parts)
-
-    def _pixels(self, hdu: Any, *, default: str | None = None) -> NDArray[Any]:
-        shape = self._image.shape
-        if tuple(hdu.shape) != tuple(shape):
-            raise FormatError(f"HDU {hdu.name!r} has shape {hdu.shape}; expected that of the image, {shape}.")
-        dtype = hdu.header.get("NPDTYPE", default)
-        if hdu.header.get("NPSCALAR", False):
-            return native(hdu.section[(slice(0, 1),) * len(shape)], dtype).reshape(())
-        if self._box is None:
-            return native(hdu.data, dtype)
-        return native(hdu.section[(slice(None),) * (len(shape) - 2) + self._box.slices], dtype)
-
-
-def _read_unit(header: fits.Header, where: str) -> u.UnitBase | None:
-    text = header.get("BUNIT")
-    if text is None:
-        return None
-    # The two things that astropy's own CCDData reader forgives.
-    text = CCDData.known_invalid_fits_unit_strings.get(text, "adu" if text.strip().lower() == "adu" else text)
-    try:
-        return u.Unit(text)
-    except ValueError as error:
-        raise FormatError(f"{where} has BUNIT={text!r}, which is no unit that astropy knows: {error}") from error

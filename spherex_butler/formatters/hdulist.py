@@ -5,8 +5,8 @@ which dataset it is (see ``HIERARCH LSST BUTLER …``), and cards that break the
 FITS standard are repaired where that loses nothing.  Checksums are renewed in
 headers that have them.  What is read is parsed lazily over bytes in memory.
 
-With the parameter ``hdus`` only the bytes of those HDUs are read.  They keep
-the file's order.  The primary header always comes along, without its data
+With the parameter ``hdus`` only the bytes of those HDUs are read, of remote
+files too.  They keep the file's order.  The primary header always comes along, without its data
 unless they were asked for.
 """
 
@@ -18,8 +18,7 @@ import io
 import operator
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from astropy.io import fits
 from lsst.daf.butler import DatasetProvenance
@@ -27,14 +26,17 @@ from lsst.resources import ResourcePath
 
 from ..errors import ParameterError
 from ..fits_hdu import HduInfo
+from ..fits_io import FitsFile
+from ..lazy_header import LazyHeader
 from ._base import RecipeFormatter
 from ._fits import (
     FITS_RECIPES,
     add_provenance_cards,
     copy_hdus,
-    locate_hdus,
-    open_fits,
+    file_ranges,
+    read_remote,
     tile_compressed,
+    whole_file,
     write_hdus,
 )
 
@@ -54,7 +56,8 @@ class HDUListFormatter(RecipeFormatter):
     """
 
     default_extension = ".fits"
-    supported_extensions = frozenset({".fits", ".fit", ".fts"})
+    supported_extensions = frozenset({".fits", ".fit", ".fts", ".fits.gz"})
+    can_read_from_uri = True
     can_read_from_local_file = True
     recipes = FITS_RECIPES
     default_recipe = "none"
@@ -75,12 +78,22 @@ class HDUListFormatter(RecipeFormatter):
 
     def read_from_local_file(self, path: str, component: str | None = None, expected_size: int = -1) -> Any:
         """Read the HDUs, or their headers."""
-        infos = locate_hdus(path)
+        with file_ranges(path) as (read_ranges, size):
+            return self._read(whole_file(read_ranges, size), component)
+
+    def read_from_uri(self, uri: ResourcePath, component: str | None = None, expected_size: int = -1) -> Any:
+        """Read a part of a remote file by byte ranges; a whole file is left to Butler, which caches it."""
+        if uri.isLocal:
+            return self.read_from_local_file(uri.ospath, component, expected_size)
+        if component is None and not self.read_parameters:
+            return NotImplemented
+        return read_remote(uri, expected_size, lambda file: self._read(file, component))
+
+    def _read(self, file: FitsFile, component: str | None) -> Any:
+        infos = file.hdus()
         wanted = self.read_parameters.get("hdus")
         chosen = infos if wanted is None else _select(infos, wanted)
-        if component == "headers":
-            return _headers(path, chosen)
-        return _read(path, infos[0], chosen)
+        return _headers(chosen) if component == "headers" else _read(file, infos[0], chosen)
 
 
 def _select(infos: Sequence[HduInfo], wanted: Any) -> list[HduInfo]:
@@ -122,19 +135,17 @@ def _describe(infos: Sequence[HduInfo]) -> str:
     return ", ".join(f"{i.index} {i.name!r}{versions[i.index]}" for i in infos)
 
 
-def _headers(path: str, chosen: Sequence[HduInfo]) -> dict[str | int, fits.Header]:
+def _headers(chosen: Sequence[HduInfo]) -> dict[str | int, fits.Header]:
     headers: dict[str | int, fits.Header] = {}
-    with open_fits(path) as hdus:
-        for info in chosen:
-            keys: tuple[str | int, ...] = (info.name, f"{info.name},{_version(info)}") if info.name else ()
-            key = next((key for key in keys if key not in headers), info.index)
-            headers[key] = hdus[info.index].header.copy()
+    for info in chosen:
+        keys: tuple[str | int, ...] = (info.name, f"{info.name},{_version(info)}") if info.name else ()
+        key = next((key for key in keys if key not in headers), info.index)
+        headers[key] = LazyHeader(info.text, compressed=info.is_compressed).header
     return headers
 
 
-def _read(path: str, primary: HduInfo, chosen: Sequence[HduInfo]) -> fits.HDUList:
-    with Path(path).open("rb") as stream:
-        parts = [_read_range(stream, *bounds) for bounds in _joined(chosen)]
+def _read(file: FitsFile, primary: HduInfo, chosen: Sequence[HduInfo]) -> fits.HDUList:
+    parts = file.read(_joined(chosen), chosen[-1]) if chosen else []
     if primary not in chosen:
         parts.insert(0, _without_data(primary))
     return fits.open(io.BytesIO(b"".join(parts)), memmap=False)
@@ -149,11 +160,6 @@ def _joined(chosen: Sequence[HduInfo]) -> list[tuple[int, int]]:
             start = ranges.pop()[0]
         ranges.append((start, info.end))
     return ranges
-
-
-def _read_range(stream: BinaryIO, start: int, stop: int) -> bytes:
-    stream.seek(start)
-    return stream.read(stop - start)
 
 
 def _without_data(primary: HduInfo) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from .calibrations import CALIBRATION_TYPES, calibration_tokens, write_calibration, write_calibrations
 from .frames import Level2Options
 from .level2 import PlannedFile, level2_hdulist, plan_exposures, write_exposures, write_level2
 from .sky import source_catalog, source_flux
@@ -17,15 +18,19 @@ if TYPE_CHECKING:
     from .repository import assert_round_trip, temporary_repo
 
 __all__ = (
+    "CALIBRATION_TYPES",
     "Level2Options",
     "PlannedFile",
     "assert_round_trip",
+    "calibration_tokens",
     "level2_hdulist",
     "make_spectral_image",
     "plan_exposures",
     "source_catalog",
     "source_flux",
     "temporary_repo",
+    "write_calibration",
+    "write_calibrations",
     "write_exposures",
     "write_level2",
 )

@@ -797,8 +797,16 @@ def hdu_file(path: Path, *hdus: Any) -> Path:
 @pytest.mark.parametrize(
     ("hdus", "component", "why"),
     [
-        ([fits.PrimaryHDU(), fits.ImageHDU(np.ones((2, 2)), name="SCI")], None, "HDU 0 ('PRIMARY') holds no image"),
-        ([fits.PrimaryHDU(np.ones((2, 2)))], "unit", "HDU 'PRIMARY' has no BUNIT"),
+        (
+            [fits.PrimaryHDU(), fits.ImageHDU(np.ones((2, 2)), name="MASK")],
+            None,
+            "The file holds no image in 0 'PRIMARY', 1 'MASK'; expected one image, or that of HDU 0 or 'IMAGE'",
+        ),
+        (
+            [fits.PrimaryHDU(), *(fits.ImageHDU(np.ones((2, 2)), name=name) for name in ("CWAVE", "MASK", "CBAND"))],
+            "shape",
+            "The file holds images in 1 'CWAVE', 3 'CBAND'; expected one image, or that of HDU 0 or 'IMAGE': a file of",
+        ),
         ([fits.PrimaryHDU(np.zeros((0, 2)))], None, "HDU 'PRIMARY' has shape (0, 2); expected one pixel or more"),
         (
             [fits.PrimaryHDU(np.ones((2, 2)), fits.Header({"BUNIT": "smoots"}))],

@@ -1,0 +1,73 @@
+"""``butler spherex calibrations`` and ``explain``."""
+
+from __future__ import annotations
+
+__all__ = ("calibrations", "explain")
+
+import sys
+from typing import Any
+
+import click
+from lsst.daf.butler import Butler
+
+from ..calibration_lookup import explain as explain_calibration
+from ..certifications import calibrations_at
+from ..conventions import CALIBRATION_COLLECTION
+from ..errors import FormatError
+from ..names import ObservationId
+
+
+@click.command(short_help="List when calibrations are valid.")
+@click.argument("repo")
+@click.argument("types", nargs=-1, metavar="[TYPE]...")
+@click.option("--at", "time", metavar="TIME", help="Only what is valid then; UTC such as 2026-07-20T00:00:00.")
+@click.option("--detector", "detectors", type=int, multiple=True, help="Only this detector; repeatable.")
+@click.option("--collection", default=CALIBRATION_COLLECTION, show_default=True, help="Where validity is recorded.")
+def calibrations(
+    repo: str, types: tuple[str, ...], time: str | None, detectors: tuple[int, ...], collection: str
+) -> None:
+    """List the calibrations of REPO that are certified, and when they are valid.
+
+    TYPEs are calibration types such as dark; by default all. Times are UTC;
+    no begin or end means that the range is open.
+
+    \b
+      butler spherex calibrations repo
+      butler spherex calibrations repo dark --at 2025-12-18T05:09:34
+    """
+    with Butler.from_config(repo) as butler:
+        table = calibrations_at(
+            butler, time, dataset_type=types or None, detectors=detectors or None, collection=collection
+        )
+    for line in table.pformat(max_lines=-1, max_width=-1, align="<") if len(table) else ["No calibration is valid."]:
+        click.echo(line.rstrip())
+
+
+def _exposure(_context: click.Context, _parameter: click.Parameter, value: str) -> int:
+    """Return an exposure id, given as such or as an observation id."""
+    try:
+        return int(value) if value.isdecimal() else ObservationId.parse(value).exposure_id
+    except FormatError as error:
+        raise click.BadParameter(f"{error} An exposure id such as 20255110106842 will do, too.") from error
+
+
+@click.command(short_help="Tell which calibration an image gets, and why.")
+@click.argument("repo")
+@click.argument("types", nargs=-1, required=True, metavar="TYPE...")
+@click.option("--exposure", required=True, callback=_exposure, help="Exposure id or observation id.")
+@click.option("--detector", type=int, help="Detector; not needed for types that are for all.")
+@click.option("--collection", default=CALIBRATION_COLLECTION, show_default=True, help="Where validity is recorded.")
+def explain(repo: str, types: tuple[str, ...], exposure: int, detector: int | None, collection: str) -> None:
+    """Tell which calibration of each TYPE an image in REPO gets, and why.
+
+    Shows the candidates, when they are valid, and which rule decided. The exit
+    status is 1 if there is a type of which the image gets none.
+
+    \b
+      butler spherex explain repo dark --exposure 2025W51_1A_0684_2 --detector 3
+    """
+    image: dict[str, Any] = {"exposure": exposure} | ({} if detector is None else {"detector": detector})
+    with Butler.from_config(repo) as butler:
+        explanations = [explain_calibration(butler, name, image, collection=collection) for name in types]
+    click.echo("\n\n".join(map(str, explanations)))
+    sys.exit(any(explanation.chosen is None for explanation in explanations))

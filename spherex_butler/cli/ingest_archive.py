@@ -1,0 +1,198 @@
+"""``butler spherex ingest-archive``."""
+
+from __future__ import annotations
+
+__all__ = ("ingest_archive",)
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from astropy.table import Table
+from astropy.time import Time
+from lsst.daf.butler import Butler
+
+from ..archive import ingest_archive_table
+from ..archive_query import COLLECTIONS, SIA_SERVICE, TAP_SERVICE, query_adql, query_sia, query_tap
+from ..archive_tables import ArchiveSummary, ArchiveTable, summarize_archive_table
+from ..errors import SpherexButlerError
+from ..reports import IngestReport
+from ._progress import progress_bar
+
+_SHOWN = 20
+
+
+class _TimeType(click.ParamType[Time]):
+    """A time in UTC: an ISO 8601 date, with or without a time of day, or an MJD."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Time:
+        try:
+            return Time(float(value), format="mjd", scale="utc")
+        except ValueError:
+            pass
+        try:
+            return Time(value, scale="utc")
+        except ValueError:
+            self.fail(f"{value!r} is no time; expected one such as 2025-12-01, 2025-12-01T06:30 or the MJD 61010.5.")
+
+
+@click.command()
+@click.argument("repo")
+@click.argument("tables", nargs=-1, metavar="[TABLE]...")
+@click.option(
+    "--access",
+    default="irsa",
+    show_default=True,
+    metavar="irsa|aws|PREFIX",
+    help="Where images are read: at the archive, in its bucket, or under a folder or URL with a copy of its tree.",
+)
+@click.option("--release", help="The images' release, such as qr2; by default as their addresses tell.")
+@click.option("-j", "--processes", type=click.IntRange(1, 2), default=1, help="2 is twice as fast, for large tables.")
+@click.option(
+    "--query", "protocol", type=click.Choice(["sia", "tap"]), help="Ask the service instead of reading TABLE."
+)
+@click.option("--pos", "position", nargs=3, type=float, metavar="RA DEC RADIUS", help="A circle; ICRS, degrees.")
+@click.option("--time", nargs=2, type=_TimeType(), metavar="BEGIN END", help="When images were begun: UTC, or MJD.")
+@click.option("--collection", "collections", multiple=True, help=f"For sia, may be repeated: {', '.join(COLLECTIONS)}.")
+@click.option("--adql", metavar="QUERY|@FILE", help="For tap: a query of your own, or a file that holds it.")
+@click.option("--service", metavar="URL", help=f"Another service than {SIA_SERVICE} or {TAP_SERVICE}.")
+@click.option(
+    "--maxrec", type=click.IntRange(1), default=1_000_000, show_default=True, help="Rows of an answer at most."
+)
+@click.option("--timeout", type=float, default=600, show_default=True, help="Seconds to wait for an answer.")
+@click.option("--dry-run", is_flag=True, help="Say what would be ingested; change nothing.")
+@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write all that failed as JSON.")
+@click.option("--progress/--no-progress", default=None, help="Show progress; by default in a terminal.")
+def ingest_archive(
+    repo: str,
+    tables: tuple[str, ...],
+    access: str,
+    release: str | None,
+    processes: int,
+    protocol: str | None,
+    dry_run: bool,
+    report: Path | None,
+    progress: bool | None,
+    **query: Any,
+) -> None:
+    """Ingest the images of the archive's TABLEs into REPO where they are.
+
+    A TABLE is an answer of the archive's image search (SIA2) or of its tables
+    (TAP: spherex.plane joined with spherex.artifact), saved as VOTable, CSV,
+    ECSV or Parquet. Nothing is downloaded: positions and times are taken from
+    the table, and a later get reads what it needs. What is in REPO already is
+    skipped, so an interrupted ingest is finished by the same command. Rows that
+    are no images are reported and the others go in; the exit status is then 1.
+
+    \b
+      butler spherex ingest-archive repo qr2.csv -j 2
+      butler spherex ingest-archive repo qr2.csv --access aws
+      butler spherex ingest-archive repo qr2.csv --access /data/spherex
+
+    With --query the service is asked; it needs pip install
+    'spherex-butler[archive]'. For tap, images cover the centre of --pos, and
+    RADIUS is 0.
+
+    \b
+      butler spherex ingest-archive repo --query sia --pos 10.68 41.27 0.5
+      butler spherex ingest-archive repo --query sia --time 2025-12-01 2025-12-08 --collection spherex_qr2
+      butler spherex ingest-archive repo --query tap --time 2026-08-01 2026-08-08
+      butler spherex ingest-archive repo --query tap --adql @images.adql
+    """
+    sources, errors = _sources(tables, protocol, processes, query)
+    done: dict[str, ArchiveSummary | IngestReport] = {}
+    with Butler.from_config(repo, writeable=not dry_run) as butler, progress_bar(show=progress):
+        try:
+            for name, table in sources.items():
+                if dry_run:
+                    done[name] = summarize_archive_table(table, access=access, release=release)
+                else:
+                    done[name] = ingest_archive_table(
+                        butler, table, access=access, release=release, processes=processes
+                    )
+        finally:
+            _say(done, report)  # also what was done before something went wrong
+    for error in errors:
+        raise error
+    sys.exit(any(result.failed for result in done.values()))
+
+
+def _sources(
+    tables: tuple[str, ...], protocol: str | None, processes: int, query: dict[str, Any]
+) -> tuple[Mapping[str, ArchiveTable], list[Exception]]:
+    """Return what is read, by name, and a list to which is added why the rest of it did not come."""
+    errors: list[Exception] = []
+    if protocol is None:
+        _require_tables(tables, query)
+        return {table: table for table in tables}, errors
+    if tables or processes > 1:
+        raise click.UsageError("--query takes the place of TABLE, and is read by one process; give one or the other.")
+    return {"query": _as_far_as_they_come(_ask(protocol, **query), errors)}, errors
+
+
+def _as_far_as_they_come(tables: Iterator[Table], errors: list[Exception]) -> Iterator[Table]:
+    """Yield answers until a service fails, so that what came before is ingested and reported."""
+    try:
+        yield from tables
+    except (SpherexButlerError, OSError) as error:
+        errors.append(error)
+
+
+def _require_tables(tables: tuple[str, ...], query: dict[str, Any]) -> None:
+    context = click.get_current_context()
+    given = [name for name in query if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE]
+    if not tables:
+        raise click.UsageError("There is nothing to ingest; give a TABLE, or --query to ask the archive.")
+    if given:
+        raise click.UsageError(f"Options of a query were given ({', '.join(given)}), but not --query; expected it too.")
+
+
+def _ask(
+    protocol: str,
+    position: tuple[float, float, float] | None,
+    time: tuple[Time, Time] | None,
+    collections: tuple[str, ...],
+    adql: str | None,
+    service: str | None,
+    **limits: Any,
+) -> Iterator[Table]:
+    if protocol == "sia":
+        if adql:
+            raise click.UsageError("--adql is for --query tap.")
+        chosen = collections or COLLECTIONS
+        return query_sia(position=position, time=time, collections=chosen, service=service or SIA_SERVICE, **limits)
+    if collections:
+        raise click.UsageError("--collection is for --query sia.")
+    limits["service"] = service or TAP_SERVICE
+    if adql:
+        if position or time:
+            raise click.UsageError("--adql is the whole query; put what --pos and --time say into it.")
+        text = Path(adql[1:]).read_text(encoding="utf-8") if adql.startswith("@") else adql
+        return query_adql(text, **limits)
+    if position and position[2]:
+        raise click.UsageError("Tables are asked for images that cover a point; expected RADIUS 0, or --query sia.")
+    return query_tap(position=position and position[:2], time=time, **limits)
+
+
+def _say(done: Mapping[str, ArchiveSummary | IngestReport], path: Path | None) -> None:
+    """Print what became of each table, and write it together."""
+    failed = [file for result in done.values() for file in result.failed]
+    for line in map(str, failed[:_SHOWN]):
+        click.echo(line, err=True)
+    if len(failed) > _SHOWN:
+        hint = "--report FILE has all" if path is None else f"{path} has all"
+        click.echo(f"… and {len(failed) - _SHOWN} more; {hint}.", err=True)
+    for name, result in done.items():
+        click.echo(f"{name}: {result.summary}" if len(done) > 1 else result.summary)
+    if path is not None and done:
+        path.write_text(json.dumps(_merged([result.to_dict() for result in done.values()]), indent=2), encoding="utf-8")
+
+
+def _merged(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return one report of several: their numbers added, their lists joined."""
+    return {key: sum((report[key] for report in reports), start=type(value)()) for key, value in reports[0].items()}

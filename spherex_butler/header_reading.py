@@ -1,0 +1,110 @@
+"""What ingest reads of a Level 2 file, local or remote: its headers, in as few and small reads as tell of its image.
+
+Of a local file these are its beginning, where the primary and the IMAGE header
+are, and its end, where the wavelength table is if the file is whole.  Of a
+remote one it is one request for the beginning.
+"""
+
+from __future__ import annotations
+
+__all__ = ("Reading", "read_local", "read_remote")
+
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from lsst.resources import ResourcePath
+
+from .conventions import DATASET_TYPE
+from .errors import FormatError, reason_of
+from .fits_io import FitsFile, local_ranges
+from .headers import ImageDescription, describe_image
+from .lazy_header import LazyHeader
+from .names import ProductName, parse_product_name
+from .ranges import open_ranges
+
+_LAST_HDU = "WCS-WAVE"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a file's name and headers say.
+
+    Parameters
+    ----------
+    name
+        Its name, in fields.
+    description
+        What its headers say.
+    size
+        Its size in bytes, `None` for a remote file.
+    """
+
+    name: ProductName
+    description: ImageDescription
+    size: int | None
+
+
+def read_local(uris: list[str]) -> list[Reading | str]:
+    """Return what ``file://`` URIs hold, or why they cannot be ingested."""
+    return [_read_local(uri) for uri in uris]
+
+
+def read_remote(uris: list[str]) -> list[Reading | str]:
+    """Return what remote files hold, or why they cannot be ingested."""
+    return [_read_remote(uri) for uri in uris]
+
+
+def _read_local(uri: str) -> Reading | str:
+    try:
+        name = _image_name(uri)
+        with local_ranges(unquote(urlsplit(uri).path)) as (read_ranges, size):
+            file = FitsFile(read_ranges, size, repr(uri))
+            description = _describe(file)
+            last = file.find_last(_LAST_HDU)
+            if last is None or last.end != size:
+                file.check_complete()
+        return Reading(name, _agreeing(name, description), size)
+    except (OSError, ValueError) as error:  # ours are ValueErrors, as are those of astropy's WCS and coordinates
+        return reason_of(error)
+
+
+def _read_remote(uri: str) -> Reading | str:
+    try:
+        name = _image_name(uri)
+        return Reading(name, _agreeing(name, _describe_remote(ResourcePath(uri))), None)
+    except (OSError, ValueError) as error:
+        return reason_of(error)
+
+
+def _describe_remote(uri: ResourcePath) -> ImageDescription:
+    # Needs an extra, without which there is no ResourcePath of this kind either.
+    from .remote import NoRangesError, remote_ranges  # noqa: PLC0415
+
+    try:
+        return _describe(FitsFile(remote_ranges(uri), None, repr(str(uri))))
+    except NoRangesError:
+        with open_ranges(uri) as (read_ranges, size):
+            return _describe(FitsFile(read_ranges, size, repr(str(uri))))
+
+
+def _image_name(uri: str) -> ProductName:
+    name = parse_product_name(uri)
+    if name.dataset_type != DATASET_TYPE or name.observation is None:
+        raise FormatError(f"{str(name)!r} is a {name.dataset_type!r}; expected a {DATASET_TYPE!r} image.")
+    return name
+
+
+def _describe(file: FitsFile) -> ImageDescription:
+    image = file["IMAGE"]
+    return describe_image(LazyHeader(image.text), image.shape)
+
+
+def _agreeing(name: ProductName, description: ImageDescription) -> ImageDescription:
+    """Return what the header says if the name says the same."""
+    said, found = (name.observation, name.detector), (description.observation, description.detector)
+    if said != found:
+        raise FormatError(
+            f"The name says {said[0]} detector {said[1]}, the header {found[0]} detector {found[1]}; "
+            "expected the same image."
+        )
+    return description

@@ -1,0 +1,188 @@
+"""What can be wrong with a repository, what to do about each, and the report of what was found."""
+
+from __future__ import annotations
+
+__all__ = ("ADVICE", "Findings", "Kind", "RepositoryFinding", "RepositoryReport", "counted")
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Kind(StrEnum):
+    """What was found."""
+
+    COLLECTION_TYPE = "collection of another type"
+    RUN_UNCHAINED = "run in no chain"
+    CHAIN_INCOMPLETE = "chain incomplete"
+    CHAIN_ORDER = "chain out of order"
+    REGION_MISSING = "region row missing"
+    REGION_NULL = "off the sky"
+    TIMESPAN_MISSING = "exposure without time"
+    NO_CALIBRATION = "image without calibration"
+    RANGE_OVERLAP = "validity ranges overlap"
+    RANGE_GAP = "gap between validity ranges"
+    RANGE_BOUND = "bound inside an exposure"
+    TYPE_ABSENT = "no such calibrations"
+    FILE_MISSING = "file missing"
+    FILE_SIZE = "file of another size"
+    FILE_CHECKSUM = "file of another content"
+    FILE_UNREADABLE = "file not readable"
+    NOT_STORED = "dataset without file"
+    NO_DATASET = "file without dataset"
+    STALE_PART = "left by a killed copy"
+    NOT_CHECKED = "not checked"
+
+
+ADVICE: Mapping[Kind, str] = {
+    Kind.COLLECTION_TYPE: "rename or remove it; its name is taken by convention.",
+    Kind.RUN_UNCHAINED: "butler spherex verify REPO --fix",
+    Kind.CHAIN_INCOMPLETE: "butler spherex verify REPO --fix",
+    Kind.CHAIN_ORDER: "butler spherex verify REPO --fix",
+    Kind.REGION_MISSING: "butler spherex verify REPO --fix, which reads the headers of local files; queries with "
+    "dimension records leave such images out.",
+    Kind.TIMESPAN_MISSING: "ingest the exposure again with --update-records.",
+    Kind.NO_CALIBRATION: "butler spherex ingest-calibrations REPO FILES, or butler spherex certify REPO.",
+    Kind.RANGE_OVERLAP: "decertify one of them.",
+    Kind.RANGE_BOUND: "certify again with a bound between exposures; such images find two calibrations.",
+    Kind.FILE_MISSING: "bring the file back to its place, or remove the dataset (butler prune-datasets REPO --purge "
+    "RUN) and ingest it again.",
+    Kind.FILE_SIZE: "bring the right file back to its place, or remove the dataset (butler prune-datasets REPO "
+    "--purge RUN) and ingest it again.",
+    Kind.FILE_CHECKSUM: "as for a file of another size.",
+    Kind.FILE_UNREADABLE: "make it accessible and check again.",
+    Kind.NOT_STORED: "ingest it again, or remove it with butler prune-datasets REPO --purge RUN.",
+    Kind.NO_DATASET: "a removal was interrupted; Butler finishes it in Python: "
+    "Butler.from_config(REPO, writeable=True)._datastore.emptyTrash(), which deletes these files.",
+    Kind.STALE_PART: "butler spherex verify REPO --fix",
+}
+"""What to do, by kind."""
+
+
+def counted(count: int, noun: str) -> str:
+    """Return how many of something, in words."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryFinding:
+    """One thing that was found.
+
+    Parameters
+    ----------
+    kind
+        What.
+    subject
+        What it is about: a collection, a planning period, a dataset, a file.
+    message
+        What was found there, and expected.
+    count
+        How many images, datasets or files it stands for.
+    problem
+        Whether something is wrong, or worth knowing only.
+    """
+
+    kind: Kind
+    subject: str
+    message: str
+    count: int = 1
+    problem: bool = True
+
+    def __str__(self) -> str:
+        return f"{'' if self.problem else 'note: '}{self.kind}: {self.subject}: {self.message}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the finding as what JSON can hold."""
+        return {
+            "kind": self.kind.name.lower(),
+            "subject": self.subject,
+            "message": self.message,
+            "count": self.count,
+            "problem": self.problem,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryReport:
+    """What `.check_repository` found.
+
+    Parameters
+    ----------
+    findings
+        By kind, of each no more than were asked for.
+    checked
+        How many images, datasets and files were looked at.
+    unlisted
+        How many findings of a kind there are beyond those listed.
+    """
+
+    findings: tuple[RepositoryFinding, ...]
+    checked: Mapping[str, int]
+    unlisted: Mapping[Kind, int]
+
+    @property
+    def problems(self) -> tuple[RepositoryFinding, ...]:
+        """The findings that want something done."""
+        return tuple(finding for finding in self.findings if finding.problem)
+
+    @property
+    def ok(self) -> bool:
+        """Whether there are no problems; if some findings are not listed, there are."""
+        return not (self.problems or self.unlisted)
+
+    def lines(self) -> list[str]:
+        """Return the report line by line."""
+        counts = ", ".join(f"{count} {name}" for name, count in self.checked.items())
+        more = [f"{kind}: {count} more like these" for kind, count in self.unlisted.items()]
+        kinds = dict.fromkeys(finding.kind for finding in self.problems)
+        advice = [f"to do: {kind}: {ADVICE[kind]}" for kind in kinds]
+        found = sum(finding.count for finding in self.problems)
+        summary = f"{counts} checked; {f'{found} with problems' if kinds else 'no problems'}"
+        return [*map(str, self.findings), *more, *advice, summary]
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as what JSON can hold."""
+        return {
+            "ok": self.ok,
+            "checked": dict(self.checked),
+            "findings": [finding.to_dict() for finding in self.findings],
+            "unlisted": {kind.name.lower(): count for kind, count in self.unlisted.items()},
+        }
+
+
+@dataclass(slots=True)
+class Findings:
+    """Findings as they come in; many of one kind are counted only, so that memory does not grow with them.
+
+    Parameters
+    ----------
+    limit
+        How many of each kind are listed.
+    """
+
+    limit: int
+    checked: Counter[str] = field(default_factory=lambda: Counter(images=0, datasets=0, files=0))
+    _listed: dict[Kind, list[RepositoryFinding]] = field(default_factory=dict)
+    _unlisted: Counter[Kind] = field(default_factory=Counter)
+
+    def add(self, kind: Kind, subject: str, message: str, *, count: int = 1, problem: bool = True) -> None:
+        """Add a finding; the parameters are those of `RepositoryFinding`."""
+        listed = self._listed.setdefault(kind, [])
+        if len(listed) < self.limit:
+            listed.append(RepositoryFinding(kind, subject, message, count, problem))
+        else:
+            self._unlisted[kind] += count
+
+    def unlisted(self, kind: Kind, count: int) -> None:
+        """Count findings that were not even made."""
+        self._unlisted[kind] += count
+
+    def report(self) -> RepositoryReport:
+        """Return what was found so far."""
+        ordered = tuple(finding for kind in Kind for finding in self._listed.get(kind, ()))
+        return RepositoryReport(ordered, dict(self.checked), dict(+self._unlisted))

@@ -1,0 +1,56 @@
+"""Real rows of the archive's tables, and the same rows in other shapes."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+from astropy.table import Table
+
+FOLDER = Path(__file__).parent / "data" / "archive_tables"
+M31 = FOLDER / "irsa_sia2_spherex_m31_excerpt_6rows.csv"
+"""Whose ``cloud_access`` is not quoted at all."""
+IRIS = FOLDER / "irsa_sia2_spherex_iris_d2_excerpt_2rows.csv"
+"""Whose ``cloud_access`` is quoted in pieces."""
+
+ROOT = "https://irsa.ipac.caltech.edu/ibe/data/spherex/"
+BUCKET = "https://nasa-irsa-spherex.s3.us-east-1.amazonaws.com/"
+FIRST_NAME = "level2_2025W51_1A_0684_2D3_spx_l2b-v21-2025-354.fits"
+FIRST_KEY = f"qr2/level2/2025W51_1A/l2b-v21-2025-354/3/{FIRST_NAME}"
+
+_NUMBERS = ("s_ra", "s_dec", "s_resolution", "em_min", "em_max", "t_exptime", "s_pixel_scale", "t_min", "t_max")
+_COUNTS = ("calib_level", "access_estsize", "s_xel1", "s_xel2")
+
+
+def sia_table(path: Path = M31) -> Table:
+    """Return the rows as a service's VOTable has them, with ``cloud_access`` as one text."""
+    with path.open() as lines:
+        header, *rows = csv.reader(lines)
+    cloud = header.index("cloud_access")
+    table = Table(rows=[[*row[:cloud], ",".join(row[cloud:]).rstrip("1,")] for row in rows], names=header[: cloud + 1])
+    for name in _NUMBERS:
+        table[name] = table[name].astype(float)
+    for name in _COUNTS:
+        table[name] = table[name].astype(int)
+    return table
+
+
+def caom_table(path: Path = M31, poly: Callable[[str], object] = str) -> Table:
+    """Return the rows as ``spherex.plane`` and ``spherex.artifact`` have them."""
+    sia = sia_table(path)
+    return Table(
+        {
+            "uri": [url.removeprefix("https://irsa.ipac.caltech.edu/") for url in sia["access_url"]],
+            "poly": [poly(region) for region in sia["s_region"]],
+            "time_bounds_lower": sia["t_min"],
+            "time_bounds_upper": sia["t_max"],
+            "energy_bandpassname": sia["energy_bandpassname"],
+        }
+    )
+
+
+def csv_of(table: Table, path: Path) -> Path:
+    """Write a table as a service that quotes rightly would."""
+    table.write(path, format="ascii.csv", overwrite=True)
+    return path

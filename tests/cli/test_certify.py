@@ -1,0 +1,130 @@
+"""Commands about validity: what they print, and their exit status."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from calibration_repositories import BEGIN, DARK, END, EXPOSURE, MIDDLE, NEWER_DARK, observe, register
+from click.testing import CliRunner
+from lsst.daf.butler import Butler
+
+from spherex_butler.cli import main
+from spherex_butler.repo import make_repo
+from spherex_butler.validity import certify
+
+
+def run(*arguments: object, code: int = 0) -> str:
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    """A repository with an exposure and calibrations of two types, not certified."""
+    with make_repo(tmp_path / "repo") as butler:
+        register(butler, "dark", DARK, [2, 3])
+        register(butler, "gain_factors", "base-2025-158", None)
+        observe(butler)
+    return tmp_path / "repo"
+
+
+@pytest.mark.parametrize("command", ["certify", "decertify", "calibrations", "explain"])
+def test_help_teaches(command):
+    text = run(command, "--help")
+    assert f"butler spherex {command} repo" in text
+    assert f"\n  {command}" in run("--help")
+
+
+def test_certify_says_what_it_did(repo):
+    assert run("certify", repo).splitlines() == [
+        f"certified  dark D2 {DARK}, valid always",
+        f"certified  dark D3 {DARK}, valid always",
+        "certified  gain_factors all detectors base-2025-158, valid always",
+        "3 certified, 0 replaced, 0 unchanged",
+    ]
+    assert run("certify", repo).endswith("0 certified, 0 replaced, 3 unchanged\n")
+
+
+def test_dry_run_changes_nothing(repo):
+    text = run("certify", repo, "dark", "--detector", 3, "--begin", END, "--dry-run")
+    assert text.splitlines()[0] == f"certified  dark D3 {DARK}, valid from {END} UTC"
+    assert text.endswith("Nothing was changed.\n")
+    assert run("calibrations", repo) == "No calibration is valid.\n"
+    run("certify", repo)
+    assert "removed  dark D2" in run("decertify", repo, "dark", "--dry-run")
+    assert len(run("calibrations", repo).splitlines()) == 5
+
+
+def test_conflict_is_an_error_until_replace_is_given(repo):
+    run("certify", repo)
+    with Butler.from_config(repo, writeable=True) as butler:
+        register(butler, "dark", NEWER_DARK, [3])
+    options = ("certify", repo, "dark", "--token", NEWER_DARK, "--release", "qr3")
+    text = run(*options, code=1)
+    assert text.startswith(f"Error: Certified otherwise already: dark D3 {NEWER_DARK}")
+    assert "0 certified, 0 replaced, 0 unchanged" in run(*options, "--keep")
+    assert "1 certified, 1 replaced, 0 unchanged" in run(*options, "--replace")
+
+
+def test_rule_release_is_known(repo):
+    assert f"certified  dark D3 {DARK}, valid from 2025-04-24T00:00:00 until" in run(
+        "certify", repo, "--rule", "release"
+    )
+
+
+def test_bound_inside_an_exposure_is_an_error(repo):
+    assert f"lies inside exposure 20255110106842 ({EXPOSURE})" in run("certify", repo, "--begin", MIDDLE, code=1)
+
+
+def test_decertify_says_what_it_did(repo):
+    run("certify", repo)
+    assert run("decertify", repo, "dark", "--detector", 2, "--begin", BEGIN, "--end", END).splitlines() == [
+        f"removed  dark D2 {DARK}, valid from {BEGIN} until {END} UTC",
+        f"kept     dark D2 {DARK}, valid until {BEGIN} UTC",
+        f"kept     dark D2 {DARK}, valid from {END} UTC",
+        "1 decertified, 2 kept in part",
+    ]
+
+
+def test_decertify_wants_to_know_of_what(repo):
+    assert "Missing argument 'TYPE...'" in run("decertify", repo, code=2)
+
+
+def test_calibrations_lists_what_is_valid_then(repo):
+    run("certify", repo, "dark", "--begin", END)
+    run("certify", repo, "gain_factors")
+    assert [line.split()[0] for line in run("calibrations", repo, "--at", BEGIN).splitlines()[2:]] == ["gain_factors"]
+    (line,) = run("calibrations", repo, "dark", "--detector", 3).splitlines()[2:]
+    assert line.split()[:5] == ["dark", "3", DARK, "explicit", END]
+
+
+def test_explain_tells_why(repo):
+    run("certify", repo)
+    text = run("explain", repo, "dark", "gain_factors", "--exposure", EXPOSURE, "--detector", 3)
+    assert f"dark for exposure 20255110106842 ({EXPOSURE}), detector 3" in text
+    assert f"It gets {DARK}" in text
+    assert "It gets base-2025-158" in text
+    assert run("explain", repo, "dark", "gain_factors", "--exposure", "20255110106842", "--detector", 3) == text
+
+
+def test_explain_fails_where_an_image_gets_none(repo):
+    text = run("explain", repo, "dark", "--exposure", EXPOSURE, "--detector", 3, code=1)
+    assert "It gets none: nothing was valid then." in text
+    assert f"never certified  {DARK}" in text
+    assert "has no ['detector']" in run("explain", repo, "dark", "--exposure", EXPOSURE, code=1)
+
+
+def test_explain_refuses_what_is_no_exposure(repo):
+    text = run("explain", repo, "dark", "--exposure", "yesterday", code=2)
+    assert "'yesterday' is not an observation id" in text
+    assert "An exposure id such as 20255110106842 will do, too" in text
+
+
+def test_other_collection_can_be_named(repo):
+    run("certify", repo, "--collection", "u/me/calib")
+    assert run("calibrations", repo) == "No calibration is valid.\n"
+    assert DARK in run("calibrations", repo, "--collection", "u/me/calib")
+    with Butler.from_config(repo, writeable=True) as butler:
+        assert certify(butler).certified

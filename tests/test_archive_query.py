@@ -1,0 +1,283 @@
+from __future__ import annotations
+
+import socket
+
+import numpy as np
+import pytest
+from archive_samples import IRIS, M31
+from astropy.time import Time
+from vo_server import serve_archive
+
+from spherex_butler.archive_query import query_adql, query_sia, query_tap
+from spherex_butler.archive_tables import read_archive_table
+from spherex_butler.errors import FormatError, ParameterError
+
+WEEKS = (Time(61000, format="mjd"), Time(61050, format="mjd"))
+ADQL = (
+    "SELECT a.uri, p.poly, p.time_bounds_lower, p.time_bounds_upper FROM spherex.plane p "
+    "JOIN spherex.artifact a ON a.planeid = p.planeid"
+)
+
+
+@pytest.fixture
+def archive():
+    with serve_archive() as services:
+        yield services
+
+
+def images(tables):
+    batches = list(read_archive_table(tables))
+    assert not [failed for batch in batches for failed in batch.failed]
+    return sorted(file.uri for batch in batches for file in batch.planned)
+
+
+def real():
+    return images_of(M31) + images_of(IRIS)
+
+
+def images_of(path):
+    return images(path)
+
+
+# The image search
+
+
+def test_the_whole_sky_is_asked_for_in_parts_that_have_every_image_once(archive):
+    found = images(query_sia(time=WEEKS, collections=["spherex_qr2"], service=f"{archive.url}/SIA"))
+    assert found == sorted(real())
+    assert [query["TIME"] for query in archive.asked] == [
+        [f"{begin:.1f} {begin + 10:.1f}"] for begin in (61000, 61010, 61020, 61030, 61040)
+    ]
+    assert {tuple(query) for query in archive.asked} == {("TIME", "COLLECTION", "MAXREC")}
+
+
+def test_an_image_over_a_boundary_is_found_once(archive):
+    boundary = 61027.2155  # within the first exposure
+    begin, end = Time(boundary - 10, format="mjd"), Time(boundary + 10, format="mjd")
+    tables = list(query_sia(time=(begin, end), collections=["spherex_qr2"], service=f"{archive.url}/SIA"))
+    assert [len(table) for table in tables] == [1, 4]
+    early, late = (61027.2155, 61030.0)
+    times = (Time(early, format="mjd"), Time(late, format="mjd"))
+    (table,) = query_sia(time=times, collections=["spherex_qr2"], service=f"{archive.url}/SIA")
+    assert list(table["obs_id"]) == ["2025W51_2A_0258_2"]  # the first was begun before
+
+
+def test_a_position_is_asked_for_at_once_with_its_radius(archive):
+    found = images(
+        query_sia(position=(10.68, 41.27, 0.5), time=WEEKS, collections=["spherex_qr2"], service=f"{archive.url}/SIA")
+    )
+    assert found == sorted(images_of(M31))
+    (query,) = archive.asked
+    assert query["POS"] == ["CIRCLE 10.68 41.27 0.5"]
+    assert query["TIME"] == ["61000.0 61050.0"]
+
+
+def test_each_collection_is_asked_for_by_itself(archive):
+    found = images(query_sia(position=(10.68, 41.27, 0.5), service=f"{archive.url}/SIA"))
+    assert found == sorted(images_of(M31))
+    assert [query["COLLECTION"] for query in archive.asked] == [
+        ["spherex_qr2"],
+        ["spherex_qr2_deep"],
+        ["spherex_qr3"],
+        ["spherex_qr3_deep"],
+    ]
+
+
+def test_without_a_time_images_from_launch_to_now_are_asked_for(archive):
+    before = Time.now().mjd
+    list(query_sia(position=(10.68, 41.27, 0.5), collections=["spherex_qr2"], service=f"{archive.url}/SIA"))
+    begin, end = map(float, archive.asked[0]["TIME"][0].split())
+    assert begin == 60745
+    assert before <= end <= Time.now().mjd
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_an_answer_that_was_cut_off_is_asked_for_again_in_halves(silent):
+    with serve_archive(silent=silent) as archive:
+        found = images(
+            query_sia(
+                position=(10.68, 41.27, 0.5),
+                time=WEEKS,
+                collections=["spherex_qr2"],
+                maxrec=2,
+                service=f"{archive.url}/SIA",
+            )
+        )
+    assert found == sorted(images_of(M31))
+    assert len(archive.asked) > 3
+    assert {tuple(query["MAXREC"]) for query in archive.asked} == {("2",)}
+
+
+def test_a_limit_of_the_service_is_met_as_well():
+    with serve_archive(limit=2) as archive:
+        assert images(query_sia(time=WEEKS, service=f"{archive.url}/SIA")) == sorted(real())
+
+
+def test_an_answer_that_stays_cut_off_is_an_error(archive):
+    tables = query_sia(time=WEEKS, collections=["spherex_qr2"], maxrec=1, service=f"{archive.url}/SIA")
+    with pytest.raises(
+        FormatError, match=r"cut its answer off after 1 rows \(overflow\); ask again with a greater MAXREC"
+    ):
+        list(tables)
+
+
+# Tables by TAP
+
+
+def test_tables_are_asked_for_in_parts_as_jobs_that_are_deleted(archive):
+    assert images(query_tap(time=WEEKS, service=f"{archive.url}/TAP")) == sorted(real())
+    assert len(archive.jobs) == 5
+    assert sorted(archive.deleted) == [1, 2, 3, 4, 5]
+    assert "time_bounds_lower >= 61000.0 AND p.time_bounds_lower < 61010.0" in archive.jobs[1]["QUERY"]
+    assert "a.producttype = 'science'" in archive.jobs[1]["QUERY"]
+
+
+def test_images_that_cover_a_point_are_asked_for_at_once(archive):
+    found = images(query_tap(position=(np.float64(162.1), 0.5), time=WEEKS, service=f"{archive.url}/TAP"))
+    assert found == sorted(images_of(IRIS))
+    assert len(archive.jobs) == 1
+
+
+def test_a_job_is_waited_for():
+    with serve_archive(looks=3) as archive:
+        assert len(images(query_adql(ADQL, service=f"{archive.url}/TAP"))) == 8
+    assert archive.looked[1] > 3
+
+
+def test_a_job_that_takes_too_long_is_given_up_and_deleted():
+    with serve_archive(looks=1000) as archive:
+        said = rf"{archive.url}/TAP gave no table: the job .*/async/1 is still EXECUTING after 0\.5 s"
+        with pytest.raises(ConnectionError, match=said):
+            list(query_adql(ADQL, service=f"{archive.url}/TAP", timeout=0.5))
+    assert archive.deleted == [1]
+
+
+def test_a_query_of_ones_own_is_taken_whole_or_not(archive):
+    with pytest.raises(FormatError, match=r"cut its answer off after 3 rows \(overflow\); .*, or in parts, by time\."):
+        list(query_adql(ADQL, service=f"{archive.url}/TAP", maxrec=3))
+
+
+def test_what_the_service_says_of_a_query_is_said(archive):
+    with pytest.raises(ParameterError, match=r"/TAP refused the query: .*ADQL syntax: unexpected 'SELEKT' <line 1>"):
+        list(query_adql("SELEKT 1", service=f"{archive.url}/TAP"))
+    assert archive.deleted == [1]
+
+
+def test_datalinks_are_refused(archive):
+    with pytest.raises(FormatError, match="a DataLink, which names no file"):
+        images(query_adql("SELECT * FROM spherex.obscore", service=f"{archive.url}/TAP"))
+
+
+# What goes wrong
+
+
+def test_a_refusal_of_the_image_search_is_said(archive):
+    archive.sia = lambda _: refuse()
+    with pytest.raises((ParameterError, ConnectionError), match="UsageFault: no such collection"):
+        list(query_sia(collections=["spherex_qr9"], service=f"{archive.url}/SIA"))
+
+
+def refuse():
+    from vo_server import Refused
+
+    raise Refused("UsageFault: no such collection")
+
+
+REFUSAL = (
+    b'<VOTABLE><RESOURCE type="results"><INFO name="QUERY_STATUS" value="ERROR">too busy</INFO></RESOURCE></VOTABLE>'
+)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "said"),
+    [
+        ((200, "text/xml", REFUSAL), ParameterError, "refused the query: too busy"),
+        ((503, "text/plain", b"down for maintenance"), ConnectionError, "gave no table: down for maintenance"),
+        ((504, "text/html", b"<html>Gateway</html>"), ConnectionError, "gave no table: 504 Server Error"),
+        ((200, "text/html", b"<html>Welcome</html>"), ConnectionError, "gave no table: "),
+        ((200, "text/xml", b"<VOTABLE><RESOURCE type="), ConnectionError, "gave no table: "),
+        ((200, "text/xml", b""), ConnectionError, "gave no table: "),
+    ],
+)
+def test_answers_that_are_no_tables_are_said(answer, error, said):
+    with serve_archive(answer=lambda _: answer) as archive, pytest.raises(error, match=said):
+        list(query_sia(time=WEEKS, service=f"{archive.url}/SIA"))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (503, "text/plain", b"down"),
+        (200, "text/html", b"<html>Welcome</html>"),
+        (200, "text/xml", b"<uws:job"),
+        (404, "text/plain", b"nothing here"),
+    ],
+)
+def test_tap_services_that_are_none_are_said(answer):
+    said = r"/TAP gave no table: .* Look whether the URL is right, or try again"
+    with serve_archive(answer=lambda _: answer) as archive, pytest.raises(ConnectionError, match=said):
+        list(query_adql(ADQL, service=f"{archive.url}/TAP"))
+
+
+@pytest.mark.parametrize("answer", [(503, "text/plain", b"down"), (200, "text/xml", b"<VOTABLE><RESOURCE")])
+def test_a_result_that_does_not_come_is_said(answer):
+    def of_results(path):
+        return answer if path.endswith("/results/result") else None
+
+    with serve_archive(answer=of_results) as archive, pytest.raises(ConnectionError, match="gave no table: "):
+        list(query_adql(ADQL, service=f"{archive.url}/TAP"))
+    assert archive.deleted == [1]
+
+
+def test_a_service_that_says_nothing_is_given_up():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        service = f"http://127.0.0.1:{listener.getsockname()[1]}/SIA"
+        with pytest.raises(ConnectionError, match=r"gave no table: .*timed out"):
+            list(query_sia(time=WEEKS, service=service, timeout=0.3))
+
+
+def test_a_service_that_is_not_there_is_said():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        service = f"http://127.0.0.1:{listener.getsockname()[1]}/SIA"
+    with pytest.raises(ConnectionError, match=r"127\.0\.0\.1.* gave no table: .*refused"):
+        list(query_sia(time=WEEKS, service=service))
+
+
+@pytest.mark.parametrize(
+    "service", ["file:///etc/passwd", "ftp://host/SIA", "irsa.ipac.caltech.edu/SIA", "", "https://"]
+)
+@pytest.mark.parametrize("ask", [query_sia, query_tap, lambda **options: query_adql(ADQL, **options)])
+def test_only_web_services_are_asked(ask, service):
+    with pytest.raises(ParameterError, match="is no web service; expected an http:// or https:// URL"):
+        ask(service=service)
+
+
+@pytest.mark.parametrize("position", [(-1, 0, 1), (10, 91, 1), (10, 0, 91), (10, 0, 0), (10, float("nan"), 1)])
+def test_a_position_that_is_none_is_refused(position):
+    with pytest.raises(ParameterError, match="are no circle; expected degrees within"):
+        query_sia(position=position)
+
+
+def test_times_in_the_wrong_order_are_refused():
+    with pytest.raises(ParameterError, match=r"is no range; expected the earlier time first\."):
+        query_tap(time=(WEEKS[1], WEEKS[0]))
+
+
+@pytest.mark.parametrize("options", [{"maxrec": 0}, {"timeout": 0}])
+def test_options_that_get_no_answer_are_refused(options):
+    with pytest.raises(ParameterError, match="get no answer; expected more than nothing"):
+        query_adql(ADQL, **options)
+
+
+def test_without_pyvo_it_is_said_what_to_install(run_python):
+    script = """
+import sys
+sys.modules["pyvo"] = None
+from spherex_butler.archive_query import query_sia
+from spherex_butler.errors import ConfigurationError
+try:
+    query_sia()
+except ConfigurationError as error:
+    print(error)
+"""
+    assert run_python(script).strip() == "Asking services needs pyvo: pip install 'spherex-butler[archive]'."

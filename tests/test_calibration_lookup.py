@@ -1,0 +1,187 @@
+"""Look-up: which calibration an image gets, that Butler's own get gives the same, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from astropy.nddata import CCDData
+from calibration_repositories import BEGIN, DARK, END, EXPOSURE, MIDDLE, NEWER_DARK, observe, put_image, register
+from lsst.daf.butler import Butler, CalibrationLookupError
+
+from spherex_butler import SpectralImage
+from spherex_butler.calibration_lookup import calibration_for, explain
+from spherex_butler.calibrations import ingest_calibrations
+from spherex_butler.errors import ConfigurationError, ParameterError
+from spherex_butler.names import ObservationId
+from spherex_butler.testing import make_spectral_image, temporary_repo
+from spherex_butler.testing.calibrations import write_calibrations
+from spherex_butler.validity import certify, decertify
+from spherex_butler.validity_ranges import Rule
+
+ID = ObservationId.parse(EXPOSURE).exposure_id
+LATER = "2026W40_1A_0001_1"
+IMAGE = {"exposure": ID, "detector": 3}
+
+
+@pytest.fixture
+def butler() -> Iterator[Butler]:
+    """A repository with an exposure and two generations of darks, not certified."""
+    with temporary_repo() as butler:
+        register(butler, "dark", DARK)
+        register(butler, "dark", NEWER_DARK, [3])
+        observe(butler)
+        yield butler
+
+
+@pytest.fixture(scope="module")
+def repo(tmp_path_factory) -> Iterator[Butler]:
+    """A repository with images and all calibrations of both releases, by default certified."""
+    folder = tmp_path_factory.mktemp("archive")
+    with temporary_repo() as butler:
+        for release in ("qr2", "qr3"):
+            write_calibrations(folder, detectors=(3,), release=release, shape=(8, 8))
+        ingest_calibrations(butler, folder, transfer="copy", certify=None)
+        put_image(butler, make_spectral_image(obs_id=EXPOSURE, detector=3, size=8))
+        later = make_spectral_image(obs_id=LATER, detector=3, size=8, release="qr3")
+        put_image(butler, later, token="l2b-v27-2026-280")
+        certify(butler, rule="release")
+        yield butler
+
+
+def put_dark(butler: Butler, token: str, value: float) -> None:
+    dark = CCDData(np.full((2, 2), value), unit="electron/s")
+    butler.put(dark, "dark", instrument="SPHEREx", detector=4, run=f"spx/{token}")
+
+
+class TestPlainGet:
+    """What Butler gives without any of our functions, from the collections that it searches by default."""
+
+    @pytest.mark.parametrize("collections", [None, "SPHEREx/defaults", "SPHEREx/calib"])
+    @pytest.mark.parametrize(("obs_id", "token"), [(EXPOSURE, "cal-sapm-v2-2025-164"), (LATER, "cal-sapm-v3-2026-191")])
+    def test_image_gets_what_was_valid(self, repo, obs_id, token, collections):
+        exposure = ObservationId.parse(obs_id).exposure_id
+        gained = repo.get("solid_angle_pixel_map", exposure=exposure, detector=3, collections=collections)
+        ref = calibration_for(repo, "solid_angle_pixel_map", {"exposure": exposure, "detector": 3})
+        assert ref.run == f"spx/{token}"
+        np.testing.assert_array_equal(gained.data, repo.get(ref).data)
+
+    def test_types_for_all_detectors_are_found_too(self, repo):
+        assert repo.get("gain_factors", exposure=ID) == repo.get(calibration_for(repo, "gain_factors", IMAGE))
+        assert calibration_for(repo, "gain_factors", {"exposure": ID}).run == "spx/base-2025-158"
+        later = ObservationId.parse(LATER).exposure_id
+        assert repo.get("spectral_channels", exposure=later) is not None
+        assert calibration_for(repo, "spectral_channels", {"exposure": later}).run == "spx/cal-sch-v1-2026-106"
+
+    def test_dataset_and_image_say_when_they_were_taken(self, repo):
+        for ref in repo.query_datasets("level2"):
+            expected = calibration_for(repo, "solid_angle_pixel_map", ref.dataId)
+            assert calibration_for(repo, "solid_angle_pixel_map", ref) == expected
+            assert calibration_for(repo, "solid_angle_pixel_map", repo.get(ref)) == expected
+
+    def test_nothing_valid_is_none_for_butler_and_an_error_here(self, repo):
+        assert repo.find_dataset("spectral_channels", exposure=ID) is None
+        with pytest.raises(
+            ParameterError, match=r"(?s)It gets none: nothing was valid then.*not valid then.*cal-sch-v1"
+        ):
+            calibration_for(repo, "spectral_channels", {"exposure": ID})
+
+
+def test_latest_certification_decides(butler):
+    certify(butler)
+    explanation = explain(butler, "dark", IMAGE)
+    assert (explanation.chosen.run, explanation.rule) == (f"spx/{NEWER_DARK}", Rule.LATEST)
+    (older,) = explanation.uncertified
+    reason = "its range has no bounds, as the rule 'latest' gives, the newest token holding the detector"
+    assert str(explanation).splitlines() == [
+        f"dark for exposure {ID} ({EXPOSURE}), detector 3, from {BEGIN} until {END} UTC",
+        f"It gets {NEWER_DARK} ({explanation.chosen.id}): {reason}.",
+        f"  valid then       {NEWER_DARK} ({explanation.chosen.id}), always (latest)",
+        f"  never certified  {DARK} ({older.id})",
+    ]
+
+
+def test_release_decides(butler):
+    certify(butler, "dark", release="qr2", token=DARK)
+    certify(butler, "dark", release="qr3", token=NEWER_DARK, detectors=3)
+    text = str(explain(butler, "dark", IMAGE))
+    assert f"It gets {DARK} (" in text
+    assert "its range is the time of a release's observations, as the rule 'release' gives." in text
+    assert "from 2025-04-24T00:00:00 until 2026-07-20T00:00:00 UTC (release qr2)" in text
+    assert "not valid then" in text
+    assert "from 2026-07-20T00:00:00 UTC (release qr3)" in text
+
+
+def test_explicit_range_decides(butler):
+    certify(butler, "dark", begin="2025-12-01", token=DARK)
+    explanation = explain(butler, "dark", IMAGE)
+    assert explanation.rule is Rule.EXPLICIT
+    assert "its range has bounds of its own, as given explicitly." in explanation.verdict
+
+
+def test_nothing_there_at_all_is_said(butler):
+    text = str(explain(butler, "nonfunc", IMAGE))
+    assert text.splitlines()[1:] == ["It gets none: nothing was valid then.", "  There are no candidates."]
+    assert explain(butler, "nonfunc", IMAGE).rule is None
+
+
+def test_exposure_over_a_bound_is_an_error_that_says_where(butler):
+    decertify(butler, "dark")
+    with temporary_repo() as fresh:
+        for token in (DARK, NEWER_DARK):
+            register(fresh, "dark", token, [3])
+        certify(fresh, "dark", token=DARK, end=MIDDLE)
+        certify(fresh, "dark", begin=MIDDLE)
+        observe(fresh)
+        with pytest.raises(CalibrationLookupError, match="Ambiguous"):
+            fresh.find_dataset("dark", IMAGE, timespan=explain(fresh, "dark", IMAGE).timespan)
+        with pytest.raises(ConfigurationError) as info:
+            calibration_for(fresh, "dark", IMAGE)
+        message = str(info.value)
+        assert f"2 calibrations were valid, as their ranges meet inside the exposure, at {MIDDLE} UTC. Move" in message
+        assert f"valid then       {DARK}" in message
+        assert f"valid then       {NEWER_DARK}" in message
+
+
+def test_two_ranges_of_one_dataset_are_no_ambiguity():
+    with temporary_repo() as butler:
+        (ref,) = register(butler, "dark", DARK, [3])
+        certify(butler, "dark", end=MIDDLE)
+        certify(butler, "dark", begin=MIDDLE)
+        observe(butler)
+        assert calibration_for(butler, "dark", IMAGE) == ref
+
+
+def test_image_that_is_not_in_the_repository_is_known_by_its_header(butler):
+    certify(butler, "dark", end="2026-03-01", token=DARK)
+    certify(butler, "dark", begin="2026-03-01", token=NEWER_DARK)
+    image = make_spectral_image(obs_id="2026W20_1A_0001_1", detector=3, size=16)
+    assert calibration_for(butler, "dark", image).run == f"spx/{NEWER_DARK}"
+
+
+def test_put_calibration_is_got_without_time_while_there_is_but_one(butler):
+    put_dark(butler, DARK, 4)
+    certify(butler, "dark", begin="2025-12-01", detectors=4)
+    assert butler.get("dark", detector=4).data[0, 0] == 4
+    assert butler.get("dark", exposure=ID, detector=4).data[0, 0] == 4
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        ({"detector": 3}, r"has no exposure, so that its time is not known; add exposure=…"),
+        ({"exposure": ID}, r"has no \['detector'\], by which 'dark' is looked up; add it"),
+        ({"exposure": 20200110106842, "detector": 3}, "The exposure 20200110106842 is not registered; ingest an image"),
+        ("dark", "'dark' is no image; expected a data ID, a DatasetRef or a SpectralImage"),
+        (SpectralImage(np.zeros((2, 2)), unit="MJy/sr"), "header says OBSID None and DETECTOR None"),
+    ],
+)
+def test_image_that_says_too_little_is_refused(butler, image, message):
+    with pytest.raises(ParameterError, match=message):
+        explain(butler, "dark", image)
+
+
+def test_unknown_type_is_refused(butler):
+    with pytest.raises(ParameterError, match=r"\['darc'\] are no calibration dataset types"):
+        explain(butler, "darc", IMAGE)

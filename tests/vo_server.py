@@ -1,0 +1,237 @@
+"""A stand-in for the archive's SIA2 and TAP services, which serves the real rows.
+
+It answers what the standards say a service does: parameters it does not know,
+or whose values it does not understand, are errors.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qsl, urlsplit
+from xml.sax.saxutils import escape
+
+import numpy as np
+from archive_samples import IRIS, M31, caom_table, sia_table
+from astropy.coordinates import SkyCoord
+from astropy.io.votable import from_table
+from astropy.io.votable.tree import Info
+from astropy.table import Table, vstack
+
+HALF_DIAGONAL = 2.46  # degrees, of a detector
+
+_JOB = """<?xml version="1.0"?>
+<uws:job xmlns:uws="http://www.ivoa.net/xml/UWS/v1.0" xmlns:xlink="http://www.w3.org/1999/xlink" version="1.1">
+<uws:jobId>{number}</uws:jobId><uws:phase>{phase}</uws:phase>{rest}</uws:job>"""
+_RESULT = '<uws:results><uws:result id="result" xlink:href="{url}/async/{number}/results/result"/></uws:results>'
+_ERROR = '<uws:errorSummary type="fatal" hasDetail="false"><uws:message>{message}</uws:message></uws:errorSummary>'
+_REFUSAL = (
+    '<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3"><RESOURCE type="results">'
+    '<INFO name="QUERY_STATUS" value="ERROR">{message}</INFO></RESOURCE></VOTABLE>'
+)
+
+
+class Refused(Exception):
+    """What the service says to a query it does not answer."""
+
+
+@dataclass
+class Services:
+    """Where the services are, and what they were asked.
+
+    Parameters
+    ----------
+    url
+        Of both: ``{url}/SIA`` and ``{url}/TAP``.
+    limit
+        Rows that an answer has at most, whatever MAXREC is.
+    silent
+        Whether an answer that was cut off does not say so.
+    looks
+        How many times a job is looked at before it is done.
+    answer
+        Overrides what a path is answered: status, content type, body.
+    """
+
+    url: str = ""
+    limit: int = 1_000_000
+    silent: bool = False
+    looks: int = 0
+    answer: Callable[[str], tuple[int, str, bytes] | None] = lambda _: None
+    asked: list[dict[str, list[str]]] = field(default_factory=list)
+    jobs: dict[int, dict[str, str]] = field(default_factory=dict)
+    looked: dict[int, int] = field(default_factory=dict)
+    deleted: list[int] = field(default_factory=list)
+
+    def sia(self, query: dict[str, list[str]]) -> bytes:
+        """Answer an SIA2 query."""
+        self.asked.append(query)
+        unknown = set(query) - {"POS", "TIME", "COLLECTION", "MAXREC"}
+        if unknown:
+            raise Refused(f"UsageFault: unknown parameters {sorted(unknown)}")
+        rows = vstack([sia_table(M31), sia_table(IRIS)])
+        rows = rows[np.isin(rows["obs_collection"], query["COLLECTION"])]
+        for value in query.get("TIME", []):
+            begin, end = map(float, value.split())
+            rows = rows[(rows["t_max"] >= begin) & (rows["t_min"] <= end)]
+        for value in query.get("POS", []):
+            shape, *numbers = value.split()
+            if shape != "CIRCLE" or len(numbers) != 3:
+                raise Refused(f"UsageFault: POS {value!r}")
+            ra, dec, radius = map(float, numbers)
+            centres = SkyCoord(rows["s_ra"], rows["s_dec"], unit="deg")
+            apart = centres.separation(SkyCoord(ra, dec, unit="deg")).deg
+            rows = rows[apart <= radius + HALF_DIAGONAL]
+        return self.votable(rows, int(query["MAXREC"][0]))
+
+    def tap(self, query: dict[str, str]) -> bytes:
+        """Answer a job."""
+        adql = query["QUERY"]
+        if query["LANG"] != "ADQL" or query["REQUEST"] != "doQuery":
+            raise Refused(f"only ADQL is answered, not {query}")
+        if not re.match(r"SELECT .* FROM spherex\.", adql):
+            raise Refused(f"ADQL syntax: unexpected {adql.partition(' ')[0]!r} <line 1>")
+        rows = vstack([caom_table(M31), caom_table(IRIS)])
+        if "FROM spherex.obscore" in adql:
+            rows = sia_table(M31)
+            rows["access_url"] = "https://irsa.ipac.caltech.edu/datalink/sync?ID=ivo://irsa.ipac/spherex_qr2"
+        for name, sign, value in re.findall(r"p\.(time_bounds_\w+) (>=|<) ([\d.]+)", adql):
+            column = rows[name]
+            rows = rows[column >= float(value) if sign == ">=" else column < float(value)]
+        for ra, dec in re.findall(r"CONTAINS\(POINT\('ICRS', ([-\d.]+), ([-\d.]+)\), p\.poly\) = 1", adql):
+            inside = [covers(poly, float(ra), float(dec)) for poly in rows["poly"]]
+            rows = rows[np.array(inside, bool)]
+        return self.votable(rows, int(query["MAXREC"]))
+
+    def votable(self, rows: Table, maxrec: int) -> bytes:
+        """Return some rows as a document, and whether these are all."""
+        most = min(maxrec, self.limit)
+        document = from_table(rows[:most])
+        (resource,) = document.resources
+        resource.type = "results"
+        # A service says OVERFLOW where it has more rows than it gives, and after them.
+        status = "OVERFLOW" if len(rows) > most and not self.silent else "OK"
+        resource.infos.append(Info(name="QUERY_STATUS", value=status))
+        stream = io.BytesIO()
+        document.to_xml(stream)
+        return stream.getvalue()
+
+    def job(self, number: int) -> bytes:
+        """Return the state of a job."""
+        self.looked[number] += 1
+        query, phase, rest = self.jobs[number], "PENDING", ""
+        if query.get("PHASE") == "RUN":
+            phase = "EXECUTING"
+            if self.looked[number] > self.looks:
+                phase, rest = "COMPLETED", _RESULT.format(url=f"{self.url}/TAP", number=number)
+                try:
+                    self.tap(query)
+                except Refused as error:
+                    phase, rest = "ERROR", _ERROR.format(message=escape(str(error)))
+        return _JOB.format(number=number, phase=phase, rest=rest).encode()
+
+
+def covers(poly: str, ra: float, dec: float) -> bool:
+    corners = np.array(poly.split()[2:], float).reshape(-1, 2)[:4]
+    vectors = SkyCoord(corners[:, 0], corners[:, 1], unit="deg").cartesian.xyz.value.T
+    point = SkyCoord(ra, dec, unit="deg").cartesian.xyz.value
+    sides = [np.dot(np.cross(a, b), point) for a, b in zip(vectors, np.roll(vectors, -1, 0), strict=True)]
+    return min(sides) > 0 or max(sides) < 0
+
+
+class _Handler(BaseHTTPRequestHandler):
+    services: Services
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self._answer(self._get)
+
+    def do_POST(self) -> None:
+        self._answer(self._post)
+
+    def do_DELETE(self) -> None:
+        self._answer(self._delete)
+
+    def _answer(self, make: Callable[[], None]) -> None:
+        said = self.services.answer(self.path)
+        if said:
+            self._body()
+            self._send(*said)
+            return
+        try:
+            make()
+        except Refused as error:
+            self._send(400, "application/x-votable+xml", _REFUSAL.format(message=escape(str(error))).encode())
+
+    def _body(self) -> dict[str, str]:
+        return dict(parse_qsl(self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()))
+
+    def _get(self) -> None:
+        parts = urlsplit(self.path)
+        job = re.fullmatch(r"/TAP/async/(\d+)(/results/result)?", parts.path)
+        if parts.path == "/SIA":
+            query: dict[str, list[str]] = {}
+            for name, value in parse_qsl(parts.query):
+                query.setdefault(name, []).append(value)
+            self._send(200, "application/x-votable+xml", self.services.sia(query))
+        elif job and job[2]:
+            self._send(200, "application/x-votable+xml", self.services.tap(self.services.jobs[int(job[1])]))
+        elif job:
+            self._send(200, "text/xml", self.services.job(int(job[1])))
+        else:
+            self._send(404, "text/plain", f"nothing at {parts.path}".encode())
+
+    def _post(self) -> None:
+        body = self._body()
+        phase = re.fullmatch(r"/TAP/async/(\d+)/phase", self.path)
+        if phase:
+            self.services.jobs[int(phase[1])] |= body
+            self._redirect(int(phase[1]))
+        elif self.path == "/TAP/async":
+            number = len(self.services.jobs) + 1
+            self.services.jobs[number], self.services.looked[number] = body, -2  # pyvo looks twice before it runs a job
+            self._redirect(number)
+        else:
+            self._send(404, "text/plain", f"nothing at {self.path}".encode())
+
+    def _delete(self) -> None:
+        self.services.deleted.append(int(self.path.rpartition("/")[2]))
+        self._send(200, "text/plain", b"")
+
+    def _redirect(self, number: int) -> None:
+        self.send_response(303)
+        self.send_header("Location", f"{self.services.url}/TAP/async/{number}")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _send(self, status: int, content_type: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+@contextmanager
+def serve_archive(**options: object) -> Iterator[Services]:
+    """Run the services on loopback."""
+    services = Services(**options)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"services": services}))
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    services.url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield services
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
