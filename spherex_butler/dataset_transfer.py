@@ -19,6 +19,7 @@ from lsst.resources import ResourcePath
 from .arrivals import INGEST_ERRORS, datastore_root
 from .bulk_registration import known_ids
 from .calibration_runs import calibration_chain_of
+from .contention import patiently
 from .conventions import DEFAULT_COLLECTION, INSTRUMENT
 from .errors import ConfigurationError, FormatError, ParameterError, reason_of
 from .exposures import instrument_records
@@ -86,8 +87,8 @@ class Transfer:
         stored = stored_files(self._source, new)
         if self._dry_run:
             return len(stored), len(known)
-        ensure_dataset_type(self._target, new[0].datasetType)
-        ensure_run_as_in(self._source, self._target, new[0].run)
+        patiently(lambda: ensure_dataset_type(self._target, new[0].datasetType))
+        patiently(lambda: ensure_run_as_in(self._source, self._target, new[0].run))
         records = self._read_records(new)
         placed: dict[DatasetRef, list[StoredFile]] = {}
         for ref in new:
@@ -146,12 +147,7 @@ class Transfer:
         Those that another process registered meanwhile are there already.
         """
         try:
-            with self._target.transaction():
-                known = known_ids(self._target, placed) if placed else set()
-                new = {ref: files for ref, files in placed.items() if ref.id not in known}
-                if new:
-                    self._insert_records(new, records)
-                    import_files(self._target, new)
+            new = patiently(lambda: self._register_together(placed, records))
         except INGEST_ERRORS as error:
             if len(placed) > 1:
                 counts = [self._register({ref: files}, records) for ref, files in placed.items()]
@@ -159,7 +155,17 @@ class Transfer:
             (ref,) = placed
             self._failed.append(FailedFile(dataset_text(ref), reason_of(error)))
             return 0, 0
-        return len(new), len(known)
+        return new, len(placed) - new
+
+    def _register_together(self, placed: Mapping[DatasetRef, list[StoredFile]], records: Records) -> int:
+        """Register those datasets that the target does not have by now; return how many."""
+        with self._target.transaction():
+            known = known_ids(self._target, placed) if placed else set()
+            new = {ref: files for ref, files in placed.items() if ref.id not in known}
+            if new:
+                self._insert_records(new, records)
+                import_files(self._target, new)
+        return len(new)
 
     def _insert_records(self, refs: Collection[DatasetRef], records: Records) -> None:
         """Insert the dimension records that the target lacks; what it has stays."""

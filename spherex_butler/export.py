@@ -7,6 +7,7 @@ __all__ = ("ExportReport", "export_images")
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from .arrivals import INGEST_ERRORS
 from .certifications import certifications
+from .contention import patiently
 from .conventions import DEFAULT_COLLECTION, INSTRUMENT
 from .dataset_transfer import Transfer, dataset_in
 from .errors import ParameterError, reason_of
@@ -250,7 +252,7 @@ def _export_calibrations(
         new, there = moved.transfer(batch)
         report.calibrations, report.calibrations_there = report.calibrations + new, report.calibrations_there + there
     if not dry_run:
-        _ensure_path(source, target, wanted.path)
+        patiently(lambda: _ensure_path(source, target, wanted.path))
         for collection in wanted.path:
             ranges = [certified for name, certified in wanted.used if name == collection]
             _certify(target, collection, ranges, report)
@@ -273,7 +275,8 @@ def _certify(target: Butler, collection: str, ranges: Iterable[Certification], r
         if _is_known(certified, known):
             continue
         try:
-            target.registry.certify(collection, [dataset_in(target, certified.ref)], certified.timespan)
+            ref = dataset_in(target, certified.ref)
+            patiently(partial(target.registry.certify, collection, [ref], certified.timespan))
         except INGEST_ERRORS as error:
             if _is_known(certified, certifications(target, collection=collection)):
                 continue  # another process was faster

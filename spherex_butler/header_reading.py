@@ -77,14 +77,20 @@ def _read_remote(uri: str) -> Reading | str:
 
 
 def _describe_remote(uri: ResourcePath) -> ImageDescription:
-    # Needs an extra, without which there is no ResourcePath of this kind either.
-    from .remote import NoRangesError, remote_ranges  # noqa: PLC0415
-
+    try:
+        # Needs an extra, without which there are more requests.
+        from .remote import NoRangesError, remote_ranges  # noqa: PLC0415
+    except ImportError:
+        return _describe_stream(uri)
     try:
         return _describe(FitsFile(remote_ranges(uri), None, repr(str(uri))))
     except NoRangesError:
-        with open_ranges(uri) as (read_ranges, size):
-            return _describe(FitsFile(read_ranges, size, repr(str(uri))))
+        return _describe_stream(uri)
+
+
+def _describe_stream(uri: ResourcePath) -> ImageDescription:
+    with open_ranges(uri) as (read_ranges, size):
+        return _describe(FitsFile(read_ranges, size, repr(str(uri))))
 
 
 def _image_name(uri: str) -> ProductName:

@@ -13,6 +13,7 @@ from lsst.daf.butler.progress import Progress
 from lsst.resources import ResourcePath
 
 from .arrivals import INGEST_ERRORS, stored_uri
+from .contention import patiently
 from .conventions import CALIBRATION_COLLECTION
 from .errors import ConfigurationError, FormatError, reason_of
 from .exposures import insert_exposures
@@ -82,7 +83,7 @@ def repair(butler: Butler, findings: Iterable[RepositoryFinding]) -> list[Repair
 
 def _repair(butler: Butler, finding: RepositoryFinding, act: Callable[[Butler, str], str]) -> Repair:
     try:
-        return Repair(finding, done=True, message=act(butler, finding.subject))
+        return Repair(finding, done=True, message=patiently(lambda: act(butler, finding.subject)))
     except _NotRepairedError as error:
         return Repair(finding, done=False, message=str(error))
     except INGEST_ERRORS as error:

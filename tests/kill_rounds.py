@@ -23,7 +23,7 @@ from spherex_butler import ingest
 from spherex_butler.names import parse_product_name
 
 
-def main(repo: Path, pristine: Path, work: Path, transfer: str, rounds: int, seed: int) -> None:
+def main(repo: Path, pristine: Path, work: Path, *, transfer: str, rounds: int, seed: int) -> None:
     """Print for each round when the ingest was killed, how many files were registered then, and what was wrong."""
     moments = random.Random(seed)
     ingest._BATCH = 2  # so that there is something between nothing and all
@@ -37,7 +37,7 @@ def main(repo: Path, pristine: Path, work: Path, transfer: str, rounds: int, see
         ended = ingested_until(repo, files, transfer, delay)
         whole = min(whole, ended or whole)  # it was measured while the machine may have been busier
         found = in_child(lambda files=files, folder=folder: look(repo, folder, files, transfer))
-        print(json.dumps({"delay": delay, "ended": ended, **found}), flush=True)
+        sys.stdout.write(json.dumps({"delay": delay, "ended": ended, **found}) + "\n")
 
 
 def ingested_until(repo: Path, files: Path, transfer: str, delay: float) -> float | None:
@@ -126,4 +126,4 @@ def kept(original: Path, source: Path, repo: Path) -> bool:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:4]), sys.argv[4], int(sys.argv[5]), int(sys.argv[6]))
+    main(*map(Path, sys.argv[1:4]), transfer=sys.argv[4], rounds=int(sys.argv[5]), seed=int(sys.argv[6]))

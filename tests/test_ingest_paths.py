@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from lsst.resources import ResourcePath
 
 from spherex_butler.errors import ParameterError
 from spherex_butler.ingest import ingest_files, plan_files
+from spherex_butler.ingest_paths import PathList
 from spherex_butler.testing.repository import temporary_repo
 
 
@@ -74,6 +76,84 @@ def test_path_that_stands_for_nothing_is_reported(tmp_path, name, reason):
     assert planned == []
     assert reason in failure.reason
     assert failure.uri.startswith("file://")
+
+
+def names(*paths: object) -> list[str]:
+    """Return the names of the files that paths stand for, all of which can be read."""
+    planned, failed = plan_files(paths)
+    assert failed == []
+    return [Path(file.uri).name for file in planned]
+
+
+def test_folder_that_cannot_be_read_is_reported(path, monkeypatch):
+    closed = path.parent / "closed"
+    closed.mkdir()
+    scandir = os.scandir
+
+    def refuse(folder):
+        if str(folder) == str(closed):
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # permissions do not stop root
+    planned, (failure,) = plan_files(path.parent)
+    assert [file.uri for file in planned] == [path.as_uri()]
+    assert failure.uri == closed.as_uri()
+    assert failure.reason.startswith("PermissionError: [Errno 13] Permission denied")
+
+
+def test_folder_behind_a_link_is_searched_once(path):
+    elsewhere = path.parent / "elsewhere"
+    elsewhere.mkdir()
+    path.rename(elsewhere / path.name)
+    folder = path.parent / "folder"
+    folder.mkdir()
+    for name in ("one", "other"):
+        (folder / name).symlink_to(elsewhere)
+    (elsewhere / "round").symlink_to(folder)
+    assert names(folder) == [path.name]
+
+
+def test_dangling_link_is_reported(path):
+    link = path.with_name(path.name.replace("D3", "D4"))
+    link.symlink_to("nothing")
+    for given in (path.parent, link):
+        _, (failure,) = plan_files(given)
+        assert failure.uri == link.as_uri()
+        assert "FileNotFoundError" in failure.reason
+
+
+@pytest.mark.parametrize("pattern", ["*/*.fits", "**/*.fits", "*", "**", "[ab]*/level2_*", "**/a", "a/**/b/*", "?/b"])
+def test_glob_finds_files_and_folders(path, monkeypatch, pattern):
+    folder = path.parent / "a" / "b" if "b" in pattern and "[" not in pattern else path.parent / "a"
+    folder.mkdir(parents=True)
+    path.rename(folder / path.name)
+    monkeypatch.chdir(path.parent)
+    assert names(pattern) == [path.name]
+
+
+def test_glob_passes_over_what_is_hidden(path, monkeypatch):
+    monkeypatch.chdir(path.parent)
+    hidden = path.parent / ".hidden"
+    hidden.mkdir()
+    path.rename(hidden / path.name)
+    _, (failure,) = plan_files("**/*.fits")
+    assert "nothing in this folder matches the pattern '**/*.fits'" in failure.reason
+    assert names(".h*/*.fits") == [path.name]
+
+
+def test_list_of_paths(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(path.parent)
+    second = Path(shutil.copy(path, path.with_name(path.name.replace("354", "355"))))
+    (tmp_path / "list.txt").write_text(f"# two files\n\n  {path.name}\n{second.as_uri()}\n   # and no more\n")
+    listed = PathList(tmp_path / "list.txt")
+    assert list(listed) == [path.name, second.as_uri()]
+    assert names(*listed) == [path.name, second.name]
+    assert list(PathList(tmp_path / "list.txt", before=["first"])) == ["first", path.name, second.as_uri()]
+
+
+def test_paths_may_be_any_iterable(butler, path):
+    assert len(ingest_files(butler, (each for each in [path])).ingested) == 1
 
 
 def test_unknown_kind_of_address_is_reported():

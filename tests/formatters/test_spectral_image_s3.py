@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import astropy.units as u
-import boto3
 import numpy as np
 import pytest
 from astropy.table import QTable
 from lsst.daf.butler import Butler, DatasetRef, DatasetType
 from lsst.resources import ResourcePath
-from lsst.resources.s3utils import clean_test_environment_for_s3
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import make_server
+from s3_server import Bucket, serve_bucket
 
 from spherex_butler import SpectralImage, make_repo
 from spherex_butler.ingest import ingest_files
@@ -27,52 +21,12 @@ from spherex_butler.testing import make_spectral_image, write_level2
 
 BBOX = (900, 930, 800, 820)
 PLANES = ("data", "flags", "variance", "zodi")
-NAME = "archive"
-
-
-@dataclass
-class Bucket:
-    """Where the bucket is, and what its server was asked: method, key, range and bytes sent."""
-
-    url: str = f"s3://{NAME}"
-    seen: list[tuple[str, str, str | None, int]] = field(default_factory=list)
-
-    @property
-    def gets(self) -> list[tuple[str, str, str | None, int]]:
-        return [request for request in self.seen if request[0] == "GET" and request[1].endswith(".fits")]
-
-    @property
-    def bytes_sent(self) -> int:
-        return sum(size for *_, size in self.seen)
-
-    def recorded(self, application: Any) -> Any:
-        """Return a WSGI application that answers as the given one, and remembers."""
-
-        def answer(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-            body = list(application(environ, start_response))
-            wanted = environ.get("HTTP_RANGE")
-            self.seen.append((environ["REQUEST_METHOD"], environ["PATH_INFO"], wanted, sum(map(len, body))))
-            return body
-
-        return answer
 
 
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[Bucket]:
-    """Serve an empty bucket on loopback, to which Butler is pointed; moto's server is a WSGI application."""
-    bucket = Bucket()
-    application = bucket.recorded(DomainDispatcherApplication(create_backend_app))
-    server = make_server("127.0.0.1", 0, application, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    with clean_test_environment_for_s3():
-        os.environ["S3_ENDPOINT_URL"] = url = f"http://127.0.0.1:{server.server_port}"
-        with contextlib.closing(boto3.client("s3", endpoint_url=url)) as client:
-            client.create_bucket(Bucket=NAME)
+    with serve_bucket("archive") as bucket:
         yield bucket
-    server.shutdown()
-    server.server_close()
-    thread.join()
 
 
 def make_stored_repo(folder: Path, bucket: Bucket) -> Butler:
@@ -143,7 +97,7 @@ def assert_same(found: SpectralImage, expected: SpectralImage) -> None:
 
 def test_file_is_in_the_bucket_as_it_was(reader, ref, path):
     uri = reader.getURI(ref)
-    assert (uri.scheme, uri.netloc) == ("s3", NAME)
+    assert (uri.scheme, uri.netloc) == ("s3", "archive")
     assert uri.read() == path.read_bytes()
 
 

@@ -1,0 +1,108 @@
+"""Ingest from and into an S3 bucket: folders, globs, and what is asked of the store."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lsst.daf.butler import Butler
+from s3_server import Bucket, serve_bucket
+
+from spherex_butler import make_repo
+from spherex_butler.ingest import ingest_files, plan_files
+from spherex_butler.testing import write_exposures, write_level2
+from spherex_butler.testing.repository import temporary_repo
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("archive")
+    write_exposures(folder, exposures=2, detectors=[1, 2, 3], size=16, tree=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bucket(archive) -> Iterator[Bucket]:
+    """A bucket with the archive's tree, and something else."""
+    with serve_bucket("archive") as bucket:
+        for path in archive.rglob("*.fits"):
+            bucket.client.upload_file(str(path), "archive", str(path.relative_to(archive)))
+        bucket.client.put_object(Bucket="archive", Key="qr2/level2/README.txt", Body=b"read me")
+        yield bucket
+
+
+@pytest.fixture
+def butler() -> Iterator[Butler]:
+    with temporary_repo() as butler:
+        yield butler
+
+
+def keys(archive: Path, pattern: str = "**/*.fits") -> list[str]:
+    return [f"s3://archive/{path.relative_to(archive)}" for path in sorted(archive.glob(pattern))]
+
+
+def planned(*paths: str) -> list[str]:
+    files, failed = plan_files(paths)
+    assert failed == []
+    return sorted(file.uri for file in files)
+
+
+@pytest.mark.parametrize("folder", ["", "qr2/", "qr2/level2/"])
+def test_folder_is_searched(bucket, archive, folder):
+    assert planned(f"{bucket.url}/{folder}") == keys(archive)
+
+
+@pytest.mark.parametrize("pattern", ["**/*D2_*.fits", "qr2/level2/*/*/[13]/*.fits", "qr2/level2/*/*/2", "qr2/*/"])
+def test_glob_is_expanded(bucket, archive, pattern):
+    expected = {"qr2/level2/*/*/2": "**/2/*.fits", "qr2/*/": "**/*.fits"}.get(pattern, pattern)
+    assert planned(f"{bucket.url}/{pattern}") == keys(archive, expected) != []
+
+
+def test_folder_costs_a_request_for_each_in_it(bucket):
+    bucket.seen.clear()
+    assert len(planned(f"{bucket.url}/qr2/")) == 6
+    listings = [request for request in bucket.seen if not request[1].endswith(".fits")]
+    assert len(listings) == 7  # qr2, level2, the planning period, the processing and three detectors
+    assert len(bucket.gets) == 6
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("s3://archive/qr9/", "there is no level2_*.fits in this folder"),
+        ("s3://archive/qr2/*.fits", "nothing in this folder matches the pattern '*.fits'"),
+        ("s3://nowhere/qr2/", "the folder cannot be listed: NoSuchBucket"),
+        ("s3://archive/qr2/level2_2025W51_1A_0684_2D1_spx_l2b-v21-2025-354.fits", "FileNotFoundError"),
+        ("s3://archive/qr2", "'qr2' is not the name of a SPHEREx product"),
+    ],
+)
+def test_path_that_stands_for_nothing_is_reported(bucket, path, reason):
+    assert bucket.url == "s3://archive"
+    files, (failure,) = plan_files(path)
+    assert files == []
+    assert reason in failure.reason
+
+
+def test_direct_keeps_the_address(bucket, archive, butler):
+    report = ingest_files(butler, f"{bucket.url}/**/*D2_*.fits", transfer="direct", processes=2)
+    assert sorted(str(butler.getURI(ref)) for ref in report.ingested) == keys(archive, "**/*D2_*.fits")
+    assert [butler.get(ref).shape for ref in report.ingested] == [(16, 16)] * 2
+
+
+def test_auto_copies_from_the_bucket(bucket, archive, butler):
+    (ref,) = ingest_files(butler, f"{bucket.url}/**/*_2D2_*.fits").ingested
+    (original,) = archive.rglob("*_2D2_*.fits")
+    assert Path(butler.getURI(ref).ospath).read_bytes() == original.read_bytes()
+
+
+def test_file_of_another_size_is_reported_without_a_request(bucket, archive, tmp_path):
+    first, other = next(archive.rglob("*_2D1_*.fits")), write_level2(tmp_path / "other", detector=1, size=40)
+    with contextlib.closing(make_repo(tmp_path / "repo", datastore_root="s3://archive/repo")) as butler:
+        assert len(ingest_files(butler, first, transfer="copy").ingested) == 1
+        bucket.seen.clear()
+        assert len(ingest_files(butler, first, transfer="copy").skipped) == 1
+        (failure,) = ingest_files(butler, other, transfer="copy").failed
+        assert bucket.seen == []
+    assert f"of {first.stat().st_size} bytes instead of {other.stat().st_size}; nothing was changed" in failure.reason
