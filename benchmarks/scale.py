@@ -5,8 +5,8 @@
 Simulates the archive's image table (`mission`), ingests it, and measures how
 fast that goes from beginning to end, how large the registry and the process
 get, and how quick the repository is then.  Each measurement is a process of
-its own.  Writes ``scale.json`` and ``scale.md`` to ``--output``; a size of 0
-leaves a part out.  The defaults take about ten minutes.
+its own.  Writes ``scale.json`` and ``scale.md`` to ``--output``; a part of size 0
+is left out, and stays in the report as it was.  The defaults take about ten minutes.
 """
 
 from __future__ import annotations
@@ -175,29 +175,34 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=HERE / "results")
     parser.add_argument("--folder", type=Path, help="where to work; default a temporary folder")
     options = parser.parse_args()
-    rows: list[tuple[str, str, str, str]] = []
-    found: dict[str, Any] = {}
+    earlier = options.output / "scale.json"
+    found: dict[str, Any] = json.loads(earlier.read_text())["found"] if earlier.exists() else {}
     for name, images in (("SQLite", options.images), ("PostgreSQL", options.postgres_images)):
-        if not images:
-            continue
-        rival = images if options.rival_images is None else min(images, options.rival_images)
-        print(f"{name}, {images:,} images")
-        server = running_postgres() if name == "PostgreSQL" else nullcontext()
-        with TemporaryDirectory(dir=options.folder) as folder, server as url:
-            found[name] = archive_ingest(Path(folder), images, rival, url)
-        rows += summary(name, found[name])
+        if images:
+            rival = images if options.rival_images is None else min(images, options.rival_images)
+            print(f"{name}, {images:,} images")
+            server = running_postgres() if name == "PostgreSQL" else nullcontext()
+            with TemporaryDirectory(dir=options.folder) as folder, server as url:
+                found[name] = archive_ingest(Path(folder), images, rival, url)
+            write(options.output, found)
     if options.files:
         print(f"{options.files:,} files")
         with TemporaryDirectory(dir=options.folder) as folder:
             found["files"] = measure("files", folder, options.files)
-        rows += files_summary(found["files"])
+    print(write(options.output, found))
+
+
+def write(folder: Path, found: dict[str, Any]) -> str:
+    """Write what was found so far; return the report."""
     about = {package: version(package) for package in ("spherex-butler", "lsst-daf-butler", "sqlalchemy", "astropy")}
     about |= {"Python": platform.python_version(), "cores": os.cpu_count(), "date": time.strftime("%Y-%m-%d")}
-    options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "scale.json").write_text(json.dumps({"about": about, "found": found}, indent=1) + "\n")
+    rows = [row for name in ("SQLite", "PostgreSQL") if name in found for row in summary(name, found[name])]
+    rows += files_summary(found["files"]) if "files" in found else []
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "scale.json").write_text(json.dumps({"about": about, "found": found}, indent=1) + "\n")
     text = markdown(rows, about)
-    (options.output / "scale.md").write_text(text)
-    print(text)
+    (folder / "scale.md").write_text(text)
+    return text
 
 
 if __name__ == "__main__":

@@ -18,14 +18,14 @@ from lsst.resources import ResourcePath
 
 from .arrivals import INGEST_ERRORS, datastore_root
 from .bulk_registration import known_ids
-from .calibration_runs import calibration_chain_of
+from .calibrations.runs import calibration_chain_of
 from .contention import patiently
 from .conventions import DEFAULT_COLLECTION, INSTRUMENT
 from .errors import ConfigurationError, FormatError, ParameterError, reason_of
 from .exposures import instrument_records
 from .placement import TRANSFER_MODES, place, resolve_transfer
 from .reports import FailedFile
-from .repository_files import dataset_text
+from .repository_check.files import dataset_text
 from .runs import chain_members, put_in_order, register_run, release_chains
 from .stored_records import StoredFile, artifact_uri, import_files, stored_files
 

@@ -17,16 +17,16 @@ from lsst.daf.butler.progress import Progress
 from numpy.typing import NDArray
 
 from .arrivals import INGEST_ERRORS
-from .certifications import certifications
+from .calibrations.certifications import certifications
+from .calibrations.ranges import Certification, data_id_text, range_text
 from .contention import patiently
 from .conventions import DEFAULT_COLLECTION, INSTRUMENT
 from .dataset_transfer import Transfer, dataset_in
 from .errors import ParameterError, reason_of
 from .reports import FailedFile
-from .repository_calibrations import search_path
-from .repository_images import LEVEL2, images_between
+from .repository_check.calibrations import search_path
+from .repository_check.images import LEVEL2, images_between
 from .runs import chain_members, put_in_order
-from .validity_ranges import Certification, data_id_text, range_text
 
 _BATCH = 1000  # files before they are registered
 

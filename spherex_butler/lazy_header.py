@@ -17,7 +17,7 @@ CARD = 80
 _STANDARD = re.compile(r"[A-Z0-9_-]{1,8}")
 _LONG = re.compile(r"[A-Z0-9_-]{9,60}")
 _PLAIN = re.compile(
-    rb"= *(?:'(?P<string>[ -%(-9;-~]*)'|(?P<logical>[TF])"
+    rb"= +(?:'(?P<string>[ -%(-9;-~]*)'|(?P<logical>[TF])"
     rb"|(?P<integer>[+-]?\d+)|(?P<real>[+-]?\d+\.\d*(?:E[+-]?\d+)?)) *(?:/.*)?"
 )
 """What follows the keyword of a card whose value needs no more than Python's own reading."""

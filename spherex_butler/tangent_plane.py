@@ -15,7 +15,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-_PROJECTIONS = ({"RA---TAN-SIP", "RA---TAN"}, {"DEC--TAN-SIP", "DEC--TAN"})
+_TYPES = {True: ("RA---TAN-SIP", "DEC--TAN-SIP"), False: ("RA---TAN", "DEC--TAN")}
+"""By whether there is a SIP polynomial."""
 _NUMBERS = [f"{name}{axis}" for name in ("CRPIX", "CDELT", "CRVAL") for axis in (1, 2)]
 
 
@@ -45,7 +46,8 @@ def tangent_corners(cards: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[t
 def _is_plain(cards: Mapping[str, Any]) -> bool:
     """Whether the cards are of the projection above, with nothing odd about them."""
     return (
-        all(cards.get(f"CTYPE{axis + 1}") in names for axis, names in enumerate(_PROJECTIONS))
+        (cards.get("CTYPE1"), cards.get("CTYPE2")) == _TYPES["A_ORDER" in cards]
+        and ("A_ORDER" in cards) == ("B_ORDER" in cards)
         and all(cards.get(f"CUNIT{axis}", "deg") == "deg" for axis in (1, 2))
         and all(isinstance(cards.get(name), int | float) and math.isfinite(cards[name]) for name in _NUMBERS)
         and abs(cards["CRVAL2"]) <= 90
@@ -59,16 +61,15 @@ def _is_plain(cards: Mapping[str, Any]) -> bool:
 def _plane(cards: Mapping[str, Any], x: float, y: float) -> tuple[float, float]:
     """Return where a pixel, counted from 1, lies in the tangent plane; radians."""
     x, y = x - cards["CRPIX1"], y - cards["CRPIX2"]
-    if cards["CTYPE1"].endswith("-SIP"):
-        x, y = x + _polynomial(cards, "A", x, y), y + _polynomial(cards, "B", x, y)
+    x, y = x + _polynomial(cards, "A", x, y), y + _polynomial(cards, "B", x, y)
     scaled = (cards.get(f"PC{i}_1", float(i == 1)) * x + cards.get(f"PC{i}_2", float(i == 2)) * y for i in (1, 2))
     east, north = (math.radians(cards[f"CDELT{i + 1}"] * value) for i, value in enumerate(scaled))
     return east, north
 
 
 def _polynomial(cards: Mapping[str, Any], name: str, x: float, y: float) -> float:
-    order = range(cards.get(f"{name}_ORDER", -1) + 1)
-    return math.fsum(cards.get(f"{name}_{i}_{j}", 0.0) * x**i * y**j for i in order for j in order[: len(order) - i])
+    powers = range(cards.get(f"{name}_ORDER", -1) + 1)
+    return math.fsum(cards.get(f"{name}_{i}_{j}", 0.0) * x**i * y**j for i in powers for j in powers)
 
 
 def _sky(cards: Mapping[str, Any], east: float, north: float) -> tuple[float, float]:

@@ -176,7 +176,7 @@ def plain_ingest(butler: Butler, rows: list[dict[str, object]]) -> None:
     """Do it by daf_butler's own public calls, with the same dataset ids."""
     from lsst.daf.butler import FileDataset
 
-    from spherex_butler.archive_tables import read_archive_table
+    from spherex_butler.archive.tables import read_archive_table
     from spherex_butler.exposures import insert_exposures
     from spherex_butler.image_refs import image_ref
     from spherex_butler.runs import ensure_run

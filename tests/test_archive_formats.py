@@ -7,7 +7,7 @@ import gzip
 import pytest
 from archive_samples import M31, caom_table, sia_table
 
-from spherex_butler.archive_tables import count_rows, read_archive_table
+from spherex_butler.archive.tables import count_rows, read_archive_table
 from spherex_butler.errors import FormatError
 
 VOTABLE = """<?xml version="1.0"?>
@@ -238,7 +238,7 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path, run_python):
     sia_table().write(path)
     script = """
 import sys
-from spherex_butler.archive_tables import read_archive_table
+from spherex_butler.archive.tables import read_archive_table
 from spherex_butler.errors import ConfigurationError
 sys.modules["pyarrow"] = None
 try:

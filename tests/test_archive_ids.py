@@ -9,7 +9,7 @@ from importlib.resources import files
 import pytest
 from astropy.io import fits
 
-from spherex_butler.archive_ids import known_archive_ids, read_archive_ids
+from spherex_butler.calibrations.archive_ids import known_archive_ids, read_archive_ids
 from spherex_butler.errors import FormatError, ParameterError
 from spherex_butler.level2_io import read_calibrations
 from spherex_butler.names import parse_product_name

@@ -8,8 +8,8 @@ from archive_samples import IRIS, M31
 from astropy.time import Time
 from vo_server import serve_archive
 
-from spherex_butler.archive_query import query_adql, query_sia, query_tap
-from spherex_butler.archive_tables import read_archive_table
+from spherex_butler.archive.query import query_adql, query_sia, query_tap
+from spherex_butler.archive.tables import read_archive_table
 from spherex_butler.errors import FormatError, ParameterError
 
 WEEKS = (Time(61000, format="mjd"), Time(61050, format="mjd"))
@@ -273,7 +273,7 @@ def test_without_pyvo_it_is_said_what_to_install(run_python):
     script = """
 import sys
 sys.modules["pyvo"] = None
-from spherex_butler.archive_query import query_sia
+from spherex_butler.archive.query import query_sia
 from spherex_butler.errors import ConfigurationError
 try:
     query_sia()

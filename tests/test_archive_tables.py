@@ -11,7 +11,7 @@ import pytest
 from archive_samples import BUCKET, FIRST_KEY, FIRST_NAME, IRIS, M31, ROOT, caom_table, csv_of, sia_table
 from astropy.table import MaskedColumn, QTable, vstack
 
-from spherex_butler.archive_tables import count_rows, read_archive_table
+from spherex_butler.archive.tables import count_rows, read_archive_table
 from spherex_butler.errors import FormatError, ParameterError
 from spherex_butler.ingest_plan import plan_files
 from spherex_butler.testing import write_level2

@@ -12,8 +12,7 @@ from lsst.daf.butler import Butler
 from lsst.daf.butler.cli.butler import cli
 
 from spherex_butler.ingest import ingest_files
-from spherex_butler.repository_check import Kind, check_repository
-from spherex_butler.repository_repair import repair
+from spherex_butler.repository_check import Kind, check_repository, repair
 from spherex_butler.testing import write_exposures
 from spherex_butler.testing.repository import temporary_repo
 

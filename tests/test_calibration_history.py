@@ -12,11 +12,11 @@ from calibration_repositories import DARK, observe, put_image, register
 from lsst.daf.butler import Butler, DatasetRef, DatasetType
 
 from spherex_butler import SpectralImage
-from spherex_butler.calibration_history import calibrations_used
+from spherex_butler.calibrations.history import calibrations_used
+from spherex_butler.calibrations.validity import certify
 from spherex_butler.errors import ParameterError
 from spherex_butler.level2_io import list_calibrations, read_calibrations
 from spherex_butler.testing import make_spectral_image, temporary_repo
-from spherex_butler.validity import certify
 
 DARK_ID = uuid.UUID("77acdcb1-6bd7-439c-934b-8feb4bd992c7")
 

@@ -21,10 +21,11 @@ from http_server import serve
 from lsst.daf.butler import Butler, DatasetRef, DatasetType, Timespan
 
 from spherex_butler import make_repo
-from spherex_butler.archive_ids import archive_id_of, derived_id, find_by_archive_id
-from spherex_butler.calibration_ingest import CalibrationIngestReport, execute, ingest_calibrations
-from spherex_butler.calibration_plan import calibration_types, plan_calibrations
-from spherex_butler.calibration_runs import calibration_chain_of
+from spherex_butler.calibrations.archive_ids import archive_id_of, derived_id, find_by_archive_id
+from spherex_butler.calibrations.ingest import CalibrationIngestReport, execute, ingest_calibrations
+from spherex_butler.calibrations.plan import calibration_types, plan_calibrations
+from spherex_butler.calibrations.runs import calibration_chain_of
+from spherex_butler.calibrations.validity import certify
 from spherex_butler.conventions import CALIBRATION_COLLECTION
 from spherex_butler.errors import ConfigurationError, ParameterError
 from spherex_butler.lazy_header import LazyHeader
@@ -32,7 +33,6 @@ from spherex_butler.names import parse_product_name
 from spherex_butler.psf import SpectralImagePSF
 from spherex_butler.testing import CALIBRATION_TYPES, make_spectral_image, write_calibration, write_calibrations
 from spherex_butler.testing.repository import temporary_repo
-from spherex_butler.validity import certify
 from spherex_butler.wavelengths import WavelengthTable
 
 DARK = "cal-drk-v4-2025-161"

@@ -11,14 +11,14 @@ from calibration_repositories import BEGIN, DARK, END, EXPOSURE, MIDDLE, NEWER_D
 from lsst.daf.butler import Butler, CalibrationLookupError
 
 from spherex_butler import SpectralImage
-from spherex_butler.calibration_lookup import calibration_for, explain
 from spherex_butler.calibrations import ingest_calibrations
+from spherex_butler.calibrations.lookup import calibration_for, explain
+from spherex_butler.calibrations.ranges import Rule
+from spherex_butler.calibrations.validity import certify, decertify
 from spherex_butler.errors import ConfigurationError, ParameterError
 from spherex_butler.names import ObservationId
 from spherex_butler.testing import make_spectral_image, temporary_repo
 from spherex_butler.testing.calibrations import write_calibrations
-from spherex_butler.validity import certify, decertify
-from spherex_butler.validity_ranges import Rule
 
 ID = ObservationId.parse(EXPOSURE).exposure_id
 LATER = "2026W40_1A_0001_1"

@@ -13,12 +13,12 @@ from lsst.daf.butler.registry import ConflictingDefinitionError
 from sqlalchemy.exc import OperationalError
 
 from spherex_butler import together as together_module
-from spherex_butler.certifications import certifications
+from spherex_butler.calibrations.certifications import certifications
+from spherex_butler.calibrations.validity import certify, decertify
 from spherex_butler.errors import ConfigurationError, ParameterError
 from spherex_butler.repo import make_repo
 from spherex_butler.testing import temporary_repo
 from spherex_butler.together import together
-from spherex_butler.validity import certify, decertify
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

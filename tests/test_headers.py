@@ -3,7 +3,7 @@ from __future__ import annotations
 import astropy.units as u
 import numpy as np
 import pytest
-from astropy.coordinates import SkyCoord
+from astropy.coordinates import BarycentricMeanEcliptic, SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS
 
@@ -150,3 +150,23 @@ def test_replaced_wcs_keeps_its_distortion_and_the_other_cards(header):
     again = celestial_wcs(LazyHeader(header))
     assert again.pixel_to_world(5, 2000).separation(wcs.pixel_to_world(5, 2000)) < 1e-3 * u.arcsec
     assert [c.image for c in header.cards if c.keyword.startswith(("CRPIX1A", "CTYPE1W", "HISTORY"))] == others
+
+
+@pytest.mark.parametrize("latitude", [-89.9, -45.0, 0.0, 33.441208, 66.5, 89.9])
+def test_pointing_is_that_of_astropys_transformation(header, latitude):
+    for longitude, angle in ((0.0, 0.0), (22.5, 180.0), (200.0, 77.0), (359.9, 359.0)):
+        header.update(SPS_ELON=longitude, SPS_ELAT=latitude, SPS_EPA=angle)
+        fields = described(header).fields
+        boresight = SkyCoord(longitude * u.deg, latitude * u.deg, frame=BarycentricMeanEcliptic())
+        toward = boresight.directional_offset_by(angle * u.deg, 1 * u.arcmin).icrs
+        found = SkyCoord(fields["tracking_ra"], fields["tracking_dec"], unit="deg")
+        assert found.separation(boresight.icrs) < 1e-10 * u.deg
+        expected = boresight.icrs.position_angle(toward)
+        difference = (fields["sky_angle"] * u.deg - expected).wrap_at(180 * u.deg)
+        assert abs(difference) < 1e-7 * u.deg  # that of the two positions has no more digits
+
+
+def test_latitude_beyond_the_pole_is_an_error(header):
+    header["SPS_ELAT"] = -90.5
+    with pytest.raises(FormatError, match=r"SPS_ELAT is -90\.5; expected a latitude from -90 to 90 degrees"):
+        described(header)

@@ -290,7 +290,10 @@ def test_other_content_under_a_registered_name_is_reported(butler, files, tmp_pa
     ingest_files(butler, files[0], transfer="copy")
     other = write_level2(tmp_path / "other", detector=1, size=40)
     report = ingest_files(butler, other)
-    assert re.search(r"has '.*D1_.*' for this image and run, of \d+ bytes instead of \d+; nothing was changed", report.failed[0].reason)
+    assert re.search(
+        r"has '.*D1_.*' for this image and run, of \d+ bytes instead of \d+; nothing was changed",
+        report.failed[0].reason,
+    )
     assert butler.get(level2(butler)[0]).shape == (32, 32)
 
 

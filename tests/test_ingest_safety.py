@@ -237,5 +237,13 @@ def test_same_command_finishes_what_was_killed(files, tmp_path, killed_at):
     assert killed.returncode == -signal.SIGKILL
     assert all(path.exists() for path in files)
     subprocess.run([*command, "never"], check=True, timeout=120)
+    assert list(files[0].parent.iterdir()) == []
     with Butler.from_config(tmp_path / "repo") as butler:
         assert readable(butler) == 6
+
+
+def test_move_of_what_is_there_under_another_address_keeps_it(butler, files):
+    ingest_files(butler, files, transfer="direct")
+    report = ingest_files(butler, files, transfer="move")
+    assert (len(report.skipped), report.warnings) == (6, [])
+    assert all(path.exists() for path in files)

@@ -7,7 +7,7 @@ import re
 import pytest
 from astropy.io import fits
 
-from spherex_butler.lazy_header import LazyHeader, find_card
+from spherex_butler.lazy_header import LazyHeader, card_value, find_card
 from spherex_butler.testing.templates import image_template
 
 LONG = "a string that is too long for one card and so goes on, " * 3 + "end"
@@ -113,3 +113,66 @@ def test_card_without_a_value_is_none():
     lazy = LazyHeader(b"UNDEF   =".ljust(80))
     assert lazy.get("UNDEF", 3) is None
     assert fits.Header.fromstring("UNDEF   =".ljust(80))["UNDEF"] is None
+
+
+@pytest.mark.parametrize("parse", [False, True])
+def test_chosen_values_are_those_of_the_whole_header(header, lazy, parse):
+    if parse:
+        _ = lazy.header
+    pattern = re.compile(r"NAXIS\d?|C[A-Z]{4}[12]|[AB]_\d_\d|EXTNAME")
+    expected = {keyword: header[keyword] for keyword in header if pattern.fullmatch(keyword)}
+    assert lazy.values(pattern) == expected != {}
+    assert lazy.cutout((3, 4), (5, 6)).values(re.compile("NAXIS1|CRPIX2")) == {
+        "NAXIS1": 6,
+        "CRPIX2": header["CRPIX2"] - 4,
+    }
+
+
+CARDS = [
+    "A       =                    T",
+    "A       = F / no",
+    "A       = 12",
+    "A       = -007",
+    "A       =                  1.0 / one",
+    "A       = -1.5E-03",
+    "A       = 1.E5",
+    "A       = .5",
+    "A       = 1e3",
+    "A       = 1.5D3",
+    "A       = 'text    '           / and / more",
+    "A       = ''",
+    "A       = '        '",
+    "A       = 'it''s'",
+    "A       = 'a / b'",
+    "A       = ' leading'",
+    "A       = 'time: 12:30'",
+    "A       = (1.0, 2.0)",
+    "A       =",
+    "A       = / nothing",
+    "HIERARCH LONG_KEYWORD = 5 / five",
+    "HIERARCH LONG_KEYWORD= 'text'",
+]
+
+
+@pytest.mark.parametrize("card", CARDS)
+def test_value_of_a_card_is_astropys(card):
+    found, expected = card_value(f"{card:80}".encode()), fits.Card.fromstring(f"{card:80}").value
+    expected = None if isinstance(expected, fits.card.Undefined) else expected
+    assert (found, type(found)) == (expected, type(expected))
+
+
+def test_long_keyword_is_found_among_hierarch_cards():
+    cards = [
+        "HIERARCH SPS_TARGETS = 1",
+        "HIERARCH SPS_TARGET B = 2",
+        "HIERARCH SPS_TARGET= 3",
+        "HIERARCH SPS_TARGET = 4",
+    ]
+    lazy = LazyHeader("".join(f"{card:80}" for card in cards).encode())
+    assert lazy.get("SPS_TARGET") == 3
+    assert lazy.get("SPS_TARGE_") is None
+
+
+def test_long_keyword_is_found_without_parsing_the_header(lazy):
+    assert (lazy.get("SPS_TARGET"), lazy.get("NON_SURVEY")) == (87514, "False")
+    assert lazy._header is None

@@ -19,11 +19,12 @@ from http_server import serve
 from lsst.daf.butler import Butler, CollectionType, Config, DatasetType, Timespan
 from lsst.resources import ResourcePath
 
-from spherex_butler import make_repo, repository_files
+from spherex_butler import make_repo
 from spherex_butler.errors import ConfigurationError, ParameterError
 from spherex_butler.ingest import ingest_files
 from spherex_butler.names import parse_product_name
 from spherex_butler.repository_check import Kind, RepositoryReport, check_repository
+from spherex_butler.repository_check import files as repository_files
 from spherex_butler.runs import ensure_run
 from spherex_butler.stored_records import stored_files
 from spherex_butler.testing import write_exposures

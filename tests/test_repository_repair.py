@@ -15,8 +15,7 @@ from lsst.daf.butler import Butler, CollectionType
 from spherex_butler.errors import ConfigurationError
 from spherex_butler.ingest import ingest_files
 from spherex_butler.names import parse_product_name
-from spherex_butler.repository_check import Kind, RepositoryFinding, check_repository
-from spherex_butler.repository_repair import Repair, repair
+from spherex_butler.repository_check import Kind, Repair, RepositoryFinding, check_repository, repair
 from spherex_butler.runs import ensure_run
 from spherex_butler.testing import write_exposures
 from spherex_butler.testing.repository import temporary_repo

@@ -20,8 +20,7 @@ from werkzeug.serving import make_server
 from spherex_butler import make_repo
 from spherex_butler.export import export_images
 from spherex_butler.ingest import ingest_files
-from spherex_butler.repository_check import Kind, check_repository
-from spherex_butler.repository_repair import repair
+from spherex_butler.repository_check import Kind, check_repository, repair
 from spherex_butler.testing import write_exposures
 from spherex_butler.testing.repository import temporary_repo
 

@@ -9,14 +9,14 @@ from astropy.time import Time
 from calibration_repositories import BEGIN, DARK, END, MIDDLE, NEWER_DARK, QR2, QR3, observe, ranges, register
 from lsst.daf.butler import Butler, CollectionType
 
-from spherex_butler.calibration_runs import calibration_chain_of, calibration_runs_of, ensure_calibration_run
-from spherex_butler.certifications import calibrations_at, certifications
+from spherex_butler.calibrations.certifications import calibrations_at, certifications
+from spherex_butler.calibrations.ranges import as_time
+from spherex_butler.calibrations.runs import calibration_chain_of, calibration_runs_of, ensure_calibration_run
+from spherex_butler.calibrations.validity import certify, decertify
 from spherex_butler.errors import ConfigurationError, ParameterError
 from spherex_butler.names import parse_product_name
 from spherex_butler.repo import make_repo
 from spherex_butler.testing import temporary_repo
-from spherex_butler.validity import certify, decertify
-from spherex_butler.validity_ranges import as_time
 
 
 @pytest.fixture

@@ -8,10 +8,7 @@ from itertools import pairwise
 import pytest
 from astropy.time import Time
 
-from spherex_butler.errors import ParameterError
-from spherex_butler.names import ProcessingToken
-from spherex_butler.runs import calibration_tokens, release_spans
-from spherex_butler.validity_ranges import (
+from spherex_butler.calibrations.ranges import (
     ALWAYS,
     as_time,
     format_time,
@@ -21,6 +18,9 @@ from spherex_butler.validity_ranges import (
     token_of,
     token_rank,
 )
+from spherex_butler.errors import ParameterError
+from spherex_butler.names import ProcessingToken
+from spherex_butler.runs import calibration_tokens, release_spans
 
 NOON = Time("2026-07-20T12:00:37", scale="tai")
 

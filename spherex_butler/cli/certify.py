@@ -10,7 +10,7 @@ from typing import Any
 import click
 from lsst.daf.butler import Butler
 
-from .. import validity
+from ..calibrations import validity
 from ..conventions import CALIBRATION_COLLECTION
 
 _BOUNDS = "UTC such as 2026-07-20T00:00:00; between exposures."

@@ -40,7 +40,11 @@ _INTERRUPTED = 130  # as of a command that SIGINT ended
 @click.option("--update-records", is_flag=True, help="Replace exposures and regions that headers say otherwise of.")
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would be done and change nothing.")
 @click.option(
-    "--report", "output", type=click.File("w", "utf-8", atomic=True), metavar="FILE", help="Write a report as JSON."
+    "--report",
+    "output",
+    type=click.File("w", "utf-8", lazy=False, atomic=True),
+    metavar="FILE",
+    help="Write a report as JSON.",
 )
 @click.option("--progress/--no-progress", default=None, help="Show progress; by default in a terminal.")
 def ingest(

@@ -15,9 +15,9 @@ from astropy.table import Table
 from astropy.time import Time
 from lsst.daf.butler import Butler
 
-from ..archive import ingest_archive_table
-from ..archive_query import COLLECTIONS, SIA_SERVICE, TAP_SERVICE, query_adql, query_sia, query_tap
-from ..archive_tables import ArchiveSummary, ArchiveTable, summarize_archive_table
+from ..archive.ingest import ingest_archive_table
+from ..archive.query import COLLECTIONS, SIA_SERVICE, TAP_SERVICE, query_adql, query_sia, query_tap
+from ..archive.tables import ArchiveSummary, ArchiveTable, summarize_archive_table
 from ..errors import SpherexButlerError
 from ..reports import IngestReport
 from ._progress import progress_bar

@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 from lsst.daf.butler import Butler
 
-from .. import calibration_ingest
-from ..archive_ids import read_archive_ids
+from ..calibrations import ingest
+from ..calibrations.archive_ids import read_archive_ids
 from ..placement import TRANSFER_MODES
 from ._progress import progress_bar
 
@@ -77,7 +77,7 @@ def ingest_calibrations(
     """
     ids = None if archive_ids is None else read_archive_ids(archive_ids)
     with Butler.from_config(repo, writeable=True) as butler, progress_bar(show=progress):
-        report = calibration_ingest.ingest_calibrations(
+        report = ingest.ingest_calibrations(
             butler,
             paths,
             transfer=transfer,

@@ -12,8 +12,7 @@ import click
 from lsst.daf.butler import Butler
 
 from ..config_check import check_configuration
-from ..repository_check import check_repository
-from ..repository_repair import repair
+from ..repository_check import check_repository, repair
 from ._progress import progress_bar
 
 

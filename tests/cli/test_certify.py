@@ -9,9 +9,9 @@ from calibration_repositories import BEGIN, DARK, END, EXPOSURE, MIDDLE, NEWER_D
 from click.testing import CliRunner
 from lsst.daf.butler import Butler
 
+from spherex_butler.calibrations.validity import certify
 from spherex_butler.cli import main
 from spherex_butler.repo import make_repo
-from spherex_butler.validity import certify
 
 
 def run(*arguments: object, code: int = 0) -> str:

@@ -1,0 +1,124 @@
+"""Where the files of an archive table are to be read: the archive, its bucket, or a copy of its tree."""
+
+from __future__ import annotations
+
+__all__ = ("Access", "AccessMode", "make_access")
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+
+from lsst.daf.butler import Config
+
+from ..errors import FormatError, ParameterError
+from ..paths import config_uri
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_FOLDER = re.compile(r"[\w.~:@+,=/-]*", re.ASCII)  # no ?, #, % or blank: a query, a fragment or an escape would begin
+_FILES = ("http", "https", "s3")
+_PREFIXES = ("file", "http", "https", "s3")
+
+
+class AccessMode(StrEnum):
+    """Where files can be read without a copy of them."""
+
+    IRSA = "irsa"
+    """At the address the table gives."""
+
+    AWS = "aws"
+    """At the https address of the archive's bucket."""
+
+
+@cache
+def _roots() -> Mapping[str, str]:
+    config = Config(config_uri("repository/releases.yaml"))
+    return {key: str(config[key]) for key in ("archive", "bucket")}
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Turns the folder part of an address in a table into that of the address to read.
+
+    Parameters
+    ----------
+    prefix
+        What the archive's tree lies under; `None` for the address as the table gives it.
+    """
+
+    prefix: str | None
+
+    def folder(self, given: str) -> str:
+        """Return where the files of a folder of the archive are read, with a slash at the end.
+
+        Parameters
+        ----------
+        given
+            The folder as the table has it: absolute, relative to the archive's
+            server as in ``spherex.artifact``, or relative to the archive's tree.
+
+        Raises
+        ------
+        FormatError
+            Raised if it is no address of a folder, or not one in the archive.
+        """
+        absolute = self._absolute(given)
+        if self.prefix is None:
+            return f"{absolute}/"
+        for root in (*_roots().values(), _bucket_uri()):
+            if absolute.startswith(root):
+                return f"{self.prefix}{absolute.removeprefix(root)}/"
+        raise FormatError(
+            f"The address {given!r} is not in the archive's tree, under {_roots()['archive']!r}; expected that of a "
+            "file of the archive, or access='irsa' for the address as it is."
+        )
+
+    @staticmethod
+    def _absolute(given: str) -> str:
+        scheme = _SCHEME.match(given)
+        rest = given[scheme.end() :] if scheme else given
+        if (scheme and scheme[1] not in _FILES) or not _FOLDER.fullmatch(rest) or ".." in rest.split("/"):
+            raise FormatError(f"The address {given!r} is no plain URL of a folder; expected http, https or s3.")
+        if scheme:
+            return given
+        relative, archive = given.lstrip("/"), _roots()["archive"]
+        server, tree = re.fullmatch(r"(\w+://[^/]+/)(.*)", archive).groups()  # type: ignore[union-attr]  # is our own
+        return f"{server}{relative}" if relative.startswith(tree) else f"{archive}{relative}"
+
+
+def make_access(access: str) -> Access:
+    """Return what an ``access`` option stands for.
+
+    Parameters
+    ----------
+    access
+        ``irsa``, ``aws``, or what a copy of the archive's tree lies under: a
+        folder, or a ``file://``, ``s3://``, ``http://`` or ``https://`` URL.
+
+    Raises
+    ------
+    ParameterError
+        Raised if it is none of these, or a folder that does not exist.
+    """
+    if access == AccessMode.IRSA:
+        return Access(None)
+    if access == AccessMode.AWS:
+        return Access(_roots()["bucket"])
+    scheme = _SCHEME.match(access)
+    if scheme and scheme[1] in _PREFIXES and not re.search(r"[?#\s]", access):
+        return Access(access.rstrip("/") + "/")
+    folder = Path(access).absolute()
+    if scheme or not access or not folder.is_dir():
+        raise ParameterError(
+            f"access={access!r} is neither 'irsa' nor 'aws' nor the place of a copy of the archive's tree; expected "
+            f"such a place to be an existing folder or a URL with one of {list(_PREFIXES)}."
+        )
+    return Access(folder.as_uri().rstrip("/") + "/")
+
+
+def _bucket_uri() -> str:
+    """Return the bucket as S3 clients name it; its https address begins with its name."""
+    host = _roots()["bucket"].partition("://")[2]
+    return f"s3://{host.partition('.')[0]}/"

@@ -1,0 +1,192 @@
+"""The archive's tables into a repository: images registered at the archive's own addresses, without one request."""
+
+from __future__ import annotations
+
+__all__ = ("ingest_archive_table",)
+
+import logging
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+
+from lsst.daf.butler import Butler, DatasetRef, DatasetType
+from lsst.daf.butler.progress import Progress, ProgressBar
+from lsst.sphgeom import Pixelization
+
+from ..arrivals import INGEST_ERRORS
+from ..bulk_registration import fast_writing, insert_regions, known_ids, register_direct, update_statistics
+from ..contention import patiently
+from ..errors import ParameterError
+from ..exposures import RegionInserter, insert_exposures, require_ready, sky_pixels, sky_region
+from ..image_refs import ImageRefs, image_ref
+from ..in_process import in_another_process
+from ..ingest_plan import PlannedFile
+from ..reports import FailedFile, IngestReport, reason_of
+from ..runs import ensure_run
+from .tables import ArchiveBatch, ArchiveTable, count_rows, read_archive_table
+
+_MANY = 10_000  # new images from which on the database counts its rows anew
+
+_log = logging.getLogger(__name__)
+_Item = TypeVar("_Item")
+
+
+def ingest_archive_table(
+    butler: Butler,
+    table: ArchiveTable,
+    *,
+    access: str = "irsa",
+    release: str | None = None,
+    processes: int = 1,
+) -> IngestReport:
+    """Register the images of an archive table where they are.
+
+    Nothing is downloaded and nobody is asked: regions come from ``s_region``,
+    times from ``t_min`` and ``t_max``.  A later ``get`` reads by byte range.
+
+    Parameters
+    ----------
+    butler
+        A writeable SPHEREx repository.
+    table
+        The path of a VOTable, CSV, ECSV or Parquet file, a table, or several
+        tables: an answer of the archive's SIA2 service, or of its TAP service
+        with ``spherex.plane`` and ``spherex.artifact``.
+    access
+        Where images are read: ``irsa``, at the address in the table; ``aws``,
+        in the archive's bucket; or a prefix, what a copy of the archive's tree
+        lies under.
+    release
+        The release the images belong to; by default as the table tells.
+    processes
+        With two, another process reads the table and finds the pixels of
+        regions, which makes it twice as fast.  A script that calls this then
+        needs the usual guard ``if __name__ == "__main__":``.
+
+    Returns
+    -------
+    report
+        What became of each row.  One that cannot be ingested does not keep the others out.
+
+    Raises
+    ------
+    ConfigurationError
+        Raised if the repository is read-only or no SPHEREx repository.
+    FormatError
+        Raised if the table is none, or lacks columns.
+    ParameterError
+        Raised if an option has no meaning.
+
+    Notes
+    -----
+    A batch of rows is one transaction, and dataset ids follow from data ID,
+    dataset type and run: an ingest that was interrupted is finished by the same call.
+    """
+    dataset_type = require_ready(butler)
+    if processes not in {1, 2}:
+        raise ParameterError(f"processes={processes} is of no use; expected 1 or 2.")
+    pixelization = butler.dimensions.commonSkyPix.pixelization if processes > 1 else None
+    read = in_another_process if processes > 1 else _call
+    batches = read(_prepare, table, access, release, pixelization)
+    registration = _Registration(butler, dataset_type)
+    progress: AbstractContextManager[ProgressBar[None]]
+    progress = Progress(__name__).bar(desc="Registering", total=count_rows(table))
+    with fast_writing(butler), progress as bar:
+        for batch, pixels in batches:
+            registration.report.failed += batch.failed
+            registration.register(batch.planned, pixels)
+            bar.update(len(batch))
+    if len(registration.report.ingested) >= _MANY:
+        update_statistics(butler)
+    return registration.report
+
+
+_Pixels = dict[tuple[int, int], list[int]]
+"""The pixels of the sky that an image overlaps, by exposure and detector."""
+
+
+def _prepare(
+    table: ArchiveTable, access: str, release: str | None, pixelization: Pixelization | None
+) -> Iterator[tuple[ArchiveBatch, _Pixels | None]]:
+    """Yield batches of images, with their pixels if there is a pixelization."""
+    for batch in read_archive_table(table, access=access, release=release):
+        yield batch, None if pixelization is None else _pixels(pixelization, batch.planned)
+
+
+def _pixels(pixelization: Pixelization, files: Sequence[PlannedFile]) -> _Pixels:
+    found: _Pixels = {}
+    for image in (file.description for file in files):
+        if image.corners is not None:
+            # Corners that make no region come up, and are reported, where the region is registered.
+            with suppress(RuntimeError, ValueError):
+                pixels = sky_pixels(pixelization, sky_region(image.corners))
+                found[image.observation.exposure_id, image.detector] = pixels
+    return found
+
+
+def _call(function: Callable[..., Iterator[_Item]], *arguments: Any) -> Iterator[_Item]:
+    """Do as `in_another_process`, but in this one."""
+    return function(*arguments)
+
+
+_Image = tuple[DatasetRef, PlannedFile]
+
+
+@dataclass(slots=True)
+class _Registration:
+    """The images of one table on their way into a repository."""
+
+    butler: Butler
+    dataset_type: DatasetType
+    report: IngestReport = field(default_factory=lambda: IngestReport(ImageRefs(), ImageRefs()))
+    runs: set[str] = field(default_factory=set)
+
+    def register(self, files: Sequence[PlannedFile], pixels: _Pixels | None) -> None:
+        """Register what the repository lacks of a batch."""
+        for name, release in {file.name.run: (file.name, file.release) for file in files}.values():
+            if name.run not in self.runs:
+                self.runs.add(patiently(partial(ensure_run, self.butler, name, release)))
+        insert = None if pixels is None else partial(insert_regions, pixels=pixels)
+        self._register(self._wanted(files), insert)
+
+    def _wanted(self, files: Sequence[PlannedFile]) -> list[_Image]:
+        """Return the images of files, each once, and report where two files are one image."""
+        wanted: dict[uuid.UUID, _Image] = {}
+        for file in files:
+            ref = image_ref(self.dataset_type, file.name.run, file.data_id["exposure"], file.data_id["detector"])
+            first = wanted.setdefault(ref.id, (ref, file))[1]
+            if first.uri != file.uri:
+                reason = f"{first.uri!r} of the same table is the same image of the same run."
+                self.report.failed.append(FailedFile(file.uri, reason))
+        return list(wanted.values())
+
+    def _register(self, images: Sequence[_Image], insert: RegionInserter | None) -> None:
+        """Register images together; where that fails, halves by themselves, until what is wrong stands alone."""
+        if not images:
+            return
+        try:
+            known = patiently(lambda: self._register_together(images, insert))
+        except INGEST_ERRORS as error:
+            if len(images) == 1:
+                self.report.failed.append(FailedFile(images[0][1].uri, reason_of(error)))
+                return
+            _log.info("%d images could not be registered together: %s", len(images), reason_of(error))
+            middle = len(images) // 2
+            self._register(images[:middle], insert)
+            self._register(images[middle:], insert)
+        else:
+            self.report.skipped.extend(ref for ref, _ in images if ref.id in known)
+            self.report.ingested.extend(ref for ref, _ in images if ref.id not in known)
+
+    def _register_together(self, images: Sequence[_Image], insert: RegionInserter | None) -> set[uuid.UUID]:
+        """Register those images that are not there yet; return the ids of the others."""
+        with self.butler.transaction():
+            known = known_ids(self.butler, [ref for ref, _ in images])
+            new = {ref: file for ref, file in images if ref.id not in known}
+            if new:
+                insert_exposures(self.butler, [file.description for file in new.values()], insert_regions=insert)
+                register_direct(self.butler, {ref: file.uri for ref, file in new.items()})
+        return known

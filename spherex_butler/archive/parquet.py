@@ -1,0 +1,60 @@
+"""Archive tables as Parquet; needs the extra ``archive``."""
+
+from __future__ import annotations
+
+__all__ = ("ParquetRows",)
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..errors import FormatError
+from .damage import Damaged
+
+_STEP = 10_000
+
+
+class ParquetRows:
+    """A Parquet file.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Raises
+    ------
+    FormatError
+        Raised if it is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            with pq.ParquetFile(path) as file:
+                self.columns = tuple(file.schema_arrow.names)
+                self._count = file.metadata.num_rows
+        except pa.ArrowException as error:
+            raise FormatError(f"{str(path)!r} is a damaged Parquet file: {error}") from error
+
+    def rows(self, positions: Sequence[int]) -> Iterator[tuple[Any, ...] | Damaged]:
+        """Yield of each row the values at these positions."""
+        names = [self.columns[position] for position in positions]
+        with pq.ParquetFile(self._path) as file:
+            try:
+                for batch in file.iter_batches(_STEP, columns=names):
+                    columns = batch.to_pydict()
+                    yield from zip(*(map(_text, columns[name]) for name in names), strict=True)
+            except (OSError, pa.ArrowException) as error:
+                yield Damaged(f"The Parquet file is damaged here, so rows are missing: {error}")
+
+    def count(self) -> int:
+        """Return the number of rows."""
+        return int(self._count)
+
+
+def _text(value: Any) -> Any:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

@@ -1,0 +1,242 @@
+"""Archive tables as VOTable, read as they come: TABLEDATA, BINARY and BINARY2 in bounded memory.
+
+IVOA VOTable 1.4.  astropy reads a whole document, which for the archive's
+tables takes gigabytes; here rows are handed on while the document is parsed.
+"""
+
+from __future__ import annotations
+
+__all__ = ("VOTableRows",)
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, BinaryIO
+from xml.parsers import expat
+
+from ..errors import FormatError
+from .binary import BinaryRows
+from .damage import Damaged, damage_at_end
+
+_CHUNK = 1 << 18
+_SERIALIZATIONS = ("TABLEDATA", "BINARY", "BINARY2")
+
+
+class VOTableRows:
+    """A VOTable document, of which the first table with data is read.
+
+    Parameters
+    ----------
+    opener
+        Opens the file, as bytes.
+    path
+        What it is called in messages.
+
+    Raises
+    ------
+    FormatError
+        Raised if the document is an error message, has no table, or data that
+        are not in it.
+    """
+
+    def __init__(self, opener: Callable[[], BinaryIO], path: Path) -> None:
+        self._opener = opener
+        document = _Document()
+        for problem in self._parse(document):
+            if problem or document.data:
+                break
+        if document.status == "ERROR" and not document.data:
+            raise FormatError(f"{str(path)!r} is an error message of the service: {document.message.strip()!r}.")
+        self._data = document.data or ("TABLEDATA" if document.fields else "no table")  # without DATA it is empty
+        if self._data not in _SERIALIZATIONS:
+            raise FormatError(
+                f"{str(path)!r} is a VOTable with {self._data}; expected a table as {', '.join(_SERIALIZATIONS)}."
+            )
+        self.columns = tuple(field.get("name") or field.get("ID", "") for field in document.fields)
+        self._fields = document.fields
+        self._nrows = document.nrows
+
+    def rows(self, positions: Sequence[int]) -> Iterator[tuple[Any, ...] | Damaged]:
+        """Yield of each row the values at these positions.
+
+        Raises
+        ------
+        FormatError
+            Raised if a column has a type that is not read from a binary stream.
+        """
+        if self._data == "TABLEDATA":
+            return damage_at_end(self._rows(_cell_rows(positions, len(self.columns))))
+        decoder = BinaryRows(self._fields, positions, null_flags=self._data == "BINARY2")
+        return damage_at_end(self._rows(lambda document: decoder.feed(document.take_stream()), decoder))
+
+    def count(self) -> int | None:
+        """Return the number of rows, `None` where the header does not say."""
+        return int(self._nrows) if self._nrows is not None and self._nrows.isdecimal() else None
+
+    def _rows(
+        self, take: Callable[[_Document], Iterator[tuple[Any, ...] | Damaged]], decoder: BinaryRows | None = None
+    ) -> Iterator[tuple[Any, ...] | Damaged]:
+        document, seen = _Document(), 0
+        for problem in self._parse(document):
+            for row in take(document):
+                seen += 1
+                yield row
+            if problem:
+                yield Damaged(problem)
+                return
+        yield from map(Damaged, self._doubts(document, seen))
+        if decoder and decoder.left:
+            yield Damaged(f"{decoder.left} bytes are left after row {seen}; expected whole rows.")
+
+    def _doubts(self, document: _Document, seen: int) -> Iterator[str]:
+        """Yield why rows may be missing, though the document is whole."""
+        if document.status == "OVERFLOW":
+            yield (
+                f"The service cut its answer off after {seen} rows (QUERY_STATUS OVERFLOW), so images are missing; "
+                "ask again with a greater MAXREC, or in parts."
+            )
+        if document.status == "ERROR":
+            yield f"The service failed after {seen} rows: {document.message.strip()!r}; ask again."
+        if document.tables > 1:
+            yield f"The document has {document.tables} tables, of which only the first was read; expected one."
+        if self.count() not in {None, seen}:
+            yield f"The document has {seen} rows, but says nrows={self._nrows!r}; expected as many."
+
+    def _parse(self, document: _Document) -> Iterator[str]:
+        """Parse the document piece by piece, yielding after each what is wrong with it, blank if nothing."""
+        with self._opener() as stream:
+            last = False
+            while not last:
+                chunk = stream.read(_CHUNK)
+                last = not chunk
+                try:
+                    document.parser.Parse(chunk, last)
+                except expat.ExpatError as error:
+                    yield (
+                        f"The document is damaged or ends too early ({error}), so rows are missing; expected a whole "
+                        "VOTable, up to </VOTABLE>."
+                    )
+                    return
+                yield ""
+
+
+def _cell_rows(positions: Sequence[int], width: int) -> Callable[[_Document], Iterator[tuple[Any, ...] | Damaged]]:
+    pick = itemgetter(*positions)
+
+    def take(document: _Document) -> Iterator[tuple[Any, ...] | Damaged]:
+        for cells in document.take_cells():
+            if len(cells) == width:
+                yield tuple(map(str.strip, pick(cells)))
+            else:
+                yield Damaged(f"The row has {len(cells)} cells; expected {width}.")
+
+    return take
+
+
+class _Document:
+    """What the parser has found so far, of the first table with data."""
+
+    def __init__(self) -> None:
+        self.fields: list[dict[str, str]] = []
+        self.data = ""
+        self.nrows: str | None = None
+        self.tables = 0
+        self.status = ""
+        self.message = ""
+        self._cells: list[list[str]] = []
+        self._stream: list[str] = []
+        self._actions: Mapping[str, Callable[[dict[str, str]], None]] = {
+            "TABLE": self._table,
+            "FIELD": self._field,
+            "INFO": self._info,
+            "DATA": self._next_data,
+            "STREAM": self._begin_stream,
+            **{name: partial(self._begin_data, name) for name in (*_SERIALIZATIONS, "FITS")},
+        }
+        self.parser = expat.ParserCreate(namespace_separator=" ")
+        self.parser.buffer_text = True
+        self.parser.buffer_size = 1 << 16
+        self._skip()
+
+    def take_cells(self) -> list[list[str]]:
+        """Return the rows of text that came since the last call."""
+        cells, self._cells = self._cells, []
+        return cells
+
+    def take_stream(self) -> str:
+        """Return the text of the stream that came since the last call."""
+        text = "".join(self._stream)
+        self._stream.clear()
+        return text
+
+    def _skip(self, _: str = "") -> None:
+        """Look for the next element that has a meaning."""
+        self.parser.StartElementHandler = self._start
+        self.parser.EndElementHandler = None
+        self.parser.CharacterDataHandler = None
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        local = name.rpartition(" ")[2]
+        if local in self._actions:
+            self._actions[local](attributes)
+
+    def _table(self, attributes: dict[str, str]) -> None:
+        if not self.tables:
+            self.fields, self.nrows = [], attributes.get("nrows")
+
+    def _field(self, attributes: dict[str, str]) -> None:
+        if not self.tables:
+            self.fields.append(attributes)
+
+    def _next_data(self, _: dict[str, str]) -> None:
+        self.tables += 1
+
+    def _info(self, attributes: dict[str, str]) -> None:
+        if attributes.get("name") == "QUERY_STATUS":
+            self.status = attributes.get("value", "").upper()
+            self.parser.CharacterDataHandler = self._say
+            self.parser.EndElementHandler = self._skip
+
+    def _say(self, text: str) -> None:
+        self.message += text
+
+    def _begin_data(self, name: str, _: dict[str, str]) -> None:
+        if self.tables == 1:
+            self.data = name
+            if name == "TABLEDATA":
+                self._read_cells()
+
+    def _begin_stream(self, attributes: dict[str, str]) -> None:
+        if self.tables != 1:
+            return
+        if attributes.get("encoding") != "base64" or attributes.get("href"):
+            self.data = f"a {self.data} stream that is not in it as base64"
+            return
+        self.parser.CharacterDataHandler = self._stream.append
+        self.parser.EndElementHandler = self._skip
+
+    def _read_cells(self) -> None:
+        """Collect rows of text.
+
+        With as few calls as possible: where nothing is done at the start of a
+        cell, the blanks before it come together with its text.
+        """
+        cells: list[str] = []
+        text: list[str] = []
+        add, clear = cells.append, text.clear
+
+        def end(name: str) -> None:
+            if name[-2:] == "TD":
+                add("".join(text))
+                clear()
+            elif name[-2:] == "TR":
+                self._cells.append(cells.copy())
+                cells.clear()
+                clear()
+            else:
+                self._skip()
+
+        self.parser.StartElementHandler = None
+        self.parser.EndElementHandler = end
+        self.parser.CharacterDataHandler = text.append

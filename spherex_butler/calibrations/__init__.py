@@ -1,0 +1,27 @@
+"""Calibrations: brought in, certified for the times they are valid, looked up for images, and traced in headers."""
+
+__all__ = (
+    "Certification",
+    "CertificationReport",
+    "DecertificationReport",
+    "Explanation",
+    "Found",
+    "Rule",
+    "UsedCalibration",
+    "calibration_for",
+    "calibrations_at",
+    "calibrations_used",
+    "certifications",
+    "certify",
+    "decertify",
+    "explain",
+    "ingest_calibrations",
+)
+
+from .certifications import calibrations_at, certifications
+from .history import Found, UsedCalibration, calibrations_used
+from .ingest import ingest_calibrations
+from .lookup import Explanation, calibration_for, explain
+from .ranges import Certification, Rule
+from .reports import CertificationReport, DecertificationReport
+from .validity import certify, decertify

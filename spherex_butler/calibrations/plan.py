@@ -1,0 +1,208 @@
+"""What calibration ingest makes of paths: files found, names and contents checked; no repository needed.
+
+Of a FITS file its headers are read, and of a local one it is checked that all
+they announce is there; YAML and gzipped files are read whole.
+"""
+
+from __future__ import annotations
+
+__all__ = ("PlannedCalibration", "calibration_types", "digest_of", "plan_calibrations")
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any
+from uuid import UUID
+
+import yaml
+from lsst.daf.butler.progress import Progress
+from lsst.resources import ResourcePath
+
+from ..conventions import INSTRUMENT
+from ..dataset_types import DatasetTypeDefinition, definitions
+from ..errors import FormatError, ParameterError, reason_of
+from ..fits_hdu import HduInfo
+from ..fits_io import FitsFile
+from ..formatters.ccddata import check_image
+from ..gzipped import unzipped_ranges
+from ..ingest_paths import Paths, expand_paths
+from ..names import ProductName, parse_product_name
+from ..ranges import open_ranges
+from ..reports import FailedFile
+from ..runs import release_in_path
+from .archive_ids import known_archive_ids, stated_id
+
+_DETECTOR = re.compile(r"(?:SPHEREx-)?D?([1-6])", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCalibration:
+    """A calibration file that can be ingested.
+
+    Parameters
+    ----------
+    uri
+        Where it is.
+    name
+        Its name, in fields.
+    release
+        The release whose folder it is in, `None` if it is in none.
+    archive_id
+        The id by which the archive's headers name it, `None` if that is not known.
+    digest
+        Of its headers, or of all of it where it is YAML.
+    warnings
+        What is odd about it, but no obstacle.
+    """
+
+    uri: str
+    name: ProductName
+    release: str | None
+    archive_id: UUID | None
+    digest: str
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def data_id(self) -> dict[str, Any]:
+        """Of which detector it is."""
+        of_detector = {} if self.name.detector is None else {"detector": self.name.detector}
+        return {"instrument": INSTRUMENT, **of_detector}
+
+
+@cache
+def calibration_types() -> Mapping[str, DatasetTypeDefinition]:
+    """Return the definitions of the archive's calibrations, by dataset type."""
+    return {name: definition for name, definition in definitions().items() if definition.isCalibration}
+
+
+def plan_calibrations(
+    paths: Paths, *, processes: int = 1, archive_ids: Mapping[str, UUID | str] | None = None
+) -> tuple[list[PlannedCalibration], list[FailedFile]]:
+    """Look at calibration files.
+
+    Parameters
+    ----------
+    paths, processes, archive_ids
+        As for `.ingest_calibrations`.
+
+    Returns
+    -------
+    planned, failed
+        Files that can be ingested, by type, run and detector, and the others.
+
+    Raises
+    ------
+    ParameterError
+        Raised if ``processes`` is less than one, a path empty, or ``archive_ids`` are no ids of single files.
+    """
+    if processes < 1:
+        raise ParameterError(f"processes={processes} cannot read anything; expected at least 1.")
+    look = partial(_look_at, archive_ids=known_archive_ids(archive_ids or {}))
+    found = list(dict.fromkeys(expand_paths(paths, _is_calibration, what="calibration file")))
+    uris = [entry for entry in found if isinstance(entry, str)]
+    with ThreadPoolExecutor(processes) as pool:
+        results = list(
+            Progress(__name__).wrap(pool.map(look, uris), total=len(uris), desc="Looking at calibration files")
+        )
+    planned = [result for result in results if isinstance(result, PlannedCalibration)]
+    planned.sort(key=lambda file: (file.name.dataset_type, file.name.run, file.name.detector or 0))
+    failed = [entry for entry in [*found, *results] if isinstance(entry, FailedFile)]
+    return planned, failed
+
+
+def _is_calibration(name: str) -> bool:
+    """Whether a file in a folder is meant: by its first word and its last, so that a misspelt token is reported."""
+    first, _, rest = name.partition("_spx_")
+    kind = re.sub(r"_D\d*$", "", first)
+    return kind in calibration_types() and rest.endswith((".fits", ".fits.gz", ".yaml", ".yml"))
+
+
+def _look_at(uri: str, archive_ids: Mapping[str, UUID]) -> PlannedCalibration | FailedFile:
+    try:
+        name = parse_product_name(uri)
+        definition = _definition(name)
+        known = archive_ids.get(str(name))
+        if definition.storageClass == "StructuredDataDict":
+            return PlannedCalibration(uri, name, release_in_path(uri), known, _look_at_yaml(ResourcePath(uri)))
+        with _open_fits(ResourcePath(uri)) as file:
+            infos = file.hdus()
+            _require_detector(name, infos)
+            stated, warnings = (known, []) if known is not None else stated_id(name.dataset_type, infos[0].text)
+            if definition.storageClass == "CCDData":
+                warnings += check_image(file)
+        digest = _digest(info.text for info in infos)
+        said = tuple(f"{uri}: {warning}" for warning in warnings)
+        return PlannedCalibration(uri, name, release_in_path(uri), stated, digest, said)
+    except (OSError, ValueError) as error:  # ours are ValueErrors
+        return FailedFile(uri, reason_of(error))
+
+
+def digest_of(name: ProductName, uri: ResourcePath) -> str:
+    """Return the digest that a planned file of that name and this content has."""
+    if calibration_types()[name.dataset_type].storageClass == "StructuredDataDict":
+        return _look_at_yaml(uri)
+    with _open_fits(uri) as file:
+        return _digest(info.text for info in file.hdus())
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def _definition(name: ProductName) -> DatasetTypeDefinition:
+    """Return what a product is, having checked that its name fits it."""
+    definition = calibration_types().get(name.dataset_type)
+    if definition is None:
+        raise FormatError(
+            f"{str(name)!r} is a {name.dataset_type!r}; expected a calibration: {', '.join(calibration_types())}."
+        )
+    of_detector = "detector" in definition.dimensions
+    if (name.detector is not None) != of_detector or name.observation is not None:
+        expected = "that of one detector" if of_detector else "one for all detectors"
+        raise FormatError(f"{str(name)!r} is not the name of a {name.dataset_type!r}, a file of which is {expected}.")
+    is_yaml = definition.storageClass == "StructuredDataDict"
+    if name.extension.startswith("y") != is_yaml:
+        expected = "YAML" if is_yaml else "FITS"
+        raise FormatError(f"{str(name)!r} is a {name.extension!r} file; expected {expected} of {name.dataset_type!r}.")
+    return definition
+
+
+def _look_at_yaml(uri: ResourcePath) -> str:
+    content = uri.read()
+    try:
+        loaded = yaml.safe_load(content)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise FormatError(f"{str(uri)!r} cannot be read as YAML of plain values: {error}") from error
+    if not isinstance(loaded, dict):
+        raise FormatError(f"{str(uri)!r} holds {type(loaded).__name__}; expected a YAML mapping.")
+    return _digest([content])
+
+
+@contextmanager
+def _open_fits(uri: ResourcePath) -> Iterator[FitsFile]:
+    """Give a FITS file, having checked that it has all the data that its headers announce."""
+    name = repr(str(uri))
+    if uri.getExtension().endswith(".gz"):
+        file = FitsFile(*unzipped_ranges(uri.read(), name), name)
+        file.check_complete()
+        yield file
+        return
+    with open_ranges(uri) as (read_ranges, size):
+        file = FitsFile(read_ranges, size or uri.size() or None, name)
+        file.check_complete()
+        yield file
+
+
+def _require_detector(name: ProductName, infos: list[HduInfo]) -> None:
+    """Check that no header names another detector; the archive writes it as a number or as text."""
+    for info in infos if name.detector is not None else ():
+        card = info.value("DETECTOR")
+        match = _DETECTOR.fullmatch(str(card).strip())
+        if match and int(match[1]) != name.detector:
+            raise FormatError(
+                f"The name says detector {name.detector}, HDU {info.name!r} says DETECTOR={card!r}; expected the same."
+            )

@@ -1,0 +1,218 @@
+"""Validity ranges of calibrations: how users give their times, which rule a range follows, what a new one displaces."""
+
+from __future__ import annotations
+
+__all__ = (
+    "ALWAYS",
+    "Certification",
+    "Rule",
+    "as_time",
+    "data_id_text",
+    "format_time",
+    "range_between",
+    "range_text",
+    "release_ranges",
+    "resolve_overlaps",
+    "token_of",
+    "token_rank",
+)
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from types import MappingProxyType
+
+from astropy.time import ScaleValueError, Time
+from lsst.daf.butler import DatasetRef, Timespan
+from lsst.daf.butler.time_utils import TimeConverter
+
+from ..errors import FormatError, ParameterError
+from ..names import RUN_PREFIX, ProcessingToken
+from ..runs import release_spans
+
+ALWAYS = Timespan(None, None)
+"""Validity without bounds."""
+
+_Rank = tuple[int, int, int, bool]
+
+
+class Rule(StrEnum):
+    """How a validity range is decided."""
+
+    LATEST = "latest"
+    """The newest token holding the detector, always."""
+    RELEASE = "release"
+    """The newest of a release's tokens holding the detector, while the release's observations were made."""
+    EXPLICIT = "explicit"
+    """Begin and end as somebody gave them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certification:
+    """A calibration and when it is valid.
+
+    Parameters
+    ----------
+    ref
+        The dataset.
+    timespan
+        When it is valid; TAI, as in Butler.
+    """
+
+    ref: DatasetRef
+    timespan: Timespan
+
+    @property
+    def token(self) -> str:
+        """The processing token, or the run where that is no product of the archive."""
+        return token_of(self.ref.run)
+
+    @property
+    def rule(self) -> Rule:
+        """The rule that gives such a range; ranges are recorded without one, so that it is derived."""
+        if self.timespan == ALWAYS:
+            return Rule.LATEST
+        return Rule.RELEASE if self.timespan in release_ranges().values() else Rule.EXPLICIT
+
+    def __str__(self) -> str:
+        return f"{self.ref.datasetType.name} {data_id_text(self.ref)} {self.token}, valid {range_text(self.timespan)}"
+
+
+def token_of(run: str) -> str:
+    """Return the processing token of a run of the archive's products, and any other run as it is."""
+    return run.removeprefix(RUN_PREFIX)
+
+
+def token_rank(run: str) -> _Rank | None:
+    """Return a sort key for calibrations of one type, `None` for a run that is not named by a token.
+
+    Version, year and day decide, and not the process: ``cal-wcs`` became ``cal-swcs``.
+    """
+    try:
+        return ProcessingToken.parse(token_of(run)).rank
+    except FormatError:
+        return None
+
+
+def data_id_text(ref: DatasetRef) -> str:
+    """Return what a calibration is of, in a word: ``D3``, or ``all detectors``."""
+    values = dict(ref.dataId.required)
+    values.pop("instrument", None)
+    detector = f"D{values.pop('detector')}" if "detector" in values else "all detectors"
+    return " ".join([detector, *(f"{name}={value}" for name, value in values.items())])
+
+
+def as_time(value: str | dt.datetime | Time) -> Time:
+    """Return a time in TAI.
+
+    Parameters
+    ----------
+    value
+        ISO 8601 text or a `~datetime.datetime`, UTC where no zone is given, or an astropy Time of any scale.
+
+    Raises
+    ------
+    ParameterError
+        Raised if it is none of these, not one time, or out of Butler's range.
+    """
+    try:
+        time = value if isinstance(value, Time) else Time(_known(value), scale="utc")
+        scalar, tai = time.isscalar, time.tai
+    except (ScaleValueError, TypeError, ValueError) as error:
+        raise ParameterError(
+            f"{value!r} is no time; expected UTC such as '2026-07-20T00:00:00', or an astropy Time."
+        ) from error
+    if not scalar:
+        raise ParameterError(f"{value!r} is {time.size} times; expected one.")
+    converter = TimeConverter()
+    if not converter.epoch < tai < converter.max_time:
+        raise ParameterError(
+            f"{value!r} is not between {converter.epoch.isot} and {converter.max_time.isot}, the times that Butler "
+            "holds; leave a bound out where it is to be open."
+        )
+    return tai
+
+
+def _known(value: str | dt.datetime) -> str | dt.datetime:
+    if not isinstance(value, str | dt.datetime):
+        raise TypeError(type(value))
+    return value
+
+
+def format_time(time: Time) -> str:
+    """Return a time in UTC, exact to Butler's nanosecond, without trailing zeros."""
+    utc = time.utc.copy(format="isot")
+    utc.precision = 9
+    return str(utc.value).rstrip("0").rstrip(".")
+
+
+def range_between(begin: str | dt.datetime | Time | None, end: str | dt.datetime | Time | None) -> Timespan:
+    """Return the range from ``begin`` until just before ``end``; `None` is open.
+
+    Raises
+    ------
+    ParameterError
+        Raised if one of them is no time, or they are not in order.
+    """
+    first, last = (None if value is None else as_time(value) for value in (begin, end))
+    timespan = Timespan(first, last, padInstantaneous=False)
+    if timespan.isEmpty():
+        raise ParameterError(f"The range from {begin!s} to {end!s} is empty; expected a begin before the end.")
+    return timespan
+
+
+def range_text(timespan: Timespan) -> str:
+    """Return a validity range in words, UTC."""
+    bounds = (("from", timespan.begin), ("until", timespan.end))
+    words = [f"{word} {format_time(time)}" for word, time in bounds if time is not None]
+    return " ".join([*words, "UTC"]) if words else "always"
+
+
+@cache
+def release_ranges() -> Mapping[str, Timespan]:
+    """Return the span of each release that has a time of its own."""
+    return MappingProxyType({release: range_between(*span) for release, span in release_spans().items()})
+
+
+def resolve_overlaps(
+    wanted: Certification, rule: Rule, existing: Iterable[Certification]
+) -> tuple[list[Certification] | None, list[Certification]]:
+    """Return what is in the way of a new range, and which of that may not simply be displaced.
+
+    Parameters
+    ----------
+    wanted
+        The new range.
+    rule
+        By what it was decided.
+    existing
+        Ranges of the same dataset type and data ID; they do not overlap.
+
+    Returns
+    -------
+    overlapping
+        What has to make place; `None` if the dataset is valid in the whole range already.
+    others
+        Those of them that are not an older token's range by the same rule.
+    """
+    overlapping = [old for old in existing if old.timespan.overlaps(wanted.timespan)]
+    if _is_covered(wanted.timespan, [old.timespan for old in overlapping if old.ref.id == wanted.ref.id]):
+        return None, []
+    return overlapping, [old for old in overlapping if not _supersedes(wanted, rule, old)]
+
+
+def _is_covered(timespan: Timespan, by: Iterable[Timespan]) -> bool:
+    left = [timespan]
+    for other in by:
+        left = [part for span in left for part in span.difference(other)]
+    return not left
+
+
+def _supersedes(wanted: Certification, rule: Rule, old: Certification) -> bool:
+    """Say whether a range is an earlier one by the same rule."""
+    ranks = token_rank(old.ref.run), token_rank(wanted.ref.run)
+    if rule is Rule.EXPLICIT or wanted.timespan != old.timespan or ranks[0] is None or ranks[1] is None:
+        return False
+    return ranks[0] < ranks[1]

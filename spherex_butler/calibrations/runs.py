@@ -1,0 +1,50 @@
+"""Runs of calibrations: which release each belongs to, and why no chain that is searched holds them."""
+
+from __future__ import annotations
+
+__all__ = ("calibration_chain_of", "calibration_runs_of", "ensure_calibration_run")
+
+from lsst.daf.butler import Butler
+
+from ..conventions import CALIBRATION_COLLECTION
+from ..names import RUN_PREFIX, ProductName
+from ..runs import calibration_tokens, chain_members, chain_of, put_in_order, register_run
+
+
+def calibration_chain_of(release: str) -> str:
+    """Return the chain of the runs of a release's calibrations: ``SPHEREx/calib/qr2``.
+
+    It says what belongs to the release and is searched by nobody: which of its
+    calibrations an image gets is a matter of validity.
+
+    Raises
+    ------
+    ParameterError
+        Raised if there is no such release.
+    """
+    chain_of(release)  # refuses what is none
+    return f"{CALIBRATION_COLLECTION}/{release}"
+
+
+def calibration_runs_of(butler: Butler, release: str) -> set[str]:
+    """Return the runs of a release's calibrations: those the archive names, and those found in its folder.
+
+    Raises
+    ------
+    ParameterError
+        Raised if there is no such release.
+    """
+    named = {RUN_PREFIX + token for token in calibration_tokens(release)}
+    return {*chain_members(butler, calibration_chain_of(release)), *named}
+
+
+def ensure_calibration_run(butler: Butler, name: ProductName, release: str | None = None) -> str:
+    """Register the RUN of a calibration, in a release's chain of calibrations if one is given; return the run.
+
+    It is in no chain that images are searched in: a find-first search would
+    find it there, valid or not, before the collection of what is valid.
+    """
+    register_run(butler, name.run)
+    if release is not None and name.run not in chain_members(butler, calibration_chain_of(release)):
+        put_in_order(butler, calibration_chain_of(release), name.run)
+    return name.run

@@ -1,0 +1,188 @@
+"""When calibrations are valid: `certify` and `decertify`, planned from what is there and done whole or not at all."""
+
+from __future__ import annotations
+
+__all__ = ("CertificationReport", "DecertificationReport", "certify", "decertify")
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import TypeAlias
+
+from lsst.daf.butler import Butler, CollectionType, DatasetType, Timespan
+
+from ..conventions import CALIBRATION_COLLECTION
+from ..errors import ParameterError
+from ..together import together
+from .certifications import calibration_types, require_calibration_collection
+from .ranges import Certification, range_between
+from .reports import CertificationReport, DecertificationReport
+from .rules import UserTime, requested
+from .validity_plan import Overlaps, plan_certification, plan_removal
+
+_Plan: TypeAlias = Callable[[], tuple[CertificationReport, list[Certification]]]
+
+
+def certify(
+    butler: Butler,
+    dataset_type: str | Iterable[str] | None = None,
+    *,
+    rule: str | None = None,
+    release: str | None = None,
+    begin: UserTime | None = None,
+    end: UserTime | None = None,
+    token: str | Iterable[str] | None = None,
+    detectors: int | Iterable[int] | None = None,
+    collection: str = CALIBRATION_COLLECTION,
+    replace: bool = False,
+    keep: bool = False,
+    dry_run: bool = False,
+) -> CertificationReport:
+    """Say when calibrations are valid; all of it is done, or nothing.
+
+    Parameters
+    ----------
+    butler
+        A writeable SPHEREx repository.
+    dataset_type
+        One or more calibration types, by default all.
+    rule
+        ``"latest"``: the newest token holding the detector, always; the default.
+        ``"release"``: the newest of a release's tokens holding the detector, while the release's observations
+        were made; the default where a release is given. ``"explicit"``: the newest token, from ``begin`` to
+        ``end``; the default where one of these is given.
+    release
+        A release, such as ``"qr2"``; by default, for that rule, each one.
+    begin, end
+        Bounds of the validity, the end exclusive: UTC as ISO 8601 text, a `~datetime.datetime`, or an astropy
+        Time; `None` is open.
+    token
+        One or more processing tokens, or other runs, that alone are looked at.
+    detectors
+        One or more, by default all.
+    collection
+        The calibration collection, made if it does not exist.
+    replace
+        Whether ranges that are in the way are trimmed, split or removed.
+    keep
+        Whether they are left alone, with a note, and the others certified; else it is an error.
+    dry_run
+        Whether only to say what would be done.
+
+    Returns
+    -------
+    report
+        What was done. A calibration that is valid in the whole range already is left as it is.
+
+    Raises
+    ------
+    ParameterError
+        Raised if there is no such calibration, the choices do not go together, other ranges are in the way, or a
+        bound lies inside an exposure.
+    ConfigurationError
+        Raised if the repository is read-only, the collection of another type, or others were writing.
+    """
+    types = calibration_types(butler, dataset_type)
+    request = requested(butler, rule=rule, release=release, begin=begin, end=end, token=token, detectors=detectors)
+    if replace and keep:
+        raise ParameterError("What is in the way cannot both be replaced and kept; give one of replace and keep.")
+    overlaps = Overlaps.REPLACE if replace else Overlaps.KEEP if keep else Overlaps.REFUSE
+    plan = partial(plan_certification, butler, types, request, collection, overlaps, named=dataset_type is not None)
+    return plan()[0] if dry_run else _carry_out(butler, types, plan, collection)
+
+
+def decertify(
+    butler: Butler,
+    dataset_type: str | Iterable[str],
+    *,
+    begin: UserTime | None = None,
+    end: UserTime | None = None,
+    token: str | Iterable[str] | None = None,
+    detectors: int | Iterable[int] | None = None,
+    collection: str = CALIBRATION_COLLECTION,
+    dry_run: bool = False,
+) -> DecertificationReport:
+    """Say that calibrations are not valid, in a range or at all; the datasets stay.
+
+    Parameters
+    ----------
+    butler
+        A writeable SPHEREx repository.
+    dataset_type
+        One or more calibration types.
+    begin, end
+        As for `certify`; a range across one of them is trimmed or split.
+    token
+        One or more processing tokens, or other runs, that alone are decertified.
+    detectors
+        One or more, by default all.
+    collection
+        The calibration collection.
+    dry_run
+        Whether only to say what would be done.
+
+    Returns
+    -------
+    report
+        What is no longer valid; nothing where nothing was.
+
+    Raises
+    ------
+    ParameterError
+        Raised if there is no such type or token, or a range would be cut inside an exposure.
+    ConfigurationError
+        Raised if the repository is read-only, the collection of another type, or others were writing.
+    """
+    types = calibration_types(butler, dataset_type)
+    timespan = range_between(begin, end)
+    request = requested(butler, rule=None, release=None, begin=begin, end=end, token=token, detectors=detectors)
+
+    def change() -> DecertificationReport:
+        _lock(butler, types, collection)
+        report = plan_removal(butler, types, request, timespan, collection)
+        _remove(butler, report.removed, collection)
+        return report
+
+    if dry_run or not require_calibration_collection(butler, collection):
+        return plan_removal(butler, types, request, timespan, collection)
+    return together(butler, change)
+
+
+def _carry_out(butler: Butler, types: Sequence[DatasetType], plan: _Plan, collection: str) -> CertificationReport:
+    def change() -> CertificationReport:
+        _lock(butler, types, collection)
+        report, displaced = plan()
+        _remove(butler, displaced, collection)
+        for timespan, ranges in _by_timespan(report.certified).items():
+            butler.registry.certify(collection, [new.ref for new in ranges], timespan)
+        return report
+
+    if not require_calibration_collection(butler, collection) and butler.isWriteable():
+        butler.collections.register(collection, CollectionType.CALIBRATION)
+    return together(butler, change)
+
+
+def _lock(butler: Butler, types: Sequence[DatasetType], collection: str) -> None:
+    """Keep others from certifying until the end of the transaction, so that what is read stays true.
+
+    Butler's decertify locks the table of the type's dimensions, also for an empty range, of which nothing is removed.
+    It fails for a type that was never certified there, of which nothing can be removed that was read before.
+    """
+    known = butler.collections.get_info(collection, include_summary=True).dataset_types or ()
+    tables = {kind.dimensions: kind for kind in sorted(types) if kind.name in known}
+    for kind in tables.values():
+        butler.registry.decertify(collection, kind, Timespan.makeEmpty())
+
+
+def _remove(butler: Butler, ranges: Iterable[Certification], collection: str) -> None:
+    for timespan, parts in _by_timespan(ranges).items():
+        for kind in {part.ref.datasetType for part in parts}:
+            data_ids = [part.ref.dataId for part in parts if part.ref.datasetType == kind]
+            butler.registry.decertify(collection, kind, timespan, dataIds=data_ids)
+
+
+def _by_timespan(ranges: Iterable[Certification]) -> dict[Timespan, list[Certification]]:
+    groups: dict[Timespan, list[Certification]] = defaultdict(list)
+    for found in ranges:
+        groups[found.timespan].append(found)
+    return groups

@@ -1,0 +1,98 @@
+"""A repository whose registry is in PostgreSQL: made, written to, ingested into and searched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.coordinates import SkyCoord
+from lsst.daf.butler import Butler, Timespan
+
+from spherex_butler import make_repo
+from spherex_butler.ingest import ingest_files
+from spherex_butler.testing import write_exposures, write_level2
+
+
+@pytest.fixture
+def butler(postgres_database, tmp_path) -> Iterator[Butler]:
+    with make_repo(tmp_path / "repo", database=postgres_database) as butler:
+        yield butler
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return write_exposures(tmp_path_factory.mktemp("archive"), exposures=2, size=32)
+
+
+def level2(butler: Butler, **options: object):
+    return butler.query_datasets("level2", collections="SPHEREx/defaults", explain=False, **options)
+
+
+def test_instrument_detectors_and_channels_are_registered(butler):
+    counts = [len(butler.query_dimension_records(name)) for name in ("instrument", "detector", "channel")]
+    assert counts == [1, 6, 102]
+
+
+def test_dataset_is_put_and_got(butler):
+    dark = np.arange(12.0).reshape(3, 4)
+    butler.registry.registerDatasetType(type_of_dark(butler))
+    butler.collections.register("u/test")
+    butler.put(dark, "darkness", instrument="SPHEREx", detector=1, run="u/test")
+    assert np.array_equal(butler.get("darkness", instrument="SPHEREx", detector=1, collections="u/test"), dark)
+
+
+def type_of_dark(butler: Butler):
+    from lsst.daf.butler import DatasetType
+
+    return DatasetType("darkness", ["instrument", "detector"], "NumpyArray", universe=butler.dimensions)
+
+
+@pytest.mark.parametrize("transfer", ["copy", "direct"])
+def test_files_are_ingested_and_read_and_skipped_the_second_time(butler, archive, transfer):
+    assert len(ingest_files(butler, archive, transfer=transfer).ingested) == 12
+    assert [butler.get(ref).shape for ref in level2(butler)] == [(32, 32)] * 12
+    report = ingest_files(butler, archive, transfer=transfer, update_records=True)
+    assert (len(report.skipped), report.failed, report.updated) == (12, [], [])
+
+
+def test_images_are_found_by_position_time_and_pixel(butler, archive):
+    ingest_files(butler, archive, transfer="direct")
+    first = level2(butler, where="detector = 3 AND exposure.small_slew = 2")[0]
+    center = SkyCoord(butler.get(first).footprint.cartesian.mean(), frame="icrs").spherical
+    position = f"exposure_detector_region.region OVERLAPS POINT({center.lon.deg}, {center.lat.deg})"
+    assert first in level2(butler, where=position)
+    (record,) = butler.query_dimension_records("exposure", exposure=first.dataId["exposure"])
+    span = Timespan(record.timespan.begin, record.timespan.end)
+    found = level2(butler, where="exposure.timespan OVERLAPS :span", bind={"span": span})
+    assert {ref.dataId["exposure"] for ref in found} == {first.dataId["exposure"]}
+    (pixel,) = {
+        data_id["healpix4"]
+        for data_id in butler.query_data_ids(
+            "healpix4", where=position, instrument="SPHEREx", exposure=record.id, detector=3
+        )
+    }
+    assert first in level2(butler, where=f"healpix4 = {pixel}")
+
+
+def test_records_are_updated(butler, tmp_path):
+    path = write_level2(tmp_path, detector=3, size=32)
+    ingest_files(butler, path, transfer="direct")
+    moved = write_level2(tmp_path, detector=3, size=32, center=SkyCoord(10.0, 60.0, unit="deg"), overwrite=True)
+    report = ingest_files(butler, moved, transfer="direct", update_records=True)
+    assert {change.field for change in report.updated} >= {"region"}
+    assert len(level2(butler, where="exposure_detector_region.region OVERLAPS POINT(10.088, 40.899)")) == 0
+
+
+def test_latest_processing_is_found_first(butler, tmp_path):
+    for token in ("l2b-v21-2025-354", "l2b-v21-2026-001", "l2b-v20-2025-360"):
+        ingest_files(butler, write_level2(tmp_path, detector=3, size=32, token=token))
+    (ref,) = level2(butler)
+    assert ref.run == "spx/l2b-v21-2026-001"
+
+
+def test_repository_opens_again(butler, archive, tmp_path):
+    ingest_files(butler, archive[:2])
+    with Butler.from_config(tmp_path / "repo") as reader:
+        assert len(level2(reader)) == 2
