@@ -112,7 +112,7 @@ def summary(name: str, found: dict[str, Any]) -> list[tuple[str, str, str, str]]
     rows += [
         (f"{name}: registry an image", f"{ours['registry'] / size:,.0f} B", "", "≤ 4,000 B"),
         (f"{name}: memory, of all processes", f"{ours['memory'] / 1e6:,.0f} MB", memory, "≤ 1,000 MB"),
-        (f"{name}: the same table again", f"{size / ours['again']:,.0f} images/s", "", ""),
+        (f"{name}: 10,000 of the rows again", f"{10_000 / ours['again']:,.0f} images/s", "", ""),
     ]
     for key, reach in _QUERIES.items():
         if key in found["queries"]:

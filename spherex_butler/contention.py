@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("patiently",)
+__all__ = ("patiently", "together")
 
 import logging
 import random
@@ -10,8 +10,11 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from lsst.daf.butler.registry import RegistryError
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from lsst.daf.butler import Butler
+from lsst.daf.butler.registry import ConflictingDefinitionError, RegistryError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+
+from .errors import ConfigurationError
 
 _PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8)  # seconds, at most, before each further attempt
 _CONFLICTS = 4  # further attempts after a row was there already: it will be found then
@@ -22,24 +25,60 @@ _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
 
-def patiently(action: Callable[[], _Result]) -> _Result:
+def patiently(action: Callable[[], _Result], *, conflicts: tuple[type[Exception], ...] = ()) -> _Result:
     """Return what an action returns that reads or writes the registry, tried again while others are in its way.
 
     Parameters
     ----------
     action
         Undoes what it did where it fails, as a transaction does.
+    conflicts
+        Errors, besides those of the database, that mean that something is there already.
     """
     for number, pause in enumerate(_PAUSES):
         try:
             return action()
         except (DBAPIError, RegistryError) as error:
             reason = _database_error(error)
-            if not (_is_locked(reason) or (isinstance(reason, IntegrityError) and number < _CONFLICTS)):
+            conflict = isinstance(reason, IntegrityError) or isinstance(error, conflicts)
+            if not (_is_locked(reason) or (conflict and number < _CONFLICTS)):
                 raise
-            _log.info("Another process was faster: %s", reason)
+            _log.info("Another process was faster: %s", error)
         time.sleep(pause * random.random())  # noqa: S311  (so that the two do not meet again; no secret)
     return action()
+
+
+def together(butler: Butler, change: Callable[[], _Result]) -> _Result:
+    """Return what a change returns, which is made in one transaction.
+
+    Parameters
+    ----------
+    butler
+        A writeable repository.
+    change
+        Reads and writes; called again, from the start, where another process made it fail.
+
+    Raises
+    ------
+    ConfigurationError
+        Raised if the registry cannot be written to, or others were faster each time.
+    """
+    if not butler.isWriteable():
+        raise ConfigurationError(
+            "The repository is read-only here; open it with Butler.from_config(…, writeable=True)."
+        )
+
+    def attempt() -> _Result:
+        with butler.transaction():
+            return change()
+
+    try:
+        return patiently(attempt, conflicts=(ConflictingDefinitionError,))
+    except (ConflictingDefinitionError, OperationalError) as error:
+        raise ConfigurationError(
+            f"The registry could not be written to; the last attempt ended with: {str(error).splitlines()[0]!r}. "
+            "Nothing was changed; if another process writes to it, try again when it is done."
+        ) from error
 
 
 def _database_error(error: BaseException | None) -> DBAPIError | None:

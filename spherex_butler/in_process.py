@@ -1,13 +1,16 @@
-"""Generators that run in a process of their own, some items ahead."""
+"""Other processes: readers of headers, and generators that run some items ahead."""
 
 from __future__ import annotations
 
-__all__ = ("in_another_process",)
+__all__ = ("in_another_process", "process_pool")
 
+import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import Any, TypeVar
 
 _AHEAD = 3
@@ -15,6 +18,22 @@ _Item = TypeVar("_Item")
 
 _running: list[Iterator[Any]] = []
 """In the other process: the generator, once it has begun."""
+
+
+def process_pool(processes: int) -> ProcessPoolExecutor:
+    """Return processes that leave an interrupt to this one, and end with it, however it ends."""
+    # Not by fork, which copies threads and connections of this process in whatever state they are.
+    return ProcessPoolExecutor(processes, mp_context=get_context("forkserver"), initializer=_begin)
+
+
+def _begin() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent_process(),), daemon=True).start()
+
+
+def _end_with(process: Any) -> None:
+    process.join()
+    os._exit(1)
 
 
 def in_another_process(function: Callable[..., Iterator[_Item]], *arguments: Any) -> Iterator[_Item]:
@@ -27,8 +46,7 @@ def in_another_process(function: Callable[..., Iterator[_Item]], *arguments: Any
     arguments
         What it is called with.
     """
-    # Not by fork, which copies threads and connections of this process in whatever state they are.
-    with ProcessPoolExecutor(1, mp_context=get_context("forkserver")) as pool:
+    with process_pool(1) as pool:
         waiting = deque(pool.submit(_next, function, arguments) for _ in range(_AHEAD))
         try:
             while (item := waiting.popleft().result()) is not None:

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 __all__ = ("DATASET_TYPE", "PlannedFile", "plan_files", "read_plans")
 
-import os
 import re
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby, islice
-from multiprocessing import get_context, parent_process
 from typing import Any
 
 from .conventions import DATASET_TYPE, INSTRUMENT
 from .errors import FormatError, ParameterError, reason_of
 from .header_reading import Reading, read_local, read_remote
 from .headers import ImageDescription
+from .in_process import process_pool
 from .ingest_paths import Paths, expand_paths
 from .names import ProductName
 from .reports import FailedFile
@@ -191,16 +188,4 @@ def _pool(reader: _Reader, processes: int) -> Executor:
     """Return processes for what takes computing, threads for what takes waiting."""
     if reader is read_remote:
         return ThreadPoolExecutor(processes)
-    # Not by fork, which copies threads and connections of this process in whatever state they are.
-    return ProcessPoolExecutor(processes, mp_context=get_context("forkserver"), initializer=_begin_reader)
-
-
-def _begin_reader() -> None:
-    """Leave an interrupt to the main process, and end with it, however it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent_process(),), daemon=True).start()
-
-
-def _end_with(process: Any) -> None:
-    process.join()
-    os._exit(1)
+    return process_pool(processes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -12,13 +13,13 @@ from lsst.daf.butler import Butler
 from lsst.daf.butler.registry import ConflictingDefinitionError
 from sqlalchemy.exc import OperationalError
 
-from spherex_butler import together as together_module
+from spherex_butler import contention
 from spherex_butler.calibrations.certifications import certifications
 from spherex_butler.calibrations.validity import certify, decertify
+from spherex_butler.contention import together
 from spherex_butler.errors import ConfigurationError, ParameterError
 from spherex_butler.repo import make_repo
 from spherex_butler.testing import temporary_repo
-from spherex_butler.together import together
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -93,7 +94,7 @@ def test_contradicting_certifications_at_once_end_with_one_of_them(root):
 
 @pytest.fixture
 def impatient_butler(monkeypatch) -> Iterator[Butler]:
-    monkeypatch.setattr(together_module, "_PAUSE", 0)
+    monkeypatch.setattr(contention, "_PAUSES", (0, 0, 0, 0))
     with temporary_repo() as butler:
         yield butler
 
@@ -103,11 +104,11 @@ def test_database_that_stays_locked_is_an_error_that_says_so(impatient_butler):
 
     def fail():
         attempts.append(1)
-        raise OperationalError("UPDATE", {}, Exception("database is locked"))
+        locked = sqlite3.OperationalError("database is locked")
+        locked.sqlite_errorname = "SQLITE_BUSY"
+        raise OperationalError("UPDATE", {}, locked)
 
-    with pytest.raises(
-        ConfigurationError, match=r"could not be written to in 5 attempts, .*database is locked'.*try again when"
-    ):
+    with pytest.raises(ConfigurationError, match=r"could not be written to; .*database is locked'.*try again when"):
         together(impatient_butler, fail)
     assert len(attempts) == 5
 

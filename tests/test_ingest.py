@@ -274,9 +274,10 @@ def test_same_image_twice_in_one_call_goes_in_once(butler, files, tmp_path):
 
 @pytest.mark.parametrize("calls", [1, 2])
 @pytest.mark.parametrize(("change", "reason"), [("content", "with other content"), ("size", "bytes instead of")])
-def test_another_file_for_the_same_image_is_reported(butler, files, tmp_path, calls, change, reason):
-    (tmp_path / "again").mkdir()
-    other = edited(Path(shutil.copy(files[0], tmp_path / "again")), TSAMP=1.5)
+def test_another_file_for_the_same_image_is_reported(butler, files, calls, change, reason):
+    again = files[0].parent / "again"
+    again.mkdir()
+    other = edited(Path(shutil.copy(files[0], again)), TSAMP=1.5)
     if change == "size":
         other = write_level2(other.parent, detector=1, size=40, overwrite=True)
     paths = [files[0], other]

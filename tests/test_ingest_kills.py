@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,9 +16,11 @@ from typing import Any
 import kill_rounds
 import pytest
 
+import spherex_butler
 from spherex_butler import make_repo
 from spherex_butler.testing import write_exposures
 
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(spherex_butler.__file__).parents[1])}
 ROUNDS = 12
 SEED = 20260928
 
@@ -39,7 +42,12 @@ def test_kill_at_any_moment_loses_nothing(folders, tmp_path, transfer):
     make_repo(tmp_path / "repo").close()
     command = [sys.executable, kill_rounds.__file__, tmp_path / "repo", folders, tmp_path / "files", transfer]
     done = subprocess.run(
-        [*map(str, command), str(ROUNDS), str(SEED)], capture_output=True, text=True, check=False, timeout=300
+        [*map(str, command), str(ROUNDS), str(SEED)],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     sys.stdout.write(done.stdout)  # when each was killed, with the seed: what a failure needs
     assert done.returncode == 0, done.stderr
@@ -64,7 +72,7 @@ def test_readers_of_headers_end_with_an_ingest_that_is_killed(folders, tmp_path)
     make_repo(tmp_path / "repo").close()
     script = tmp_path / "script.py"
     script.write_text(INGEST)
-    ingest = subprocess.Popen([sys.executable, script, tmp_path / "repo", folders])
+    ingest = subprocess.Popen([sys.executable, script, tmp_path / "repo", folders], env=ENVIRONMENT)
     readers = awaited(lambda: [pid for pid in descendants(ingest.pid) if "forkserver" in command_of(pid)][1:])
     ingest.send_signal(signal.SIGKILL)
     assert ingest.wait(10) == -signal.SIGKILL

@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 from astropy.io import fits
 from http_server import serve
-from lsst.daf.butler import Butler, Config
+from lsst.daf.butler import Butler, Config, DatasetRef, FileDataset
 from lsst.resources import ResourcePath
 
 from spherex_butler import make_repo
 from spherex_butler.errors import ConfigurationError, ParameterError
 from spherex_butler.ingest import execute, ingest_files, plan_files
 from spherex_butler.placement import resolve_transfer
+from spherex_butler.stored_records import stored_files
 from spherex_butler.testing import write_exposures
 from spherex_butler.testing.repository import temporary_repo
 
@@ -247,3 +248,18 @@ def test_move_of_what_is_there_under_another_address_keeps_it(butler, files):
     report = ingest_files(butler, files, transfer="move")
     assert (len(report.skipped), report.warnings) == (6, [])
     assert all(path.exists() for path in files)
+
+
+@pytest.mark.parametrize("transfer", ["copy", "direct"])
+def test_record_of_a_file_is_what_butler_would_write(butler, files, transfer):
+    butler._datastore.useChecksum = True
+    (ours,) = ingest_files(butler, files[0], transfer=transfer).ingested
+    (written,) = stored_files(butler, [ours])[ours.id]
+    butler.collections.register("u/test")
+    ref = DatasetRef(ours.datasetType, ours.dataId, run="u/test")
+    uri = butler.getURI(ours)
+    butler.ingest(FileDataset(uri, [ref]), transfer="direct" if transfer == "direct" else None)
+    (expected,) = stored_files(butler, [ref])[ref.id]
+    assert written == expected
+    assert written.file_size == files[0].stat().st_size
+    assert len(written.checksum) == 128

@@ -11,9 +11,9 @@ from typing import TypeAlias
 
 from lsst.daf.butler import Butler, CollectionType, DatasetType, Timespan
 
+from ..contention import together
 from ..conventions import CALIBRATION_COLLECTION
 from ..errors import ParameterError
-from ..together import together
 from .certifications import calibration_types, require_calibration_collection
 from .ranges import Certification, range_between
 from .reports import CertificationReport, DecertificationReport
