@@ -9,7 +9,7 @@ own, not part of its public interface, and used in this module only.
 
 from __future__ import annotations
 
-__all__ = ("fast_writing", "insert_regions", "known_ids", "register_direct", "update_statistics")
+__all__ = ("MANY", "fast_writing", "insert_regions", "known_ids", "register_direct", "update_statistics")
 
 import contextlib
 import sqlite3
@@ -25,6 +25,9 @@ from lsst.daf.butler.direct_butler import DirectButler
 from .errors import ConfigurationError
 from .exposures import REGION
 from .stored_records import StoredFile, import_files
+
+MANY = 10_000
+"""New images from which on an ingest ends with `update_statistics`."""
 
 _UNKNOWN_SIZE = -1  # what Butler writes for a file it did not look at, and then does not check
 _PAGE_CACHE = 256 * 2**20

@@ -10,7 +10,7 @@ from contextlib import closing
 from lsst.daf.butler import Butler
 from lsst.daf.butler.progress import Progress, ProgressBar
 
-from .bulk_registration import update_statistics
+from .bulk_registration import MANY, update_statistics
 from .exposures import require_ready
 from .image_batches import ImageBatches
 from .image_refs import ImageRefs
@@ -22,7 +22,6 @@ from .reports import FailedFile, IngestReport
 from .runs import chain_of
 
 _BATCH = 500  # files that are looked up, and registered, together
-_MANY = 10_000  # new images from which on the database counts its rows anew
 
 
 def ingest_files(
@@ -135,7 +134,7 @@ def execute(
         for size, batch in batches(planned, _BATCH, report):
             for done in images.ingest(batch) if batch else [size]:
                 bar.update(done)
-    if len(report.ingested) - before >= _MANY:
+    if len(report.ingested) - before >= MANY:
         update_statistics(butler)
     return report
 

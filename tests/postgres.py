@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import sqlalchemy
 
@@ -54,10 +55,8 @@ def running_postgres(**settings: object) -> Iterator[str]:
         options = " ".join(f"-c {key}={value}" for key, value in given.items())
         _run(owner, log, programs / "initdb", "-D", data, "-U", _USER, "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
         _run(owner, log, programs / "pg_ctl", "start", "-w", "-D", data, "-o", options)
-        try:
+        with _stopped_at_the_end(owner, programs / "pg_ctl", "stop", "-m", "immediate", "-D", data):
             yield new_database(f"postgresql+psycopg://{_USER}@/template1?host={folder}")
-        finally:
-            _run(owner, log, programs / "pg_ctl", "stop", "-m", "immediate", "-D", data)
 
 
 def new_database(url: str) -> str:
@@ -98,13 +97,41 @@ def _owner() -> pwd.struct_passwd | None:
     return users.get(_USER) or users["nobody"]
 
 
+def _become(owner: pwd.struct_passwd | None) -> dict[str, Any]:
+    return {} if owner is None else {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": ()}
+
+
+@contextmanager
+def _stopped_at_the_end(owner: pwd.struct_passwd | None, *command: object) -> Iterator[None]:
+    """Run a command at the end of the block, or when this process has ended before, however it did."""
+    waiting = subprocess.Popen(
+        ["sh", "-c", 'read _; exec "$@"', "sh", *map(str, command)],
+        **_become(owner),
+        cwd="/",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        waiting.communicate(timeout=60)
+
+
 def _run(owner: pwd.struct_passwd | None, log: Path, *command: object) -> None:
     """Run a program, its output to a file: a pipe would stay open as long as the server that it starts."""
-    become = {} if owner is None else {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": ()}
     words = [str(word) for word in command]
     with log.open("ab") as output:
         done = subprocess.run(
-            words, **become, cwd="/", stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False, timeout=120
+            words,
+            **_become(owner),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            check=False,
+            timeout=120,
         )
     if done.returncode:
         raise RuntimeError(f"{words} ended with status {done.returncode}; expected 0. It said: {log.read_text()}")

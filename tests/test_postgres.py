@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import postgres
 import pytest
 import sqlalchemy
@@ -29,3 +37,22 @@ def test_server_takes_settings_and_makes_databases():
         with engine.connect() as connection:
             assert connection.execute(sqlalchemy.text("SHOW work_mem")).scalar() == "17MB"
         engine.dispose()
+
+
+def test_server_ends_with_the_process_that_runs_it():
+    script = """
+import os, signal
+from postgres import running_postgres
+with running_postgres() as url:
+    print(url, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    environment = os.environ | {"PYTHONPATH": str(Path(postgres.__file__).parent)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    folder = Path(sqlalchemy.make_url(done.stdout.strip()).query["host"])
+    until = time.monotonic() + 30
+    while (folder / "data" / "postmaster.pid").exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not (folder / "data" / "postmaster.pid").exists()
+    shutil.rmtree(folder)

@@ -17,7 +17,7 @@ from lsst.daf.butler.progress import Progress, ProgressBar
 from lsst.sphgeom import Pixelization
 
 from ..arrivals import INGEST_ERRORS
-from ..bulk_registration import fast_writing, insert_regions, known_ids, register_direct, update_statistics
+from ..bulk_registration import MANY, fast_writing, insert_regions, known_ids, register_direct, update_statistics
 from ..contention import patiently
 from ..errors import ParameterError
 from ..exposures import RegionInserter, insert_exposures, require_ready, sky_pixels, sky_region
@@ -27,8 +27,6 @@ from ..ingest_plan import PlannedFile
 from ..reports import FailedFile, IngestReport, reason_of
 from ..runs import ensure_run
 from .tables import ArchiveBatch, ArchiveTable, count_rows, read_archive_table
-
-_MANY = 10_000  # new images from which on the database counts its rows anew
 
 _log = logging.getLogger(__name__)
 _Item = TypeVar("_Item")
@@ -99,7 +97,7 @@ def ingest_archive_table(
             registration.report.failed += batch.failed
             registration.register(batch.planned, pixels)
             bar.update(len(batch))
-    if len(registration.report.ingested) >= _MANY:
+    if len(registration.report.ingested) >= MANY:
         update_statistics(butler)
     return registration.report
 
