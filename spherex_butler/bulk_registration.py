@@ -4,7 +4,7 @@
 some hundred even where there are thousands and nothing is recorded of them:
 an archive's table could not be ingested without asking the archive.  What it
 does besides is done here by the calls it is made of.  They are daf_butler's
-own, not part of its public interface, and used in this module only.
+own, not part of its public interface.
 """
 
 from __future__ import annotations

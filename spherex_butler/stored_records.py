@@ -1,6 +1,6 @@
 """What the datastore has on record of datasets' files: read, compared with the registry and copied, files unseen.
 
-Butler has no public interface for it; its own calls and tables are used in this module only.
+Butler has no public interface for it; its own calls and tables are used here, and where images are registered.
 """
 
 # ruff: noqa: SLF001  (see above)
