@@ -12,6 +12,7 @@ from __future__ import annotations
 __all__ = ("MANY", "fast_writing", "insert_regions", "known_ids", "register_direct", "update_statistics")
 
 import contextlib
+import logging
 import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,12 +23,14 @@ import sqlalchemy
 from lsst.daf.butler import Butler, DatasetRef, DimensionRecord
 from lsst.daf.butler.direct_butler import DirectButler
 
-from .errors import ConfigurationError
+from .errors import ConfigurationError, reason_of
 from .exposures import REGION
 from .stored_records import StoredFile, import_files
 
 MANY = 10_000
 """New images from which on an ingest ends with `update_statistics`."""
+
+_log = logging.getLogger(__name__)
 
 _UNKNOWN_SIZE = -1  # what Butler writes for a file it did not look at, and then does not check
 _PAGE_CACHE = 256 * 2**20
@@ -35,8 +38,22 @@ _ANALYSIS_LIMIT = 1000  # rows an index; SQLite's documentation advises 100 to 1
 
 
 def known_ids(butler: Butler, refs: Iterable[DatasetRef]) -> set[uuid.UUID]:
-    """Return the ids of those datasets that the datastore has, without a look at their files."""
-    return {ref.id for ref, known in _direct(butler)._datastore.knows_these(refs).items() if known}
+    """Return the ids of those datasets that the datastore has, without a look at their files.
+
+    Raises
+    ------
+    ConfigurationError
+        Raised if one of them is being removed: what is left of it would be taken for it, and then deleted.
+    """
+    datastore: Any = _direct(butler)._datastore
+    recorded = {ref.id for ref, known in datastore.knows_these(refs).items() if known}
+    if removed := recorded - datastore.bridge.check(recorded):
+        raise ConfigurationError(
+            f"{len(removed)} datasets, such as {min(removed)}, are being removed by another process, or one that was "
+            "killed; ingest when that is done, or finish it with Butler.from_config(REPO, writeable=True)"
+            "._datastore.emptyTrash(), which deletes their files."
+        )
+    return recorded
 
 
 def register_direct(butler: Butler, datasets: Mapping[DatasetRef, str]) -> None:
@@ -78,6 +95,7 @@ def insert_regions(butler: Butler, records: Sequence[DimensionRecord], pixels: M
     overlaps = [
         {"skypix_index": pixel, **record.dataId.required, **system}
         for record in records
+        if record.region is not None
         for pixel in pixels.get((record.exposure, record.detector), ())
     ]
     registry = _direct(butler)._registry
@@ -125,13 +143,22 @@ def _journal(engine: sqlalchemy.Engine, mode: str) -> str:
 
 
 def update_statistics(butler: Butler) -> None:
-    """Let the database count what its tables hold, by which it chooses how to search them."""
+    """Let the database count what its tables hold, by which it chooses how to search them.
+
+    Left for another time where the caller is in a transaction, which has the
+    database, or the database has other things to do.
+    """
     database = _direct(butler)._registry._db
-    with database._engine.connect() as connection:
-        if connection.dialect.name == "sqlite":
-            connection.exec_driver_sql(f"PRAGMA analysis_limit = {_ANALYSIS_LIMIT}")
-        connection.exec_driver_sql("ANALYZE")
-        connection.commit()
+    if database.isInTransaction():
+        return
+    try:
+        with database._engine.connect() as connection:
+            if connection.dialect.name == "sqlite":
+                connection.exec_driver_sql(f"PRAGMA analysis_limit = {_ANALYSIS_LIMIT}")
+            connection.exec_driver_sql("ANALYZE")
+            connection.commit()
+    except sqlalchemy.exc.DBAPIError as error:
+        _log.warning("The database did not count its rows, and may search slowly: %s", reason_of(error))
 
 
 def _direct(butler: Butler) -> DirectButler:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-__all__ = ("patiently", "together")
+__all__ = ("in_halves", "patiently", "together")
 
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from lsst.daf.butler import Butler
 from lsst.daf.butler.registry import ConflictingDefinitionError, RegistryError
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, OperationalError
 
-from .errors import ConfigurationError
+from .arrivals import INGEST_ERRORS
+from .errors import ConfigurationError, reason_of
 
 _PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8)  # seconds, at most, before each further attempt
 _CONFLICTS = 4  # further attempts after a row was there already: it will be found then
@@ -22,6 +24,7 @@ _SERIALIZATION = frozenset({"40001", "40P01", "55P03"})  # PostgreSQL: serializa
 
 _log = logging.getLogger(__name__)
 
+_Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
@@ -79,6 +82,44 @@ def together(butler: Butler, change: Callable[[], _Result]) -> _Result:
             f"The registry could not be written to; the last attempt ended with: {str(error).splitlines()[0]!r}. "
             "Nothing was changed; if another process writes to it, try again when it is done."
         ) from error
+
+
+def in_halves(
+    items: Sequence[_Item], action: Callable[[Sequence[_Item]], None], give_up: Callable[[_Item, Exception], None]
+) -> None:
+    """Do something with items together; where that fails with halves of them, until what is wrong stands alone.
+
+    Parameters
+    ----------
+    items
+        What it is done with.
+    action
+        Does it, and undoes it where it fails; `patiently` called.
+    give_up
+        Called with an item that fails alone, and why.
+
+    Raises
+    ------
+    ConfigurationError
+        Raised if it is the database that fails, for which no item is to blame.
+    """
+    if not items:
+        return
+    try:
+        patiently(partial(action, items))
+    except INGEST_ERRORS as error:
+        if isinstance(_database_error(error), OperationalError | InterfaceError | InternalError):
+            raise ConfigurationError(
+                f"The database failed: {reason_of(error)!r}. What was registered before stays; the same call goes on "
+                "with the rest."
+            ) from error
+        if len(items) == 1:
+            give_up(items[0], error)
+            return
+        _log.info("%d could not be registered together: %s", len(items), reason_of(error))
+        middle = len(items) // 2
+        in_halves(items[:middle], action, give_up)
+        in_halves(items[middle:], action, give_up)
 
 
 def _database_error(error: BaseException | None) -> DBAPIError | None:

@@ -134,7 +134,10 @@ class Transfer:
         mode = resolve_transfer(self._mode, uri, self._root)
         if mode == "direct":
             return file.update(path=str(uri))
-        place_in_target = self._target.getURI(ref, predict=True) if outside else artifact_uri(self._target, file)
+        if outside:  # with its own extension, which may be another than the formatter's: .yml, .fits.gz
+            place_in_target = self._target.getURI(ref, predict=True).updatedExtension(uri.getExtension())
+        else:
+            place_in_target = artifact_uri(self._target, file)
         place(uri, place_in_target, mode or "copy")
         return file.update(path=self._relative(place_in_target)) if outside else file
 

@@ -20,6 +20,8 @@ class DatasetTypeDefinition(BaseModel):
     dimensions: list[str]
     storageClass: str
     isCalibration: bool
+    detectors: list[int] | None = None
+    """Those that the archive has such products of; `None` for all."""
 
 
 @cache

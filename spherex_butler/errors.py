@@ -21,5 +21,6 @@ class ConfigurationError(SpherexButlerError, RuntimeError):
 
 def reason_of(error: Exception) -> str:
     """Return on one line why something cannot be done."""
-    text = " ".join(str(error).split())
+    said = getattr(error, "orig", None)  # by a database, to which SQLAlchemy adds the statement and its parameters
+    text = " ".join(str(error if said is None else said).split())
     return text if isinstance(error, SpherexButlerError) else f"{type(error).__name__}: {text}"

@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-from lsst.daf.butler import Butler, ButlerUserError, CollectionType, DatasetRef
+from lsst.daf.butler import Butler, ButlerUserError, CollectionType, DatasetRef, Timespan
 from lsst.daf.butler.progress import Progress
 from numpy.typing import NDArray
 
@@ -133,7 +133,9 @@ def export_images(
     -----
     Dataset ids stay. Runs are in the chains of their releases in the target as in the source. A second call
     exports what is new, and finishes what was interrupted. Ranges are exported whole, so that later exports
-    do not contradict earlier ones; outside of the exported images they may have gaps.
+    do not contradict earlier ones; outside of the exported images they may have gaps. Where the source was
+    certified anew meanwhile, its ranges take the place of those of datasets that it has, too, and that are not
+    valid then in it any more.
     """
     names = [collections] if isinstance(collections, str) else list(collections)
     report = ExportReport()
@@ -255,28 +257,41 @@ def _export_calibrations(
         patiently(lambda: _ensure_path(source, target, wanted.path))
         for collection in wanted.path:
             ranges = [certified for name, certified in wanted.used if name == collection]
-            _certify(target, collection, ranges, report)
+            _certify(source, target, collection, ranges, report)
 
 
 def _ensure_path(source: Butler, target: Butler, path: Iterable[str]) -> None:
     """Register calibration collections, and let the target search them in the same order."""
-    members = chain_members(source, DEFAULT_COLLECTION)
     for collection in path:
         target.collections.register(collection, CollectionType.CALIBRATION)
-    ordered = [name for name in members if name in {*path, *chain_members(target, DEFAULT_COLLECTION)}]
-    if not set(ordered) <= set(chain_members(target, DEFAULT_COLLECTION)):
-        target.collections.prepend_chain(DEFAULT_COLLECTION, ordered)
+    members = chain_members(target, DEFAULT_COLLECTION)
+    searched = [name for name in chain_members(source, DEFAULT_COLLECTION) if name in {*path, *members}]
+    if not set(searched) <= set(members):
+        target.collections.prepend_chain(DEFAULT_COLLECTION, _merged(members, searched))
         put_in_order(target, DEFAULT_COLLECTION)
 
 
-def _certify(target: Butler, collection: str, ranges: Iterable[Certification], report: ExportReport) -> None:
+def _merged(members: Iterable[str], searched: Sequence[str]) -> list[str]:
+    """Return members in their order, with others before those that these are searched before."""
+    merged = list(members)
+    position = len(merged)
+    for name in reversed(searched):
+        if name in merged:
+            position = merged.index(name)
+        else:
+            merged.insert(position, name)
+    return merged
+
+
+def _certify(
+    source: Butler, target: Butler, collection: str, ranges: Iterable[Certification], report: ExportReport
+) -> None:
     known = certifications(target, collection=collection)
     for certified in ranges:
         if _is_known(certified, known):
             continue
         try:
-            ref = dataset_in(target, certified.ref)
-            patiently(partial(target.registry.certify, collection, [ref], certified.timespan))
+            patiently(partial(_certify_one, source, target, collection, certified))
         except INGEST_ERRORS as error:
             if _is_known(certified, certifications(target, collection=collection)):
                 continue  # another process was faster
@@ -288,6 +303,37 @@ def _certify(target: Butler, collection: str, ranges: Iterable[Certification], r
             report.failed.append(FailedFile(text, reason))
         else:
             report.certified += 1
+
+
+def _certify_one(source: Butler, target: Butler, collection: str, certified: Certification) -> None:
+    """Certify a range, in place of what the source had for that time and has given up since."""
+    ref = dataset_in(target, certified.ref)
+    kind, timespan = ref.datasetType, certified.timespan
+    with target.transaction():
+        if _conflicts(target, collection, certified):
+            target.registry.decertify(collection, kind, Timespan.makeEmpty())  # locks, until the conflicts are read
+            theirs = certifications(source, kind.name, collection=collection)
+            conflicts = _conflicts(target, collection, certified)
+            if all(_is_given_up(source, old, theirs, certified) for old in conflicts):
+                target.registry.decertify(collection, kind, timespan, dataIds=[ref.dataId])
+        target.registry.certify(collection, [ref], timespan)
+
+
+def _conflicts(target: Butler, collection: str, certified: Certification) -> list[Certification]:
+    data_id = certified.ref.dataId.required_values
+    return [
+        old
+        for old in certifications(target, certified.ref.datasetType.name, collection=collection)
+        if old.ref.dataId.required_values == data_id and old.timespan.overlaps(certified.timespan)
+    ]
+
+
+def _is_given_up(source: Butler, old: Certification, theirs: Iterable[Certification], certified: Certification) -> bool:
+    """Whether the source has a dataset that is valid in the target, and it is not valid there during a new range."""
+    if old.ref.id == certified.ref.id:
+        return True
+    still = any(one.ref.id == old.ref.id and one.timespan.overlaps(certified.timespan) for one in theirs)
+    return not still and source.get_dataset(old.ref.id) is not None
 
 
 def _is_known(certified: Certification, known: Iterable[Certification]) -> bool:

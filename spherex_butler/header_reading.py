@@ -12,6 +12,7 @@ __all__ = ("Reading", "read_local", "read_remote")
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
+from astropy.io import fits
 from lsst.resources import ResourcePath
 
 from .conventions import DATASET_TYPE
@@ -23,6 +24,8 @@ from .names import ProductName, parse_product_name
 from .ranges import open_ranges
 
 _LAST_HDU = "WCS-WAVE"
+_ERRORS = (OSError, ValueError, TypeError, ArithmeticError, LookupError, fits.VerifyError)
+"""What keeps a file out, but not the others: ours and those of astropy, for which a card can be wrong in any way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ def _read_local(uri: str) -> Reading | str:
             if last is None or last.end != size:
                 file.check_complete()
         return Reading(name, _agreeing(name, description), size)
-    except (OSError, ValueError) as error:  # ours are ValueErrors, as are those of astropy's WCS and coordinates
+    except _ERRORS as error:
         return reason_of(error)
 
 
@@ -72,7 +75,7 @@ def _read_remote(uri: str) -> Reading | str:
     try:
         name = _image_name(uri)
         return Reading(name, _agreeing(name, _describe_remote(ResourcePath(uri))), None)
-    except (OSError, ValueError) as error:
+    except _ERRORS as error:
         return reason_of(error)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("ImageDescription", "describe_image")
+__all__ = ("MJD_RANGE", "ImageDescription", "describe_image")
 
 import math
 from collections.abc import Callable, Mapping
@@ -26,6 +26,9 @@ _FIELDS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "observation_reason": ("NON_SURVEY", lambda text: "calibration" if _is_true(text) else "survey"),
 }
 """Fields of an exposure record: the card each comes from, and how."""
+
+MJD_RANGE = (60_000.0, 80_000.0)
+"""Times of the mission, generously: launched on 60745; Julian dates and seconds are far outside."""
 
 _REQUIRED = ("OBSID", "DETECTOR", "MJD-BEG", "MJD-END")
 
@@ -85,8 +88,10 @@ def describe_image(header: LazyHeader, shape: tuple[int, ...]) -> ImageDescripti
     if detector not in range(1, 7):
         raise FormatError(f"DETECTOR is {detector!r}; expected a number from 1 to 6.")
     begin, end = _number("MJD-BEG", begin), _number("MJD-END", end)
-    if not begin < end:
-        raise FormatError(f"MJD-BEG is {begin!r} and MJD-END {end!r}; expected times in order.")
+    if not (MJD_RANGE[0] < begin < end < MJD_RANGE[1] and end - begin <= 1):
+        raise FormatError(
+            f"MJD-BEG is {begin!r} and MJD-END {end!r}; expected times in order, at most a day apart, and in MJD."
+        )
     return ImageDescription(
         observation=ObservationId.parse(str(obs_id).strip()),
         detector=int(detector),

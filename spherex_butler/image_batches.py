@@ -15,7 +15,7 @@ from lsst.resources import ResourcePath
 
 from .arrivals import INGEST_ERRORS, Arrival, bring_in, datastore_root, remove_sources
 from .bulk_registration import known_ids
-from .contention import patiently
+from .contention import in_halves, patiently
 from .exposures import data_id_with_records, insert_exposures, instrument_records, require_ready
 from .file_registration import register_files
 from .image_refs import image_ref
@@ -42,12 +42,15 @@ class SortedBatch:
         Files whose images the repository lacks, one for each, with their datasets.
     known
         Files whose images it has, with their datasets and the repository's files.
+    repeated
+        Datasets of files that come twice, by different paths.
     failed
-        Files that are others than the repository has, or come twice.
+        Files that are others than the repository has, or than one of the same call.
     """
 
     new: list[tuple[PlannedFile, DatasetRef]] = field(default_factory=list)
     known: list[tuple[PlannedFile, DatasetRef, ResourcePath]] = field(default_factory=list)
+    repeated: list[DatasetRef] = field(default_factory=list)
     failed: list[FailedFile] = field(default_factory=list)
 
 
@@ -60,14 +63,17 @@ def sort_out(butler: Butler, dataset_type: DatasetType, batch: Sequence[PlannedF
     stored = patiently(lambda: stored_files(butler, refs))
     found, first = SortedBatch(), dict[uuid.UUID, PlannedFile]()
     for file, ref in zip(batch, refs, strict=True):
-        if ref.id in stored:
-            record = stored[ref.id][0]
-            _sort_known(file, ref, artifact_uri(butler, record), record.file_size, found)
-        elif ref.id in first:
-            _sort_repeated(file, ref, first[ref.id], found)
-        else:
-            first[ref.id] = file
-            found.new.append((file, ref))
+        try:
+            if ref.id in stored:
+                record = stored[ref.id][0]
+                _sort_known(file, ref, artifact_uri(butler, record), record.file_size, found)
+            elif ref.id in first:
+                _sort_repeated(file, ref, first[ref.id], found)
+            else:
+                first[ref.id] = file
+                found.new.append((file, ref))
+        except OSError as error:  # of a file that may not be read, to compare it
+            found.failed.append(FailedFile(file.uri, reason_of(error)))
     return found
 
 
@@ -86,7 +92,7 @@ def _sort_repeated(file: PlannedFile, ref: DatasetRef, first: PlannedFile, found
     """Sort a second file of one image."""
     other = difference(ResourcePath(file.uri), file.size, ResourcePath(first.uri), first.size)
     if other is None:
-        found.known.append((file, ref, ResourcePath(first.uri)))
+        found.repeated.append(ref)
     else:
         reason = f"{first.uri!r} of the same call is the same image of the same run, {other}."
         found.failed.append(FailedFile(file.uri, reason))
@@ -126,7 +132,7 @@ class ImageBatches:
         patiently(lambda: ensure_run(self._butler, name, release))
         found = sort_out(self._butler, self._dataset_type, batch)
         self._report.failed += found.failed
-        self._report.skipped.extend(ref for _, ref, _ in found.known)
+        self._report.skipped.extend([*(ref for _, ref, _ in found.known), *found.repeated])
         if self._update_records:
             self._update([file for file, _, _ in found.known])
         if self._transfer == "move":
@@ -172,27 +178,16 @@ class ImageBatches:
         return bring_in(self._butler, source, expanded, transfer=self._transfer)
 
     def _register(self, arrivals: Sequence[tuple[PlannedFile, Arrival]]) -> None:
-        """Register files together; where that fails halves by themselves, until what is wrong stands alone."""
-        if not arrivals:
-            return
-        try:
-            new = patiently(lambda: self._register_together(arrivals))
-        except INGEST_ERRORS as error:
-            if len(arrivals) == 1:
-                self._report.failed.append(FailedFile(arrivals[0][0].uri, reason_of(error)))
-                return
-            _log.info("%d files could not be registered together: %s", len(arrivals), reason_of(error))
-            middle = len(arrivals) // 2
-            self._register(arrivals[:middle])
-            self._register(arrivals[middle:])
-        else:
-            self._finish([arrival for _, arrival in arrivals], new)
+        in_halves(arrivals, self._register_together, self._give_up)
 
-    def _register_together(self, arrivals: Sequence[tuple[PlannedFile, Arrival]]) -> set[uuid.UUID]:
-        """Return the ids of those that another process did not register meanwhile."""
+    def _give_up(self, arrival: tuple[PlannedFile, Arrival], error: Exception) -> None:
+        self._report.failed.append(FailedFile(arrival[0].uri, reason_of(error)))
+
+    def _register_together(self, arrivals: Sequence[tuple[PlannedFile, Arrival]]) -> None:
         with self._butler.transaction():
             insert_exposures(self._butler, [file.description for file, _ in arrivals])
-            return register_files(self._butler, [(arrival, file.size) for file, arrival in arrivals])
+            new = register_files(self._butler, [(arrival, file.size) for file, arrival in arrivals])
+        self._finish([arrival for _, arrival in arrivals], new)
 
     def _finish(self, arrivals: Sequence[Arrival], new: set[uuid.UUID]) -> None:
         self._report.ingested.extend(arrival.ref for arrival in arrivals if arrival.ref.id in new)
@@ -212,7 +207,7 @@ class ImageBatches:
         """Whether the repository has a file of its own with the same content, every byte of it."""
         try:
             return there.relative_to(datastore_root(self._butler)) is not None and is_same(source, there)
-        except FileNotFoundError:  # another process finished the move
+        except OSError:  # another process finished the move, or one of them may not be read
             return False
 
     def _update(self, files: Sequence[PlannedFile]) -> None:

@@ -157,7 +157,7 @@ class _Preview:
         again = len(ids & self._seen)
         self._seen |= ids
         run.ingested += len(found.new) - again - len(failed)
-        run.skipped += len(found.known) + again
+        run.skipped += len(found.known) + len(found.repeated) + again
 
     def _failures(self, found: SortedBatch) -> list[FailedFile]:
         """Return the new files that could not be placed, as far as can be seen without a request."""

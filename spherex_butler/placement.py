@@ -148,7 +148,9 @@ def _copy(source: ResourcePath, path: Path) -> None:
             shutil.copy(source.ospath, temporary)
         else:
             download(source, temporary)
+        _flush(temporary)
         _publish(temporary, path)
+        _flush(path.parent)
 
 
 _PLACING: Mapping[str, Callable[[ResourcePath, Path], None]] = {
@@ -159,6 +161,15 @@ _PLACING: Mapping[str, Callable[[ResourcePath, Path], None]] = {
     "symlink": _symbolic_link,
     "relsymlink": _relative_link,
 }
+
+
+def _flush(path: Path) -> None:
+    """Have a file, or the names in a folder, on the disk: the registry that tells of it will be, and a source gone."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -196,8 +207,8 @@ def _lock(descriptor: int, how: int) -> bool | None:
 def _remove_leftovers(folder: Path) -> None:
     """Remove the temporary files of killed processes."""
     for found in [entry.path for entry in os.scandir(folder) if TEMPORARY_NAME.fullmatch(entry.name)]:
-        with contextlib.suppress(FileNotFoundError):
-            descriptor = os.open(found, os.O_WRONLY)
+        with contextlib.suppress(FileNotFoundError, PermissionError):  # gone meanwhile, or another user's
+            descriptor = os.open(found, os.O_RDONLY)
             try:
                 locked = _lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if locked or (locked is None and time.time() - os.fstat(descriptor).st_mtime > _ABANDONED):

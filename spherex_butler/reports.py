@@ -83,6 +83,11 @@ class IngestReport:
     updated: list[RecordChange] = field(default_factory=list)
 
     @property
+    def done(self) -> int:
+        """How many files it tells of."""
+        return len(self.ingested) + len(self.skipped) + len(self.failed)
+
+    @property
     def summary(self) -> str:
         """The counts, in words."""
         counts = f"{len(self.ingested)} ingested, {len(self.skipped)} already there, {len(self.failed)} failed"

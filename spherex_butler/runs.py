@@ -25,7 +25,7 @@ from lsst.daf.butler import Butler, CollectionType, Config
 from lsst.daf.butler.registry import MissingCollectionError
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from .conventions import DEFAULT_COLLECTION
+from .conventions import CALIBRATION_COLLECTION, DEFAULT_COLLECTION
 from .errors import FormatError, ParameterError
 from .names import RUN_PREFIX, ProcessingToken, ProductName
 from .paths import config_uri
@@ -154,8 +154,18 @@ def chain_members(butler: Butler, chain: str) -> tuple[str, ...]:
 
 
 def chain_order(members: Iterable[str]) -> tuple[str, ...]:
-    """Return collections as a chain should have them: newest release and processing first, others last as they were."""
-    return tuple(sorted(dict.fromkeys(members), key=_rank, reverse=True))
+    """Return collections as a chain should have them: releases and processings newest first, others around them.
+
+    What a user put before all of them stays in front, and what is not stays
+    behind, each in its order, so that nothing else is found there than before.
+    """
+    names = list(dict.fromkeys(members))
+    known = ranked(names)
+    first = names.index(known[0]) if known else 0
+    if first and names[first - 1] == CALIBRATION_COLLECTION:
+        first -= 1  # holds no images; by convention it is behind the releases that come after it
+    behind = [name for name in names[first:] if name not in known]
+    return (*names[:first], *sorted(known, key=_rank, reverse=True), *behind)
 
 
 def ranked(members: Iterable[str]) -> tuple[str, ...]:

@@ -50,12 +50,18 @@ def _is_plain(cards: Mapping[str, Any]) -> bool:
         and ("A_ORDER" in cards) == ("B_ORDER" in cards)
         and all(cards.get(f"CUNIT{axis}", "deg") == "deg" for axis in (1, 2))
         and all(isinstance(cards.get(name), int | float) and math.isfinite(cards[name]) for name in _NUMBERS)
+        and all(_is_coefficient(name, value) for name, value in cards.items() if name.startswith(("A_", "B_", "PC")))
         and abs(cards["CRVAL2"]) <= 90
         and abs(cards["CRVAL1"]) <= 360
         and cards.get("LONPOLE", 180.0) == 180.0
         and cards.get("RADESYS") == "ICRS"
         and not any(name.startswith(("CD1_", "CD2_", "PV")) for name in cards)
     )
+
+
+def _is_coefficient(name: str, value: Any) -> bool:
+    kind = int if name.endswith("_ORDER") else int | float
+    return isinstance(value, kind) and math.isfinite(value)
 
 
 def _plane(cards: Mapping[str, Any], x: float, y: float) -> tuple[float, float]:

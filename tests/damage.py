@@ -25,6 +25,12 @@ def certify(butler: Butler, ref: DatasetRef, timespan: Timespan = ALWAYS, collec
     butler.registry.certify(collection, [ref], timespan)
 
 
+def certify_others(butler: Butler, detector: int = 3) -> None:
+    """Let all detectors but one have a dark."""
+    for other in {*range(1, 7)} - {detector}:
+        certify(butler, put_dark(butler, other))
+
+
 def images(butler: Butler, **data_id: object) -> list[DatasetRef]:
     """Return images in order of exposure and detector."""
     with butler.query() as query:

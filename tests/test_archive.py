@@ -101,6 +101,9 @@ def test_a_rerun_skips_what_is_there(butler):
     again = ingest_archive_table(butler, M31, access="aws")
     assert (len(again.ingested), again.skipped) == (0, list(first.ingested))
     assert str(butler.getURI(again.skipped[0])) == ROOT + FIRST_KEY
+    (warning,) = again.warnings
+    assert warning.startswith("6 images are there already, but elsewhere, such as ")
+    assert ingest_archive_table(butler, M31).warnings == []
 
 
 def test_an_image_that_is_here_as_a_file_stays_here(butler, tmp_path):
@@ -152,6 +155,20 @@ def test_corners_that_make_no_region_keep_no_other_image_out(butler, processes):
     report = ingest_archive_table(butler, table, processes=processes)
     assert (len(report.ingested), len(report.failed)) == (5, 1)
     assert report.failed[0].uri == table["access_url"][2]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("blank", [0, 1])
+def test_the_first_of_two_processings_has_the_region(butler, tmp_path, processes, blank):
+    table = sia_table()[:2]
+    table["obs_id"][1], table["energy_bandpassname"][1] = table["obs_id"][0], table["energy_bandpassname"][0]
+    table["access_url"][1] = table["access_url"][0].replace("l2b-v21-2025-354", "l2b-v22-2026-006")
+    table["s_region"][blank] = ""
+    report = ingest_archive_table(butler, csv_of(table, tmp_path / "two.csv"), processes=processes)
+    assert (len(report.ingested), report.failed) == (2, [])
+    (record,) = butler.query_dimension_records("exposure_detector_region")
+    assert (record.region is None) == (blank == 0)
+    assert (rows_of(butler, "exposure_detector_region_skypix_overlap") == []) == (blank == 0)
 
 
 @pytest.mark.parametrize("processes", [1, 2])

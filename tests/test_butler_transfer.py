@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from damage import certify, dimension_records, images, path_of, put_dark
+from damage import certify, certify_others, dimension_records, images, path_of, put_dark
 from lsst.daf.butler import Butler
 from lsst.daf.butler.cli.butler import cli
 
@@ -27,6 +27,7 @@ def source(tmp_path) -> Iterator[Butler]:
         ingest_files(butler, archive[:6], transfer="copy")
         ingest_files(butler, archive[6:], transfer="direct")
         certify(butler, put_dark(butler))
+        certify_others(butler)
         yield butler
 
 
@@ -59,7 +60,7 @@ def test_transfer_datasets_of_the_command_line(source, target):
     places = [butler._datastore.root.ospath for butler in (source, target)]
     options = ["--collections", "SPHEREx/defaults", "--transfer-dimensions", "--register-dataset-types"]
     done = CliRunner().invoke(cli, ["transfer-datasets", *places, *options])
-    assert (done.exit_code, "Number of datasets transferred: 13" in done.output) == (0, True), done.output
+    assert (done.exit_code, "Number of datasets transferred: 18" in done.output) == (0, True), done.output
     assert records(target) == records(source)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 import shutil
+import sqlite3
 import subprocess
 import sys
 import uuid
@@ -17,20 +18,25 @@ import pytest
 import yaml
 from astropy.io import fits
 from astropy.nddata import CCDData
+from calibration_repositories import ranges
 from http_server import serve
-from lsst.daf.butler import Butler, DatasetRef, DatasetType, Timespan
+from lsst.daf.butler import Butler, CollectionType, DatasetRef, DatasetType, Timespan
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
 from spherex_butler import make_repo
 from spherex_butler.calibrations.archive_ids import archive_id_of, derived_id, find_by_archive_id
+from spherex_butler.calibrations.certifications import calibrations_at, certifications
 from spherex_butler.calibrations.ingest import CalibrationIngestReport, execute, ingest_calibrations
 from spherex_butler.calibrations.plan import calibration_types, plan_calibrations
-from spherex_butler.calibrations.runs import calibration_chain_of
-from spherex_butler.calibrations.validity import certify
+from spherex_butler.calibrations.runs import calibration_chain_of, ensure_calibration_run
+from spherex_butler.calibrations.validity import certify, decertify
 from spherex_butler.conventions import CALIBRATION_COLLECTION
 from spherex_butler.errors import ConfigurationError, ParameterError
 from spherex_butler.lazy_header import LazyHeader
 from spherex_butler.names import parse_product_name
 from spherex_butler.psf import SpectralImagePSF
+from spherex_butler.runs import release_spans
 from spherex_butler.testing import CALIBRATION_TYPES, make_spectral_image, write_calibration, write_calibrations
 from spherex_butler.testing.repository import temporary_repo
 from spherex_butler.wavelengths import WavelengthTable
@@ -195,12 +201,15 @@ def test_what_was_ingested_but_not_certified_is_certified_by_a_rerun(butler, dar
 
 def test_report_as_json_lists_certifications(butler, dark):
     found = ingest_calibrations(butler, dark).to_dict()
-    assert {name: found[name] for name in ("ingested", "skipped", "failed", "warnings", "certified")} == {
+    assert {
+        name: found[name] for name in ("ingested", "skipped", "failed", "warnings", "certified", "not_certified")
+    } == {
         "ingested": 1,
         "skipped": 0,
         "failed": [],
         "warnings": [],
         "certified": [f"dark D3 {DARK}, valid always"],
+        "not_certified": [],
     }
 
 
@@ -294,12 +303,186 @@ def test_validity_by_release(butler, archive):
     assert runs["spx/cal-swcs-v5-2026-191"].end is None
 
 
+@pytest.fixture
+def darks(tmp_path: Path) -> Path:
+    """Two generations of darks of detectors 2 and 3."""
+    folder = tmp_path / "darks"
+    for token in (DARK, LATER_DARK):
+        for detector in (2, 3):
+            write_calibration(folder, "dark", token, detector=detector)
+    return folder
+
+
+def certified(butler: Butler) -> list[tuple[int, str, str]]:
+    """Return detector, token and rule of the ranges of darks."""
+    return [row[1:4] for row in ranges(calibrations_at(butler, dataset_type="dark"))]
+
+
+def test_older_token_that_somebody_pinned_stays(butler, darks):
+    ingest_calibrations(butler, darks)
+    certify(butler, "dark", token=DARK, detectors=3, replace=True)
+    report = ingest_calibrations(butler, darks)
+    assert certified(butler) == [(2, LATER_DARK, "latest"), (3, DARK, "latest")]
+    assert report.certified == []
+    (warning,) = report.warnings
+    assert warning == (
+        f"not certified: dark D3 {LATER_DARK}, valid always: it was there before, and what was certified for dark D3 "
+        f"meanwhile is left as it is: {DARK}, valid always (latest). 'butler spherex certify' changes that."
+    )
+
+
+def test_token_that_is_new_displaces_a_pin_and_that_is_said(butler, darks, caplog):
+    ingest_calibrations(butler, darks)
+    certify(butler, "dark", token=DARK, detectors=3, replace=True)
+    write_calibration(darks, "dark", "cal-drk-v6-2026-200", detector=3)
+    with caplog.at_level(logging.WARNING):
+        report = ingest_calibrations(butler, darks)
+    assert certified(butler) == [(2, LATER_DARK, "latest"), (3, "cal-drk-v6-2026-200", "latest")]
+    (warning,) = report.warnings
+    assert warning == (f"dark D3 cal-drk-v6-2026-200, valid always, took the place of {DARK}, valid always (latest)")
+    assert warning in caplog.text
+
+
+def test_explicit_range_that_is_a_releases_span_stays(butler, darks):
+    begin, end = release_spans()["qr2"]
+    ingest_calibrations(butler, darks, certify=None)
+    certify(butler, "dark", release="qr2", token=LATER_DARK)
+    certify(butler, "dark", begin=begin, end=end, token=DARK, detectors=3, replace=True)
+    ensure_calibration_run(butler, parse_product_name(f"dark_D3_spx_{LATER_DARK}.fits"), "qr2")
+    ingest_calibrations(butler, darks, certify="release")
+    assert certified(butler) == [(2, LATER_DARK, "release"), (3, DARK, "release")]
+
+
+def test_range_that_was_decertified_stays_a_gap(butler, darks):
+    ingest_calibrations(butler, darks)
+    decertify(butler, "dark", begin="2026-01-01", end="2026-02-01")
+    before = certifications(butler)
+    report = ingest_calibrations(butler, darks)
+    assert (certifications(butler), report.certified) == (before, [])
+
+
+def test_detectors_that_are_not_ingested_are_left_alone(butler, darks):
+    ingest_calibrations(butler, darks)
+    decertify(butler, "dark", detectors=2)
+    write_calibration(darks / "later", "dark", "cal-drk-v6-2026-200", detector=3)
+    ingest_calibrations(butler, darks / "later")
+    assert certified(butler) == [(3, "cal-drk-v6-2026-200", "latest")]
+
+
+def test_dataset_that_gets_its_file_back_is_not_new(butler, darks):
+    report = ingest_calibrations(butler, darks, transfer="copy")
+    certify(butler, "dark", token=DARK, detectors=3, replace=True)
+    given_up = [ref for ref in report.ingested if (ref.run, ref.dataId["detector"]) == (f"spx/{LATER_DARK}", 3)]
+    butler.pruneDatasets(given_up, disassociate=False, unstore=True, purge=False)
+    assert len(ingest_calibrations(butler, darks, transfer="copy").ingested) == 1
+    assert certified(butler) == [(2, LATER_DARK, "latest"), (3, DARK, "latest")]
+
+
+def test_file_of_two_releases_is_certified_for_the_second_when_that_comes(butler, archive):
+    for release in ("qr2", "qr3"):
+        ingest_calibrations(butler, archive / release / "nonfunc", certify="release")
+    assert [row[:1] + row[3:] for row in ranges(calibrations_at(butler, detectors=3))] == [
+        ("nonfunc", "release", *release_spans()["qr2"]),
+        ("nonfunc", "release", release_spans()["qr3"][0], ""),
+    ]
+
+
+def test_flux_corrections_of_qr3_are_for_the_images_of_qr2(butler, archive):
+    report = ingest_calibrations(butler, archive / "qr3" / "l3_flux_corrections", certify="release")
+    assert report.warnings == []
+    assert ranges(calibrations_at(butler)) == [
+        ("l3_flux_corrections", detector, "cal-flxc-v1-2026-191", "release", *release_spans()["qr2"])
+        for detector in (2, 3)
+    ]
+
+
+# Certification that fails.
+
+
+@pytest.fixture
+def other_collection(butler) -> None:
+    """Have a collection of another type where validity is recorded."""
+    for chain in butler.collections.query("*", collection_types=CollectionType.CHAINED):
+        if CALIBRATION_COLLECTION in butler.collections.get_info(chain).children:
+            butler.collections.remove_from_chain(chain, CALIBRATION_COLLECTION)
+    butler.collections.x_remove(CALIBRATION_COLLECTION)
+    butler.collections.register(CALIBRATION_COLLECTION, CollectionType.TAGGED)
+
+
+@pytest.mark.usefixtures("other_collection")
+def test_type_that_cannot_be_certified_is_reported_and_keeps_its_sources(butler, dark):
+    report = ingest_calibrations(butler, dark, transfer="move")
+    (missed,) = report.not_certified
+    assert missed.dataset_type == "dark"
+    assert f"The collection {CALIBRATION_COLLECTION!r} is of type TAGGED; expected CALIBRATION" in missed.reason
+    assert report.summary == "1 ingested, 0 already there, 0 failed; 0 certified, not certified: dark"
+    assert report.details == [f"dark: was ingested but not certified: {missed.reason}"]
+    assert report.to_dict()["not_certified"] == [{"dataset_type": "dark", "reason": missed.reason}]
+    assert dark.exists()
+
+
+# Moves.
+
+
+@pytest.mark.parametrize("line", ["certify_arrivals", "remove_source"])
+def test_killed_move_is_finished_by_the_same_command(tmp_path, dark, line):
+    with make_repo(tmp_path / "repo"):
+        pass
+    script = (
+        "import os, sys\n"
+        "def kill(frame, event, argument):\n"
+        f"    if frame.f_code.co_name == {line!r}: os._exit(9)\n"
+        "from lsst.daf.butler import Butler\n"
+        "from spherex_butler.calibrations import ingest_calibrations\n"
+        "butler = Butler.from_config(sys.argv[1], writeable=True)\n"
+        "sys.setprofile(kill)\n"
+        "ingest_calibrations(butler, sys.argv[2], transfer='move')\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "repo"), str(dark)]
+    assert subprocess.run(command, check=False).returncode == 9
+    assert dark.exists()
+    with Butler.from_config(tmp_path / "repo", writeable=True) as butler:
+        report = ingest_calibrations(butler, dark, transfer="move")
+        assert (len(report.skipped), report.failed, report.warnings) == (1, [], [])
+        assert certified(butler) == [(3, DARK, "latest")]
+        assert Path(butler.getURI(report.skipped[0]).ospath).exists()
+    assert not dark.exists()
+
+
+def test_move_keeps_a_file_that_the_repository_refers_to(butler, dark):
+    ingest_calibrations(butler, dark, transfer="direct")
+    report = ingest_calibrations(butler, dark, transfer="move")
+    assert (len(report.skipped), dark.exists()) == (1, True)
+
+
 def test_unknown_rule_is_refused(butler, dark):
     with pytest.raises(ParameterError, match="no rule 'newest' here; expected 'latest' or 'release', or None"):
         ingest_calibrations(butler, dark, certify="newest")
 
 
 # Two at once.
+
+
+@pytest.mark.parametrize("statement", ["INSERT INTO collection", "dataset_tags", "INSERT INTO file_datastore"])
+def test_database_that_is_locked_for_a_moment_is_waited_for(butler, dark, statement):
+    locked = sqlite3.OperationalError("database is locked")
+    locked.sqlite_errorname = "SQLITE_BUSY"
+    errors = [OperationalError(statement, {}, locked)]
+
+    def fail_once(_connection, _cursor, text, *_rest):
+        if errors and statement in text:
+            raise errors.pop()
+
+    planned, _ = plan_calibrations(dark)
+    if statement == "dataset_tags":  # of which nothing is read where there is none
+        execute(butler, planned, transfer="copy")
+    engine = butler._registry._db._engine
+    event.listen(engine, "before_cursor_execute", fail_once)
+    try:
+        report = execute(butler, planned, transfer="copy")
+    finally:
+        event.remove(engine, "before_cursor_execute", fail_once)
+    assert (errors, report.failed) == ([], [])
 
 
 def test_two_processes_at_once_lose_nothing(archive, tmp_path):

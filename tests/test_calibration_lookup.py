@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from astropy.nddata import CCDData
 from calibration_repositories import BEGIN, DARK, END, EXPOSURE, MIDDLE, NEWER_DARK, observe, put_image, register
-from lsst.daf.butler import Butler, CalibrationLookupError
+from lsst.daf.butler import Butler, CalibrationLookupError, DatasetRef
 
 from spherex_butler import SpectralImage
 from spherex_butler.calibrations import ingest_calibrations
+from spherex_butler.calibrations.certifications import search_path
 from spherex_butler.calibrations.lookup import calibration_for, explain
 from spherex_butler.calibrations.ranges import Rule
 from spherex_butler.calibrations.validity import certify, decertify
@@ -142,6 +143,48 @@ def test_exposure_over_a_bound_is_an_error_that_says_where(butler):
         assert f"2 calibrations were valid, as their ranges meet inside the exposure, at {MIDDLE} UTC. Move" in message
         assert f"valid then       {DARK}" in message
         assert f"valid then       {NEWER_DARK}" in message
+
+
+@pytest.fixture
+def own_first(butler) -> Butler:
+    """The same with a user's calibration collection in front: there the older dark of some detectors is valid."""
+    certify(butler)
+    certify(butler, "dark", token=DARK, detectors=3, end="2026-01-01", collection="u/me/calib")
+    butler.collections.prepend_chain("SPHEREx/defaults", "u/me/calib")
+    return butler
+
+
+def found_by_butler(butler: Butler, image: dict[str, int]) -> DatasetRef | None:
+    timespan = explain(butler, "dark", image).timespan
+    detector = image["detector"]
+    return butler.find_dataset("dark", detector=detector, collections="SPHEREx/defaults", timespan=timespan)
+
+
+class TestSeveralCollections:
+    def test_first_with_a_valid_range_decides_as_for_butler(self, own_first):
+        chosen = calibration_for(own_first, "dark", IMAGE)
+        assert chosen.run == f"spx/{DARK}"
+        assert found_by_butler(own_first, IMAGE) == chosen
+        assert calibration_for(own_first, "dark", IMAGE, collection="SPHEREx/calib").run == f"spx/{NEWER_DARK}"
+
+    def test_next_one_decides_where_the_first_has_none_valid_then(self, own_first):
+        exposure = observe(own_first, LATER, begin=61300.25)
+        later = {"exposure": exposure, "detector": 3}
+        chosen = calibration_for(own_first, "dark", later)
+        assert chosen.run == f"spx/{NEWER_DARK}"
+        assert found_by_butler(own_first, later) == chosen
+
+    def test_explanation_names_the_collections(self, own_first):
+        explanation = explain(own_first, "dark", IMAGE)
+        text = str(explanation).splitlines()
+        (newer,) = explanation.hidden
+        assert text[1].startswith(f"It gets {DARK} ({explanation.chosen.id}) in u/me/calib: its range has bounds")
+        assert text[2].endswith("until 2026-01-01T00:00:00 UTC (explicit) in u/me/calib")
+        assert text[3] == f"  hidden           {NEWER_DARK} ({newer.ref.id}), always (latest) in SPHEREx/calib"
+
+    def test_path_is_empty_where_there_is_no_such_collection(self, own_first):
+        assert search_path(own_first) == ["u/me/calib", "SPHEREx/calib"]
+        assert search_path(own_first, "u/nobody") == []
 
 
 def test_two_ranges_of_one_dataset_are_no_ambiguity():

@@ -12,7 +12,8 @@ from lsst.daf.butler.registry import ConflictingDefinitionError
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from spherex_butler import contention
-from spherex_butler.contention import patiently
+from spherex_butler.contention import in_halves, patiently
+from spherex_butler.errors import ConfigurationError
 
 
 @pytest.fixture
@@ -117,3 +118,28 @@ def test_serialization_failure_is_tried_again(postgres_database):
         assert connection.exec_driver_sql("SELECT number FROM numbers").scalar() == 3
     engine.dispose()
     assert len(attempts) == 2
+
+
+def test_what_is_wrong_stands_alone_and_the_others_are_done():
+    done, failed = [], []
+
+    def action(numbers):
+        if 13 in numbers:
+            raise ValueError(f"{len(numbers)} with 13")
+        done.extend(numbers)
+
+    in_halves(range(20), action, lambda number, error: failed.append((number, str(error))))
+    assert done == [number for number in range(20) if number != 13]
+    assert failed == [(13, "1 with 13")]
+
+
+def test_nothing_is_halved_where_the_database_fails():
+    attempts = []
+
+    def action(numbers):
+        attempts.append(len(numbers))
+        raise OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
+
+    with pytest.raises(ConfigurationError, match=r"The database failed: .*disk is full'.* the same call goes on with"):
+        in_halves(range(20), action, lambda *_: pytest.fail("no number is to blame"))
+    assert attempts == [20]

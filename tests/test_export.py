@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from damage import (
+    ALWAYS,
     DARK_RUN,
     certify,
     damage,
@@ -25,7 +27,15 @@ from damage import (
     timespans,
 )
 from http_server import serve
-from lsst.daf.butler import Butler, CollectionType, DatasetType, Timespan
+from lsst.daf.butler import (
+    Butler,
+    CollectionType,
+    DataCoordinate,
+    DatasetRef,
+    DatasetType,
+    FileDataset,
+    Timespan,
+)
 
 from spherex_butler import extend_universe, make_repo
 from spherex_butler.errors import ConfigurationError, ParameterError
@@ -70,6 +80,13 @@ def calibration(butler: Butler, exposure: int, detector: int):
     return butler.find_dataset("dark", data_id, collections="SPHEREx/defaults", timespan=timespan)
 
 
+def problems(butler: Butler) -> list[str]:
+    """Return what is wrong: images of the detectors without dark miss theirs, and nothing else."""
+    found = check_repository(butler).problems
+    assert {finding.kind.name for finding in found} <= {"NO_CALIBRATION"}
+    return [str(finding) for finding in found]
+
+
 # What is exported.
 
 
@@ -77,7 +94,7 @@ def test_everything_of_the_images_is_exported(source, target):
     report = export_images(source, target)
     assert (report.images, report.calibrations, report.certified, report.failed) == (12, 3, 3, [])
     assert {ref.id for ref in images(target)} == {ref.id for ref in images(source)}
-    assert check_repository(target).ok
+    assert problems(target) == problems(source)
     for ref in images(target):
         assert target.get(ref).shape == (16, 16)
 
@@ -198,6 +215,23 @@ def test_calibration_types_of_ones_own_come_along(source, target):
     assert target.get("flat", instrument="SPHEREx", exposure=EXPOSURES[0], detector=5).shape == (4, 4)
 
 
+def test_collections_of_the_targets_user_keep_their_place(source, target):
+    for name in ("u/you/reprocessed", "u/you/calib"):
+        target.collections.register(name, CollectionType.CALIBRATION)
+    target.collections.redefine_chain("SPHEREx/defaults", ["u/you/reprocessed", "u/you/calib", "SPHEREx/calib"])
+    source.collections.register("u/me/calib", CollectionType.CALIBRATION)
+    source.collections.prepend_chain("SPHEREx/defaults", "u/me/calib")
+    certify(source, put_dark(source, 3, "u/me/dark"), collection="u/me/calib")
+    export_images(source, target)
+    assert target.collections.get_info("SPHEREx/defaults").children == (
+        "u/you/reprocessed",
+        "u/you/calib",
+        "u/me/calib",
+        "SPHEREx/qr2",
+        "SPHEREx/calib",
+    )
+
+
 def test_image_without_region_row_comes_along(source, target):
     lose_regions(source, "detector = 3")
     assert export_images(source, target).images == 12
@@ -259,6 +293,20 @@ def test_images_on_a_web_server_can_be_copied(archive, target):
         ingest_files(source, f"{served.url}/{archive[0].name}", transfer="direct")
         export_images(source, target, transfer="copy")
     assert path_of(target, images(target)[0]).read_bytes() == archive[0].read_bytes()
+
+
+def test_compressed_file_outside_of_the_source_keeps_its_extension(source, target, tmp_path):
+    run, name = "spx/cal-drk-v5-2026-077", "dark_D6_spx_cal-drk-v5-2026-077.fits.gz"
+    plain = path_of(source, put_dark(source, 6)).read_bytes()
+    (tmp_path / name).write_bytes(gzip.compress(plain))
+    source.collections.register(run)
+    data_id = DataCoordinate.standardize(instrument="SPHEREx", detector=6, universe=source.dimensions)
+    dark = DatasetRef(source.get_dataset_type("dark"), data_id, run=run)
+    source.ingest(FileDataset(str(tmp_path / name), [dark]), transfer="direct")
+    certify(source, dark)
+    assert export_images(source, target, transfer="copy", detector=6).failed == []
+    assert path_of(target, dark).name.endswith(".fits.gz")
+    assert target.get("dark", instrument="SPHEREx", exposure=EXPOSURES[0], detector=6).shape == (4, 4)
 
 
 def test_file_that_is_there_with_other_content_is_not_overwritten(source, target):
@@ -331,6 +379,47 @@ def test_other_validity_in_the_target_is_reported_and_stays(source, target):
     assert "decertify what the target has for that time, and export again" in report.failed[0].reason
 
 
+def validity(butler: Butler, detector: int) -> list[tuple[str, Timespan]]:
+    found = butler.registry.queryDatasetAssociations("dark", ["SPHEREx/calib"])
+    ours = [(one.ref.run, one.timespan) for one in found if one.ref.dataId["detector"] == detector]
+    return sorted(ours, key=lambda item: item[1].nsec)
+
+
+def test_newer_calibration_of_the_source_takes_the_place_of_an_exported_one(source, target):
+    export_images(source, target, detector=4)
+    source.registry.decertify("SPHEREx/calib", "dark", ALWAYS, dataIds=[{"instrument": "SPHEREx", "detector": 4}])
+    certify(source, put_dark(source, 4, NEWER_RUN))
+    report = export_images(source, target, detector=4)
+    assert (report.calibrations, report.certified, report.failed) == (1, 1, [])
+    assert validity(target, 4) == validity(source, 4) == [(NEWER_RUN, ALWAYS)]
+
+
+def test_newer_calibration_takes_no_more_than_its_time(source, target):
+    export_images(source, target, detector=4)
+    first, _ = timespans(source)
+    later = Timespan(first.end, None)
+    source.registry.decertify("SPHEREx/calib", "dark", later, dataIds=[{"instrument": "SPHEREx", "detector": 4}])
+    certify(source, put_dark(source, 4, NEWER_RUN), later)
+    assert export_images(source, target, detector=4).failed == []
+    assert validity(target, 4) == validity(source, 4)
+    assert [run for run, _ in validity(target, 4)] == [DARK_RUN, NEWER_RUN]
+
+
+def test_longer_validity_of_the_same_dataset_is_exported(source, target):
+    first, _ = timespans(source)
+    later = Timespan(first.end, None)
+    source.registry.decertify("SPHEREx/calib", "dark", later, dataIds=[{"instrument": "SPHEREx", "detector": 4}])
+    export_images(source, target, detector=4)
+    source.registry.decertify("SPHEREx/calib", "dark", ALWAYS, dataIds=[{"instrument": "SPHEREx", "detector": 4}])
+    certify(source, exported_dark(source), ALWAYS)
+    assert export_images(source, target, detector=4).failed == []
+    assert validity(target, 4) == [(DARK_RUN, ALWAYS)]
+
+
+def exported_dark(butler: Butler):
+    return butler.find_dataset("dark", instrument="SPHEREx", detector=4, collections=DARK_RUN)
+
+
 def test_wider_validity_of_the_same_dataset_in_the_target_will_do(source, target):
     export_images(source, target, detector=4)
     first, _ = timespans(source)
@@ -363,7 +452,7 @@ def test_two_exports_at_once_lose_nothing(source, target):
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     summaries = [process.communicate(timeout=120)[0] for process in running]
     assert all("0 failed" in summary for summary in summaries), summaries
-    assert check_repository(target).ok
+    assert problems(target) == problems(source)
     assert [target.get(ref).shape for ref in images(target)] == [(16, 16)] * 12
 
 
@@ -378,7 +467,7 @@ def test_killed_export_is_finished_by_the_next(source, target, delay):
     assert {finding.kind.name for finding in check_repository(target).problems} <= {"NO_CALIBRATION"}
     report = export_images(source, target, transfer="copy")
     assert (report.images + report.images_there, report.failed) == (12, [])
-    assert check_repository(target).ok
+    assert problems(target) == problems(source)
 
 
 def _wait_for_files(butler: Butler, process: subprocess.Popen[bytes]) -> None:
@@ -395,7 +484,7 @@ def _wait_for_files(butler: Butler, process: subprocess.Popen[bytes]) -> None:
 def test_export_to_postgresql_and_back(source, target, postgres_database, tmp_path):
     with make_repo(tmp_path / "middle", database=postgres_database) as middle:
         assert export_images(source, middle).failed == []
-        assert check_repository(middle).ok
+        assert problems(middle) == problems(source)
         assert {calibration(middle, exposure, 3).id for exposure in EXPOSURES} == {
             calibration(source, exposure, 3).id for exposure in EXPOSURES
         }
@@ -411,7 +500,7 @@ def test_export_to_a_repository_with_more_dimensions(source):
     dimensions = extend_universe(mosaic, namespace="export_test", version=1)
     with temporary_repo(dimensions=dimensions) as target:
         assert export_images(source, target).failed == []
-        assert check_repository(target).ok
+        assert problems(target) == problems(source)
         assert target.get("dark", instrument="SPHEREx", exposure=EXPOSURES[0], detector=3).shape == (4, 4)
 
 

@@ -272,6 +272,30 @@ def test_same_image_twice_in_one_call_goes_in_once(butler, files, tmp_path):
     assert (len(report.ingested), len(report.skipped), report.failed) == (1, 1, [])
 
 
+def test_same_new_image_twice_is_no_update(butler, files, tmp_path):
+    (tmp_path / "again").mkdir()
+    copy = shutil.copy(files[0], tmp_path / "again")
+    report = ingest_files(butler, [files[0], copy], update_records=True)
+    assert (len(report.ingested), len(report.skipped), report.updated, report.failed) == (1, 1, [], [])
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        (b"MJD-BEG =", b"MJD-BEG = 609x9.1 / no number".ljust(80)),
+        (b"A_ORDER =", b"A_ORDER = 3.5".ljust(80)),
+        (b"PC1_1   =", b"PC1_1   = 'north'".ljust(80)),
+        (b"CRPIX1  =", b"CRPIX1  = 1E200".ljust(80)),
+    ],
+)
+def test_one_broken_card_keeps_no_other_file_out(butler, files, good, bad):
+    content = files[2].read_bytes()
+    start = content.index(good)
+    files[2].write_bytes(content[:start] + bad + content[start + 80 :])
+    report = ingest_files(butler, files)
+    assert (len(report.ingested), [failure.uri for failure in report.failed]) == (5, [files[2].as_uri()])
+
+
 @pytest.mark.parametrize("calls", [1, 2])
 @pytest.mark.parametrize(("change", "reason"), [("content", "with other content"), ("size", "bytes instead of")])
 def test_another_file_for_the_same_image_is_reported(butler, files, calls, change, reason):

@@ -42,6 +42,19 @@ def butler() -> Iterator[Butler]:
         yield butler
 
 
+def test_move_keeps_the_source_while_an_earlier_dataset_is_being_removed(butler, files):
+    (ref,) = ingest_files(butler, files[0], transfer="copy").ingested
+    # As a removal leaves it that is killed before it deletes files.
+    butler._datastore.bridge.moveToTrash([ref], transaction=None)
+    butler._registry.removeDatasets([ref])
+    (failure,) = ingest_files(butler, files[0], transfer="move").failed
+    assert "are being removed by another process" in failure.reason
+    assert files[0].exists()
+    butler._datastore.emptyTrash()
+    assert len(ingest_files(butler, files[0], transfer="move").ingested) == 1
+    assert readable(butler) == 1
+
+
 def readable(butler: Butler) -> int:
     refs = butler.query_datasets("level2", collections="SPHEREx/defaults", explain=False)
     return len([butler.get(ref) for ref in refs])

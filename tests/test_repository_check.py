@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
+import os
 import shutil
 import threading
 import time
@@ -14,9 +15,9 @@ from pathlib import Path
 import astropy.units as u
 import pytest
 import sqlalchemy
-from damage import ALWAYS, certify, damage, hex_of, images, lose_regions, path_of, put_dark, timespans
+from damage import ALWAYS, certify, certify_others, damage, hex_of, images, lose_regions, path_of, put_dark, timespans
 from http_server import serve
-from lsst.daf.butler import Butler, CollectionType, Config, DatasetType, Timespan
+from lsst.daf.butler import Butler, CalibrationLookupError, CollectionType, Config, DatasetType, Timespan
 from lsst.resources import ResourcePath
 
 from spherex_butler import make_repo
@@ -87,6 +88,7 @@ def test_read_only_repository_can_be_checked(butler):
 
 def test_image_without_calibration_is_found_by_type_detector_and_time(butler):
     put_dark(butler, detector=3)
+    certify_others(butler)
     report = check_repository(butler)
     (message,) = found(report, Kind.NO_CALIBRATION)
     assert message.startswith("dark D3: 2 images from 2025-12-18T05:09:34")
@@ -96,12 +98,34 @@ def test_image_without_calibration_is_found_by_type_detector_and_time(butler):
 
 def test_image_with_calibration_is_well(butler):
     certify(butler, put_dark(butler))
+    certify_others(butler)
     assert check_repository(butler).ok
+
+
+def test_detectors_that_a_type_has_no_dataset_of_are_found(butler):
+    certify(butler, put_dark(butler, 3))
+    certify(butler, put_dark(butler, 4))
+    report = check_repository(butler)
+    messages = found(report, Kind.NO_CALIBRATION)
+    assert [message.partition(":")[0] for message in messages] == ["dark D1", "dark D2", "dark D5", "dark D6"]
+    assert messages[0].startswith("dark D1: 2 images from 2025-12-18")
+    assert messages[0].endswith("there is no dataset of it, but of D3, D4.")
+    assert kinds(report) == {Kind.NO_CALIBRATION}
+
+
+def test_dichroic_is_of_two_detectors_only(butler):
+    run = "spx/base-2025-158"
+    butler.collections.register(run)
+    dark = butler.get(put_dark(butler, 3, "u/me/dark"))
+    certify(butler, butler.put(dark, "dichroic", instrument="SPHEREx", detector=3, run=run))
+    (message,) = found(check_repository(butler), Kind.NO_CALIBRATION)
+    assert message.startswith("dichroic D4: 2 images")
 
 
 def test_images_outside_the_ranges_are_told_apart(butler):
     first, second = timespans(butler)
     certify(butler, put_dark(butler), Timespan(first.end, second.begin))
+    certify_others(butler)
     messages = found(check_repository(butler), Kind.NO_CALIBRATION)
     assert "1 image from" in messages[0]
     assert "of exposure 20255110106842: the first validity range begins 2025-12-18T05:11:29" in messages[0]
@@ -112,6 +136,7 @@ def test_image_in_a_gap_is_a_problem(butler):
     first, second = timespans(butler)
     certify(butler, put_dark(butler), Timespan(None, first.begin))
     certify(butler, put_dark(butler, run="spx/cal-drk-v5-2026-001"), Timespan(second.begin, None))
+    certify_others(butler)
     report = check_repository(butler)
     assert found(report, Kind.NO_CALIBRATION)[0].count("nothing is valid from 2025-12-18T05:09:34") == 1
     assert "dark D3: nothing is valid from" in found(report, Kind.RANGE_GAP)[0]
@@ -122,6 +147,7 @@ def test_gap_without_images_is_a_note(butler):
     dark = put_dark(butler)
     certify(butler, dark, Timespan(None, first.begin - 10 * u.day))
     certify(butler, dark, Timespan(first.begin - 5 * u.day, None))
+    certify_others(butler)
     report = check_repository(butler)
     assert report.ok
     assert "nothing is valid from 2025-12-08" in found(report, Kind.RANGE_GAP)[0]
@@ -131,6 +157,7 @@ def test_ranges_that_meet_leave_no_gap(butler):
     first, _ = timespans(butler)
     certify(butler, put_dark(butler), Timespan(None, first.end))
     certify(butler, put_dark(butler, run="spx/cal-drk-v5-2026-001"), Timespan(first.end, None))
+    certify_others(butler)
     report = check_repository(butler)
     assert (report.ok, found(report, Kind.RANGE_GAP)) == (True, [])
 
@@ -141,9 +168,51 @@ def test_bound_inside_an_exposure_is_found(butler):
     certify(butler, put_dark(butler), Timespan(None, bound))
     certify(butler, put_dark(butler, run="spx/cal-drk-v5-2026-001"), Timespan(bound, None))
     (message,) = found(check_repository(butler), Kind.RANGE_BOUND)
-    assert "dark D3: the bound 2025-12-18T05:12:41" in message
-    assert "lies inside the exposure of 1 image from" in message
+    assert message.startswith("dark D3: two calibrations in SPHEREx/calib, cal-drk-v4-2025-161 (until 2025-12-18T05:12")
+    assert "cal-drk-v5-2026-001 (from 2025-12-18T05:12:41" in message
+    assert "are valid in the exposure of 1 image from" in message
     assert "exposure 20255110106843" in message
+    with pytest.raises(CalibrationLookupError, match="Ambiguous calibration"):
+        look_up(butler, second)
+
+
+def look_up(butler: Butler, timespan: Timespan):
+    return butler.find_dataset(
+        "dark", instrument="SPHEREx", detector=3, collections="SPHEREx/defaults", timespan=timespan
+    )
+
+
+def test_two_ranges_of_one_calibration_in_an_exposure_are_found(butler):
+    _, second = timespans(butler)
+    bound, dark = second.begin + (second.end - second.begin) / 2, put_dark(butler)
+    certify(butler, dark, Timespan(None, bound))
+    certify(butler, dark, Timespan(bound, None))
+    (message,) = found(check_repository(butler), Kind.RANGE_BOUND)
+    assert message.startswith("dark D3: two ranges of one calibration in SPHEREx/calib, cal-drk-v4-2025-161 (until ")
+    with pytest.raises(CalibrationLookupError, match="Ambiguous calibration"):
+        look_up(butler, second)
+
+
+def test_exposure_over_the_end_of_the_last_range_has_its_calibration(butler):
+    _, second = timespans(butler)
+    dark = put_dark(butler)
+    certify(butler, dark, Timespan(None, second.begin + (second.end - second.begin) / 2))
+    certify_others(butler)
+    assert check_repository(butler).ok
+    assert look_up(butler, second).id == dark.id
+
+
+def test_bound_in_a_collection_that_another_hides_is_none(butler):
+    _, second = timespans(butler)
+    bound, dark = second.begin + (second.end - second.begin) / 2, put_dark(butler, run="u/me/dark")
+    butler.collections.register("u/me/calib", CollectionType.CALIBRATION)
+    butler.collections.prepend_chain("SPHEREx/defaults", "u/me/calib")
+    certify(butler, dark, second, collection="u/me/calib")
+    certify(butler, put_dark(butler), Timespan(None, bound))
+    certify(butler, put_dark(butler, run="spx/cal-drk-v5-2026-001"), Timespan(bound, None))
+    certify_others(butler)
+    assert found(check_repository(butler), Kind.RANGE_BOUND) == []
+    assert look_up(butler, second).id == dark.id
 
 
 def test_calibration_for_all_detectors_is_looked_up_for_all(butler):
@@ -159,7 +228,9 @@ def test_calibrations_of_another_release_are_only_noted(butler):
     butler.put(_hdus(), "epsf", instrument="SPHEREx", detector=3, run=run)
     report = check_repository(butler)
     assert report.ok
-    assert found(report, Kind.NO_CALIBRATION)[0].endswith("certified; there are some of qr3 only.")
+    messages = found(report, Kind.NO_CALIBRATION)
+    assert messages[0].endswith("there is no dataset of it, but of D3; there are some of qr3 only.")
+    assert messages[2].endswith("certified; there are some of qr3 only.")
 
 
 def _hdus():
@@ -185,6 +256,7 @@ def test_calibration_hidden_by_another_collection_is_noted(butler):
     butler.collections.prepend_chain("SPHEREx/defaults", "u/me/calib")
     certify(butler, put_dark(butler))
     certify(butler, put_dark(butler, run="u/me/dark"), collection="u/me/calib")
+    certify_others(butler)
     report = check_repository(butler)
     (message,) = found(report, Kind.RANGE_OVERLAP)
     assert message == ("dark D3: u/me/dark (always) in u/me/calib hides cal-drk-v4-2025-161 (always) in SPHEREx/calib.")
@@ -220,6 +292,7 @@ def test_image_off_the_sky_is_noted(butler):
 def test_exposure_without_time_is_found(butler):
     damage(butler, "UPDATE exposure SET timespan_begin = NULL, timespan_end = NULL WHERE id = 20255110106843")
     certify(butler, put_dark(butler))
+    certify_others(butler)
     report = check_repository(butler)
     assert found(report, Kind.TIMESPAN_MISSING) == [
         "2025W51_1A: 1 exposure without timespan, the first 20255110106843: such find no calibrations."
@@ -244,6 +317,22 @@ def test_file_whose_folder_became_a_file_is_missing(butler):
     shutil.rmtree(folder)
     folder.write_text("")
     assert len(found(check_repository(butler), Kind.FILE_MISSING)) == 2
+
+
+def test_folder_in_the_place_of_a_file_is_found(butler):
+    path = path_of(butler, images(butler)[0])
+    path.unlink()
+    path.mkdir()
+    (message,) = found(check_repository(butler), Kind.FILE_MISSING)
+    assert message.endswith(f"{path} is a folder; expected a file.")
+
+
+def test_what_is_no_file_in_the_place_of_one_is_found(butler):
+    path = path_of(butler, images(butler)[0])
+    path.unlink()
+    os.mkfifo(path)
+    (message,) = found(check_repository(butler), Kind.FILE_MISSING)
+    assert message.endswith(f"{path} is something else; expected a file.")
 
 
 def test_file_of_another_size_is_found(butler):
@@ -374,6 +463,32 @@ def test_age_decides_where_there_are_no_locks(butler, monkeypatch):
     assert repository_files.is_stale_part(part, age=-1)
 
 
+def test_part_that_cannot_be_looked_at_is_noted(butler, monkeypatch):
+    part = path_of(butler, images(butler)[0]).with_name(f".{'0' * 32}.part")
+    part.write_text("half")
+    now, opened = time.time(), Path.open
+
+    def refuse(path: Path, *arguments: object):
+        if path == part:  # permissions do not stop root
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, *arguments)
+
+    monkeypatch.setattr(time, "time", lambda: now + 2 * 86400)
+    monkeypatch.setattr(Path, "open", refuse)
+    report = check_repository(butler)
+    (note,) = found(report, Kind.FILE_UNREADABLE)
+    assert note.startswith(f"{part}: whether it was left by a copy that did not end is not known: PermissionError: ")
+    assert report.ok
+    assert not repository_files.is_stale_part(part)
+
+
+def test_what_is_no_file_is_no_part(butler, monkeypatch):
+    os.mkfifo(path_of(butler, images(butler)[0]).with_name(f".{'0' * 32}.part"))
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 2 * 86400)
+    assert check_repository(butler).ok  # without waiting for a writer
+
+
 def test_other_hidden_files_are_no_parts(butler, monkeypatch):
     path_of(butler, images(butler)[0]).with_name(".mine.part").write_text("")
     now = time.time()
@@ -487,7 +602,32 @@ def test_findings_beyond_the_limit_are_counted(butler):
 
 def test_limit_of_zero_is_no_clean_bill(butler):
     path_of(butler, images(butler)[0]).unlink()
-    assert not check_repository(butler, limit=0).ok
+    report = check_repository(butler, limit=0)
+    assert not report.ok
+    assert report.lines()[-1].endswith("checked; 1 with problems")
+    assert "to do: file missing: bring the file back" in str(report)
+
+
+def test_notes_beyond_the_limit_are_no_problems(butler):
+    damage(butler, "UPDATE exposure_detector_region SET region = NULL WHERE detector = 4")
+    report = check_repository(butler, limit=0)
+    assert report.ok
+    assert (report.unlisted, report.unlisted_notes[Kind.REGION_NULL]) == ({}, 2)
+    assert "note: off the sky: 2 more like these" in report.lines()
+    assert report.lines()[-1].endswith("checked; no problems")
+    assert report.to_dict()["unlisted_notes"]["region_null"] == 2
+
+
+def test_notes_take_no_place_of_problems(butler):
+    butler.put(_hdus(), "epsf", instrument="SPHEREx", detector=3, run=_registered(butler, "spx/cal-epsf-v1-2026-191"))
+    butler.put({"D1": [1.0]}, "gain_factors", instrument="SPHEREx", run=_registered(butler, "spx/base-2025-158"))
+    report = check_repository(butler, limit=1)
+    assert [finding.subject for finding in report.problems] == ["gain_factors"]
+
+
+def _registered(butler: Butler, run: str) -> str:
+    butler.collections.register(run)
+    return run
 
 
 def test_report_is_what_json_can_hold(butler):

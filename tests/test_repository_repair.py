@@ -135,9 +135,20 @@ def test_chains_are_ordered(butler):
         ensure_run(butler, parse_product_name(f"level2_2025W51_1A_0684_2D3_spx_{token}.fits"), "qr2")
     butler.collections.prepend_chain("SPHEREx/qr2", "spx/l2b-v20-2025-240")
     (done,) = repaired(butler)
-    assert str(done) == "repaired: SPHEREx/qr2: begins with spx/l2b-v21-2025-360 now."
+    assert str(done) == ("repaired: SPHEREx/qr2: has spx/l2b-v21-2025-360 first of its releases and processings now.")
     assert check_repository(butler).ok
     assert children(butler, "SPHEREx/qr2")[-1] == "spx/l2b-v20-2025-240"
+
+
+def test_what_a_user_put_in_front_stays_there(butler):
+    for name in ("u/me/reprocessed", "u/me/behind"):
+        butler.collections.register(name)
+    ensure_run(butler, parse_product_name("level2_2025W51_1A_0684_2D3_spx_l2b-v27-2026-222.fits"), "qr3")
+    order = ["u/me/reprocessed", "SPHEREx/qr2", "u/me/behind", "SPHEREx/qr3", "SPHEREx/calib"]
+    butler.collections.redefine_chain("SPHEREx/defaults", order)
+    repaired(butler)
+    order = ("u/me/reprocessed", "SPHEREx/qr3", "SPHEREx/qr2", "u/me/behind", "SPHEREx/calib")
+    assert children(butler, "SPHEREx/defaults") == order
 
 
 def test_defaults_are_completed(butler):

@@ -11,7 +11,7 @@ from typing import Any
 
 import boto3
 import pytest
-from damage import certify, images, lose_regions, put_dark
+from damage import certify, certify_others, images, lose_regions, put_dark
 from lsst.daf.butler import Butler
 from lsst.resources.s3utils import clean_test_environment_for_s3
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -52,8 +52,9 @@ def target(client, tmp_path) -> Iterator[Butler]:
     ):
         ingest_files(source, archive, transfer="copy")
         certify(source, put_dark(source))
+        certify_others(source)
         report = export_images(source, target)
-        assert (report.images, report.calibrations, report.failed) == (6, 1, [])
+        assert (report.images, report.calibrations, report.failed) == (6, 6, [])
         yield target
 
 
@@ -66,7 +67,7 @@ def test_exported_images_are_read_from_the_bucket(target):
 def test_objects_are_asked_for_where_wanted(target, client):
     report = check_repository(target)
     (note,) = [finding for finding in report.findings if finding.kind is Kind.NOT_CHECKED]
-    assert (report.ok, note.subject, note.count) == (True, "s3://files", 7)
+    assert (report.ok, note.subject, note.count) == (True, "s3://files", 12)
     assert check_repository(target, remote=4).ok
     uri = target.getURI(images(target)[0])
     client.delete_object(Bucket="files", Key=uri.relativeToPathRoot)

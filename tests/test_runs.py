@@ -9,7 +9,7 @@ from lsst.daf.butler import Butler
 
 from spherex_butler.errors import FormatError, ParameterError
 from spherex_butler.names import parse_product_name
-from spherex_butler.runs import chain_of, ensure_run, register_run, release_of
+from spherex_butler.runs import chain_of, chain_order, ensure_run, register_run, release_of
 from spherex_butler.testing.repository import temporary_repo
 
 
@@ -82,12 +82,50 @@ def test_defaults_keep_the_newest_release_first(butler):
     assert [child for child in children if child != "SPHEREx/calib"] == ["SPHEREx/qr3", "SPHEREx/qr2", "SPHEREx/qr1"]
 
 
-def test_collection_of_a_user_stays_in_the_chain_behind(butler):
+def test_collections_of_a_user_keep_their_place_around_the_processings(butler):
     ensure_run(butler, product("l2b-v20-2025-240"), "qr2")
-    butler.collections.register("u/somebody")
-    butler.collections.prepend_chain("SPHEREx/qr2", "u/somebody")
+    for name in ("u/second", "u/first", "u/last"):
+        butler.collections.register(name)
+    butler.collections.prepend_chain("SPHEREx/qr2", ["u/first", "u/second"])
+    butler.collections.extend_chain("SPHEREx/qr2", "u/last")
     ensure_run(butler, product("l2b-v21-2025-240"), "qr2")
-    assert butler.collections.get_info("SPHEREx/qr2").children[-1] == "u/somebody"
+    assert butler.collections.get_info("SPHEREx/qr2").children == (
+        "u/first",
+        "u/second",
+        "spx/l2b-v21-2025-240",
+        "spx/l2b-v20-2025-240",
+        "u/last",
+    )
+
+
+def test_new_release_is_searched_behind_what_a_user_put_in_front(butler):
+    butler.collections.register("u/me/reprocessed")
+    butler.collections.prepend_chain("SPHEREx/defaults", "u/me/reprocessed")
+    ensure_run(butler, product("l2b-v20-2025-240"), "qr2")
+    ensure_run(butler, product("l2b-v27-2026-222"), "qr3")
+    assert butler.collections.get_info("SPHEREx/defaults").children == (
+        "u/me/reprocessed",
+        "SPHEREx/qr3",
+        "SPHEREx/qr2",
+        "SPHEREx/calib",
+    )
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        (["u/x", "u/y"], ["u/x", "u/y"]),
+        (["SPHEREx/calib", "SPHEREx/qr2"], ["SPHEREx/qr2", "SPHEREx/calib"]),
+        (["SPHEREx/calib", "u/x", "SPHEREx/qr2"], ["SPHEREx/calib", "u/x", "SPHEREx/qr2"]),
+        (
+            ["u/x", "SPHEREx/calib", "SPHEREx/qr2", "u/y", "SPHEREx/qr3"],
+            ["u/x", "SPHEREx/qr3", "SPHEREx/qr2", "SPHEREx/calib", "u/y"],
+        ),
+    ],
+)
+def test_order_of_a_chain_is_final(members, expected):
+    assert list(chain_order(members)) == expected
+    assert list(chain_order(expected)) == expected
 
 
 def test_second_registration_changes_nothing(butler):

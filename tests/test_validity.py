@@ -354,6 +354,28 @@ def test_decertify_inside_an_exposure_is_refused_unless_the_bound_is_there(dark_
     assert listed(dark_butler) == [(2, DARK, "latest", "", "")]
 
 
+@pytest.mark.parametrize("bounds", [{"begin": MIDDLE}, {"begin": "2025-06-01", "end": MIDDLE}])
+def test_bound_beyond_the_range_cuts_nothing(dark_butler, bounds):
+    certify(dark_butler, begin="2025-05-01", end="2025-12-01", detectors=1)
+    certify(dark_butler, begin="2026-01-01", detectors=2)
+    observe(dark_butler)
+    assert len(decertify(dark_butler, "dark", **bounds).removed) == 1
+
+
+def test_release_without_a_token_of_its_own_asks_for_none_where_a_type_is_for_others(butler):
+    register(butler, "l3_flux_corrections", "cal-flxc-v1-2026-191", [1])
+    assert certify(butler, rule="release").notes == []
+    assert listed(butler, "l3_flux_corrections") == [(1, "cal-flxc-v1-2026-191", "release", *QR2)]
+
+
+def test_type_for_the_images_of_another_release_can_be_had_for_its_own_by_token(butler):
+    register(butler, "l3_flux_corrections", "cal-flxc-v1-2026-191", [1])
+    with pytest.raises(ParameterError, match="l3_flux_corrections D1: no token of qr3 is known; give one of"):
+        certify(butler, "l3_flux_corrections", release="qr3")
+    certify(butler, "l3_flux_corrections", release="qr3", token="cal-flxc-v1-2026-191")
+    assert listed(butler, "l3_flux_corrections") == [(1, "cal-flxc-v1-2026-191", "release", *QR3)]
+
+
 def test_bound_that_later_came_to_lie_inside_an_exposure_can_be_moved(dark_butler):
     register(dark_butler, "dark", NEWER_DARK, [1])
     certify(dark_butler, token=DARK, end=MIDDLE, detectors=1)

@@ -6,7 +6,7 @@ __all__ = ("ingest_archive_table",)
 
 import logging
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,16 +16,17 @@ from lsst.daf.butler import Butler, DatasetRef, DatasetType
 from lsst.daf.butler.progress import Progress, ProgressBar
 from lsst.sphgeom import Pixelization
 
-from ..arrivals import INGEST_ERRORS
 from ..bulk_registration import MANY, fast_writing, insert_regions, known_ids, register_direct, update_statistics
-from ..contention import patiently
+from ..contention import in_halves, patiently
 from ..errors import ParameterError
 from ..exposures import RegionInserter, insert_exposures, require_ready, sky_pixels, sky_region
+from ..headers import ImageDescription
 from ..image_refs import ImageRefs, image_ref
 from ..in_process import in_another_process
 from ..ingest_plan import PlannedFile
 from ..reports import FailedFile, IngestReport, reason_of
 from ..runs import ensure_run
+from ..stored_records import stored_files
 from .tables import ArchiveBatch, ArchiveTable, count_rows, read_archive_table
 
 _log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ def ingest_archive_table(
     access: str = "irsa",
     release: str | None = None,
     processes: int = 1,
+    report: IngestReport | None = None,
 ) -> IngestReport:
     """Register the images of an archive table where they are.
 
@@ -63,6 +65,8 @@ def ingest_archive_table(
         With two, another process reads the table and finds the pixels of
         regions, which makes it twice as fast.  A script that calls this then
         needs the usual guard ``if __name__ == "__main__":``.
+    report
+        To be added to, so that it holds what was done also when the call is interrupted.
 
     Returns
     -------
@@ -89,17 +93,20 @@ def ingest_archive_table(
     pixelization = butler.dimensions.commonSkyPix.pixelization if processes > 1 else None
     read = in_another_process if processes > 1 else _call
     batches = read(_prepare, table, access, release, pixelization)
-    registration = _Registration(butler, dataset_type)
+    report = IngestReport(ImageRefs(), ImageRefs()) if report is None else report
+    before = len(report.ingested)
+    registration = _Registration(butler, dataset_type, report)
     progress: AbstractContextManager[ProgressBar[None]]
     progress = Progress(__name__).bar(desc="Registering", total=count_rows(table))
     with fast_writing(butler), progress as bar:
         for batch, pixels in batches:
-            registration.report.failed += batch.failed
+            report.failed += batch.failed
             registration.register(batch.planned, pixels)
             bar.update(len(batch))
-    if len(registration.report.ingested) >= MANY:
+    registration.warn()
+    if len(report.ingested) - before >= MANY:
         update_statistics(butler)
-    return registration.report
+    return report
 
 
 _Pixels = dict[tuple[int, int], list[int]]
@@ -115,14 +122,19 @@ def _prepare(
 
 
 def _pixels(pixelization: Pixelization, files: Sequence[PlannedFile]) -> _Pixels:
+    # Of several processings the first has the region that is registered; see insert_exposures.
+    first = {(image.observation.exposure_id, image.detector): image.corners for image in _described(reversed(files))}
     found: _Pixels = {}
-    for image in (file.description for file in files):
-        if image.corners is not None:
+    for key, corners in first.items():
+        if corners is not None:
             # Corners that make no region come up, and are reported, where the region is registered.
             with suppress(RuntimeError, ValueError):
-                pixels = sky_pixels(pixelization, sky_region(image.corners))
-                found[image.observation.exposure_id, image.detector] = pixels
+                found[key] = sky_pixels(pixelization, sky_region(corners))
     return found
+
+
+def _described(files: Iterable[PlannedFile]) -> Iterator[ImageDescription]:
+    return (file.description for file in files)
 
 
 def _call(function: Callable[..., Iterator[_Item]], *arguments: Any) -> Iterator[_Item]:
@@ -139,14 +151,17 @@ class _Registration:
 
     butler: Butler
     dataset_type: DatasetType
-    report: IngestReport = field(default_factory=lambda: IngestReport(ImageRefs(), ImageRefs()))
-    runs: set[str] = field(default_factory=set)
+    report: IngestReport
+    runs: set[tuple[str, str]] = field(default_factory=set)
+    elsewhere: int = 0
+    example: str = ""
 
     def register(self, files: Sequence[PlannedFile], pixels: _Pixels | None) -> None:
         """Register what the repository lacks of a batch."""
-        for name, release in {file.name.run: (file.name, file.release) for file in files}.values():
-            if name.run not in self.runs:
-                self.runs.add(patiently(partial(ensure_run, self.butler, name, release)))
+        for key, name in {(file.name.run, file.release): file.name for file in files}.items():
+            if key not in self.runs:
+                patiently(partial(ensure_run, self.butler, name, key[1]))
+                self.runs.add(key)
         insert = None if pixels is None else partial(insert_regions, pixels=pixels)
         self._register(self._wanted(files), insert)
 
@@ -162,29 +177,37 @@ class _Registration:
         return list(wanted.values())
 
     def _register(self, images: Sequence[_Image], insert: RegionInserter | None) -> None:
-        """Register images together; where that fails, halves by themselves, until what is wrong stands alone."""
-        if not images:
-            return
-        try:
-            known = patiently(lambda: self._register_together(images, insert))
-        except INGEST_ERRORS as error:
-            if len(images) == 1:
-                self.report.failed.append(FailedFile(images[0][1].uri, reason_of(error)))
-                return
-            _log.info("%d images could not be registered together: %s", len(images), reason_of(error))
-            middle = len(images) // 2
-            self._register(images[:middle], insert)
-            self._register(images[middle:], insert)
-        else:
-            self.report.skipped.extend(ref for ref, _ in images if ref.id in known)
-            self.report.ingested.extend(ref for ref, _ in images if ref.id not in known)
+        in_halves(images, partial(self._register_together, insert=insert), self._give_up)
 
-    def _register_together(self, images: Sequence[_Image], insert: RegionInserter | None) -> set[uuid.UUID]:
-        """Register those images that are not there yet; return the ids of the others."""
+    def _give_up(self, image: _Image, error: Exception) -> None:
+        self.report.failed.append(FailedFile(image[1].uri, reason_of(error)))
+
+    def _register_together(self, images: Sequence[_Image], insert: RegionInserter | None) -> None:
+        """Register those images that are not there yet."""
         with self.butler.transaction():
             known = known_ids(self.butler, [ref for ref, _ in images])
             new = {ref: file for ref, file in images if ref.id not in known}
             if new:
                 insert_exposures(self.butler, [file.description for file in new.values()], insert_regions=insert)
                 register_direct(self.butler, {ref: file.uri for ref, file in new.items()})
-        return known
+        self.report.ingested.extend(new)
+        self._skip([image for image in images if image[0].id in known])
+
+    def _skip(self, images: Sequence[_Image]) -> None:
+        self.report.skipped.extend(ref for ref, _ in images)
+        stored = stored_files(self.butler, [ref for ref, _ in images]) if images else {}
+        for ref, file in images:
+            paths = [info.path for info in stored.get(ref.id, ())]
+            if file.uri not in paths:
+                self.elsewhere += 1
+                self.example = f"{paths} instead of {file.uri!r}"
+
+    def warn(self) -> None:
+        """Say of images that are there under another address than the table's."""
+        if self.elsewhere:
+            warning = (
+                f"{self.elsewhere} images are there already, but elsewhere, such as {self.example}; they are read from "
+                "where they are."
+            )
+            _log.warning("%s", warning)
+            self.report.warnings.append(warning)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from ..errors import FormatError
-from ..headers import ImageDescription
+from ..headers import MJD_RANGE, ImageDescription
 from ..ingest_plan import DATASET_TYPE, PlannedFile
 from ..names import ProcessingToken, ProductName, parse_product_name
 from ..runs import release_of
@@ -20,7 +20,6 @@ from .regions import parse_corners
 
 _COLLECTION = re.compile(r"spherex_(qr\d*)(?:_[a-z]+)?")
 _RELEASES = {"qr": "qr1"}  # the collection of the first is named as its folder
-_MJD_RANGE = (60_000.0, 80_000.0)  # launched on 60745; Julian dates and seconds are far outside
 _UNKNOWN: dict[str, Any] = {
     "exposure_time": None,
     "target_name": None,
@@ -138,10 +137,10 @@ class RowPlanner:
 
     def _times(self, begin: Any, end: Any) -> tuple[float, float]:
         first, last = self._number("begin", begin), self._number("end", end)
-        if not _MJD_RANGE[0] < first < last < min(first + 1, _MJD_RANGE[1]):
+        if not MJD_RANGE[0] < first < last < min(first + 1, MJD_RANGE[1]):
             raise FormatError(
                 f"{self._names['begin']} is {begin!r} and {self._names['end']} {end!r}; expected the beginning and "
-                f"the end of one exposure, as MJD between {_MJD_RANGE[0]:.0f} and {_MJD_RANGE[1]:.0f}."
+                f"the end of one exposure, as MJD between {MJD_RANGE[0]:.0f} and {MJD_RANGE[1]:.0f}."
             )
         return first, last
 

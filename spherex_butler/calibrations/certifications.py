@@ -9,6 +9,7 @@ __all__ = (
     "certifications",
     "newest_first",
     "require_calibration_collection",
+    "search_path",
 )
 
 from collections.abc import Collection, Iterable
@@ -18,7 +19,7 @@ from astropy.time import Time
 from lsst.daf.butler import Butler, CollectionType, DatasetRef, DatasetType
 from lsst.daf.butler.registry import MissingCollectionError
 
-from ..conventions import CALIBRATION_COLLECTION, INSTRUMENT
+from ..conventions import CALIBRATION_COLLECTION, DEFAULT_COLLECTION, INSTRUMENT
 from ..errors import ConfigurationError, ParameterError
 from ..names import RUN_PREFIX
 from .ranges import Certification, as_time, format_time, token_rank
@@ -95,7 +96,7 @@ def certifications(
     if not require_calibration_collection(butler, collection):
         return []
     found = [
-        Certification(association.ref, association.timespan)
+        Certification(association.ref, association.timespan, collection)
         for kind in types
         for association in butler.registry.queryDatasetAssociations(kind, [collection])
         if association.timespan is not None
@@ -121,6 +122,16 @@ def require_calibration_collection(butler: Butler, collection: str) -> bool:
             f"{CALIBRATION_COLLECTION!r}."
         )
     return True
+
+
+def search_path(butler: Butler, collections: str | Iterable[str] = DEFAULT_COLLECTION) -> list[str]:
+    """Return the calibration collections among others and their members, in the order in which they are searched."""
+    names = [collections] if isinstance(collections, str) else list(collections)
+    try:
+        found = butler.collections.query(names, collection_types=CollectionType.CALIBRATION, flatten_chains=True)
+    except MissingCollectionError:
+        return []
+    return list(found)
 
 
 def calibrations_at(

@@ -13,7 +13,7 @@ from typing import Any
 from astropy.io import fits
 from lsst.daf.butler import Butler, DataCoordinate, DatasetRef
 
-from ..conventions import CALIBRATION_COLLECTION, DATASET_TYPE, DEFAULT_COLLECTION, INSTRUMENT
+from ..conventions import DATASET_TYPE, DEFAULT_COLLECTION, INSTRUMENT
 from ..errors import ParameterError
 from ..level2_io import list_calibrations
 from ..spectral_image import SpectralImage
@@ -59,7 +59,7 @@ class UsedCalibration:
 
 
 def calibrations_used(
-    image: Image, butler: Butler | None = None, *, collection: str = CALIBRATION_COLLECTION
+    image: Image, butler: Butler | None = None, *, collection: str | None = None
 ) -> list[UsedCalibration]:
     """Return the calibrations that an image was made with, in the order of its header.
 
@@ -71,7 +71,7 @@ def calibrations_used(
     butler
         The repository in which to look for them; without one there are types and ids alone.
     collection
-        Where calibrations are certified.
+        Where calibrations are certified; by default where `.explain` looks.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def calibrations_used(
 
 
 def _identify(
-    butler: Butler, kind: str, archive_id: uuid.UUID, image: Image | None, collection: str
+    butler: Butler, kind: str, archive_id: uuid.UUID, image: Image | None, collection: str | None
 ) -> UsedCalibration:
     if (recorded := find_by_archive_id(butler, kind, archive_id)) is not None:
         return UsedCalibration(kind, archive_id, recorded, Found.RECORDED)

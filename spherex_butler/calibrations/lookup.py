@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("Explanation", "calibration_for", "explain")
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from astropy.time import Time
@@ -11,7 +12,7 @@ from lsst.daf.butler import Butler, DatasetRef, DatasetType, Timespan
 
 from ..conventions import CALIBRATION_COLLECTION
 from ..errors import ConfigurationError, ParameterError
-from .certifications import calibration_types, candidates, certifications
+from .certifications import calibration_types, candidates, certifications, search_path
 from .ranges import Certification, Rule, format_time, range_text, release_ranges, token_of
 from .subject import Image, Subject, subject_of
 
@@ -29,11 +30,15 @@ class Explanation:
     timespan
         When it was taken; TAI.
     valid
-        What was valid then, in order of time.
+        What was valid then, in order of time, in the first collection that has such.
     invalid
         What is certified for other times.
     uncertified
         Datasets for this detector that are certified for no time, newest first.
+    hidden
+        What was valid then in collections that are searched later, where it is not found.
+    collections
+        Where calibrations were looked for, in this order.
     """
 
     dataset_type: str
@@ -42,6 +47,8 @@ class Explanation:
     valid: tuple[Certification, ...]
     invalid: tuple[Certification, ...]
     uncertified: tuple[DatasetRef, ...]
+    hidden: tuple[Certification, ...] = ()
+    collections: tuple[str, ...] = ()
 
     @property
     def chosen(self) -> DatasetRef | None:
@@ -57,27 +64,36 @@ class Explanation:
     def verdict(self) -> str:
         """What was decided, in a sentence."""
         if self.chosen is not None:
-            return f"It gets {token_of(self.chosen.run)} ({self.chosen.id}): {_REASONS[self.valid[0].rule]}."
+            found = self.valid[0]
+            chosen = f"{token_of(self.chosen.run)} ({self.chosen.id})"
+            return f"It gets {chosen}{self._place(found)}: {_REASONS[found.rule]}."
         if not self.valid:
             return "It gets none: nothing was valid then."
         bounds = {bound for found in self.valid for bound in (found.timespan.begin, found.timespan.end)}
         inside = sorted(bound for bound in bounds if isinstance(bound, Time) and self.timespan.contains(bound))
+        several = f"{len(self.valid)} calibrations were valid{self._place(self.valid[0])}"
         return (
-            f"It gets none: {len(self.valid)} calibrations were valid, as their ranges meet inside the exposure, at "
+            f"It gets none: {several}, as their ranges meet inside the exposure, at "
             f"{', '.join(map(format_time, inside))} UTC. Move that bound between exposures: certify(…, replace=True)."
         )
 
     @property
     def candidates(self) -> list[str]:
         """Everything there is for this detector: token, validity and rule, in words."""
-        lines = [_describe(found, "valid then") for found in self.valid]
-        lines += [_describe(found, "not valid then") for found in self.invalid]
+        certified = {"valid then": self.valid, "hidden": self.hidden, "not valid then": self.invalid}
+        lines = [
+            f"{_describe(found, when)}{self._place(found)}" for when, ranges in certified.items() for found in ranges
+        ]
         return [*lines, *(f"never certified  {token_of(ref.run)} ({ref.id})" for ref in self.uncertified)]
 
     def __str__(self) -> str:
         heading = f"{self.dataset_type} for {self.image}, {range_text(self.timespan)}"
         listed = [f"  {line}" for line in self.candidates] or ["  There are no candidates."]
         return "\n".join([heading, self.verdict, *listed])
+
+    def _place(self, found: Certification) -> str:
+        """Return where a range is recorded, in words, if it could be in several collections."""
+        return f" in {found.collection}" if len(self.collections) > 1 else ""
 
 
 _REASONS = {
@@ -87,9 +103,7 @@ _REASONS = {
 }
 
 
-def explain(
-    butler: Butler, dataset_type: str, image: Image, *, collection: str = CALIBRATION_COLLECTION
-) -> Explanation:
+def explain(butler: Butler, dataset_type: str, image: Image, *, collection: str | None = None) -> Explanation:
     """Return why an image gets a calibration, or none.
 
     Parameters
@@ -101,7 +115,8 @@ def explain(
     image
         A data ID with an exposure, a dataset with one, or a `~spherex_butler.SpectralImage`.
     collection
-        Where calibrations are certified.
+        Where calibrations are certified. By default the calibration collections of ``SPHEREx/defaults`` in their
+        order: the first that has something valid for the image decides, as for `lsst.daf.butler.Butler.get`.
 
     Returns
     -------
@@ -114,12 +129,11 @@ def explain(
         Raised if it is no calibration type, or the image does not say of which detector and time it is.
     """
     (kind,) = calibration_types(butler, dataset_type)
-    return _explain(butler, kind, subject_of(butler, image), collection)
+    path = (search_path(butler) or [CALIBRATION_COLLECTION]) if collection is None else [collection]
+    return _explain(butler, kind, subject_of(butler, image), path)
 
 
-def calibration_for(
-    butler: Butler, dataset_type: str, image: Image, *, collection: str = CALIBRATION_COLLECTION
-) -> DatasetRef:
+def calibration_for(butler: Butler, dataset_type: str, image: Image, *, collection: str | None = None) -> DatasetRef:
     """Return the calibration that is valid for an image, the one that Butler's own look-up gives.
 
     Parameters
@@ -132,7 +146,7 @@ def calibration_for(
         A data ID with an exposure, a dataset with one, or a `~spherex_butler.SpectralImage`, which
         needs not be in the repository.
     collection
-        Where calibrations are certified.
+        Where calibrations are certified; by default as for `explain`.
 
     Raises
     ------
@@ -147,22 +161,26 @@ def calibration_for(
     raise (ConfigurationError if explanation.valid else ParameterError)(str(explanation))
 
 
-def _explain(butler: Butler, kind: DatasetType, subject: Subject, collection: str) -> Explanation:
+def _explain(butler: Butler, kind: DatasetType, subject: Subject, collections: Sequence[str]) -> Explanation:
     key = subject.values(kind)
     certified = [
         found
+        for collection in collections
         for found in certifications(butler, kind.name, collection=collection)
         if found.ref.dataId.required_values == key
     ]
+    valid = [found for found in certified if found.timespan.overlaps(subject.timespan)]
     known = {found.ref.id for found in certified}
     there = [ref for ref in candidates(butler, kind) if ref.dataId.required_values == key]
     return Explanation(
         kind.name,
         subject.text,
         subject.timespan,
-        tuple(found for found in certified if found.timespan.overlaps(subject.timespan)),
+        tuple(found for found in valid if found.collection == valid[0].collection),
         tuple(found for found in certified if not found.timespan.overlaps(subject.timespan)),
         tuple(ref for ref in there if ref.id not in known),
+        tuple(found for found in valid if found.collection != valid[0].collection),
+        tuple(collections),
     )
 
 

@@ -19,7 +19,7 @@ __all__ = (
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from types import MappingProxyType
@@ -59,10 +59,13 @@ class Certification:
         The dataset.
     timespan
         When it is valid; TAI, as in Butler.
+    collection
+        Where that is recorded; empty for what is only planned. It is not compared.
     """
 
     ref: DatasetRef
     timespan: Timespan
+    collection: str = field(default="", compare=False)
 
     @property
     def token(self) -> str:

@@ -1,12 +1,14 @@
-"""What became of certifications and decertifications."""
+"""What became of certifications and decertifications, and of calibration files that were to be ingested."""
 
 from __future__ import annotations
 
-__all__ = ("CertificationReport", "DecertificationReport")
+__all__ = ("CalibrationIngestReport", "CertificationReport", "DecertificationReport", "NotCertified")
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from .ranges import Certification
+from ..reports import IngestReport
+from .ranges import Certification, range_text
 
 
 @dataclass(slots=True)
@@ -29,6 +31,17 @@ class CertificationReport:
     replaced: list[Certification] = field(default_factory=list)
     unchanged: list[Certification] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def replacements(self) -> list[str]:
+        """What took the place of what, a line each."""
+        return [
+            f"{new}, took the place of {old.token}, valid {range_text(old.timespan)} ({old.rule})"
+            for new in self.certified
+            for old in self.replaced
+            if (new.ref.datasetType, new.ref.dataId) == (old.ref.datasetType, old.ref.dataId)
+            and new.timespan.overlaps(old.timespan)
+        ]
 
     @property
     def summary(self) -> str:
@@ -65,3 +78,57 @@ class DecertificationReport:
         named = {"removed": self.removed, "kept": self.kept}
         lines = [f"{word:7}  {found}" for word, ranges in named.items() for found in ranges]
         return "\n".join([*lines, self.summary])
+
+
+@dataclass(frozen=True, slots=True)
+class NotCertified:
+    """A calibration type that could not be certified, and why.
+
+    Parameters
+    ----------
+    dataset_type
+        Its name.
+    reason
+        What was found and expected.
+    """
+
+    dataset_type: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.dataset_type}: was ingested but not certified: {self.reason}"
+
+
+@dataclass(slots=True)
+class CalibrationIngestReport(IngestReport):
+    """What became of each calibration file, and what was certified then.
+
+    Parameters
+    ----------
+    certified
+        New validity ranges; what they took the place of is among the warnings.
+    not_certified
+        Types that could not be certified; `.certify` does that.
+    """
+
+    certified: list[Certification] = field(default_factory=list)
+    not_certified: list[NotCertified] = field(default_factory=list)
+
+    @property
+    def summary(self) -> str:
+        """The counts, in words."""
+        counts = f"{len(self.ingested)} ingested, {len(self.skipped)} already there, {len(self.failed)} failed"
+        missed = f", not certified: {', '.join(found.dataset_type for found in self.not_certified)}"
+        return f"{counts}; {len(self.certified)} certified{missed if self.not_certified else ''}"
+
+    @property
+    def details(self) -> list[str]:
+        """Warnings and failures, a line each."""
+        return [*self.warnings, *map(str, self.failed), *map(str, self.not_certified)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as what JSON can hold."""
+        return IngestReport.to_dict(self) | {
+            "certified": [str(found) for found in self.certified],
+            "not_certified": [asdict(found) for found in self.not_certified],
+        }

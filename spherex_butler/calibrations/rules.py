@@ -7,7 +7,9 @@ __all__ = ("Request", "UserTime", "choose", "in_detectors", "requested")
 import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TypeAlias
+from uuid import UUID
 
 from astropy.time import Time
 from lsst.daf.butler import Butler, CollectionType, DataCoordinate, DatasetRef, DatasetType, Timespan
@@ -17,7 +19,7 @@ from ..names import RUN_PREFIX
 from ..runs import chain_of
 from .certifications import candidates
 from .ranges import ALWAYS, Certification, Rule, range_between, release_ranges, token_of
-from .runs import calibration_runs_of
+from .runs import calibration_runs_of, sources_of
 
 UserTime: TypeAlias = str | dt.datetime | Time
 """What users give for a time."""
@@ -37,12 +39,26 @@ class Request:
         Where the calibrations are looked for; `None` for where the rule does.
     detectors
         Which detectors; `None` for all, and for calibrations that are for all at once.
+    deciding
+        Ids of the datasets that may take the place of others' ranges, as far as the rule has it; the others are
+        certified only where no range is in the way. `None` for all.
     """
 
     rule: Rule
     ranges: Mapping[str | None, Timespan] = field(default_factory=lambda: {None: ALWAYS})
     runs: tuple[str, ...] | None = None
     detectors: frozenset[int] | None = None
+    deciding: frozenset[UUID] | None = None
+
+    def ranges_of(self, dataset_type: str) -> Mapping[str | None, Timespan]:
+        """Return the validity ranges for a type: of all releases those for whose images it is, but one as asked for."""
+        if len(self.ranges) == 1:
+            return self.ranges
+        return {key: span for key, span in self.ranges.items() if key is None or sources_of(dataset_type, key)}
+
+    def decides(self, ref: DatasetRef) -> bool:
+        """Say whether a dataset may take the place of others' ranges."""
+        return self.deciding is None or ref.id in self.deciding
 
 
 def requested(
@@ -74,8 +90,8 @@ def requested(
 def choose(butler: Butler, dataset_type: DatasetType, request: Request) -> list[Certification]:
     """Return the newest calibration for each detector and range, none where there is no candidate."""
     found = [
-        (candidates(butler, dataset_type, _candidate_runs(butler, request, release)), timespan)
-        for release, timespan in request.ranges.items()
+        (candidates(butler, dataset_type, _candidate_runs(butler, dataset_type.name, request, release)), timespan)
+        for release, timespan in request.ranges_of(dataset_type.name).items()
     ]
     return [
         Certification(ref, timespan)
@@ -97,13 +113,14 @@ def _newest(refs: Iterable[DatasetRef]) -> dict[DataCoordinate, DatasetRef]:
     return newest
 
 
-def _candidate_runs(butler: Butler, request: Request, release: str | None) -> list[str] | None:
+def _candidate_runs(butler: Butler, dataset_type: str, request: Request, release: str | None) -> list[str] | None:
     if request.runs is not None:
         return list(request.runs)
     if release is None:
         return None
     there = butler.collections.query(f"{RUN_PREFIX}*", collection_types=CollectionType.RUN)
-    return sorted(calibration_runs_of(butler, release) & set(there))
+    published = (calibration_runs_of(butler, source) for source in sources_of(dataset_type, release))
+    return sorted({*chain.from_iterable(published)} & set(there))
 
 
 def _rule(rule: str | None, release: str | None, begin: object, end: object) -> Rule:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ("calibration_chain_of", "calibration_runs_of", "ensure_calibration_run")
+__all__ = ("calibration_chain_of", "calibration_runs_of", "ensure_calibration_run", "image_release_of", "sources_of")
 
-from lsst.daf.butler import Butler
+from functools import cache
+
+from lsst.daf.butler import Butler, Config
+from pydantic import TypeAdapter
 
 from ..conventions import CALIBRATION_COLLECTION
 from ..names import RUN_PREFIX, ProductName
-from ..runs import calibration_tokens, chain_members, chain_of, put_in_order, register_run
+from ..paths import config_uri
+from ..runs import calibration_tokens, chain_members, chain_of, put_in_order, register_run, release_chains
 
 
 def calibration_chain_of(release: str) -> str:
@@ -36,6 +40,26 @@ def calibration_runs_of(butler: Butler, release: str) -> set[str]:
     """
     named = {RUN_PREFIX + token for token in calibration_tokens(release)}
     return {*chain_members(butler, calibration_chain_of(release)), *named}
+
+
+def image_release_of(dataset_type: str, release: str) -> str:
+    """Return the release for whose images a type's calibrations are that are published with a release.
+
+    It is the same but for a few types.
+    """
+    return _image_releases().get(dataset_type, {}).get(release, release)
+
+
+def sources_of(dataset_type: str, release: str) -> list[str]:
+    """Return the releases with which a type's calibrations for a release's images are published; there may be none."""
+    known = [chain.rpartition("/")[2] for chain in release_chains()]
+    return [published for published in known if image_release_of(dataset_type, published) == release]
+
+
+@cache
+def _image_releases() -> dict[str, dict[str, str]]:
+    entries = Config(config_uri("repository/releases.yaml"))["images"].toDict()
+    return TypeAdapter(dict[str, dict[str, str]]).validate_python(entries)
 
 
 def ensure_calibration_run(butler: Butler, name: ProductName, release: str | None = None) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ("CertificationReport", "DecertificationReport", "certify", "decertify")
+__all__ = ("CertificationReport", "DecertificationReport", "certify", "certify_arrivals", "decertify")
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace as with_fields
 from functools import partial
 from typing import TypeAlias
+from uuid import UUID
 
-from lsst.daf.butler import Butler, CollectionType, DatasetType, Timespan
+from lsst.daf.butler import Butler, CollectionType, DatasetRef, DatasetType, Timespan
 
-from ..contention import together
+from ..contention import patiently, together
 from ..conventions import CALIBRATION_COLLECTION
 from ..errors import ParameterError
 from .certifications import calibration_types, require_calibration_collection
@@ -91,6 +93,41 @@ def certify(
     return plan()[0] if dry_run else _carry_out(butler, types, plan, collection)
 
 
+def certify_arrivals(
+    butler: Butler, dataset_type: str, refs: Iterable[DatasetRef], *, rule: str, new: Iterable[UUID]
+) -> CertificationReport:
+    """Say when calibrations that were just ingested are valid; what is certified otherwise is kept.
+
+    Parameters
+    ----------
+    butler
+        A writeable SPHEREx repository.
+    dataset_type
+        A calibration type.
+    refs
+        The datasets of the type that were ingested, also those that were there already: only for their detectors
+        anything is certified.
+    rule
+        ``"latest"`` or ``"release"``.
+    new
+        Ids of the datasets that are new. Only these may displace an older token's range by the same rule: somebody
+        may have decided otherwise since about what is there. The others are certified where the detector has no
+        range at all, by the rule of releases none in a release's time: so an ingest leaves it that was killed before
+        it certified, one of another release that has the same files, and a decertification.
+
+    Raises
+    ------
+    ParameterError, ConfigurationError
+        Raised as for `certify`.
+    """
+    types = calibration_types(butler, dataset_type)
+    detectors = {int(ref.dataId["detector"]) for ref in refs if "detector" in ref.dataId}
+    request = requested(butler, rule=rule, release=None, begin=None, end=None, token=None, detectors=detectors or None)
+    request = with_fields(request, deciding=frozenset(new))
+    plan = partial(plan_certification, butler, types, request, CALIBRATION_COLLECTION, Overlaps.KEEP, named=True)
+    return _carry_out(butler, types, plan, CALIBRATION_COLLECTION)
+
+
 def decertify(
     butler: Butler,
     dataset_type: str | Iterable[str],
@@ -158,7 +195,7 @@ def _carry_out(butler: Butler, types: Sequence[DatasetType], plan: _Plan, collec
         return report
 
     if not require_calibration_collection(butler, collection) and butler.isWriteable():
-        butler.collections.register(collection, CollectionType.CALIBRATION)
+        patiently(lambda: butler.collections.register(collection, CollectionType.CALIBRATION))
     return together(butler, change)
 
 

@@ -102,7 +102,8 @@ def plan_removal(
             continue
         report.removed.append(Certification(found.ref, found.timespan.intersection(timespan)))
         report.kept += [Certification(found.ref, part) for part in found.timespan.difference(timespan)]
-        cuts |= set(_bounds([timespan])) - set(_bounds([found.timespan]))
+        inside = {bound for bound in _bounds([timespan]) if found.timespan.contains(bound)}
+        cuts |= inside - set(_bounds([found.timespan]))
     require_between_exposures(butler, cuts)
     return report
 
@@ -127,7 +128,7 @@ def _missing(
     if named and lacking:
         raise ParameterError(_lacking(kind, lacking, tokens))
     notes = []
-    for release, timespan in request.ranges.items():
+    for release, timespan in request.ranges_of(kind.name).items():
         there = {new.ref.dataId for new in chosen if new.timespan == timespan}
         absent = {data_id_text(r) for r in known if in_detectors(r, request.detectors) and r.dataId not in there}
         if absent:
@@ -168,6 +169,8 @@ def _resolve(
         old, others = resolve_overlaps(new, request.rule, existing.get(_key(new), ()))
         if old is None:
             report.unchanged.append(new)
+        elif old and not request.decides(new.ref):
+            report.notes.append(_left(new, old))
         elif others and overlaps is not Overlaps.REPLACE:
             conflicts += [_conflict(new, other) for other in others]
         else:
@@ -186,6 +189,15 @@ def _resolve(
 
 def _conflict(new: Certification, old: Certification) -> str:
     return f"{new}, would take the place of {old.token}, valid {range_text(old.timespan)} ({old.rule})"
+
+
+def _left(new: Certification, known: Iterable[Certification]) -> str:
+    what = f"{new.ref.datasetType.name} {data_id_text(new.ref)}"
+    stays = ", ".join(f"{old.token}, valid {range_text(old.timespan)} ({old.rule})" for old in known)
+    return (
+        f"{new}: it was there before, and what was certified for {what} meanwhile is left as it is: {stays}. "
+        "'butler spherex certify' changes that."
+    )
 
 
 def _existing(butler: Butler, types: Sequence[DatasetType], collection: str) -> _Existing:

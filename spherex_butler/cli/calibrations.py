@@ -56,8 +56,8 @@ def _exposure(_context: click.Context, _parameter: click.Parameter, value: str) 
 @click.argument("types", nargs=-1, required=True, metavar="TYPE...")
 @click.option("--exposure", required=True, callback=_exposure, help="Exposure id or observation id.")
 @click.option("--detector", type=int, help="Detector; not needed for types that are for all.")
-@click.option("--collection", default=CALIBRATION_COLLECTION, show_default=True, help="Where validity is recorded.")
-def explain(repo: str, types: tuple[str, ...], exposure: int, detector: int | None, collection: str) -> None:
+@click.option("--collection", help="Where validity is recorded; by default all that SPHEREx/defaults searches.")
+def explain(repo: str, types: tuple[str, ...], exposure: int, detector: int | None, collection: str | None) -> None:
     """Tell which calibration of each TYPE an image in REPO gets, and why.
 
     Shows the candidates, when they are valid, and which rule decided. The exit

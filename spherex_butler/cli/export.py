@@ -6,11 +6,12 @@ __all__ = ("export",)
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
-from lsst.daf.butler import Butler
+from lsst.daf.butler import Butler, DimensionUniverse
 
 from ..conventions import DEFAULT_COLLECTION
 from ..export import export_images
@@ -76,7 +77,7 @@ def export(
             transfer=transfer,
             calibrations=not no_calibrations,
             dry_run=dry_run,
-            **dict(_dimension(word) for word in data_id),
+            **_data_id(data_id, origin.dimensions),
         )
     for failed in done.failed:
         click.echo(str(failed), err=True)
@@ -84,6 +85,23 @@ def export(
     if report is not None:
         report.write_text(json.dumps(done.to_dict(), indent=1) + "\n")
     sys.exit(1 if done.failed else 0)
+
+
+def _data_id(words: Iterable[str], universe: DimensionUniverse) -> dict[str, Any]:
+    """Return the values that words give, one for each dimension."""
+    found: dict[str, Any] = {}
+    for word in words:
+        name, value = _dimension(word)
+        if name not in universe.dimensions.names:
+            known = ", ".join(sorted(universe.dimensions.names))
+            raise click.BadParameter(f"{word!r}: {name!r} is no dimension of SOURCE; it has {known}.")
+        if name in found:
+            raise click.BadParameter(
+                f"{word!r} is a second value of {name!r}; give one, or --where "
+                f'"{name} IN ({found[name]!r}, {value!r})" for several.'
+            )
+        found[name] = value
+    return found
 
 
 def _dimension(word: str) -> tuple[str, Any]:

@@ -7,11 +7,12 @@ __all__ = ("ingest",)
 import json
 import sys
 from itertools import chain
-from typing import TextIO
+from pathlib import Path
 
 import click
 from lsst.daf.butler import Butler
 
+from ..errors import SpherexButlerError
 from ..image_refs import ImageRefs
 from ..ingest import ingest_files
 from ..ingest_paths import PathList, Paths, listed_paths
@@ -21,6 +22,13 @@ from ..reports import IngestReport
 from ._progress import progress_bar
 
 _INTERRUPTED = 130  # as of a command that SIGINT ended
+
+
+def _require_folder(_context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse a file that could not be written before anything is done."""
+    if path is not None and not path.parent.is_dir():
+        raise click.BadParameter(f"{str(path.parent)!r} is no folder; expected one in which the report can be written.")
+    return path
 
 
 @click.command()
@@ -42,7 +50,8 @@ _INTERRUPTED = 130  # as of a command that SIGINT ended
 @click.option(
     "--report",
     "output",
-    type=click.File("w", "utf-8", lazy=False, atomic=True),
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    callback=_require_folder,
     metavar="FILE",
     help="Write a report as JSON.",
 )
@@ -56,7 +65,7 @@ def ingest(
     release: str | None,
     update_records: bool,
     dry_run: bool,
-    output: TextIO | None,
+    output: Path | None,
     progress: bool | None,
 ) -> None:
     """Ingest Level 2 files into REPO.
@@ -90,6 +99,9 @@ def ingest(
                 report = preview_ingest(butler, wanted, transfer=transfer, processes=processes, release=release)
         except KeyboardInterrupt:
             interrupted = True
+        except SpherexButlerError:
+            _say(report, output, interrupted=True)
+            raise
     _say(report, output, interrupted=interrupted)
     sys.exit(_INTERRUPTED if interrupted else 1 if report.failed else 0)
 
@@ -102,9 +114,10 @@ def _paths(paths: tuple[str, ...], files_from: str | None) -> Paths:
     return chain(paths, listed_paths(sys.stdin)) if files_from == "-" else PathList(files_from, before=paths)
 
 
-def _say(report: IngestReport | IngestPreview, output: TextIO | None, *, interrupted: bool) -> None:
+def _say(report: IngestReport | IngestPreview, output: Path | None, *, interrupted: bool) -> None:
     if output is not None:
-        json.dump({**report.to_dict(), "interrupted": interrupted}, output, indent=1, ensure_ascii=False)
+        content = {**report.to_dict(), "interrupted": interrupted}
+        output.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     for line in report.details:
         click.echo(line, err=True)
     click.echo(report.summary)

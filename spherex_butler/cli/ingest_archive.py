@@ -19,6 +19,7 @@ from ..archive.ingest import ingest_archive_table
 from ..archive.query import COLLECTIONS, SIA_SERVICE, TAP_SERVICE, query_adql, query_sia, query_tap
 from ..archive.tables import ArchiveSummary, ArchiveTable, summarize_archive_table
 from ..errors import SpherexButlerError
+from ..image_refs import ImageRefs
 from ..reports import IngestReport
 from ._progress import progress_bar
 
@@ -112,9 +113,14 @@ def ingest_archive(
                 if dry_run:
                     done[name] = summarize_archive_table(table, access=access, release=release)
                 else:
-                    done[name] = ingest_archive_table(
-                        butler, table, access=access, release=release, processes=processes
-                    )
+                    found = IngestReport(ImageRefs(), ImageRefs())
+                    try:
+                        ingest_archive_table(
+                            butler, table, access=access, release=release, processes=processes, report=found
+                        )
+                    finally:
+                        if found.done or sys.exc_info()[0] is None:
+                            done[name] = found
         finally:
             _say(done, report)  # also what was done before something went wrong
     for error in errors:
@@ -182,7 +188,8 @@ def _ask(
 def _say(done: Mapping[str, ArchiveSummary | IngestReport], path: Path | None) -> None:
     """Print what became of each table, and write it together."""
     failed = [file for result in done.values() for file in result.failed]
-    for line in map(str, failed[:_SHOWN]):
+    warnings = [text for result in done.values() if isinstance(result, IngestReport) for text in result.warnings]
+    for line in (*warnings, *map(str, failed[:_SHOWN])):
         click.echo(line, err=True)
     if len(failed) > _SHOWN:
         hint = "--report FILE has all" if path is None else f"{path} has all"

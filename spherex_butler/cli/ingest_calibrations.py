@@ -64,8 +64,14 @@ def ingest_calibrations(
     in the run spx/cal-drk-v4-2025-161. A folder is searched for such files; in
     the archive's tree, …/qr2/dark/…, the release is known from the folder. A
     file that cannot be ingested is reported and the others go in; the exit
-    status is then 1. What is in REPO already is skipped, so an interrupted
-    ingest is finished by the same command.
+    status is then 1, as it is where a type could not be certified. What is in
+    REPO already is skipped, so an interrupted ingest is finished by the same
+    command.
+
+    Only what is new takes the place of an older token that is valid; what was
+    certified otherwise meanwhile stays. Detectors without any valid calibration
+    get one, also of files that are skipped: after 'decertify' ingest with
+    --certify none.
 
     From then on each image finds its calibrations: butler.get("dark",
     exposure=…, detector=…) in Python.
@@ -85,9 +91,9 @@ def ingest_calibrations(
             processes=processes,
             archive_ids=ids,
         )
-    for line in (*report.warnings, *map(str, report.failed)):
+    for line in report.details:
         click.echo(line, err=True)
     click.echo(report.summary)
     if report_file is not None:
         report_file.write_text(json.dumps(report.to_dict(), indent=2) + "\n", encoding="utf-8")
-    sys.exit(1 if report.failed else 0)
+    sys.exit(1 if report.failed or report.not_certified else 0)

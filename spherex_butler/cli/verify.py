@@ -24,7 +24,7 @@ from ._progress import progress_bar
 @click.option(
     "--requests", type=click.IntRange(1), default=16, show_default=True, help="For --remote, how many at once."
 )
-@click.option("--fix", is_flag=True, help="Repair what safely can be.")
+@click.option("--fix", is_flag=True, help="Repair what safely can be, of what is listed.")
 @click.option("--limit", type=click.IntRange(0), default=1000, show_default=True, help="Findings to list of each kind.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write the findings to this file as JSON, too.")
 @click.option("--progress/--no-progress", default=None, help="Show progress; by default in a terminal.")
@@ -75,6 +75,8 @@ def _verify_repository(
         repairs = repair(butler, found.problems) if fix else []
     for line in (*found.lines(), *map(str, repairs)):
         click.echo(line)
+    if fix and found.unlisted:
+        click.echo("not repaired: what is not listed; run it again, or with a larger --limit.")
     if output is not None:
         repaired = [{"subject": one.finding.subject, "done": one.done, "message": one.message} for one in repairs]
         output.write_text(json.dumps(found.to_dict() | {"repairs": repaired}, indent=1) + "\n")

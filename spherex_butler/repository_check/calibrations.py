@@ -6,8 +6,9 @@ __all__ = ("CalibrationCheck", "search_path")
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import combinations, pairwise
+from dataclasses import dataclass, replace
+from itertools import combinations, groupby, pairwise
+from operator import itemgetter
 
 import numpy as np
 from lsst.daf.butler import Butler, CollectionType, DatasetRef, DatasetType, Timespan
@@ -19,9 +20,10 @@ from ..calibrations.certifications import calibration_types, candidates, certifi
 from ..calibrations.ranges import Certification, format_time, range_text
 from ..calibrations.runs import calibration_runs_of
 from ..conventions import CALIBRATION_COLLECTION, DEFAULT_COLLECTION
+from ..dataset_types import definitions
 from ..runs import release_chains
 from .chains import run_releases
-from .images import Period
+from .images import DETECTORS, Period
 from .report import Findings, Kind, counted
 
 _Key = tuple[str, int]
@@ -50,17 +52,20 @@ class _Validity:
         Collection and range, in the order in which the collections are searched and then by time.
     begins, ends
         The times in which there is any, without overlaps.
-    bounds
-        Where ranges begin and end, in order.
+    searched
+        Where the ranges of each collection begin and end, in order, and the number of its first.
     releases
         Those whose calibrations these are; `None` where that is not known.
+    elsewhere
+        The detectors that there are datasets of, where there are none of this one.
     """
 
     ranges: tuple[tuple[str, Certification], ...]
     begins: _Times
     ends: _Times
-    bounds: _Times
+    searched: tuple[tuple[_Times, _Times, int], ...]
     releases: frozenset[str] | None
+    elsewhere: tuple[int, ...] = ()
 
     def stretches(self, begin: _Times, end: _Times) -> _Times:
         """Return for each exposure -1 if it finds a calibration, else how many of the times are before it."""
@@ -68,10 +73,20 @@ class _Validity:
         starts = np.append(self.begins, np.iinfo(np.int64).max)
         return np.where(starts[following] < end, -1, following)
 
-    def bounds_within(self, begin: _Times, end: _Times) -> _Times:
-        """Return for each exposure the number of the bound that is inside it, -1 if none is."""
-        first = np.searchsorted(self.bounds, begin, side="right")
-        return np.where(first < np.searchsorted(self.bounds, end, side="left"), first, -1)
+    def ambiguous(self, begin: _Times, end: _Times) -> _Times:
+        """Return for each exposure the number of the last range that it finds, -1 if it finds no more than one.
+
+        Only the first collection with any counts, as Butler's look-up goes no further.  There it gives nothing
+        where two ranges are valid during the exposure, also if both are of one dataset.
+        """
+        last = np.full(len(begin), -1)
+        undecided = np.ones(len(begin), dtype=bool)
+        for begins, ends, number in self.searched:
+            following = np.searchsorted(begins, end, side="left")
+            count = following - np.searchsorted(ends, begin, side="right")
+            last = np.where(undecided & (count > 1), number + following - 1, last)
+            undecided &= count == 0
+        return last
 
 
 @dataclass(slots=True)
@@ -97,9 +112,10 @@ class _Stretch:
 class CalibrationCheck:
     """The check of calibrations, batch by batch.
 
-    Expected of a type is what the repository has: for each detector, or all at
-    once, that there are datasets of it.  Where these are known to be of some
-    releases, an image of another that has none is only noted.
+    Expected are the types that the repository has datasets of: one for all
+    detectors, or one for each that the archive has such products of.  Where
+    these are known to be of some releases, an image of another that has none
+    is only noted.
 
     Parameters
     ----------
@@ -142,7 +158,7 @@ class CalibrationCheck:
         expected = validity.releases is None or not releases or not releases.isdisjoint(validity.releases)
         for number, selected in _by_value(validity.stretches(begin, end), images):
             self._uncalibrated[key, number, expected].add(*selected)
-        for number, selected in _by_value(validity.bounds_within(begin, end), images):
+        for number, selected in _by_value(validity.ambiguous(begin, end), images):
             self._cut[key, number].add(*selected)
 
     def finish(self) -> None:
@@ -152,8 +168,7 @@ class CalibrationCheck:
         for (key, number, expected), stretch in sorted(self._uncalibrated.items(), key=lambda item: item[0]):
             self._report_uncalibrated(key, number, stretch, expected=expected)
         for (key, number), stretch in sorted(self._cut.items(), key=lambda item: item[0]):
-            bound = _time(int(self._validities[key].bounds[number]))
-            message = f"the bound {bound} lies inside the exposure of {stretch}."
+            message = f"{_pair(self._validities[key], number)} valid in the exposure of {stretch}."
             self._found.add(Kind.RANGE_BOUND, _text(key), message, count=stretch.count)
         if self._absent:
             message = "there are no datasets of these types; they are not missed."
@@ -181,9 +196,33 @@ def _read_validities(butler: Butler, types: Iterable[DatasetType]) -> dict[_Key,
         for certified in certifications(butler, [kind.name for kind in kinds], collection=collection):
             ranges[_key(certified.ref)].append((collection, certified))
     releases = _releases_by_run(butler)
-    return {
+    found = {
         key: _validity(ranges[key], _common_releases(runs[key], releases)) for key in sorted({*runs, *list(ranges)})
     }
+    return {**found, **_missing_detectors(found, runs, releases)}
+
+
+def _missing_detectors(
+    there: Iterable[_Key], runs: Mapping[_Key, set[str]], releases: Mapping[str, set[str]]
+) -> dict[_Key, _Validity]:
+    """Return what is valid for the detectors that a type has no dataset of, though it has of others: nothing."""
+    detectors: dict[str, list[int]] = defaultdict(list)
+    for name, detector in there:
+        if detector:
+            detectors[name].append(detector)
+    return {
+        (name, detector): replace(_validity([], _common_releases(others, releases)), elsewhere=tuple(known))
+        for name, known in detectors.items()
+        for others in [{run for one in known for run in runs.get((name, one), ())}]
+        for detector in _detectors(name)
+        if detector not in known
+    }
+
+
+def _detectors(dataset_type: str) -> Iterable[int]:
+    """Return the detectors that calibrations of a type are expected of."""
+    definition = definitions().get(dataset_type)
+    return DETECTORS if definition is None or definition.detectors is None else definition.detectors
 
 
 def _releases_by_run(butler: Butler) -> dict[str, set[str]]:
@@ -214,8 +253,16 @@ def _validity(ranges: list[tuple[str, Certification]], releases: frozenset[str] 
         else:
             merged.append([begin, end])
     begins, ends = np.array(merged, dtype=np.int64).reshape(-1, 2).T
-    bounds = np.unique(np.array([bound for span in spans for bound in span], dtype=np.int64))
-    return _Validity(tuple(ranges), begins, ends, bounds, releases)
+    return _Validity(tuple(ranges), begins, ends, tuple(_by_collection(ranges)), releases)
+
+
+def _by_collection(ranges: list[tuple[str, Certification]]) -> Iterator[tuple[_Times, _Times, int]]:
+    number = 0
+    for _, members in groupby(ranges, key=itemgetter(0)):
+        spans = [certified.timespan.nsec for _, certified in members]
+        begins, ends = np.sort(np.array(spans, dtype=np.int64), axis=0).T
+        yield begins, ends, number
+        number += len(spans)
 
 
 def _check_ranges(key: _Key, validity: _Validity, found: Findings) -> None:
@@ -243,7 +290,15 @@ def _by_value(
         yield int(value), (exposures, begin, end)
 
 
+def _pair(validity: _Validity, number: int) -> str:
+    (collection, one), (_, other) = validity.ranges[number - 1], validity.ranges[number]
+    what = "ranges of one calibration" if one.ref.id == other.ref.id else "calibrations"
+    return f"two {what} in {collection}, {_certified(one)} and {_certified(other)}, are"
+
+
 def _reason(validity: _Validity, number: int) -> str:
+    if validity.elsewhere:
+        return f"there is no dataset of it, but of {', '.join(f'D{one}' for one in validity.elsewhere)}"
     if not validity.ranges:
         return "no validity range is certified"
     if number == 0:

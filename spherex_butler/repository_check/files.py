@@ -37,12 +37,22 @@ def is_stale_part(path: Path, age: float = _DAY) -> bool:
     """Whether a file is what a killed copy left: not touched for so many seconds, and locked by no writer.
 
     Touched is what its record says, as the copy of a file may have that one's
-    time of modification.
+    time of modification.  What cannot be looked at, such as another user's, is
+    none.
     """
+    try:
+        return _is_stale(path, age)
+    except OSError:
+        return False
+
+
+def _is_stale(path: Path, age: float) -> bool:
     if not TEMPORARY_NAME.fullmatch(path.name):
         return False
     try:
-        return time.time() - path.lstat().st_ctime > age and not _is_locked(path)
+        status = path.lstat()
+        old = stat.S_ISREG(status.st_mode) and time.time() - status.st_ctime > age
+        return old and not _is_locked(path)
     except FileNotFoundError:
         return False
 
@@ -110,8 +120,8 @@ class FileCheck:
             message = f"is on record of {identifier}, whose removal was begun or which is no dataset any more."
             self._found.add(Kind.NO_DATASET, path, message)
         self._found.unlisted(Kind.NO_DATASET, count - len(rows))
-        for path in self._stale_parts():
-            self._found.add(Kind.STALE_PART, path, "was left by a copy that did not end; it is older than a day.")
+        for part in self._parts():
+            self._check_part(part)
         self._say_what_was_not_checked()
 
     def _local_path(self, file: StoredFile) -> str | None:
@@ -134,7 +144,10 @@ class FileCheck:
         except OSError as error:
             self._unreadable(ref, path, error)
         else:
-            if stat.S_ISREG(status.st_mode) and self._same_size(ref, file, path, status.st_size):
+            if not stat.S_ISREG(status.st_mode):
+                what = "a folder" if stat.S_ISDIR(status.st_mode) else "something else"
+                self._found.add(Kind.FILE_MISSING, dataset_text(ref), f"{path} is {what}; expected a file.")
+            elif self._same_size(ref, file, path, status.st_size):
                 self._check_content(ref, file, path)
 
     def _check_content(self, ref: DatasetRef, file: StoredFile, path: str) -> None:
@@ -184,8 +197,7 @@ class FileCheck:
         self._found.add(Kind.FILE_MISSING, dataset_text(ref), f"{place} is not there.")
 
     def _unreadable(self, ref: DatasetRef, place: str, error: Exception) -> None:
-        reason = " ".join(str(error).split())
-        self._found.add(Kind.FILE_UNREADABLE, dataset_text(ref), f"{place}: {type(error).__name__}: {reason}")
+        self._found.add(Kind.FILE_UNREADABLE, dataset_text(ref), f"{place}: {_error_text(error)}")
 
     def _count_unasked(self, file: StoredFile) -> None:
         place = file.path if "://" in file.path else str(self._root)
@@ -193,11 +205,21 @@ class FileCheck:
         server = f"{parts.scheme}://{parts.netloc}"
         self._unasked[server] = self._unasked.get(server, 0) + 1
 
-    def _stale_parts(self) -> Iterator[str]:
+    def _parts(self) -> Iterator[Path]:
         if self._root.isLocal:
             for folder, _, names in os.walk(self._root.ospath):
-                paths = (Path(folder, name) for name in names if TEMPORARY_NAME.fullmatch(name))
-                yield from (str(path) for path in paths if is_stale_part(path))
+                yield from (Path(folder, name) for name in names if TEMPORARY_NAME.fullmatch(name))
+
+    def _check_part(self, path: Path) -> None:
+        try:
+            stale = _is_stale(path, _DAY)
+        except OSError as error:  # another user's, who alone may remove it
+            message = f"whether it was left by a copy that did not end is not known: {_error_text(error)}"
+            self._found.add(Kind.FILE_UNREADABLE, str(path), message, problem=False)
+            return
+        if stale:
+            message = "was left by a copy that did not end; it is older than a day."
+            self._found.add(Kind.STALE_PART, str(path), message)
 
     def _say_what_was_not_checked(self) -> None:
         for server, count in sorted(self._unasked.items()):
@@ -206,3 +228,7 @@ class FileCheck:
         if self._without_checksum:
             message = f"{self._without_checksum} files have no checksum on record; their sizes were compared."
             self._found.add(Kind.NOT_CHECKED, "checksums", message, count=self._without_checksum, problem=False)
+
+
+def _error_text(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

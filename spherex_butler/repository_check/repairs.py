@@ -22,7 +22,7 @@ from ..headers import ImageDescription, describe_image
 from ..lazy_header import LazyHeader
 from ..names import RUN_PREFIX, ProcessingToken, ProductName
 from ..ranges import open_ranges
-from ..runs import chain_members, ensure_run, put_in_order, release_chains, release_of
+from ..runs import chain_members, ensure_run, put_in_order, ranked, release_chains, release_of
 from .files import dataset_text, is_stale_part
 from .images import LEVEL2, dataset_batches, read_period, runs_by_type
 from .report import Kind, RepositoryFinding, counted
@@ -109,7 +109,7 @@ def _complete_defaults(butler: Butler, chain: str) -> str:
 
 def _order_chain(butler: Butler, chain: str) -> str:
     put_in_order(butler, chain)
-    return f"begins with {chain_members(butler, chain)[0]} now."
+    return f"has {ranked(chain_members(butler, chain))[0]} first of its releases and processings now."
 
 
 def _remove_part(_: Butler, path: str) -> str:

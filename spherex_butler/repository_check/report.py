@@ -46,7 +46,8 @@ ADVICE: Mapping[Kind, str] = {
     Kind.TIMESPAN_MISSING: "ingest the exposure again with --update-records.",
     Kind.NO_CALIBRATION: "butler spherex ingest-calibrations REPO FILES, or butler spherex certify REPO.",
     Kind.RANGE_OVERLAP: "decertify one of them.",
-    Kind.RANGE_BOUND: "certify again with a bound between exposures; such images find two calibrations.",
+    Kind.RANGE_BOUND: "certify again with a bound between exposures, or one calibration in one range; Butler gives "
+    "such images none.",
     Kind.FILE_MISSING: "bring the file back to its place, or remove the dataset (butler prune-datasets REPO --purge "
     "RUN) and ingest it again.",
     Kind.FILE_SIZE: "bring the right file back to its place, or remove the dataset (butler prune-datasets REPO "
@@ -115,30 +116,34 @@ class RepositoryReport:
     checked
         How many images, datasets and files were looked at.
     unlisted
-        How many findings of a kind there are beyond those listed.
+        How many images, datasets or files with problems of a kind there are beyond those listed.
+    unlisted_notes
+        The same of notes.
     """
 
     findings: tuple[RepositoryFinding, ...]
     checked: Mapping[str, int]
     unlisted: Mapping[Kind, int]
+    unlisted_notes: Mapping[Kind, int]
 
     @property
     def problems(self) -> tuple[RepositoryFinding, ...]:
-        """The findings that want something done."""
+        """The findings that want something done, as far as they are listed."""
         return tuple(finding for finding in self.findings if finding.problem)
 
     @property
     def ok(self) -> bool:
-        """Whether there are no problems; if some findings are not listed, there are."""
+        """Whether there are no problems, listed or not."""
         return not (self.problems or self.unlisted)
 
     def lines(self) -> list[str]:
         """Return the report line by line."""
         counts = ", ".join(f"{count} {name}" for name, count in self.checked.items())
         more = [f"{kind}: {count} more like these" for kind, count in self.unlisted.items()]
-        kinds = dict.fromkeys(finding.kind for finding in self.problems)
+        more += [f"note: {kind}: {count} more like these" for kind, count in self.unlisted_notes.items()]
+        kinds = dict.fromkeys([*(finding.kind for finding in self.problems), *self.unlisted])
         advice = [f"to do: {kind}: {ADVICE[kind]}" for kind in kinds]
-        found = sum(finding.count for finding in self.problems)
+        found = sum(finding.count for finding in self.problems) + sum(self.unlisted.values())
         summary = f"{counts} checked; {f'{found} with problems' if kinds else 'no problems'}"
         return [*map(str, self.findings), *more, *advice, summary]
 
@@ -152,6 +157,7 @@ class RepositoryReport:
             "checked": dict(self.checked),
             "findings": [finding.to_dict() for finding in self.findings],
             "unlisted": {kind.name.lower(): count for kind, count in self.unlisted.items()},
+            "unlisted_notes": {kind.name.lower(): count for kind, count in self.unlisted_notes.items()},
         }
 
 
@@ -162,27 +168,31 @@ class Findings:
     Parameters
     ----------
     limit
-        How many of each kind are listed.
+        How many problems of each kind are listed, and how many notes.
     """
 
     limit: int
     checked: Counter[str] = field(default_factory=lambda: Counter(images=0, datasets=0, files=0))
-    _listed: dict[Kind, list[RepositoryFinding]] = field(default_factory=dict)
-    _unlisted: Counter[Kind] = field(default_factory=Counter)
+    _listed: dict[tuple[Kind, bool], list[RepositoryFinding]] = field(default_factory=dict)
+    _unlisted: Counter[tuple[Kind, bool]] = field(default_factory=Counter)
 
     def add(self, kind: Kind, subject: str, message: str, *, count: int = 1, problem: bool = True) -> None:
         """Add a finding; the parameters are those of `RepositoryFinding`."""
-        listed = self._listed.setdefault(kind, [])
+        listed = self._listed.setdefault((kind, problem), [])
         if len(listed) < self.limit:
             listed.append(RepositoryFinding(kind, subject, message, count, problem))
         else:
-            self._unlisted[kind] += count
+            self._unlisted[kind, problem] += count
 
     def unlisted(self, kind: Kind, count: int) -> None:
-        """Count findings that were not even made."""
-        self._unlisted[kind] += count
+        """Count problems that were not even made findings."""
+        self._unlisted[kind, True] += count
 
     def report(self) -> RepositoryReport:
         """Return what was found so far."""
-        ordered = tuple(finding for kind in Kind for finding in self._listed.get(kind, ()))
-        return RepositoryReport(ordered, dict(self.checked), dict(+self._unlisted))
+        keys = [(kind, problem) for kind in Kind for problem in (True, False)]
+        ordered = tuple(finding for key in keys for finding in self._listed.get(key, ()))
+        problems, notes = (
+            {kind: count for kind in Kind if (count := self._unlisted[kind, problem])} for problem in (True, False)
+        )
+        return RepositoryReport(ordered, dict(self.checked), problems, notes)

@@ -116,6 +116,17 @@ def test_explain_fails_where_an_image_gets_none(repo):
     assert "has no ['detector']" in run("explain", repo, "dark", "--exposure", EXPOSURE, code=1)
 
 
+def test_explain_looks_where_butler_does(repo):
+    run("certify", repo)
+    with Butler.from_config(repo, writeable=True) as butler:
+        register(butler, "dark", "u/me/darks", [3])
+        certify(butler, "dark", token="u/me/darks", collection="u/me/calib")
+        butler.collections.prepend_chain("SPHEREx/defaults", "u/me/calib")
+    options = ("explain", repo, "dark", "--exposure", EXPOSURE, "--detector", 3)
+    assert "It gets u/me/darks (" in run(*options)
+    assert f"It gets {DARK} (" in run(*options, "--collection", "SPHEREx/calib")
+
+
 def test_explain_refuses_what_is_no_exposure(repo):
     text = run("explain", repo, "dark", "--exposure", "yesterday", code=2)
     assert "'yesterday' is not an observation id" in text

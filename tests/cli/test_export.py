@@ -63,6 +63,8 @@ def test_progress_is_shown(repos):
 
 def test_command_line_that_makes_no_sense_is_refused(repos):
     assert "'detector' is not of the form DIMENSION=VALUE" in run(*repos, "detector", code=2)
+    assert "'detector=4' is a second value of 'detector'" in run(*repos, "detector=1", "detector=4", code=2)
+    assert "'transfer=copy': 'transfer' is no dimension of SOURCE" in run(*repos, "transfer=copy", code=2)
     assert "Invalid value for '-t'" in run(*repos, "-t", "move", code=2)
     assert "cannot be searched in ['nowhere']" in run(*repos, "--collections", "nowhere", code=1)
     assert "Error: " in run(repos[0], repos[1] / "nothing", code=1)

@@ -91,7 +91,7 @@ def test_report_is_written_as_json(repo, archive, tmp_path):
 
 
 def test_report_that_cannot_be_written_is_an_error_before_anything_is_done(repo, archive, tmp_path):
-    assert "No such file or directory" in run(repo, archive, "--report", tmp_path / "no" / "report.json", code=2)
+    assert "is no folder; expected one" in run(repo, archive, "--report", tmp_path / "no" / "report.json", code=2)
     assert not any(repo.rglob("*.fits"))
 
 

@@ -92,6 +92,13 @@ def test_failed_file_sets_the_exit_status_and_is_in_the_report(repo, tmp_path):
     assert content["failed"][0]["uri"] == bad.as_uri()
 
 
+def test_type_that_cannot_be_certified_sets_the_exit_status(repo, tmp_path):
+    path = write_calibration(tmp_path / "archive", "dark", "cal-drk-v9-2027-001", detector=4)
+    text = run("ingest-calibrations", repo, path.rename(tmp_path / path.name), "--certify", "release", code=1)
+    assert text.startswith("dark: was ingested but not certified: dark D4: no token of qr2 is known")
+    assert text.endswith("1 ingested, 0 already there, 0 failed; 0 certified, not certified: dark\n")
+
+
 def test_error_is_no_traceback(repo, tmp_path):
     ids = tmp_path / "ids.yaml"
     ids.write_text("- nothing")

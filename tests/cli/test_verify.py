@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from damage import images, lose_regions, path_of
+from damage import damage, images, lose_regions, path_of
 from lsst.daf.butler import Butler
 
 from spherex_butler import make_repo
@@ -40,7 +40,23 @@ def test_problems_set_the_exit_status(repo):
         path_of(butler, images(butler)[0]).unlink()
     text = run(repo, code=1)
     assert "file missing: level2 detector=1" in text
-    assert "file missing: 1 more like these" in run(repo, "--limit", 0, code=1)
+    text = run(repo, "--limit", 0, code=1)
+    assert "file missing: 1 more like these" in text
+    assert text.endswith("checked; 1 with problems\n")
+
+
+def test_notes_that_are_not_listed_do_not_set_the_exit_status(repo):
+    with Butler.from_config(repo) as butler:
+        damage(butler, "UPDATE exposure_detector_region SET region = NULL")
+    assert run(repo, "--limit", 0).endswith("no problems\n")
+
+
+def test_fix_says_that_only_what_is_listed_is_repaired(repo):
+    with Butler.from_config(repo) as butler:
+        lose_regions(butler)
+    text = run(repo, "--fix", "--limit", 0, code=1)
+    assert text.endswith("not repaired: what is not listed; run it again, or with a larger --limit.\n")
+    assert "not listed" not in run(repo, "--fix")
 
 
 def test_fix_says_what_it_did(repo, tmp_path):
