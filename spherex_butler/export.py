@@ -17,14 +17,13 @@ from lsst.daf.butler.progress import Progress
 from numpy.typing import NDArray
 
 from .arrivals import INGEST_ERRORS
-from .calibrations.certifications import certifications
+from .calibrations.certifications import certifications, search_path
 from .calibrations.ranges import Certification, data_id_text, range_text
 from .contention import patiently
 from .conventions import DEFAULT_COLLECTION, INSTRUMENT
 from .dataset_transfer import Transfer, dataset_in
 from .errors import ParameterError, reason_of
 from .reports import FailedFile
-from .repository_check.calibrations import search_path
 from .repository_check.images import LEVEL2, images_between
 from .runs import chain_members, put_in_order
 

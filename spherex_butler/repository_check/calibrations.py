@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("CalibrationCheck", "search_path")
+__all__ = ("CalibrationCheck",)
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,15 +11,14 @@ from itertools import combinations, groupby, pairwise
 from operator import itemgetter
 
 import numpy as np
-from lsst.daf.butler import Butler, CollectionType, DatasetRef, DatasetType, Timespan
-from lsst.daf.butler.registry import MissingCollectionError
+from lsst.daf.butler import Butler, DatasetRef, DatasetType, Timespan
 from lsst.daf.butler.time_utils import TimeConverter
 from numpy.typing import NDArray
 
-from ..calibrations.certifications import calibration_types, candidates, certifications
+from ..calibrations.certifications import calibration_types, candidates, certifications, search_path
 from ..calibrations.ranges import Certification, format_time, range_text
-from ..calibrations.runs import calibration_runs_of
-from ..conventions import CALIBRATION_COLLECTION, DEFAULT_COLLECTION
+from ..calibrations.runs import calibration_runs_of, image_release_of
+from ..conventions import CALIBRATION_COLLECTION
 from ..dataset_types import definitions
 from ..runs import release_chains
 from .chains import run_releases
@@ -30,16 +29,6 @@ _Key = tuple[str, int]
 """Dataset type and detector, 0 where one calibration is for all."""
 
 _Times = NDArray[np.int64]
-
-
-def search_path(butler: Butler, collections: str | Iterable[str] = DEFAULT_COLLECTION) -> list[str]:
-    """Return the calibration collections among others and their members, in the order in which they are searched."""
-    names = [collections] if isinstance(collections, str) else list(collections)
-    try:
-        found = butler.collections.query(names, collection_types=CollectionType.CALIBRATION, flatten_chains=True)
-    except MissingCollectionError:
-        return []
-    return list(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +186,8 @@ def _read_validities(butler: Butler, types: Iterable[DatasetType]) -> dict[_Key,
             ranges[_key(certified.ref)].append((collection, certified))
     releases = _releases_by_run(butler)
     found = {
-        key: _validity(ranges[key], _common_releases(runs[key], releases)) for key in sorted({*runs, *list(ranges)})
+        key: _validity(ranges[key], _common_releases(key[0], runs[key], releases))
+        for key in sorted({*runs, *list(ranges)})
     }
     return {**found, **_missing_detectors(found, runs, releases)}
 
@@ -211,7 +201,7 @@ def _missing_detectors(
         if detector:
             detectors[name].append(detector)
     return {
-        (name, detector): replace(_validity([], _common_releases(others, releases)), elsewhere=tuple(known))
+        (name, detector): replace(_validity([], _common_releases(name, others, releases)), elsewhere=tuple(known))
         for name, known in detectors.items()
         for others in [{run for one in known for run in runs.get((name, one), ())}]
         for detector in _detectors(name)
@@ -234,13 +224,14 @@ def _releases_by_run(butler: Butler) -> dict[str, set[str]]:
     return found
 
 
-def _common_releases(runs: Iterable[str], releases: Mapping[str, set[str]]) -> frozenset[str] | None:
+def _common_releases(dataset_type: str, runs: Iterable[str], releases: Mapping[str, set[str]]) -> frozenset[str] | None:
+    """Return the releases whose images a type's calibrations are for, `None` where that is not known of all."""
     known = [releases.get(run) for run in runs]
     found: set[str] = set()
     for one in known:
         if not one:
             return None
-        found |= one
+        found |= {image_release_of(dataset_type, release) for release in one}
     return frozenset(found) if found else None
 
 
