@@ -2,7 +2,7 @@
 
 Of a local file these are its beginning, where the primary and the IMAGE header
 are, and its end, where the wavelength table is if the file is whole.  Of a
-remote one it is one request for the beginning.
+remote one it is one request for the beginning, and one for the size.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Reading:
     description
         What its headers say.
     size
-        Its size in bytes, `None` for a remote file.
+        Its size in bytes, `None` where a server does not tell.
     """
 
     name: ProductName
@@ -73,10 +73,18 @@ def _read_local(uri: str) -> Reading | str:
 
 def _read_remote(uri: str) -> Reading | str:
     try:
-        name = _image_name(uri)
-        return Reading(name, _agreeing(name, _describe_remote(ResourcePath(uri))), None)
+        name, source = _image_name(uri), ResourcePath(uri)
+        return Reading(name, _agreeing(name, _describe_remote(source)), _remote_size(source))
     except _ERRORS as error:
         return reason_of(error)
+
+
+def _remote_size(uri: ResourcePath) -> int | None:
+    """Return the size of a remote file, by which a later get finds its last HDU at once; `None` if nobody tells."""
+    try:
+        return uri.size()
+    except (OSError, ValueError):
+        return None
 
 
 def _describe_remote(uri: ResourcePath) -> ImageDescription:

@@ -47,7 +47,7 @@ class PlannedFile:
     description
         What its headers say.
     size
-        Its size in bytes, `None` for a remote file.
+        Its size in bytes, `None` where a server does not tell.
     """
 
     uri: str
