@@ -45,11 +45,11 @@ def test_only_the_headers_are_read(folder):
     assert all(wanted is not None for method, _, wanted, _ in served.requests if method == "GET")
 
 
-@pytest.mark.parametrize("processes", [1, 3])
 def gets(served) -> list[tuple[str, str | None]]:
     return sorted((path, wanted) for method, path, wanted, _ in served.requests if method == "GET")
 
 
+@pytest.mark.parametrize("processes", [1, 3])
 def test_each_file_takes_one_request_and_one_for_its_size(archive, processes):
     with serve(archive) as served:
         urls = [f"{served.url}/{path.name}" for path in sorted(archive.iterdir())]
