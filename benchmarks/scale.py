@@ -205,7 +205,7 @@ def write(folder: Path, found: dict[str, Any]) -> str:
     rows += files_summary(found["files"]) if "files" in found else []
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "scale.json").write_text(json.dumps({"about": about, "found": found}, indent=1) + "\n")
-    text = markdown(rows, about)
+    text = markdown(rows, about) + "".join(f"\n{remark}\n" for remark in found.get("remarks", []))
     (folder / "scale.md").write_text(text)
     return text
 
