@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from damage import certify, certify_others, images, lose_regions, put_dark
 from lsst.daf.butler import Butler
-from lsst.resources.s3utils import clean_test_environment_for_s3
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import make_server
+from s3_server import serve_bucket
 
 from spherex_butler import make_repo
 from spherex_butler.export import export_images
@@ -28,23 +22,14 @@ from spherex_butler.testing.repository import temporary_repo
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
     """Serve an empty bucket on loopback, to which Butler is pointed."""
-    server = make_server("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app), threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    with clean_test_environment_for_s3():
-        os.environ["S3_ENDPOINT_URL"] = url = f"http://127.0.0.1:{server.server_port}"
-        with contextlib.closing(boto3.client("s3", endpoint_url=url)) as client:
-            client.create_bucket(Bucket="files")
-            yield client
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serve_bucket("files") as bucket:
+        yield bucket.client
 
 
 @pytest.fixture
 def target(client, tmp_path) -> Iterator[Butler]:
     """Return a repository with files in the bucket: one exposure, and a dark."""
-    assert client.list_buckets()["Buckets"][0]["Name"] == "files"
+    assert "files" in [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]
     archive = write_exposures(tmp_path / "archive", exposures=1, size=16)
     with (
         temporary_repo() as source,
