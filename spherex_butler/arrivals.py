@@ -10,6 +10,7 @@ __all__ = (
     "foresee",
     "register",
     "remove_sources",
+    "require_writeable",
     "stored_uri",
 )
 
@@ -51,6 +52,18 @@ class Arrival:
     uri: ResourcePath
     mode: str | None
     moved: bool
+
+
+def require_writeable(butler: Butler, what: str = "The repository") -> None:
+    """Refuse a repository that is open for reading only.
+
+    Raises
+    ------
+    ConfigurationError
+        Raised if it is.
+    """
+    if not butler.isWriteable():
+        raise ConfigurationError(f"{what} is read-only here; open it with Butler.from_config(…, writeable=True).")
 
 
 def datastore_root(butler: Butler) -> ResourcePath:

@@ -15,7 +15,7 @@ from lsst.daf.butler import Butler
 from lsst.daf.butler.registry import ConflictingDefinitionError, RegistryError
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, OperationalError
 
-from .arrivals import INGEST_ERRORS
+from .arrivals import INGEST_ERRORS, require_writeable
 from .errors import ConfigurationError, reason_of
 
 _PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8)  # seconds, at most, before each further attempt
@@ -66,10 +66,7 @@ def together(butler: Butler, change: Callable[[], _Result]) -> _Result:
     ConfigurationError
         Raised if the registry cannot be written to, or others were faster each time.
     """
-    if not butler.isWriteable():
-        raise ConfigurationError(
-            "The repository is read-only here; open it with Butler.from_config(…, writeable=True)."
-        )
+    require_writeable(butler)
 
     def attempt() -> _Result:
         with butler.transaction():

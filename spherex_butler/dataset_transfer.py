@@ -16,7 +16,7 @@ from typing import Any
 from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType, DimensionRecord, MissingDatasetTypeError
 from lsst.resources import ResourcePath
 
-from .arrivals import INGEST_ERRORS, datastore_root
+from .arrivals import INGEST_ERRORS, datastore_root, require_writeable
 from .bulk_registration import known_ids
 from .calibrations.runs import calibration_chain_of
 from .contention import patiently
@@ -67,10 +67,8 @@ class Transfer:
         modes = [name for name in TRANSFER_MODES if name != "move"]
         if mode not in modes:
             raise ParameterError(f"Datasets are not transferred by {mode!r}; expected one of {modes}.")
-        if not (dry_run or target.isWriteable()):
-            raise ConfigurationError(
-                "The target repository is read-only here; open it with Butler.from_config(…, writeable=True)."
-            )
+        if not dry_run:
+            require_writeable(target, "The target repository")
         instrument_records(source)
         datastore_root(source)
         self._instrument = instrument_records(target)

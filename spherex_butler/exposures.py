@@ -20,7 +20,7 @@ from astropy.time import Time
 from lsst.daf.butler import Butler, DataCoordinate, DatasetType, DimensionRecord, MissingDatasetTypeError, Timespan
 from lsst.sphgeom import ConvexPolygon, LonLat, Pixelization, UnitVector3d
 
-from .arrivals import datastore_root
+from .arrivals import datastore_root, require_writeable
 from .conventions import DATASET_TYPE, INSTRUMENT
 from .errors import ConfigurationError
 from .headers import ImageDescription
@@ -179,10 +179,8 @@ def require_ready(butler: Butler, *, writeable: bool = True) -> DatasetType:
     ConfigurationError
         Raised if the repository is read-only or no SPHEREx repository.
     """
-    if writeable and not butler.isWriteable():
-        raise ConfigurationError(
-            "The repository is read-only here; open it with Butler.from_config(…, writeable=True)."
-        )
+    if writeable:
+        require_writeable(butler)
     instrument_records(butler)
     datastore_root(butler)
     try:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 __all__ = ("CalibrationIngestReport", "execute", "ingest_calibrations")
 
-import filecmp
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +18,16 @@ from lsst.daf.butler.progress import Progress
 from lsst.daf.butler.registry import ConflictingDefinitionError
 from lsst.resources import ResourcePath
 
-from ..arrivals import INGEST_ERRORS, Arrival, bring_in, datastore_root, register, remove_sources, stored_uri
+from ..arrivals import (
+    INGEST_ERRORS,
+    Arrival,
+    bring_in,
+    datastore_root,
+    register,
+    remove_sources,
+    require_writeable,
+    stored_uri,
+)
 from ..contention import patiently
 from ..conventions import INSTRUMENT
 from ..errors import ConfigurationError, ParameterError, reason_of
@@ -176,10 +183,7 @@ def _ingest(butler: Butler, planned: Sequence[PlannedCalibration], transfer: str
 
 def _require_ready(butler: Butler) -> dict[int | str, DimensionRecord]:
     """Return the records of instrument and detectors, or say why the repository cannot take calibrations."""
-    if not butler.isWriteable():
-        raise ConfigurationError(
-            "The repository is read-only here; open it with Butler.from_config(…, writeable=True)."
-        )
+    require_writeable(butler)
     datastore_root(butler)
     return instrument_records(butler)
 
@@ -324,8 +328,7 @@ def _is_same(file: PlannedCalibration, there: ResourcePath) -> bool:
     if here == there:
         return True
     if here.isLocal and there.isLocal:
-        first, second = Path(here.ospath), Path(there.ospath)
-        return first.samefile(second) or filecmp.cmp(first, second, shallow=False)
+        return is_same(here, there)
     return here.size() == there.size() and digest_of(file.name, there) == file.digest
 
 

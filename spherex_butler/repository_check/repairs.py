@@ -12,10 +12,10 @@ from lsst.daf.butler import Butler, DatasetRef
 from lsst.daf.butler.progress import Progress
 from lsst.resources import ResourcePath
 
-from ..arrivals import INGEST_ERRORS, stored_uri
+from ..arrivals import INGEST_ERRORS, require_writeable, stored_uri
 from ..contention import patiently
 from ..conventions import CALIBRATION_COLLECTION
-from ..errors import ConfigurationError, FormatError, reason_of
+from ..errors import FormatError, reason_of
 from ..exposures import insert_exposures
 from ..fits_io import FitsFile
 from ..headers import ImageDescription, describe_image
@@ -72,10 +72,7 @@ def repair(butler: Butler, findings: Iterable[RepositoryFinding]) -> list[Repair
     ConfigurationError
         Raised if the repository is read-only.
     """
-    if not butler.isWriteable():
-        raise ConfigurationError(
-            "The repository is read-only here; open it with Butler.from_config(…, writeable=True)."
-        )
+    require_writeable(butler)
     wanted = list(findings)
     ordered = [(finding, act) for kind, act in _ACTIONS.items() for finding in wanted if finding.kind is kind]
     return [_repair(butler, finding, act) for finding, act in ordered]
