@@ -13,7 +13,6 @@ from lsst.daf.butler.progress import Progress, ProgressBar
 from .bulk_registration import MANY, update_statistics
 from .exposures import require_ready
 from .image_batches import ImageBatches
-from .image_refs import ImageRefs
 from .ingest_batches import batches
 from .ingest_paths import Paths
 from .ingest_plan import PlannedFile, find_images, plan_files, read_plans
@@ -126,7 +125,7 @@ def execute(
         Raised if the repository is read-only or no SPHEREx repository.
     """
     require_ready(butler)
-    report = IngestReport(ingested=ImageRefs(), skipped=ImageRefs()) if report is None else report
+    report = IngestReport.of_images() if report is None else report
     images = ImageBatches(butler, transfer, report, update_records=update_records)
     before = len(report.ingested)
     bar: ProgressBar[None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ("FailedFile", "IngestReport", "RecordChange", "reason_of")
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from lsst.daf.butler import DatasetRef
 
@@ -81,6 +81,11 @@ class IngestReport:
     failed: list[FailedFile] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     updated: list[RecordChange] = field(default_factory=list)
+
+    @classmethod
+    def of_images(cls) -> Self:
+        """Return an empty report that takes little memory, however many images it will tell of."""
+        return cls(ingested=ImageRefs(), skipped=ImageRefs())
 
     @property
     def done(self) -> int:

@@ -21,7 +21,7 @@ from ..contention import in_halves, patiently
 from ..errors import ParameterError
 from ..exposures import RegionInserter, insert_exposures, require_ready, sky_pixels, sky_region
 from ..headers import ImageDescription
-from ..image_refs import ImageRefs, image_ref
+from ..image_refs import image_ref
 from ..in_process import in_another_process
 from ..ingest_plan import PlannedFile
 from ..reports import FailedFile, IngestReport, reason_of
@@ -93,7 +93,7 @@ def ingest_archive_table(
     pixelization = butler.dimensions.commonSkyPix.pixelization if processes > 1 else None
     read = in_another_process if processes > 1 else _call
     batches = read(_prepare, table, access, release, pixelization)
-    report = IngestReport(ImageRefs(), ImageRefs()) if report is None else report
+    report = IngestReport.of_images() if report is None else report
     before = len(report.ingested)
     registration = _Registration(butler, dataset_type, report)
     progress: AbstractContextManager[ProgressBar[None]]

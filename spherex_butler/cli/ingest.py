@@ -13,7 +13,6 @@ import click
 from lsst.daf.butler import Butler
 
 from ..errors import SpherexButlerError
-from ..image_refs import ImageRefs
 from ..ingest import ingest_files
 from ..ingest_paths import PathList, Paths, listed_paths
 from ..ingest_preview import IngestPreview, preview_ingest
@@ -81,7 +80,7 @@ def ingest(
       butler spherex ingest repo --files-from list.txt --dry-run
     """
     wanted = _paths(paths, files_from)
-    report: IngestReport | IngestPreview = IngestReport(ingested=ImageRefs(), skipped=ImageRefs())
+    report: IngestReport | IngestPreview = IngestReport.of_images()
     interrupted = False
     with Butler.from_config(repo, writeable=not dry_run) as butler, progress_bar(show=progress):
         try:

@@ -19,7 +19,6 @@ from ..archive.ingest import ingest_archive_table
 from ..archive.query import COLLECTIONS, SIA_SERVICE, TAP_SERVICE, query_adql, query_sia, query_tap
 from ..archive.tables import ArchiveSummary, ArchiveTable, summarize_archive_table
 from ..errors import SpherexButlerError
-from ..image_refs import ImageRefs
 from ..reports import IngestReport
 from ._progress import progress_bar
 
@@ -113,7 +112,7 @@ def ingest_archive(
                 if dry_run:
                     done[name] = summarize_archive_table(table, access=access, release=release)
                 else:
-                    found = IngestReport(ImageRefs(), ImageRefs())
+                    found = IngestReport.of_images()
                     try:
                         ingest_archive_table(
                             butler, table, access=access, release=release, processes=processes, report=found
