@@ -26,10 +26,10 @@ from lsst.sphgeom import ConvexPolygon, LonLat, UnitVector3d
 
 from spherex_butler import make_repo
 from spherex_butler.archive import ingest_archive_table
-from spherex_butler.bulk_registration import update_statistics
 from spherex_butler.ingest import ingest_files
 from spherex_butler.names import parse_product_name
-from spherex_butler.runs import ensure_run
+from spherex_butler.repository.bulk_registration import update_statistics
+from spherex_butler.repository.runs import ensure_run
 from spherex_butler.testing import write_level2
 
 INSTRUMENT = "SPHEREx"

@@ -10,11 +10,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .installation import install
+    from .configuration.installation import install
+    from .configuration.universe import dimension_config, extend_universe
+    from .images.spectral_image import SpectralImage
     from .paths import config_path
-    from .repo import make_repo
-    from .spectral_image import SpectralImage
-    from .universe import dimension_config, extend_universe
+    from .repository.creation import make_repo
 
 __all__ = (
     "SpectralImage",
@@ -29,12 +29,12 @@ __all__ = (
 __version__ = "0.1.0"
 
 _MODULES = {
-    "SpectralImage": "spectral_image",
+    "SpectralImage": "images.spectral_image",
     "config_path": "paths",
-    "dimension_config": "universe",
-    "extend_universe": "universe",
-    "install": "installation",
-    "make_repo": "repo",
+    "dimension_config": "configuration.universe",
+    "extend_universe": "configuration.universe",
+    "install": "configuration.installation",
+    "make_repo": "repository.creation",
 }
 """Which module each public name is loaded from."""
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from lsst.daf.butler import Butler, DatasetRef
 
 from spherex_butler import SpectralImage
-from spherex_butler.exposures import insert_exposures
-from spherex_butler.headers import ImageDescription, describe_image
-from spherex_butler.lazy_header import LazyHeader
+from spherex_butler.formats.fits.lazy_header import LazyHeader
+from spherex_butler.images.description import ImageDescription, describe_image
 from spherex_butler.names import ObservationId, parse_product_name
-from spherex_butler.runs import ensure_run, release_of
+from spherex_butler.repository.exposures import insert_exposures
+from spherex_butler.repository.runs import ensure_run, release_of
 
 DARK = "cal-drk-v4-2025-161"
 NEWER_DARK = "cal-drk-v5-2026-082"

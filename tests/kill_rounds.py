@@ -19,7 +19,7 @@ from pathlib import Path
 
 from lsst.daf.butler import Butler
 
-from spherex_butler import ingest
+from spherex_butler.ingest import execution as ingest
 from spherex_butler.names import parse_product_name
 
 

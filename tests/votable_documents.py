@@ -8,8 +8,8 @@ import io
 import pytest
 
 from spherex_butler.errors import FormatError
-from spherex_butler.formatters._votable_read import TableFile
-from spherex_butler.formatters._votable_write import write_table
+from spherex_butler.formats.votable.reading import TableFile
+from spherex_butler.formats.votable.writing import write_table
 
 
 def written(table, serialization="binary2"):

@@ -16,17 +16,25 @@ from lsst.daf.butler import Butler, DatasetRef, DatasetType
 from lsst.daf.butler.progress import Progress, ProgressBar
 from lsst.sphgeom import Pixelization
 
-from ..bulk_registration import MANY, fast_writing, insert_regions, known_ids, register_direct, update_statistics
-from ..contention import in_halves, patiently
-from ..errors import ParameterError
-from ..exposures import RegionInserter, insert_exposures, require_ready, sky_pixels, sky_region
-from ..headers import ImageDescription
-from ..image_refs import image_ref
-from ..in_process import in_another_process
-from ..ingest_plan import PlannedFile
-from ..reports import FailedFile, IngestReport, reason_of
-from ..runs import ensure_run
-from ..stored_records import stored_files
+from ..errors import ParameterError, reason_of
+from ..files.failures import FailedFile
+from ..images.description import ImageDescription
+from ..ingest.plan import PlannedFile
+from ..ingest.processes import in_another_process
+from ..repository.bulk_registration import (
+    MANY,
+    fast_writing,
+    insert_regions,
+    known_ids,
+    register_direct,
+    update_statistics,
+)
+from ..repository.contention import in_halves, patiently
+from ..repository.exposures import RegionInserter, insert_exposures, require_ready, sky_pixels, sky_region
+from ..repository.image_refs import image_ref
+from ..repository.reports import IngestReport
+from ..repository.runs import ensure_run
+from ..repository.stored_records import stored_files
 from .tables import ArchiveBatch, ArchiveTable, count_rows, read_archive_table
 
 _log = logging.getLogger(__name__)

@@ -9,11 +9,12 @@ import re
 from functools import lru_cache
 from typing import Any
 
+from ..constants import DATASET_TYPE
 from ..errors import FormatError
-from ..headers import MJD_RANGE, ImageDescription
-from ..ingest_plan import DATASET_TYPE, PlannedFile
+from ..images.description import MJD_RANGE, ImageDescription
+from ..ingest.plan import PlannedFile
 from ..names import ProcessingToken, ProductName, parse_product_name
-from ..runs import release_of
+from ..repository.runs import release_of
 from .access import Access
 from .layouts import JOIN_HINT, Layout
 from .regions import parse_corners

@@ -25,10 +25,10 @@ from typing import Any, TypeAlias
 
 from astropy.table import Table
 
-from ..errors import FormatError, ParameterError
-from ..ingest_plan import PlannedFile
-from ..reports import FailedFile, reason_of
-from ..runs import chain_of
+from ..errors import FormatError, ParameterError, reason_of
+from ..files.failures import FailedFile
+from ..ingest.plan import PlannedFile
+from ..repository.runs import chain_of
 from .access import Access, make_access
 from .formats import Damaged, MemoryTable, TableReader, open_table
 from .layouts import find_layout

@@ -32,8 +32,8 @@ from lsst.daf.butler import (
 from lsst.resources import ResourcePath
 
 from ..errors import FormatError, ParameterError
+from ..formats.fits.cards import PREFIX
 from ..paths import config_uri
-from ..provenance import PREFIX
 
 
 def derived_id(dataset_type: DatasetType, data_id: DataCoordinate, run: str) -> uuid.UUID:

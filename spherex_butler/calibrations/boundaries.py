@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from astropy.time import Time
 from lsst.daf.butler import Butler, DimensionRecord
 
-from ..conventions import INSTRUMENT
+from ..constants import INSTRUMENT
 from ..errors import ParameterError
 from .ranges import format_time
 

@@ -19,7 +19,7 @@ from astropy.time import Time
 from lsst.daf.butler import Butler, CollectionType, DatasetRef, DatasetType
 from lsst.daf.butler.registry import MissingCollectionError
 
-from ..conventions import CALIBRATION_COLLECTION, DEFAULT_COLLECTION, INSTRUMENT
+from ..constants import CALIBRATION_COLLECTION, DEFAULT_COLLECTION, INSTRUMENT
 from ..errors import ConfigurationError, ParameterError
 from ..names import RUN_PREFIX
 from .ranges import Certification, as_time, format_time, token_rank

@@ -13,10 +13,10 @@ from typing import Any
 from astropy.io import fits
 from lsst.daf.butler import Butler, DataCoordinate, DatasetRef
 
-from ..conventions import DATASET_TYPE, DEFAULT_COLLECTION, INSTRUMENT
+from ..constants import DATASET_TYPE, DEFAULT_COLLECTION, INSTRUMENT
 from ..errors import ParameterError
-from ..level2_io import list_calibrations
-from ..spectral_image import SpectralImage
+from ..images.level2 import list_calibrations
+from ..images.spectral_image import SpectralImage
 from .archive_ids import find_by_archive_id
 from .certifications import calibration_types
 from .lookup import explain

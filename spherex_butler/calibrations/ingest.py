@@ -18,7 +18,12 @@ from lsst.daf.butler.progress import Progress
 from lsst.daf.butler.registry import ConflictingDefinitionError
 from lsst.resources import ResourcePath
 
-from ..arrivals import (
+from ..constants import INSTRUMENT
+from ..errors import ConfigurationError, ParameterError, reason_of
+from ..files.failures import FailedFile
+from ..files.paths import Paths
+from ..files.placement import is_same, require_transfer
+from ..repository.arrivals import (
     INGEST_ERRORS,
     Arrival,
     bring_in,
@@ -28,13 +33,8 @@ from ..arrivals import (
     require_writeable,
     stored_uri,
 )
-from ..contention import patiently
-from ..conventions import INSTRUMENT
-from ..errors import ConfigurationError, ParameterError, reason_of
-from ..exposures import instrument_records
-from ..ingest_paths import Paths
-from ..placement import is_same, require_transfer
-from ..reports import FailedFile
+from ..repository.contention import patiently
+from ..repository.exposures import instrument_records
 from .archive_ids import derived_id
 from .plan import PlannedCalibration, digest_of, plan_calibrations
 from .ranges import Rule

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from astropy.time import Time
 from lsst.daf.butler import Butler, DatasetRef, DatasetType, Timespan
 
-from ..conventions import CALIBRATION_COLLECTION
+from ..constants import CALIBRATION_COLLECTION
 from ..errors import ConfigurationError, ParameterError
 from .certifications import calibration_types, candidates, certifications, search_path
 from .ranges import Certification, Rule, format_time, range_text, release_ranges, token_of

@@ -22,18 +22,18 @@ import yaml
 from lsst.daf.butler.progress import Progress
 from lsst.resources import ResourcePath
 
-from ..conventions import INSTRUMENT
-from ..dataset_types import DatasetTypeDefinition, definitions
+from ..configuration.dataset_types import DatasetTypeDefinition, definitions
+from ..constants import INSTRUMENT
 from ..errors import FormatError, ParameterError, reason_of
-from ..fits_hdu import HduInfo
-from ..fits_io import FitsFile
+from ..files.failures import FailedFile
+from ..files.paths import Paths, expand_paths
+from ..files.ranges import open_ranges
+from ..formats.fits.file import FitsFile
+from ..formats.fits.gzipped import unzipped_ranges
+from ..formats.fits.hdu import HduInfo
 from ..formatters.ccddata import check_image
-from ..gzipped import unzipped_ranges
-from ..ingest_paths import Paths, expand_paths
 from ..names import ProductName, parse_product_name
-from ..ranges import open_ranges
-from ..reports import FailedFile
-from ..runs import release_in_path
+from ..repository.runs import release_in_path
 from .archive_ids import known_archive_ids, stated_id
 
 _DETECTOR = re.compile(r"(?:SPHEREx-)?D?([1-6])", re.IGNORECASE)

@@ -30,7 +30,7 @@ from lsst.daf.butler.time_utils import TimeConverter
 
 from ..errors import FormatError, ParameterError
 from ..names import RUN_PREFIX, ProcessingToken
-from ..runs import release_spans
+from ..repository.runs import release_spans
 
 ALWAYS = Timespan(None, None)
 """Validity without bounds."""

@@ -7,7 +7,7 @@ __all__ = ("CalibrationIngestReport", "CertificationReport", "DecertificationRep
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ..reports import IngestReport
+from ..repository.reports import IngestReport
 from .ranges import Certification, range_text
 
 

@@ -16,7 +16,7 @@ from lsst.daf.butler import Butler, CollectionType, DataCoordinate, DatasetRef, 
 
 from ..errors import ParameterError
 from ..names import RUN_PREFIX
-from ..runs import chain_of
+from ..repository.runs import chain_of
 from .certifications import candidates
 from .ranges import ALWAYS, Certification, Rule, range_between, release_ranges, token_of
 from .runs import calibration_runs_of, sources_of

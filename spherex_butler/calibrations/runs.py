@@ -9,10 +9,10 @@ from functools import cache
 from lsst.daf.butler import Butler, Config
 from pydantic import TypeAdapter
 
-from ..conventions import CALIBRATION_COLLECTION
+from ..constants import CALIBRATION_COLLECTION
 from ..names import RUN_PREFIX, ProductName
 from ..paths import config_uri
-from ..runs import calibration_tokens, chain_members, chain_of, put_in_order, register_run, release_chains
+from ..repository.runs import calibration_tokens, chain_members, chain_of, put_in_order, register_run, release_chains
 
 
 def calibration_chain_of(release: str) -> str:

@@ -11,12 +11,12 @@ from typing import Any, TypeAlias
 from astropy.time import Time
 from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType, DimensionRecord, Timespan
 
-from ..conventions import INSTRUMENT
+from ..constants import INSTRUMENT
 from ..errors import ParameterError
-from ..headers import describe_image
-from ..lazy_header import LazyHeader
+from ..formats.fits.lazy_header import LazyHeader
+from ..images.description import describe_image
+from ..images.spectral_image import SpectralImage
 from ..names import ObservationId
-from ..spectral_image import SpectralImage
 
 Image: TypeAlias = Mapping[str, Any] | DataCoordinate | DatasetRef | SpectralImage
 """What an image may be given as."""

@@ -13,9 +13,9 @@ from uuid import UUID
 
 from lsst.daf.butler import Butler, CollectionType, DatasetRef, DatasetType, Timespan
 
-from ..contention import patiently, together
-from ..conventions import CALIBRATION_COLLECTION
+from ..constants import CALIBRATION_COLLECTION
 from ..errors import ParameterError
+from ..repository.contention import patiently, together
 from .certifications import calibration_types, require_calibration_collection
 from .ranges import Certification, range_between
 from .reports import CertificationReport, DecertificationReport

@@ -12,7 +12,7 @@ from lsst.daf.butler import Butler
 
 from ..calibrations.certifications import calibrations_at
 from ..calibrations.lookup import explain as explain_calibration
-from ..conventions import CALIBRATION_COLLECTION
+from ..constants import CALIBRATION_COLLECTION
 from ..errors import FormatError
 from ..names import ObservationId
 

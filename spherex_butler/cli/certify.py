@@ -11,7 +11,7 @@ import click
 from lsst.daf.butler import Butler
 
 from ..calibrations import validity
-from ..conventions import CALIBRATION_COLLECTION
+from ..constants import CALIBRATION_COLLECTION
 
 _BOUNDS = "UTC such as 2026-07-20T00:00:00; between exposures."
 

@@ -6,7 +6,7 @@ __all__ = ("create",)
 
 import click
 
-from ..repo import make_repo
+from ..repository.creation import make_repo
 
 
 @click.command()

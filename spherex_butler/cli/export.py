@@ -13,10 +13,10 @@ from typing import Any
 import click
 from lsst.daf.butler import Butler, DimensionUniverse
 
-from ..conventions import DEFAULT_COLLECTION
-from ..export import export_images
-from ..placement import TRANSFER_MODES
-from ._progress import progress_bar
+from ..constants import DEFAULT_COLLECTION
+from ..export.images import export_images
+from ..files.placement import TRANSFER_MODES
+from .progress import progress_bar
 
 
 @click.command()

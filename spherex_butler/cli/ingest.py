@@ -13,12 +13,12 @@ import click
 from lsst.daf.butler import Butler
 
 from ..errors import SpherexButlerError
-from ..ingest import ingest_files
-from ..ingest_paths import PathList, Paths, listed_paths
-from ..ingest_preview import IngestPreview, preview_ingest
-from ..placement import TRANSFER_MODES
-from ..reports import IngestReport
-from ._progress import progress_bar
+from ..files.paths import PathList, Paths, listed_paths
+from ..files.placement import TRANSFER_MODES
+from ..ingest.execution import ingest_files
+from ..ingest.preview import IngestPreview, preview_ingest
+from ..repository.reports import IngestReport
+from .progress import progress_bar
 
 _INTERRUPTED = 130  # as of a command that SIGINT ended
 

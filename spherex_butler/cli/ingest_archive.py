@@ -19,8 +19,8 @@ from ..archive.ingest import ingest_archive_table
 from ..archive.query import COLLECTIONS, SIA_SERVICE, TAP_SERVICE, query_adql, query_sia, query_tap
 from ..archive.tables import ArchiveSummary, ArchiveTable, summarize_archive_table
 from ..errors import SpherexButlerError
-from ..reports import IngestReport
-from ._progress import progress_bar
+from ..repository.reports import IngestReport
+from .progress import progress_bar
 
 _SHOWN = 20
 

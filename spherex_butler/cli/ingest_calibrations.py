@@ -13,8 +13,8 @@ from lsst.daf.butler import Butler
 
 from ..calibrations import ingest
 from ..calibrations.archive_ids import read_archive_ids
-from ..placement import TRANSFER_MODES
-from ._progress import progress_bar
+from ..files.placement import TRANSFER_MODES
+from .progress import progress_bar
 
 _EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW_FILE = click.Path(dir_okay=False, path_type=Path)

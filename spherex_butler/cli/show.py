@@ -10,9 +10,9 @@ from typing import Any
 import click
 from lsst.daf.butler import Butler, DatasetRef
 
-from ..conventions import DEFAULT_COLLECTION, INSTRUMENT
+from ..constants import DEFAULT_COLLECTION, INSTRUMENT
 from ..errors import ParameterError
-from ..provenance import read_provenance
+from ..repository.provenance import read_provenance
 
 
 @click.command()

@@ -11,9 +11,9 @@ from pathlib import Path
 import click
 from lsst.daf.butler import Butler
 
-from ..config_check import check_configuration
-from ..repository_check import check_repository, repair
-from ._progress import progress_bar
+from ..configuration.check import check_configuration
+from ..verify import check_repository, repair
+from .progress import progress_bar
 
 
 @click.command()

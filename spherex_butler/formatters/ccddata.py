@@ -58,23 +58,15 @@ from lsst.daf.butler import DatasetProvenance
 from lsst.resources import ResourcePath
 
 from ..errors import FormatError
-from ..fits_io import FitsFile
-from ..spectral_image import SpectralImage
-from ._base import RecipeFormatter
-from ._ccddata_read import UNCERTAINTIES, StoredCCDData
-from ._fits import (
-    FITS_RECIPES,
-    add_provenance_cards,
-    exact_images,
-    file_ranges,
-    provenance_cards,
-    read_remote,
-    strip_provenance,
-    tile_compressed,
-    whole_file,
-    write_hdus,
-)
-from ._wcs import put_wcs
+from ..formats.fits.cards import exact_images, provenance_cards, strip_provenance
+from ..formats.fits.file import FitsFile
+from ..formats.fits.tile_compression import tile_compressed
+from ..formats.fits.wcs import put_wcs
+from ..formats.fits.whole import file_ranges, whole_file, write_hdus
+from ..images.ccddata import UNCERTAINTIES, StoredCCDData
+from ..images.spectral_image import SpectralImage
+from .base import RecipeFormatter
+from .fits import FITS_RECIPES, add_provenance_cards, read_remote
 
 _POWER_OF_UNIT = {StdDevUncertainty: 1, VarianceUncertainty: 2, InverseVariance: -2}
 _STORED_AS = {"bool": "uint8", "float16": "float32"}

@@ -82,12 +82,12 @@ from astropy.table import Table
 from lsst.resources import ResourcePath
 
 from ..errors import FormatError, ParameterError
-from ._base import RecipeFormatter
-from ._hdf5_nodes import new_file, open_file, read_attributes
-from ._hdf5_table import read_table, table_columns
-from ._hdf5_tree import Node, read_tree, select, sole_leaf, write_member, write_tree
-from ._selection import as_slice
-from ._tables import table_schema
+from ..formats.hdf5.nodes import new_file, open_file, read_attributes
+from ..formats.hdf5.table import read_table, table_columns
+from ..formats.hdf5.tree import Node, read_tree, select, sole_leaf, write_member, write_tree
+from ..formats.selection import as_slice
+from ..formats.tables import table_schema
+from .base import RecipeFormatter
 
 Parameters = Mapping[str, Any]
 Reader = Callable[[h5py.File, Parameters], Any]

@@ -25,20 +25,13 @@ from lsst.daf.butler import DatasetProvenance
 from lsst.resources import ResourcePath
 
 from ..errors import ParameterError
-from ..fits_hdu import HduInfo
-from ..fits_io import FitsFile
-from ..lazy_header import LazyHeader
-from ._base import RecipeFormatter
-from ._fits import (
-    FITS_RECIPES,
-    add_provenance_cards,
-    copy_hdus,
-    file_ranges,
-    read_remote,
-    tile_compressed,
-    whole_file,
-    write_hdus,
-)
+from ..formats.fits.file import FitsFile
+from ..formats.fits.hdu import HduInfo
+from ..formats.fits.lazy_header import LazyHeader
+from ..formats.fits.tile_compression import tile_compressed
+from ..formats.fits.whole import copy_hdus, file_ranges, whole_file, write_hdus
+from .base import RecipeFormatter
+from .fits import FITS_RECIPES, add_provenance_cards, read_remote
 
 _OF_DATA = ("BSCALE", "BZERO", "BLANK", "GROUPS", "PCOUNT", "GCOUNT", "CHECKSUM", "DATASUM")
 

@@ -1,6 +1,6 @@
 """`SpectralImageFormatter`: `~spherex_butler.SpectralImage` as a Level 2 FITS file.
 
-The form of the file is that of `spherex_butler.level2_io`.
+The form of the file is that of `spherex_butler.images.level2`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from astropy.io import fits
 from lsst.daf.butler import DatasetProvenance
 from lsst.resources import ResourcePath
 
-from ..fits_io import FitsFile, local_ranges
-from ..flags import flagged, read_flag_definitions
-from ..geometry import celestial_wcs, sky_corners
-from ..level2_io import RECIPES, Level2File, read_calibrations, to_hdulist
-from ..psf import SpectralImagePSF
-from ..spectral_image import SpectralImage
-from ._base import RecipeFormatter
-from ._fits import add_provenance_cards
+from ..formats.fits.file import FitsFile, local_ranges
+from ..images.flags import flagged, read_flag_definitions
+from ..images.geometry import celestial_wcs, sky_corners
+from ..images.level2 import RECIPES, Level2File, read_calibrations, to_hdulist
+from ..images.psf import SpectralImagePSF
+from ..images.spectral_image import SpectralImage
+from .base import RecipeFormatter
+from .fits import add_provenance_cards
 
 _COMPONENTS: Mapping[str, Callable[[Level2File], Any]] = {
     "image": lambda file: file.plane("IMAGE"),
@@ -79,7 +79,7 @@ class SpectralImageFormatter(RecipeFormatter):
             return NotImplemented
         try:
             # Needs an extra, without which Butler's own download still works.
-            from ..remote import NoRangesError, remote_ranges  # noqa: PLC0415
+            from ..files.remote import NoRangesError, remote_ranges  # noqa: PLC0415
         except ImportError:
             return NotImplemented
         size = expected_size if expected_size > 0 else None

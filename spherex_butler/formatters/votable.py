@@ -40,10 +40,10 @@ from astropy.table import QTable, Table
 from lsst.resources import ResourceHandleProtocol
 
 from ..errors import ConfigurationError
-from ._base import RecipeFormatter
-from ._tables import table_schema
-from ._votable_read import TableFile
-from ._votable_write import write_table
+from ..formats.tables import table_schema
+from ..formats.votable.reading import TableFile
+from ..formats.votable.writing import write_table
+from .base import RecipeFormatter
 
 _SERIALIZATIONS = ("binary2", "binary", "tabledata")
 

@@ -27,8 +27,8 @@ import yaml
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from ..boxes import Box
 from ..errors import ParameterError
+from ..formats.fits.boxes import Box
 from ..names import ProcessingToken, ProductName
 from .level2 import level2_hdulist
 from .spectral_channels import channel_hdus

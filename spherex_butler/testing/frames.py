@@ -14,8 +14,8 @@ from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS, Sip
 from numpy.typing import NDArray
 
-from ..boxes import Box
 from ..errors import ParameterError
+from ..formats.fits.boxes import Box
 from .observations import Observation, processing_date, token_of
 from .pointing import Pointing, celestial_cards
 from .templates import FULL_SIZE, image_template

@@ -22,7 +22,7 @@ from typing import Any
 import astropy.units as u
 from astropy.io import fits
 
-from ..flags import read_flag_definitions
+from ..images.flags import read_flag_definitions
 from .frames import Frame
 from .observations import Observation, processing_date
 from .pointing import celestial_cards

@@ -40,8 +40,8 @@ import numpy as np
 from astropy.io import fits
 
 from ..errors import ParameterError
-from ..level2_io import write_file
-from ..psf import zones_are_swapped
+from ..images.level2 import write_file
+from ..images.psf import zones_are_swapped
 from .frames import Frame, Level2Options, make_frame
 from .headers import flags_header, image_header, plane_header, primary_header
 from .planes import make_planes

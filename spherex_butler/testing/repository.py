@@ -17,7 +17,7 @@ from astropy.nddata import NDData, NDUncertainty
 from astropy.table import Table
 from lsst.daf.butler import Butler, DatasetType, DimensionConfig
 
-from spherex_butler.repo import make_repo
+from spherex_butler.repository.creation import make_repo
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from astropy.io import fits
 from astropy.table import Table
 from numpy.typing import NDArray
 
-from ..boxes import Box
+from ..formats.fits.boxes import Box
 from ..paths import config_path
 from .wavelengths import wavelength_model
 

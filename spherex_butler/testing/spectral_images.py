@@ -6,7 +6,7 @@ __all__ = ("make_spectral_image",)
 
 from typing import Unpack
 
-from ..spectral_image import SpectralImage
+from ..images.spectral_image import SpectralImage
 from .frames import Level2Options
 from .level2 import level2_hdulist
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.polynomial import polynomial
 from numpy.typing import ArrayLike, NDArray
 
-from ..boxes import Box
+from ..formats.fits.boxes import Box
 
 _SIDE = 2040
 

@@ -11,7 +11,7 @@ from lsst.daf.butler import Butler
 
 from spherex_butler.calibrations.validity import certify
 from spherex_butler.cli import main
-from spherex_butler.repo import make_repo
+from spherex_butler.repository.creation import make_repo
 
 
 def run(*arguments: object, code: int = 0) -> str:

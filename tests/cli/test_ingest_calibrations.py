@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from lsst.daf.butler import Butler, Timespan
 
 from spherex_butler.cli import main
-from spherex_butler.conventions import CALIBRATION_COLLECTION
+from spherex_butler.constants import CALIBRATION_COLLECTION
 from spherex_butler.testing import write_calibration, write_calibrations
 
 DARK = "cal-drk-v4-2025-161"

@@ -18,7 +18,7 @@ from lsst.resources import ResourcePath
 from refusals import messages
 
 from spherex_butler.errors import FormatError
-from spherex_butler.fits_io import FitsFile, local_ranges
+from spherex_butler.formats.fits.file import FitsFile, local_ranges
 from spherex_butler.formatters.ccddata import check_image
 from spherex_butler.testing import write_calibration
 

@@ -30,7 +30,7 @@ from refusals import messages, refused
 import spherex_butler.testing
 from spherex_butler.errors import FormatError
 from spherex_butler.formatters.ccddata import ccddata_to_hdulist
-from spherex_butler.spectral_image import SpectralImage
+from spherex_butler.images.spectral_image import SpectralImage
 
 DTYPES = [
     "bool",

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from spherex_butler.formatters._hdf5_nodes import new_file, open_file
-from spherex_butler.formatters._hdf5_tree import read_tree, select, write_tree
+from spherex_butler.formats.hdf5.nodes import new_file, open_file
+from spherex_butler.formats.hdf5.tree import read_tree, select, write_tree
 
 FIELDS = [("name", "U5"), ("when", "M8[ms]"), ("grid", ">f4", (2, 3)), ("in", [("ok", "?"), ("note", "U2")])]
 

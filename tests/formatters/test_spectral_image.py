@@ -15,7 +15,7 @@ from astropy.wcs import WCS
 from lsst.daf.butler import DatasetProvenance
 
 from spherex_butler import SpectralImage
-from spherex_butler.psf import SpectralImagePSF
+from spherex_butler.images.psf import SpectralImagePSF
 from spherex_butler.testing import make_spectral_image
 
 COMPONENTS = {

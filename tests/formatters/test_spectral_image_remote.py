@@ -13,7 +13,8 @@ import pytest
 from http_server import serve
 from lsst.daf.butler import Butler, DatasetRef
 
-from spherex_butler import SpectralImage, remote
+from spherex_butler import SpectralImage
+from spherex_butler.files import remote
 from spherex_butler.ingest import ingest_files
 from spherex_butler.testing import write_level2
 from spherex_butler.testing.repository import temporary_repo

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stn
 
-from spherex_butler.formatters._votable_read import TableFile
-from spherex_butler.formatters._votable_write import write_table
+from spherex_butler.formats.votable.reading import TableFile
+from spherex_butler.formats.votable.writing import write_table
 
 NUMBERS = ("bool", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "f2", "f4", "f8", "c8", "c16")
 RECIPES = ("binary2", "binary", "tabledata")

@@ -17,8 +17,8 @@ from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
 
-from spherex_butler.boxes import Box
 from spherex_butler.errors import FormatError, ParameterError
+from spherex_butler.formats.fits.boxes import Box
 from spherex_butler.testing import (
     level2_hdulist,
     plan_exposures,

@@ -1,0 +1,253 @@
+"""What of Butler's configuration is found where, and what is wrong with it.
+
+Butler ignores in silence what it cannot find, and merges the rest without
+saying from where: this says it.
+"""
+
+from __future__ import annotations
+
+__all__ = ("ConfigurationReport", "Finding", "check_configuration")
+
+import difflib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lsst.daf.butler import ButlerConfig, Config, DimensionConfig
+from lsst.resources import ResourcePathExpression
+
+from ..errors import ConfigurationError
+from ..paths import CONFIG_PATH_VARIABLE, config_path, config_uri
+from .provider import PROVIDER
+
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^:]*")
+
+_TOP_KEYS = {"storageClasses.yaml": "storageClasses", "datastores/fileDatastore.yaml": "datastore"}
+"""The files that Butler looks for in a folder and merges, with the key their content belongs under."""
+
+_SEARCHED = (*_TOP_KEYS, "dimensions.yaml", "datastore.yaml", "registry.yaml", "repo_transfer_formats.yaml")
+
+_MISPLACED = {
+    "fileDatastore.yaml": "datastores/fileDatastore.yaml",
+    "formatters.yaml": "datastores/fileDatastore.yaml",
+    "datastores/storageClasses.yaml": "storageClasses.yaml",
+}
+"""Where Butler does not look, and where it would."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report.
+
+    Parameters
+    ----------
+    subject
+        What was looked at: a folder, a file, a definition.
+    message
+        What was found.
+    warning
+        Whether something is wrong there.
+    """
+
+    subject: str
+    message: str
+    warning: bool = False
+
+    def __str__(self) -> str:
+        return f"{'warning: ' if self.warning else ''}{self.subject}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationReport:
+    """What `check_configuration` found, in the order in which Butler looks."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """The findings that want something done."""
+        return tuple(finding for finding in self.findings if finding.warning)
+
+    @property
+    def ok(self) -> bool:
+        """Whether there are no warnings."""
+        return not self.warnings
+
+    def lines(self) -> list[str]:
+        """Return the report line by line."""
+        return [str(finding) for finding in self.findings]
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+
+def check_configuration(repo: ResourcePathExpression | None = None) -> ConfigurationReport:
+    """Look at the configuration as Butler finds it in this environment.
+
+    Parameters
+    ----------
+    repo
+        A repository whose ``butler.yaml`` is taken into account, too; by default
+        only the environment is.
+
+    Returns
+    -------
+    report
+        Folders and files of ``DAF_BUTLER_CONFIG_PATH``, our own files, the
+        universe new repositories get, and for each of our storage classes and
+        formatters whether the definition in effect is ours.
+    """
+    return ConfigurationReport(
+        (
+            *_our_files(),
+            *_variables(),
+            *_current_folder(),
+            *_search_path(os.environ.get(CONFIG_PATH_VARIABLE)),
+            *_default_universe(),
+            *_in_effect(repo),
+        )
+    )
+
+
+def _our_files() -> Iterator[Finding]:
+    try:
+        yield Finding(config_path(), "the folder of spherex_butler")
+    except ConfigurationError as error:
+        yield Finding("spherex_butler", str(error), warning=True)
+    for name in (*_TOP_KEYS, PROVIDER.dimension_file, PROVIDER.repository_file):
+        yield Finding(config_uri(name), f"{len(Config(config_uri(name)))} top keys")
+
+
+def _variables() -> Iterator[Finding]:
+    """Find variables whose name is nearly the one that Butler reads."""
+    for name in sorted(set(os.environ) - {CONFIG_PATH_VARIABLE}):
+        near = difflib.get_close_matches(name, [CONFIG_PATH_VARIABLE], cutoff=0.85)
+        if near or name.startswith("DAF_BUTLER_CONFIG"):
+            message = f"is set, but Butler reads only {CONFIG_PATH_VARIABLE}; is it misspelt?"
+            yield Finding(name, message, warning=True)
+
+
+def _current_folder() -> Iterator[Finding]:
+    """Find files that Butler takes instead of all others of their name, because it makes the name absolute."""
+    for name in _SEARCHED:
+        if Path(name).is_file():
+            message = f"Butler takes this file of the current folder instead of any other {name}"
+            yield Finding(str(Path(name).absolute()), message, warning=True)
+
+
+def _search_path(value: str | None) -> Iterator[Finding]:
+    if value is None:
+        yield Finding(CONFIG_PATH_VARIABLE, "not set: only repositories that include our configuration have it")
+        return
+    for uri in _URI.findall(value):
+        message = f"{uri!r} is a URI, which Butler splits at its colon and ignores; give a folder"
+        yield Finding(CONFIG_PATH_VARIABLE, message, warning=True)
+    for entry in _entries(value):
+        yield from _entry(entry)
+
+
+def _entries(value: str) -> list[str]:
+    """Return what Butler takes for folders, without the halves of URIs."""
+    return [entry for entry in _URI.sub("\0", value).split(os.pathsep) if entry != "\0"]
+
+
+def _entry(entry: str) -> Iterator[Finding]:
+    if not entry:
+        message = "has an empty entry, for which Butler takes the current folder"
+        yield Finding(CONFIG_PATH_VARIABLE, message, warning=True)
+    elif not Path(entry).is_dir():
+        kind = "is a file" if Path(entry).exists() else "does not exist"
+        yield Finding(entry, f"{kind}: Butler ignores it; {CONFIG_PATH_VARIABLE} takes folders", warning=True)
+    else:
+        yield from _folder(Path(entry))
+
+
+def _folder(folder: Path) -> Iterator[Finding]:
+    found = [name for name in _SEARCHED if (folder / name).is_file()]
+    if found:
+        yield Finding(str(folder), f"has {', '.join(found)}")
+    else:
+        message = f"has none of the files that Butler looks for: {', '.join(_SEARCHED)}"
+        yield Finding(str(folder), message, warning=True)
+    for name in found:
+        yield from _file(folder / name, _TOP_KEYS.get(name))
+    for name, place in _MISPLACED.items() if not _is_ours(folder) else ():
+        if (folder / name).is_file() and not (folder / place).is_file():
+            message = f"Butler does not look here; its content belongs into {str(folder / place)!r}"
+            yield Finding(str(folder / name), message, warning=True)
+
+
+def _is_ours(folder: Path) -> bool:
+    return folder.absolute().is_relative_to(Path(__file__).parent)
+
+
+def _file(path: Path, top_key: str | None) -> Iterator[Finding]:
+    try:
+        keys = list(Config(str(path)))
+    except Exception as error:  # noqa: BLE001  # whatever the parser raises is the finding
+        yield Finding(str(path), f"cannot be read: {error}", warning=True)
+        return
+    if top_key is not None and top_key not in keys:
+        message = f"lacks the top key {top_key!r}; its keys are {keys}"
+        yield Finding(str(path), message, warning=True)
+
+
+def _default_universe() -> Iterator[Finding]:
+    config = DimensionConfig()
+    name = f"new repositories get the universe {config.get('namespace', 'daf_butler')!r}, {config['version']}"
+    source = str(config.filesRead[0])
+    ours = config.toDict() == PROVIDER.dimensions().toDict()
+    packaged = source.startswith("resource://lsst.daf.butler/")
+    if ours or packaged:
+        yield Finding(source, name)
+    else:
+        message = f"{name}: it is the first dimensions.yaml on {CONFIG_PATH_VARIABLE}"
+        yield Finding(source, message, warning=True)
+
+
+def _in_effect(repo: ResourcePathExpression | None) -> Iterator[Finding]:
+    where = "the environment" if repo is None else str(repo)
+    wanted = repo is not None or CONFIG_PATH_VARIABLE in os.environ
+    try:
+        config = ButlerConfig(repo)
+    except Exception as error:  # noqa: BLE001  # whatever Butler raises is the finding
+        yield Finding(where, f"Butler cannot read its configuration: {error}", warning=True)
+        return
+    classes = PROVIDER.storage_classes()["storageClasses"].toDict()
+    formatters = PROVIDER.formatters().toDict()
+    keys: list[tuple[str, ...]] = [("storageClasses", name) for name in classes]
+    keys += [("datastore", "formatters", name) for name in formatters]
+    for key, ours in zip(keys, [*classes.values(), *formatters.values()], strict=True):
+        yield _compare(where, key, ours, config.get(key), wanted=wanted)
+
+
+def _compare(where: str, key: tuple[str, ...], ours: Any, effective: Any, *, wanted: bool) -> Finding:
+    subject = f"{where}, {'.'.join(key)}"
+    effective = effective.toDict() if isinstance(effective, Config) else effective
+    if effective == ours:
+        return Finding(subject, "ours")
+    if effective is None:
+        return Finding(subject, "not found", warning=wanted)
+    message = f"not ours{_origin(key)}: {_difference(effective, ours)}"
+    return Finding(subject, message, warning=True)
+
+
+def _origin(key: tuple[str, ...]) -> str:
+    """Say which file on the path has a definition first, if one has."""
+    for entry in _entries(os.environ.get(CONFIG_PATH_VARIABLE, "")):
+        for name in _TOP_KEYS:
+            path = Path(entry, name)
+            if path.is_file() and key in Config(str(path)):
+                return f", but of {str(path)!r} or of the repository"
+    return ", but of the repository"
+
+
+def _difference(effective: Any, ours: Any) -> str:
+    """Return on one line what two definitions do not share."""
+    if not (isinstance(effective, Mapping) and isinstance(ours, Mapping)):
+        return f"{effective!r}, where ours is {ours!r}"
+    keys = [key for key in {**ours, **effective} if ours.get(key) != effective.get(key)]
+    return "; ".join(f"{key} {effective.get(key)!r}, where ours is {ours.get(key)!r}" for key in keys)

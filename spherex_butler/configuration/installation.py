@@ -1,0 +1,220 @@
+"""What `install` changes in the process: search path, storage classes, default universe, ``Butler.makeRepo``.
+
+All of it is process-wide, as what Butler reads is: threads share it. Installing
+and leaving are serialized, and of several overlapping contexts the last to
+leave puts things back.
+"""
+
+from __future__ import annotations
+
+__all__ = ("Installation", "install")
+
+import functools
+import inspect
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from lsst.daf.butler import (
+    Butler,
+    ButlerConfig,
+    Config,
+    ConfigSubset,
+    DimensionConfig,
+    StorageClassConfig,
+    StorageClassFactory,
+)
+
+from ..errors import ConfigurationError
+from ..paths import CONFIG_PATH_VARIABLE, config_path
+from .provider import PROVIDER
+from .universe import claim_universe, definition, dimension_config, repository_config, require_ours
+
+
+class _Process:
+    """The state of this process: whether our changes are made, and who wants them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._undo: ExitStack | None = None
+        self._contexts = 0
+        self._permanent = False
+
+    def apply(self) -> bool:
+        """Make our changes unless they are made; return whether they were not."""
+        with self._lock:
+            if self._undo is not None:
+                return False
+            with ExitStack() as stack:
+                claim_universe(dimension_config())
+                stack.enter_context(_known_storage_classes())
+                stack.enter_context(_search_path())
+                stack.enter_context(_pointing_repositories())
+                self._undo = stack.pop_all()
+            self._permanent = True
+            return True
+
+    def enter(self, *, owner: bool) -> None:
+        with self._lock:
+            owner = self.apply() or owner
+            self._permanent = self._permanent and not owner
+            self._contexts += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._contexts -= 1
+            if self._contexts or self._permanent or self._undo is None:
+                return
+            undo, self._undo = self._undo, None
+            undo.close()
+
+
+_process = _Process()
+
+
+class Installation:
+    """What `install` returns: made already, and undone at the end of a ``with`` block.
+
+    Parameters
+    ----------
+    owner
+        Whether this installation is the one that made the changes, so that
+        they end with it.
+    """
+
+    def __init__(self, *, owner: bool) -> None:
+        self._owner = owner
+
+    def __enter__(self) -> Self:
+        _process.enter(owner=self._owner)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        _process.leave()
+
+
+def install() -> Installation:
+    """Make this process speak SPHEREx: by default, its repositories are ours.
+
+    From now on ``DAF_BUTLER_CONFIG_PATH`` holds our folders (child processes
+    inherit it), our storage classes are known, ``DimensionUniverse()`` is ours,
+    and ``Butler.makeRepo`` makes SPHEREx repositories, which then open in any
+    process, as those of `.make_repo` do. Repositories of other universes open as
+    before.
+
+    Returns
+    -------
+    installation
+        A context manager, at whose end all this and the environment are as
+        they were before; without ``with`` the changes stay. Doing it again
+        changes nothing.
+
+    Raises
+    ------
+    ConfigurationError
+        Raised if the process holds other definitions of our universe or of one
+        of our storage classes. The process is left as it was.
+
+    Notes
+    -----
+    A `Butler` opened inside the context must not be used after it: its storage
+    classes are forgotten there.
+    """
+    return Installation(owner=_process.apply())
+
+
+@contextmanager
+def _known_storage_classes() -> Iterator[None]:
+    factory = StorageClassFactory()
+    config = PROVIDER.storage_classes()
+    added = [name for name in StorageClassConfig(config) if name not in factory]
+    try:
+        factory.addFromConfig(config)
+        yield
+    except ValueError as error:
+        raise ConfigurationError(
+            f"This process holds another definition of one of our storage classes: {error}. Find it with "
+            "spherex_butler.configuration.check.check_configuration and give it a name of its own."
+        ) from error
+    finally:
+        for name in added:
+            if name in factory:
+                factory._unregisterStorageClass(name)  # noqa: SLF001  # reset() would drop other packages' classes
+
+
+@contextmanager
+def _search_path() -> Iterator[None]:
+    before = os.environ.get(CONFIG_PATH_VARIABLE)
+    folder = config_path()
+    universe = str(Path(folder, "repository"))  # holds nothing else that Butler looks for
+    given = before.split(os.pathsep) if before else []
+    missing = [entry for entry in (folder,) if entry not in given]
+    after = os.pathsep.join([universe, *missing, *(entry for entry in given if entry != universe)])
+    os.environ[CONFIG_PATH_VARIABLE] = after
+    try:
+        _check_effect()
+        yield
+    finally:
+        _restore_path(before, after, [universe, *missing])
+
+
+def _check_effect() -> None:
+    config = DimensionConfig()
+    if definition(config) != definition(dimension_config()):
+        raise ConfigurationError(
+            f"Butler takes the default universe from {str(config.filesRead[0])!r} even before "
+            f"{CONFIG_PATH_VARIABLE}, because the file is in the current folder; work in another one."
+        )
+
+
+def _restore_path(before: str | None, after: str, added: list[str]) -> None:
+    """Put the variable back; what others added to it meanwhile stays."""
+    now = os.environ.get(CONFIG_PATH_VARIABLE)
+    if now is not None and now != after:
+        before = os.pathsep.join(entry for entry in now.split(os.pathsep) if entry not in added) or before
+    if before is None:
+        os.environ.pop(CONFIG_PATH_VARIABLE, None)
+    else:
+        os.environ[CONFIG_PATH_VARIABLE] = before
+
+
+@contextmanager
+def _pointing_repositories() -> Iterator[None]:
+    """Have ``Butler.makeRepo`` write the line that makes a SPHEREx repository open anywhere."""
+    original = Butler.__dict__["makeRepo"]
+    signature = inspect.signature(original.__func__)
+
+    @functools.wraps(original.__func__)
+    def makeRepo(*args: Any, **kwargs: Any) -> Config:
+        arguments = signature.bind(*args, **kwargs).arguments
+        config: Config = original.__func__(**_with_pointer(arguments))
+        return config
+
+    Butler.makeRepo = staticmethod(makeRepo)  # type: ignore[method-assign]  # there is no hook for it
+    try:
+        yield
+    finally:
+        Butler.makeRepo = original  # type: ignore[method-assign]
+
+
+def _with_pointer(arguments: dict[str, Any]) -> dict[str, Any]:
+    given = arguments.get("config")
+    if arguments.get("standalone") or isinstance(given, ButlerConfig | ConfigSubset):
+        return arguments
+    dimensions = DimensionConfig(arguments.get("dimensionConfig"))
+    try:
+        require_ours(dimensions)
+    except ConfigurationError:
+        return arguments  # a repository of another universe
+    given = Config(given)
+    config = repository_config(dimensions)
+    includes = [uri for uri in given.pop("includeConfigs", []) if uri not in config["includeConfigs"]]
+    config.update(given)
+    config["includeConfigs"] += includes
+    return arguments | {"config": config}

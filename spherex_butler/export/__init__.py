@@ -1,0 +1,8 @@
+"""Images, and the calibrations valid for them, into another repository.
+
+Imports `..calibrations`, `..repository` and what those import.
+"""
+
+from .images import ExportReport, export_images
+
+__all__ = ("ExportReport", "export_images")

@@ -1,0 +1,240 @@
+"""Datasets from one repository into another: files placed first, then records, datasets and files registered as one.
+
+Butler's own `~lsst.daf.butler.Butler.transfer_from` overwrites what has a
+file's place, and removes it again if its transaction fails, which is safe only
+while nobody else writes there.
+"""
+
+from __future__ import annotations
+
+__all__ = ("Transfer", "dataset_in", "ensure_dataset_type", "ensure_run_as_in")
+
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType, DimensionRecord, MissingDatasetTypeError
+from lsst.resources import ResourcePath
+
+from ..calibrations.runs import calibration_chain_of
+from ..constants import DEFAULT_COLLECTION, INSTRUMENT
+from ..errors import ConfigurationError, FormatError, ParameterError, reason_of
+from ..files.failures import FailedFile
+from ..files.placement import TRANSFER_MODES, place, resolve_transfer
+from ..repository.arrivals import INGEST_ERRORS, datastore_root, require_writeable
+from ..repository.bulk_registration import known_ids
+from ..repository.contention import patiently
+from ..repository.exposures import instrument_records
+from ..repository.image_refs import dataset_text
+from ..repository.runs import chain_members, put_in_order, register_run, release_chains
+from ..repository.stored_records import StoredFile, artifact_uri, import_files, stored_files
+
+_ELEMENTS = ("planning_period", "group", "exposure", "exposure_detector_region")
+_REGION = _ELEMENTS[-1]
+
+Records = Mapping[str, Mapping[tuple[Any, ...], DimensionRecord]]
+"""Dimension records by element and the values of their data ID."""
+
+
+class Transfer:
+    """The transfer of datasets, batch by batch; nothing is changed in the source.
+
+    Parameters
+    ----------
+    source
+        Where they are.
+    target
+        Where they go; writeable, unless it is for a dry run.
+    mode
+        One of `.files.placement.TRANSFER_MODES` but ``move``.
+    failed
+        Where datasets go that could not be transferred, with reasons.
+    dry_run
+        Whether only to count.
+
+    Raises
+    ------
+    ConfigurationError
+        Raised if one of them is no SPHEREx repository with files, or the
+        target read-only.
+    ParameterError
+        Raised if there is no such mode.
+    """
+
+    def __init__(
+        self, source: Butler, target: Butler, mode: str, failed: list[FailedFile], *, dry_run: bool = False
+    ) -> None:
+        modes = [name for name in TRANSFER_MODES if name != "move"]
+        if mode not in modes:
+            raise ParameterError(f"Datasets are not transferred by {mode!r}; expected one of {modes}.")
+        if not dry_run:
+            require_writeable(target, "The target repository")
+        instrument_records(source)
+        datastore_root(source)
+        self._instrument = instrument_records(target)
+        self._root = datastore_root(target)
+        self._source, self._target = source, target
+        self._mode, self._failed, self._dry_run = mode, failed, dry_run
+
+    def transfer(self, refs: Sequence[DatasetRef]) -> tuple[int, int]:
+        """Transfer datasets of one type and run; return how many are new in the target, and how many were there."""
+        known = known_ids(self._target, refs) if refs else set()
+        new = [ref for ref in refs if ref.id not in known]
+        if not new:
+            return 0, len(known)
+        stored = stored_files(self._source, new)
+        if self._dry_run:
+            return len(stored), len(known)
+        patiently(lambda: ensure_dataset_type(self._target, new[0].datasetType))
+        patiently(lambda: ensure_run_as_in(self._source, self._target, new[0].run))
+        records = self._read_records(new)
+        placed: dict[DatasetRef, list[StoredFile]] = {}
+        for ref in new:
+            try:
+                ours = self._with_records(ref, records)
+                placed[ours] = [self._place(ours, file) for file in _required(stored, ref)]
+            except INGEST_ERRORS as error:
+                self._failed.append(FailedFile(dataset_text(ref), reason_of(error)))
+        done, there = self._register(placed, records)
+        return done, len(known) + there
+
+    def _read_records(self, refs: Sequence[DatasetRef]) -> Records:
+        """Return what the source says of the exposures of datasets, as records of the target."""
+        exposures = {ref.dataId["exposure"] for ref in refs if "exposure" in ref.dimensions}
+        if not exposures:
+            return {}
+        found: dict[str, dict[tuple[Any, ...], DimensionRecord]] = {}
+        with self._source.query() as query:
+            chosen = query.where(query.expression_factory.exposure.in_iterable(exposures), instrument=INSTRUMENT)
+            for element in _ELEMENTS:
+                make = self._target.dimensions[element].RecordClass
+                records = (make(**record.toDict()) for record in chosen.dimension_records(element))
+                found[element] = {record.dataId.required_values: record for record in records}
+        return found
+
+    def _with_records(self, ref: DatasetRef, records: Records) -> DatasetRef:
+        """Return a dataset as the target has it, with the records that its file's name follows from."""
+        ours = dataset_in(self._target, ref)
+        known: dict[str, DimensionRecord | None] = {"instrument": self._instrument[INSTRUMENT]}
+        if "detector" in ours.dimensions:
+            known["detector"] = self._instrument[int(ours.dataId["detector"])]
+        for element, found in records.items():
+            names = self._target.dimensions[element].minimal_group.required
+            known[element] = found.get(tuple(ours.dataId[name] for name in names))
+        return ours.expanded(ours.dataId.expanded(known))
+
+    def _place(self, ref: DatasetRef, file: StoredFile) -> StoredFile:
+        """Put a file where the target will read it, and return how it is on record there."""
+        uri = artifact_uri(self._source, file)
+        outside = "://" in file.path
+        if outside and self._mode in {"auto", "direct"}:
+            return file
+        mode = resolve_transfer(self._mode, uri, self._root)
+        if mode == "direct":
+            return file.update(path=str(uri))
+        if outside:  # with its own extension, which may be another than the formatter's: .yml, .fits.gz
+            place_in_target = self._target.getURI(ref, predict=True).updatedExtension(uri.getExtension())
+        else:
+            place_in_target = artifact_uri(self._target, file)
+        place(uri, place_in_target, mode or "copy")
+        return file.update(path=self._relative(place_in_target)) if outside else file
+
+    def _relative(self, uri: ResourcePath) -> str:
+        return str(uri.relative_to(self._root))  # never None, as predicted places are inside
+
+    def _register(self, placed: Mapping[DatasetRef, list[StoredFile]], records: Records) -> tuple[int, int]:
+        """Register datasets together, or one by one where one of them fails; return how many, and how many others did.
+
+        Those that another process registered meanwhile are there already.
+        """
+        try:
+            new = patiently(lambda: self._register_together(placed, records))
+        except INGEST_ERRORS as error:
+            if len(placed) > 1:
+                counts = [self._register({ref: files}, records) for ref, files in placed.items()]
+                return sum(done for done, _ in counts), sum(there for _, there in counts)
+            (ref,) = placed
+            self._failed.append(FailedFile(dataset_text(ref), reason_of(error)))
+            return 0, 0
+        return new, len(placed) - new
+
+    def _register_together(self, placed: Mapping[DatasetRef, list[StoredFile]], records: Records) -> int:
+        """Register those datasets that the target does not have by now; return how many."""
+        with self._target.transaction():
+            known = known_ids(self._target, placed) if placed else set()
+            new = {ref: files for ref, files in placed.items() if ref.id not in known}
+            if new:
+                self._insert_records(new, records)
+                import_files(self._target, new)
+        return len(new)
+
+    def _insert_records(self, refs: Collection[DatasetRef], records: Records) -> None:
+        """Insert the dimension records that the target lacks; what it has stays."""
+        for element in records:
+            used = (ref.dataId.records[element] for ref in refs)
+            needed = {record.dataId.required_values: record for record in used if record is not None}
+            if element == _REGION:  # not with skip_existing, which would write the pixels of a skipped record
+                there = self._known_regions({record.dataId["exposure"] for record in needed.values()})
+                new = [record for key, record in needed.items() if key not in there]
+                self._target.registry.insertDimensionData(element, *new)
+            else:
+                self._target.registry.insertDimensionData(element, *needed.values(), skip_existing=True)
+
+    def _known_regions(self, exposures: set[Any]) -> set[tuple[Any, ...]]:
+        with self._target.query() as query:
+            wanted = query.expression_factory.exposure.in_iterable(exposures)
+            found = query.dimension_records(_REGION).where(wanted, instrument=INSTRUMENT)
+            return {record.dataId.required_values for record in found}
+
+
+def dataset_in(target: Butler, ref: DatasetRef) -> DatasetRef:
+    """Return a dataset as another repository has it: with its id, and that one's type and dimensions."""
+    dataset_type = target.get_dataset_type(ref.datasetType.name)
+    data_id = DataCoordinate.standardize(dict(ref.dataId.mapping), dimensions=dataset_type.dimensions)
+    return DatasetRef(dataset_type, data_id, run=ref.run, id=ref.id)
+
+
+def ensure_dataset_type(target: Butler, dataset_type: DatasetType) -> None:
+    """Register a dataset type of another repository.
+
+    Raises
+    ------
+    ConfigurationError
+        Raised if there is one of that name with other dimensions, or that is a calibration where this is none.
+    """
+    dimensions = target.dimensions.conform(dataset_type.dimensions.required)
+    try:
+        known = target.get_dataset_type(dataset_type.name)
+    except MissingDatasetTypeError:
+        wanted = DatasetType(
+            dataset_type.name, dimensions, dataset_type.storageClass_name, isCalibration=dataset_type.isCalibration()
+        )
+        target.registry.registerDatasetType(wanted)
+        return
+    if (known.dimensions, known.isCalibration()) != (dimensions, dataset_type.isCalibration()):
+        raise ConfigurationError(
+            f"The target's dataset type is {known!r}; expected it as in the source, {dataset_type!r}."
+        )
+
+
+def ensure_run_as_in(source: Butler, target: Butler, run: str) -> None:
+    """Register a run, and put it in those chains of releases that it is in elsewhere."""
+    register_run(target, run, source.collections.get_info(run).doc or None)
+    for chain in release_chains():
+        if run in chain_members(source, chain):
+            _ensure_member(target, chain, run)
+            _ensure_member(target, DEFAULT_COLLECTION, chain)
+        calibrations = calibration_chain_of(chain.rpartition("/")[2])
+        if run in chain_members(source, calibrations):
+            _ensure_member(target, calibrations, run)
+
+
+def _ensure_member(target: Butler, chain: str, member: str) -> None:
+    if member not in chain_members(target, chain):
+        put_in_order(target, chain, member)
+
+
+def _required(stored: Mapping[uuid.UUID, list[StoredFile]], ref: DatasetRef) -> list[StoredFile]:
+    if not stored.get(ref.id):
+        raise FormatError("no file of it is on record in the source; 'butler spherex verify' lists such datasets.")
+    return stored[ref.id]

@@ -1,0 +1,134 @@
+"""Which files paths stand for: files, folders, globs and URLs, however they are written."""
+
+from __future__ import annotations
+
+__all__ = ("PathList", "Paths", "expand_paths", "listed_paths")
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lsst.resources import ResourcePath
+
+from ..errors import ParameterError
+from .failures import FailedFile
+from .folders import Folder, LocalFolder, RemoteFolder, has_magic, search
+
+Paths = str | os.PathLike[str] | ResourcePath | Iterable[str | os.PathLike[str] | ResourcePath]
+"""One path, or several."""
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_SEARCHED = frozenset({"s3", "gs"})
+"""Stores that list what they hold."""
+
+
+def listed_paths(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the paths of a list: one a line, without blank lines and those that begin with ``#``."""
+    for line in lines:
+        path = line.strip()
+        if path and not path.startswith("#"):
+            yield path
+
+
+@dataclass(frozen=True, slots=True)
+class PathList:
+    """The paths of a list in a file, which is read each time they are gone through.
+
+    Parameters
+    ----------
+    file
+        The list: one path or URL a line, relative to the current folder.
+    before
+        Paths that come before those of the list.
+    """
+
+    file: str | os.PathLike[str]
+    before: Sequence[str] = ()
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.before
+        with Path(self.file).open(encoding="utf-8", errors="surrogateescape") as lines:  # as file names are read
+            yield from listed_paths(lines)
+
+
+def expand_paths(paths: Paths, is_wanted: Callable[[str], bool], *, what: str) -> Iterator[str | FailedFile]:
+    """Yield the URIs of the files that paths stand for, and the paths that stand for none or cannot be read.
+
+    Parameters
+    ----------
+    paths
+        Files, folders, globs and URLs.  Folders are searched with those in
+        them, also where links lead to them, each once.
+    is_wanted
+        Says by its name whether a file in a folder is meant; what is named by
+        itself, or by a glob, is always meant.
+    what
+        What those files are called in reasons: ``level2_*.fits``.
+
+    Raises
+    ------
+    ParameterError
+        Raised if a path is empty.
+    """
+    for path in [paths] if isinstance(paths, (str, os.PathLike, ResourcePath)) else paths:
+        text = str(path) if isinstance(path, ResourcePath) else os.fspath(path)
+        if not text:
+            raise ParameterError("A path is empty; expected a file, a folder ('.' for the current one) or a URL.")
+        scheme = _SCHEME.match(text)
+        if scheme is None:
+            yield from _local(Path(text), is_wanted, what)
+        else:
+            yield from _address(text, scheme[1].lower(), is_wanted, what)
+
+
+def _local(path: Path, is_wanted: Callable[[str], bool], what: str) -> Iterator[str | FailedFile]:
+    """Yield ``file://`` URIs, as a ``%`` or ``#`` in a bare path would have a meaning of its own."""
+    path = path.absolute()
+    path = path.resolve() if ".." in path.parts else path
+    if path.is_dir():
+        yield from _found(LocalFolder(str(path)), (), is_wanted, what)
+    elif path.exists() or path.is_symlink():
+        yield path.as_uri()
+    elif has_magic(str(path)):
+        fixed = next(number for number, part in enumerate(path.parts) if has_magic(part))
+        yield from _found(LocalFolder(str(Path(*path.parts[:fixed]))), path.parts[fixed:], is_wanted, what)
+    else:
+        yield FailedFile(path.as_uri(), "there is no such file or folder.")
+
+
+def _address(text: str, scheme: str, is_wanted: Callable[[str], bool], what: str) -> Iterator[str | FailedFile]:
+    parts = text.split("/")
+    fixed = next((number for number, part in enumerate(parts) if has_magic(part)), len(parts))
+    searched = scheme in _SEARCHED and (text.endswith("/") or fixed < len(parts))
+    try:
+        uri = ResourcePath("/".join(parts[:fixed]) + "/" if searched and fixed < len(parts) else text)
+    except NotImplementedError as error:
+        yield FailedFile(text, f"{error}; expected a path or an http, https or s3 URL.")
+    except ImportError as error:
+        yield FailedFile(text, f"{error}; pip install 'spherex-butler[https]', or [s3] for s3:// URLs.")
+    else:
+        if uri.isLocal:
+            yield from _local(Path(uri.ospath), is_wanted, what)
+        elif searched:
+            yield from _found(RemoteFolder(uri), tuple(part for part in parts[fixed:] if part), is_wanted, what)
+        elif text.endswith("/"):
+            reason = f"a folder of {scheme!r} cannot be searched; expected the URLs of files, such as a list of them."
+            yield FailedFile(text, reason)
+        else:
+            yield str(uri)
+
+
+def _found(
+    folder: Folder, pattern: tuple[str, ...], is_wanted: Callable[[str], bool], what: str
+) -> Iterator[str | FailedFile]:
+    """Yield what is found, or that nothing is."""
+    nothing = True
+    for entry in search(folder, pattern, is_wanted):
+        nothing = False
+        yield entry
+    if nothing and not pattern:
+        yield FailedFile(folder.uri, f"there is no {what} in this folder.")
+    elif nothing:
+        yield FailedFile(folder.uri, f"nothing in this folder matches the pattern {'/'.join(pattern)!r}.")

@@ -1,0 +1,278 @@
+"""Putting a file where Butler will look for it, before Butler is told of it.
+
+`lsst.daf.butler.Butler.ingest` moves files and registers them in one go, and
+undoes the one when the other fails.  Of two processes that ingest the same
+files the one that loses then deletes what the winner registered, and a kill
+during a move leaves files that nothing refers to.  So a file is placed first,
+under its final name only when it is whole, and then registered in place; what
+is placed is never taken away again, and a rerun finds it there.
+
+A link is made under its final name at once, which fails if that is taken.  A
+copy is written under a temporary name, ``.<32 hexadecimal digits>.part`` in the
+same folder, locked as long as its writer lives, and gets its own name by a
+hard link.  So what a killed process left is told from what another one is
+writing, and the next copy into the folder removes it.
+"""
+
+from __future__ import annotations
+
+__all__ = (
+    "TEMPORARY_NAME",
+    "TRANSFER_MODES",
+    "is_same",
+    "place",
+    "remove_source",
+    "require_same",
+    "require_transfer",
+    "resolve_transfer",
+)
+
+import contextlib
+import errno
+import fcntl
+import filecmp
+import os
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from lsst.resources import ResourcePath
+
+from ..errors import FormatError, ParameterError
+from .downloads import download
+
+TRANSFER_MODES = ("auto", "copy", "move", "link", "hardlink", "symlink", "relsymlink", "direct")
+"""Butler's ways to bring a file in."""
+
+_NO_HARD_LINK = {errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+"""What a file system answers that makes no hard links, or not this one."""
+
+TEMPORARY_NAME = re.compile(r"\.[0-9a-f]{32}\.part")
+"""Names of files that are being written."""
+
+_ABANDONED = 86400.0  # seconds after which a temporary file that cannot be locked has no writer any more
+
+
+def require_transfer(transfer: str) -> None:
+    """Refuse a transfer mode that does not exist.
+
+    Raises
+    ------
+    ParameterError
+        Raised if there is no such mode.
+    """
+    if transfer not in TRANSFER_MODES:
+        raise ParameterError(f"There is no transfer mode {transfer!r}; known ones are {list(TRANSFER_MODES)}.")
+
+
+def resolve_transfer(transfer: str, source: ResourcePath, root: ResourcePath) -> str | None:
+    """Return what a transfer mode means for one file, `None` for one that is in place already.
+
+    Raises
+    ------
+    ParameterError
+        Raised if there is no such mode, or the file or the repository is not
+        local where the mode needs that.
+    """
+    require_transfer(transfer)
+    local = source.isLocal and root.isLocal
+    if transfer == "auto":
+        inside = source.relative_to(root) is not None
+        return None if inside else "link" if local else "copy"
+    if ("link" in transfer and not local) or (transfer == "move" and not source.isLocal):
+        raise ParameterError(
+            f"A file comes from {str(source)!r} into {str(root)!r} by 'copy' or stays there by 'direct'; transfer mode "
+            f"{transfer!r} is for local files."
+        )
+    return transfer
+
+
+def place(source: ResourcePath, target: ResourcePath, mode: str) -> None:
+    """Put a file in its place; a target that holds the same content is left alone.
+
+    A moved file's source stays: it is for `remove_source` after the registration.
+
+    Raises
+    ------
+    FormatError
+        Raised if the target is there with other content.
+    """
+    target.dirname().mkdir()
+    try:
+        if target.isLocal:
+            _PLACING[mode](source, Path(target.ospath))
+        else:  # where a file appears whole, or not at all
+            target.transfer_from(source, transfer="copy")
+    except FileExistsError:
+        require_same(source, target)
+
+
+def _hard_link(source: ResourcePath, path: Path) -> None:
+    os.link(os.path.realpath(source.ospath), path)
+
+
+def _symbolic_link(source: ResourcePath, path: Path) -> None:
+    path.symlink_to(os.path.realpath(source.ospath))
+
+
+def _relative_link(source: ResourcePath, path: Path) -> None:
+    path.symlink_to(os.path.relpath(os.path.realpath(source.ospath), os.path.realpath(path.parent)))
+
+
+def _link(source: ResourcePath, path: Path) -> None:
+    _try_hard_link(source, path, otherwise=_symbolic_link)
+
+
+def _move(source: ResourcePath, path: Path) -> None:
+    _try_hard_link(source, path, otherwise=_copy)
+
+
+def _try_hard_link(source: ResourcePath, path: Path, *, otherwise: Callable[[ResourcePath, Path], None]) -> None:
+    try:
+        _hard_link(source, path)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINK:
+            raise
+        otherwise(source, path)
+
+
+def _copy(source: ResourcePath, path: Path) -> None:
+    _remove_leftovers(path.parent)
+    if os.path.lexists(path):
+        raise FileExistsError
+    with _temporary(path) as temporary:
+        if source.isLocal:
+            shutil.copy(source.ospath, temporary)
+        else:
+            download(source, temporary)
+        _flush(temporary)
+        _publish(temporary, path)
+        _flush(path.parent)
+
+
+_PLACING: Mapping[str, Callable[[ResourcePath, Path], None]] = {
+    "copy": _copy,
+    "move": _move,
+    "link": _link,
+    "hardlink": _hard_link,
+    "symlink": _symbolic_link,
+    "relsymlink": _relative_link,
+}
+
+
+def _flush(path: Path) -> None:
+    """Have a file, or the names in a folder, on the disk: the registry that tells of it will be, and a source gone."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """Give a file beside the one that is to be, locked until the end of the block and then gone."""
+    descriptor, temporary = _create_locked(path)
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _create_locked(path: Path) -> tuple[int, Path]:
+    while True:
+        temporary = path.with_name(f".{uuid.uuid4().hex}.part")
+        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        _lock(descriptor, fcntl.LOCK_EX)
+        if temporary.exists():  # else another process took it for a leftover before it was locked
+            return descriptor, temporary
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, how: int) -> bool | None:
+    """Return whether a lock was got, `None` where there are no locks."""
+    try:
+        fcntl.flock(descriptor, how)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of killed processes."""
+    for found in [entry.path for entry in os.scandir(folder) if TEMPORARY_NAME.fullmatch(entry.name)]:
+        with contextlib.suppress(FileNotFoundError, PermissionError):  # gone meanwhile, or another user's
+            descriptor = os.open(found, os.O_RDONLY)
+            try:
+                locked = _lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if locked or (locked is None and time.time() - os.fstat(descriptor).st_mtime > _ABANDONED):
+                    Path(found).unlink()
+            finally:
+                os.close(descriptor)
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    """Give a file its own name, which must not be taken."""
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINK:
+            raise
+        _rename_in_turn(temporary, path)
+
+
+def _rename_in_turn(temporary: Path, path: Path) -> None:
+    """Rename a file where there are no hard links, one process at a time: a rename would replace what is there."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        _lock(folder, fcntl.LOCK_EX)
+        if os.path.lexists(path):
+            raise FileExistsError
+        temporary.rename(path)
+    finally:
+        os.close(folder)
+
+
+def require_same(source: ResourcePath, target: ResourcePath) -> None:
+    """Refuse a target that holds other content.
+
+    Raises
+    ------
+    FormatError
+        Raised if it does.
+    """
+    if not is_same(source, target):
+        raise FormatError(f"{str(target)!r} is there already with other content; nothing was overwritten.")
+
+
+def is_same(source: ResourcePath, target: ResourcePath) -> bool:
+    """Whether two files have the same content, every byte of it."""
+    if source == target:
+        return True
+    if source.isLocal and target.isLocal and Path(source.ospath).samefile(target.ospath):
+        return True
+    if source.size() != target.size():
+        return False
+    # Level 2 files without compression are all of one size.
+    with source.as_local() as first, target.as_local() as second:
+        return filecmp.cmp(first.ospath, second.ospath, shallow=False)
+
+
+def remove_source(source: ResourcePath, target: ResourcePath) -> str | None:
+    """Remove the source of a move; return why not, if not.
+
+    Never where the repository's file is the source itself, or a link to it.
+    """
+    if target.isLocal and os.path.realpath(source.ospath) == os.path.realpath(target.ospath):
+        return "it is the repository's file, or that is a link to it"
+    try:
+        Path(source.ospath).unlink()
+    except OSError as error:
+        return str(error)
+    return None

@@ -1,0 +1,129 @@
+"""One HDU of a FITS file: its header as bytes, where its data are, and bytes turned into arrays."""
+
+from __future__ import annotations
+
+__all__ = ("BLOCK", "HduInfo", "hdu_from_bytes", "to_native", "whole_blocks")
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from ...errors import FormatError
+from .lazy_header import card_value, find_card
+
+BLOCK = 2880
+
+
+@dataclass(frozen=True)
+class HduInfo:
+    """One HDU: its header, and where its data are.
+
+    Parameters
+    ----------
+    index
+        Number of the HDU in the file.
+    text
+        The header's cards as bytes, without the END card and padding.
+    header_offset, data_offset
+        First byte of the header and of the data.
+    """
+
+    index: int
+    text: bytes
+    header_offset: int
+    data_offset: int
+
+    def value(self, keyword: str, default: Any = None) -> Any:
+        """Return the value of one card."""
+        card = find_card(self.text, keyword)
+        try:
+            return default if card is None else card_value(card)
+        except fits.VerifyError as error:
+            raise FormatError(f"HDU number {self.index} has a card {keyword} that cannot be read: {error}") from error
+
+    @cached_property
+    def name(self) -> str:
+        """``EXTNAME``, or ``PRIMARY`` for a nameless first HDU."""
+        default = "PRIMARY" if self.index == 0 else ""
+        return str(self.value("EXTNAME", default)).strip().upper()
+
+    @cached_property
+    def axes(self) -> tuple[int, ...]:
+        """Lengths of the data's axes as stored, fastest first."""
+        return self._lengths("NAXIS")
+
+    @cached_property
+    def is_table(self) -> bool:
+        """Whether it is a table, other than a compressed image."""
+        return not self.is_compressed and str(self.value("XTENSION", "IMAGE")).strip() != "IMAGE"
+
+    @cached_property
+    def is_compressed(self) -> bool:
+        """Whether it is a tile-compressed image stored as a binary table."""
+        return bool(self.value("ZIMAGE", False))
+
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        """Array shape of the image."""
+        return self._lengths("ZNAXIS")[::-1] if self.is_compressed else self.axes[::-1]
+
+    def _lengths(self, keyword: str) -> tuple[int, ...]:
+        count = self.value(keyword, 0)
+        if not isinstance(count, int) or not 0 <= count < 1000:
+            raise FormatError(f"HDU {self.name!r} has {keyword}={count!r}; expected a number of axes.")
+        axes = tuple(self.value(f"{keyword}{n + 1}") for n in range(count))
+        if any(not isinstance(length, int) or length < 0 for length in axes):
+            raise FormatError(f"HDU {self.name!r} has axes {axes}; expected {keyword}={count} lengths.")
+        return axes
+
+    @cached_property
+    def item_size(self) -> int:
+        """Bytes of one element of the data as stored."""
+        bitpix = self.value("BITPIX")
+        if bitpix not in fits.BITPIX2DTYPE:
+            raise FormatError(f"HDU {self.name!r} has BITPIX={bitpix!r}; expected one of {[*fits.BITPIX2DTYPE]}.")
+        return int(abs(bitpix)) // 8
+
+    @cached_property
+    def data_size(self) -> int:
+        """Bytes of data, without padding."""
+        if not self.axes:
+            return 0
+        elements, groups = self.value("PCOUNT", 0), self.value("GCOUNT", 1)
+        if not (isinstance(elements, int) and isinstance(groups, int) and elements >= 0 and groups >= 0):
+            raise FormatError(f"HDU {self.name!r} has PCOUNT={elements!r}, GCOUNT={groups!r}; expected whole numbers.")
+        return self.item_size * groups * (elements + math.prod(self.axes))
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """First and last (exclusive) byte of header and data."""
+        return self.header_offset, self.data_offset + self.data_size
+
+    @property
+    def end(self) -> int:
+        """First byte after the padded data."""
+        return self.data_offset + whole_blocks(self.data_size)
+
+
+def whole_blocks(length: int) -> int:
+    """Return a length in bytes, padded to whole blocks."""
+    return -(-length // BLOCK) * BLOCK
+
+
+def to_native(array: NDArray[Any]) -> NDArray[Any]:
+    """Return the values in this machine's byte order, in place where the memory is ours to change."""
+    if array.dtype.isnative:
+        return array
+    swapped = array.byteswap(inplace=True) if array.flags.writeable else array.byteswap()
+    return swapped.view(swapped.dtype.newbyteorder("="))
+
+
+def hdu_from_bytes(cls: Any, text: bytes, *parts: Any, **cards: Any) -> Any:
+    """Return astropy's HDU of a header, with some cards changed, and of the parts of its data."""
+    header = fits.Header.fromstring(text)
+    header.update(cards)
+    return cls.fromstring(b"".join([header.tostring().encode("ascii"), *parts]))

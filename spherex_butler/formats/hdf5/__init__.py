@@ -1,0 +1,1 @@
+"""HDF5 files of nested mappings, tables and arrays."""

@@ -1,0 +1,1 @@
+"""VOTable documents as astropy tables."""

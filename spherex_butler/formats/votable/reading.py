@@ -1,0 +1,228 @@
+"""A VOTable document as an astropy table.
+
+What astropy reads is put right by the record that `_votable_write` left, if it
+wrote the document.  Of other programs' files columns are masked only where
+values are missing; meta are what the ``TABLE`` says, and each ``INFO`` and
+``PARAM`` in or around it.
+"""
+
+from __future__ import annotations
+
+__all__ = ("TableFile",)
+
+import json
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+import astropy.units as u
+import numpy as np
+from astropy.io.votable.tree import Field
+from astropy.table import Column, MaskedColumn, QTable, Table
+from astropy.utils.masked import Masked
+from astropy.utils.xml.check import fix_id
+from numpy.typing import NDArray
+
+from ...errors import FormatError
+from ..selection import as_slice, select_names
+from .faults import Document, parse_document, parse_unit, quiet
+from .writing import DATATYPES, RECORD_INFO, STRINGS
+
+_log = logging.getLogger(__name__)
+
+_DTYPES = {datatype: np.dtype(name) for name, datatype in DATATYPES.items()} | {"bit": np.dtype(bool)}
+
+
+class TableFile:
+    """A VOTable document whose header has been read.
+
+    Parameters
+    ----------
+    stream
+        The document's bytes; must be seekable.
+
+    Raises
+    ------
+    FormatError
+        Raised if the document is no VOTable, has no table or a damaged header.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._header = parse_document(stream, header_only=True)
+        self._columns, self._meta = _records(self._header)
+        self._fields = self._header.table.all_fields
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns, those that come again with a number, as astropy has it."""
+        names: list[str] = []
+        for field in self._fields:
+            name, number = field.name, 2
+            while name in names:
+                name, number = f"{field.name}{number}", number + 1
+            names.append(name)
+        return names
+
+    @property
+    def rowcount(self) -> int:
+        """The number of rows: as the header says, else by reading the data."""
+        nrows = self._header.nrows
+        return len(parse_document(self._stream).table.array) if nrows is None else nrows
+
+    def empty(self) -> Table:
+        """Return the table without its rows, for which the header suffices."""
+        return self._table(self._header, self.columns, slice(None), quantities=False)
+
+    def read(self, *, columns: Any = None, rows: Any = None, quantities: bool = False) -> Table:
+        """Return the table, or some of it.
+
+        Parameters
+        ----------
+        columns
+            A name, a glob or a list of either; `None` for all.
+        rows
+            A slice with a positive step; `None` for all.
+        quantities
+            Whether to return a `~astropy.table.QTable`.
+
+        Raises
+        ------
+        ParameterError
+            Raised if there is no such column, or ``rows`` is no such slice.
+        FormatError
+            Raised if the data are damaged.
+        """
+        window = as_slice(rows)
+        chosen = select_names(self.columns, columns, what="column")
+        document = self._header
+        if chosen:
+            positions = [self.columns.index(name) for name in chosen]
+            document = parse_document(self._stream, columns=positions, rows=window)
+            rowcount = len(document.table.array)
+            if document.trimmed:
+                window = slice(None, None, window.step)
+            elif document.nrows not in {None, rowcount}:
+                raise FormatError(
+                    f"The VOTable says nrows={document.nrows} but has {rowcount} rows of data; "
+                    "it is damaged or incomplete."
+                )
+        if document.table_count > 1:
+            _log.warning("The VOTable holds %d TABLEs; only the first was read.", document.table_count)
+        return self._table(document, chosen, window, quantities=quantities)
+
+    def _table(self, document: Document, names: list[str], rows: slice, *, quantities: bool) -> Table:
+        table = (QTable if quantities else Table)(meta=_meta(document) | self._meta)
+        fields = document.table.fields if names else []
+        records = [self._columns.get(field.ID, {}) for field in fields]
+        needed = any(field.datatype in STRINGS or "nan" in of for field, of in zip(fields, records, strict=True))
+        with quiet():
+            flags = document.null_flags() if needed else None
+            for name, field, record in zip(names, fields, records, strict=True):
+                flagged = None if flags is None else flags[:, self.columns.index(name)]
+                values, mask = _values(document.table.array[field.ID], field, record, flagged)
+                table[name] = _column(values[rows], mask[rows], field, record, quantity=quantities)
+        return table
+
+
+def _records(document: Document) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """Return what `_votable_write` recorded of the columns and as meta, if it wrote the document."""
+    infos = (info for owner in document.owners for info in owner.infos)
+    text = next((info.value for info in infos if info.name == RECORD_INFO), '{"columns": {}, "meta": {}}')
+    try:
+        record = json.loads(text)
+        for column in record["columns"].values():
+            np.dtype(column.get("dtype"))
+        return record["columns"], {**record["meta"]}
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
+        raise FormatError(f"The INFO {RECORD_INFO!r} is damaged: {error!r}.") from None
+
+
+def _values(
+    array: Any, field: Field, record: Mapping[str, Any], flags: NDArray[np.bool_] | None
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Return a column's values, in the dtype they had, and its mask."""
+    values, mask = np.ma.getdata(array), np.ma.getmaskarray(array)
+    none = np.zeros(len(values), bool)
+    if "shape" in record:
+        values = np.zeros((len(values), *record["shape"]))
+        mask = np.zeros(values.shape, bool)
+    elif field.datatype in STRINGS:
+        # The dtype of the strings is that of the longest, unless there is a record.
+        values = values if record.get("dtype") == "object" else np.array([str(text) for text in values], str)
+        mask = none if flags is None else flags
+    elif values.dtype.kind == "O":
+        return _arrays(values, field, record), none
+    elif "nan" in record:  # then NaN is a value of its own, and there are flags if anything is missing
+        missing = none if flags is None else flags
+        mask = np.broadcast_to(missing.reshape(-1, *[1] * (values.ndim - 1)), values.shape)
+    elif values.dtype.kind in "iu":
+        values = np.where(mask, values.dtype.type(0), values)  # what marks missing ones may not fit the dtype
+    return _restored(values, field, record), mask
+
+
+def _arrays(values: NDArray[Any], field: Field, record: Mapping[str, Any]) -> NDArray[Any]:
+    """Return arrays of variable length, masked ones where integers or bools are missing."""
+    dtype = _DTYPES[field.datatype]
+    inner = [int(size) for size in reversed(re.findall(r"\d+(?=x)", field.arraysize))]
+    arrays = np.empty(len(values), object)
+    for row, cell in enumerate(values):
+        array = _restored(np.ma.getdata(cell).astype(dtype), field, record).reshape(-1, *inner)
+        masked = dtype.kind not in "fc" and np.ma.getmaskarray(cell).any()
+        arrays[row] = np.ma.MaskedArray(array, cell.mask) if masked else array
+    return arrays
+
+
+def _restored(values: NDArray[Any], field: Field, record: Mapping[str, Any]) -> NDArray[Any]:
+    """Return values in the dtype they had."""
+    dtype = np.dtype(record.get("dtype", values.dtype))
+    if dtype.kind == "S":
+        values = np.char.encode(values, "utf-8")
+    restored = values.astype(dtype)
+    if dtype.kind not in "fc" and not np.array_equal(restored, values):
+        raise FormatError(f"Column {field.name!r} is recorded as {dtype.name!r}, but has values that are none.")
+    return restored
+
+
+def _column(
+    values: NDArray[Any], mask: NDArray[np.bool_], field: Field, record: Mapping[str, Any], *, quantity: bool
+) -> Any:
+    unit, masked = parse_unit(field.unit), "masked" in record or bool(mask.any())
+    column: Any
+    if quantity and unit is not None and values.dtype.kind in "iufc":
+        column = u.Quantity(values, unit, dtype=values.dtype, subok=True)
+        column = Masked(column, mask=mask) if masked else column
+    else:
+        column = MaskedColumn(values, mask=mask, unit=unit) if masked else Column(values, unit=unit)
+    column.info.description = record.get("description", _said(field.description))
+    column.info.format = record.get("format")
+    attributes = ((key, getattr(field, key)) for key in ("ucd", "utype", "xtype", "ref", "width", "precision"))
+    column.info.meta = {key: value for key, value in attributes if value is not None} | record.get("meta", {})
+    return column
+
+
+def _said(description: str | None) -> str | None:
+    """Return a description without the line breaks of the file."""
+    return " ".join((description or "").split()) or None
+
+
+def _meta(document: Document) -> dict[str, Any]:
+    meta: dict[str, Any] = {}
+    for owner in document.owners:
+        meta |= {info.name: info.value for info in owner.infos if info.name != RECORD_INFO}
+        meta |= {param.name: _param_value(param) for param in owner.params}
+    table = document.table
+    meta |= {key: getattr(table, key) for key in ("name", "ucd", "utype") if getattr(table, key) is not None}
+    if table.ID is not None and fix_id(table.name or "") != table.ID:  # which astropy makes up
+        meta["ID"] = table.ID
+    return meta | ({"description": _said(table.description)} if table.description else {})
+
+
+def _param_value(param: Any) -> Any:
+    value = param.value
+    if isinstance(value, np.ndarray):
+        value = np.ma.getdata(value).astype(_DTYPES[param.datatype])
+    if param.unit is not None and param.datatype not in STRINGS:
+        return u.Quantity(value, parse_unit(param.unit), dtype=_DTYPES[param.datatype], subok=True)
+    return value.item() if isinstance(value, np.generic) else value

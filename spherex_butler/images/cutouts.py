@@ -1,0 +1,166 @@
+"""Which pixels a cutout holds: asked for by corners, or by a centre on the sky or the detector and a size."""
+
+from __future__ import annotations
+
+__all__ = ("requested_box",)
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.wcs import WCS
+from astropy.wcs.utils import proj_plane_pixel_scales, wcs_to_celestial_frame
+
+from ..errors import ParameterError
+from ..formats.fits.boxes import Box
+
+_DISTORTED_MARGIN = 1000  # pixels round the image in which distortion may decide what is inside
+_LARGEST = 2**31
+
+
+def requested_box(
+    parameters: Mapping[str, Any],
+    *,
+    bounds: Box,
+    wcs: WCS | None = None,
+    footprint: Callable[[], str] | None = None,
+) -> Box | None:
+    """Return the part of ``bounds`` that read parameters ask for.
+
+    Parameters
+    ----------
+    parameters
+        Any of ``bbox`` (four ints: x_min, x_max, y_min, y_max), or ``center``
+        (a scalar `~astropy.coordinates.SkyCoord`, or pixels ``(x, y)``) with
+        ``size`` (an angle or pixels; the full side, a scalar for a square, or
+        ``(height, width)`` as in `~astropy.nddata.Cutout2D`), and ``mode``:
+        ``"trim"`` (default) clips a box partly outside, ``"strict"`` refuses it.
+    bounds
+        Where the image lies; the result is in the same pixels.
+    wcs
+        Celestial WCS whose pixel (0, 0) is the corner of ``bounds``; needed
+        where ``center`` is on the sky or ``size`` is an angle.
+    footprint
+        Says in an error where the image is, such as its corners on the sky.
+
+    Returns
+    -------
+    box
+        The box within ``bounds``, or `None` if no subset was asked for.
+
+    Raises
+    ------
+    ParameterError
+        Raised if the parameters contradict each other, are malformed, or ask
+        for pixels outside the image.
+    """
+    mode = parameters.get("mode") or "trim"
+    if mode not in {"trim", "strict"}:
+        raise ParameterError(f"mode={mode!r} is not known; expected 'trim' or 'strict'.")
+
+    def image() -> str:
+        return f"the image, {bounds}{', ' + footprint() if footprint else ''}"
+
+    box = _unclipped_box(parameters, bounds, wcs, image)
+    if box is None:
+        return None
+    clipped = box.clipped(bounds) if box.overlaps(bounds) else None
+    if clipped is None or (mode == "strict" and clipped != box):
+        how = "wholly" if clipped is None else "partly"
+        hint = "" if clipped is None else f"; mode='trim' would return {clipped}"
+        raise ParameterError(f"The requested {box} lies {how} outside {image()}{hint}.")
+    return clipped
+
+
+def _unclipped_box(parameters: Mapping[str, Any], bounds: Box, wcs: WCS | None, image: Callable[[], str]) -> Box | None:
+    bbox, center, size = (parameters.get(name) for name in ("bbox", "center", "size"))
+    if bbox is not None:
+        if center is not None or size is not None:
+            raise ParameterError("bbox cannot be combined with center and size; give one or the other.")
+        return _box_from_corners(bbox)
+    if center is None and size is None:
+        return None
+    if center is None or size is None:
+        missing, given = ("center", "size") if center is None else ("size", "center")
+        raise ParameterError(f"{given} was given without {missing}; a cutout needs both.")
+    x, y = _center_pixel(center, bounds, wcs)
+    if not (np.isfinite(x) and np.isfinite(y)):
+        raise ParameterError(f"center={_describe(center)} lies wholly outside {image()}.")
+    height, width = _size_pixels(size, wcs)
+    # The same rounding as astropy's Cutout2D (astropy.nddata.overlap_slices).
+    x_min, y_min = int(np.ceil(x - width / 2)), int(np.ceil(y - height / 2))
+    return Box(x_min, x_min + width, y_min, y_min + height)
+
+
+def _box_from_corners(bbox: Any) -> Box:
+    if isinstance(bbox, Box):
+        return bbox
+    try:
+        corners = [int(corner) for corner in bbox]
+        exact = len(corners) == 4 and all(a == b for a, b in zip(corners, bbox, strict=True))
+    except (TypeError, ValueError, OverflowError):
+        exact = False
+    if not exact:
+        raise ParameterError(f"bbox={bbox!r} is not four whole numbers (x_min, x_max, y_min, y_max).")
+    return Box(*corners)
+
+
+def _center_pixel(center: Any, bounds: Box, wcs: WCS | None) -> tuple[float, float]:
+    if isinstance(center, SkyCoord):
+        if not center.isscalar:
+            raise ParameterError(f"center holds {center.size} positions; a cutout has one center.")
+        x, y = _sky_pixel(center, bounds.shape, _require_celestial(wcs, "center on the sky"))
+        return x + bounds.x_min, y + bounds.y_min
+    try:
+        x, y = (float(coordinate) for coordinate in center)
+    except (TypeError, ValueError):
+        raise ParameterError(f"center={center!r} is neither a SkyCoord nor a pixel (x, y).") from None
+    return x, y
+
+
+def _sky_pixel(center: SkyCoord, shape: tuple[int, int], wcs: WCS) -> tuple[float, float]:
+    """Return the pixel of a sky position; infinity or NaN where the projection has none.
+
+    Distortion is left out far from the image: there its inverse diverges, with
+    warnings, or converges to pixels of the image, while it changes nothing of
+    the position being outside.
+    """
+    position = center.transform_to(wcs_to_celestial_frame(wcs)).spherical
+    world = (position.lon.deg, position.lat.deg)[:: 1 if wcs.wcs.lng < wcs.wcs.lat else -1]
+    x, y = (float(coordinate) for coordinate in wcs.wcs_world2pix(*world, 0))
+    margin = max(shape) + _DISTORTED_MARGIN
+    if not (-margin < x < shape[1] + margin and -margin < y < shape[0] + margin):
+        return x, y
+    x, y = (float(coordinate) for coordinate in wcs.all_world2pix(*world, 0))
+    return x, y
+
+
+def _describe(center: Any) -> str:
+    return repr(center.to_string("decimal") if isinstance(center, SkyCoord) else center)
+
+
+def _size_pixels(size: Any, wcs: WCS | None) -> tuple[int, int]:
+    try:
+        sides = u.Quantity(size) * np.ones(2)
+    except (TypeError, ValueError):
+        raise ParameterError(f"size={size!r} is neither an angle nor a number of pixels.") from None
+    if sides.unit.is_equivalent(u.deg):
+        # proj_plane_pixel_scales gives (x, y); a size is (height, width).
+        scale = proj_plane_pixel_scales(_require_celestial(wcs, "size as an angle"))[::-1]
+        pixels = sides.to_value(u.deg) / scale
+    elif sides.unit in {u.dimensionless_unscaled, u.pixel}:
+        pixels = sides.value
+    else:
+        raise ParameterError(f"size={size!r} has unit {sides.unit}; expected an angle or pixels.")
+    if not np.all((np.round(pixels) >= 1) & (pixels < _LARGEST)):
+        raise ParameterError(f"size={size!r} is {pixels} pixels; expected at least one, and a finite number.")
+    height, width = (int(side) for side in np.round(pixels))
+    return height, width
+
+
+def _require_celestial(wcs: WCS | None, what: str) -> WCS:
+    if wcs is None or not wcs.has_celestial:
+        raise ParameterError(f"{what} needs an image with a celestial WCS, and this one has none; use bbox.")
+    return wcs.celestial

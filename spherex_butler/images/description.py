@@ -1,0 +1,168 @@
+"""What a Level 2 file's headers say of its exposure: cards to dimension-record fields, by table."""
+
+from __future__ import annotations
+
+__all__ = ("MJD_RANGE", "ImageDescription", "describe_image")
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from astropy.coordinates import BarycentricMeanEcliptic, CartesianRepresentation, SkyCoord
+from numpy.typing import NDArray
+
+from ..errors import FormatError
+from ..formats.fits.lazy_header import LazyHeader
+from ..names import ObservationId
+from .geometry import corner_degrees
+
+_FIELDS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
+    "exposure_time": ("XPOSURE", lambda value: _number("XPOSURE", value)),
+    "target_name": ("SPS_TARGET", lambda number: f"SPS_{number}"),
+    "science_program": ("SPS_FLAGS", lambda text: str(text).strip()),
+    "observation_reason": ("NON_SURVEY", lambda text: "calibration" if _is_true(text) else "survey"),
+}
+"""Fields of an exposure record: the card each comes from, and how."""
+
+MJD_RANGE = (60_000.0, 80_000.0)
+"""Times of the mission, generously: launched on 60745; Julian dates and seconds are far outside."""
+
+_REQUIRED = ("OBSID", "DETECTOR", "MJD-BEG", "MJD-END")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDescription:
+    """One image, as its exposure and its region on the sky are recorded.
+
+    Parameters
+    ----------
+    observation
+        Which pointing.
+    detector
+        Detector number, 1 to 6.
+    begin, end
+        Start and end of the exposure; MJD, UTC.
+    fields
+        Fields of the exposure record besides its ids and timespan; the same
+        for all detectors of an exposure.
+    corners
+        Outer corners on the sky, ICRS right ascension and declination in
+        degrees, in the order of the archive's ``s_region``; `None` off the sky.
+    expidn
+        The header's integer exposure id, with the detector as last digit.
+    """
+
+    observation: ObservationId
+    detector: int
+    begin: float
+    end: float
+    fields: Mapping[str, Any]
+    corners: tuple[tuple[float, float], ...] | None
+    expidn: int | None
+
+    @property
+    def expected_expidn(self) -> int:
+        """The integer exposure id that belongs to the observation id and the detector."""
+        return self.observation.exposure_id * 10 + self.detector
+
+
+def describe_image(header: LazyHeader, shape: tuple[int, ...]) -> ImageDescription:
+    """Return what an IMAGE header says.
+
+    Parameters
+    ----------
+    header
+        The IMAGE header.
+    shape
+        Array shape of the image, (rows, columns).
+
+    Raises
+    ------
+    FormatError
+        Raised if a card that every image has is missing or not of its kind.
+    """
+    obs_id, detector, begin, end = (_required(header, keyword) for keyword in _REQUIRED)
+    if detector not in range(1, 7):
+        raise FormatError(f"DETECTOR is {detector!r}; expected a number from 1 to 6.")
+    begin, end = _number("MJD-BEG", begin), _number("MJD-END", end)
+    if not (MJD_RANGE[0] < begin < end < MJD_RANGE[1] and end - begin <= 1):
+        raise FormatError(
+            f"MJD-BEG is {begin!r} and MJD-END {end!r}; expected times in order, at most a day apart, and in MJD."
+        )
+    return ImageDescription(
+        observation=ObservationId.parse(str(obs_id).strip()),
+        detector=int(detector),
+        begin=begin,
+        end=end,
+        fields={**_simple_fields(header), **_pointing(header)},
+        corners=corner_degrees(header, shape),
+        expidn=header.get("EXPIDN"),
+    )
+
+
+def _required(header: LazyHeader, keyword: str) -> Any:
+    value = header.get(keyword)
+    if value is None:
+        raise FormatError(f"The IMAGE header has no {keyword}; expected that of a Level 2 image, with {_REQUIRED}.")
+    return value
+
+
+def _simple_fields(header: LazyHeader) -> dict[str, Any]:
+    found = {name: (header.get(keyword), convert) for name, (keyword, convert) in _FIELDS.items()}
+    return {name: None if value is None else convert(value) for name, (value, convert) in found.items()}
+
+
+def _number(keyword: str, value: Any) -> float:
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise FormatError(f"{keyword} is {value!r}; expected a number.")
+    return float(value)
+
+
+def _is_true(text: Any) -> bool:
+    return str(text).strip() == "True"
+
+
+def _pointing(header: LazyHeader) -> dict[str, float | None]:
+    """Return the boresight and position angle of the focal plane, ICRS degrees.
+
+    From the planned pointing, which is the same in the headers of all six
+    detectors and given in ecliptic coordinates; a record has one value for all.
+    """
+    planned = {keyword: header.get(keyword) for keyword in ("SPS_ELON", "SPS_ELAT", "SPS_EPA")}
+    missing = None in planned.values()
+    values = (None, None, None) if missing else _icrs_pointing(*(_number(*card) for card in planned.items()))
+    return dict(zip(("tracking_ra", "tracking_dec", "sky_angle"), values, strict=True))
+
+
+def _icrs_pointing(longitude: float, latitude: float, angle: float) -> tuple[float, float, float]:
+    if not -90 <= latitude <= 90:
+        raise FormatError(f"SPS_ELAT is {latitude!r}; expected a latitude from -90 to 90 degrees.")
+    (x, y, z), toward = _directions(*np.radians([longitude, latitude, angle])) @ _ecliptic_axes()
+    ra, dec = np.arctan2(y, x), np.arctan2(z, np.hypot(x, y))
+    east, north = _tangents(ra, dec)
+    sky_angle = np.arctan2(toward @ east, toward @ north)
+    return float(np.degrees(ra) % 360), float(np.degrees(dec)), float(np.degrees(sky_angle) % 360)
+
+
+def _directions(longitude: float, latitude: float, angle: float) -> NDArray[np.float64]:
+    """Return the direction to a point, and that in which a position angle leads away from it."""
+    east, north = _tangents(longitude, latitude)
+    point = [np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)]
+    return np.array([point, np.cos(angle) * north + np.sin(angle) * east])
+
+
+def _tangents(longitude: float, latitude: float) -> NDArray[np.float64]:
+    """Return the directions of east and north at a point."""
+    east = [-np.sin(longitude), np.cos(longitude), 0.0]
+    north = [-np.sin(latitude) * np.cos(longitude), -np.sin(latitude) * np.sin(longitude), np.cos(latitude)]
+    return np.array([east, north])
+
+
+@cache
+def _ecliptic_axes() -> NDArray[np.float64]:
+    """Return the axes of the mean ecliptic of J2000, a row each, in ICRS; astropy's transformation is this rotation."""
+    axes = SkyCoord(CartesianRepresentation(np.eye(3)), frame=BarycentricMeanEcliptic())
+    return np.array(axes.icrs.cartesian.xyz.value.T)

@@ -1,0 +1,144 @@
+"""Where an image lies, on the detector and on the sky, from its header alone."""
+
+from __future__ import annotations
+
+__all__ = ("celestial_wcs", "corner_degrees", "describe_corners", "frame_origin", "replace_celestial", "sky_corners")
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.wcs import WCS, Sip
+from numpy.typing import NDArray
+
+from ..errors import FormatError
+from ..formats.fits.lazy_header import LazyHeader
+from .tangent_plane import tangent_corners
+
+_CELESTIAL_CARDS = re.compile(
+    r"NAXIS[12]|WCSAXES|CRPIX\d|PC\d_\d|CD\d_\d|CDELT\d|CUNIT\d|CTYPE\d|CRVAL\d|PV\d_\d"
+    r"|LONPOLE|LATPOLE|RADESYS|EQUINOX|[AB]P?_ORDER|[AB]P?_\d_\d"
+)
+
+_SIMPLE_CARDS = re.compile(
+    r"NAXIS[12]|WCSAXES|(CRPIX|CDELT|CUNIT|CTYPE|CRVAL)[12]|PC[12]_[12]|LONPOLE|LATPOLE|RADESYS|EQUINOX"
+    r"|[AB]P?_ORDER|[AB]P?_\d_\d"
+)
+_SKYWARD_CARDS = re.compile(rf"(?![AB]P_)(?:{_CELESTIAL_CARDS.pattern})")
+_REQUIRED = {f"{name}{axis}" for name in ("CRPIX", "CDELT", "CUNIT", "CTYPE", "CRVAL") for axis in (1, 2)}
+
+
+def frame_origin(header: LazyHeader) -> tuple[int, int]:
+    """Return the full-frame pixel (x, y) of an image's first pixel, 0-based.
+
+    The alternate WCS ``A`` counts full-frame pixels from 0, so an archive
+    cutout begins at ``1 - CRPIXnA``; without it the image is the full frame.
+    """
+    return round(1 - header.get("CRPIX1A", 1)), round(1 - header.get("CRPIX2A", 1))
+
+
+def celestial_wcs(header: LazyHeader) -> WCS | None:
+    """Return the primary WCS with SIP, or `None` where there is none.
+
+    Built from its own cards alone, which takes a third of the time of the
+    whole header; and card by card where they are those of every Level 2 file,
+    which takes a third of that.
+    """
+    values = header.values(_CELESTIAL_CARDS)
+    if "CTYPE1" not in values:
+        return None
+    if values.keys() >= _REQUIRED and all(_SIMPLE_CARDS.fullmatch(keyword) for keyword in values):
+        return _simple_wcs(values)
+    return WCS(header.selected(_CELESTIAL_CARDS))
+
+
+def _simple_wcs(cards: Mapping[str, Any]) -> WCS:
+    """Return the WCS of cards that all are in `_SIMPLE_CARDS`."""
+    wcs = WCS(naxis=2)
+    for name, length in (("ctype", 2), ("cunit", 2), ("crpix", 2), ("crval", 2), ("cdelt", 2)):
+        setattr(wcs.wcs, name, [cards[f"{name.upper()}{axis + 1}"] for axis in range(length)])
+    wcs.wcs.pc = [[cards.get(f"PC{i}_{j}", float(i == j)) for j in (1, 2)] for i in (1, 2)]
+    for name in ("lonpole", "latpole", "radesys", "equinox"):
+        if name.upper() in cards:
+            setattr(wcs.wcs, name, cards[name.upper()])
+    if "A_ORDER" in cards and "B_ORDER" in cards:
+        wcs.sip = Sip(*(_polynomial(cards, name) for name in ("A", "B", "AP", "BP")), wcs.wcs.crpix)
+    if "NAXIS1" in cards and "NAXIS2" in cards:
+        wcs.pixel_shape = (cards["NAXIS1"], cards["NAXIS2"])
+    wcs.wcs.set()
+    return wcs
+
+
+def _polynomial(cards: Mapping[str, Any], name: str) -> NDArray[np.float64] | None:
+    """Return the coefficients of a SIP polynomial, as a square matrix by powers of x and y."""
+    if f"{name}_ORDER" not in cards:
+        return None
+    size = cards[f"{name}_ORDER"] + 1
+    return np.array([[cards.get(f"{name}_{i}_{j}", 0.0) for j in range(size)] for i in range(size)], float)
+
+
+def replace_celestial(header: fits.Header, wcs: WCS | None) -> None:
+    """Put a WCS in place of a header's primary one, or nothing if it is `None`."""
+    old = [keyword for keyword in header if _CELESTIAL_CARDS.fullmatch(keyword) and not keyword.startswith("NAXIS")]
+    place = header.index(old[0]) if old else len(header)
+    for keyword in old:
+        header.remove(keyword)
+    cards = [] if wcs is None else wcs.to_header(relax=True).cards
+    for number, card in enumerate(card for card in cards if _CELESTIAL_CARDS.fullmatch(card.keyword)):
+        header.insert(place + number, card)
+
+
+def sky_corners(wcs: WCS | None, shape: tuple[int, ...]) -> SkyCoord:
+    """Return the outer corners of an image on the sky.
+
+    Parameters
+    ----------
+    wcs
+        Celestial WCS of the image.
+    shape
+        Array shape, (rows, columns).
+
+    Returns
+    -------
+    corners
+        Lower left, lower right, upper right, upper left as the array is
+        indexed: the order of the archive's ``s_region``.
+
+    Raises
+    ------
+    FormatError
+        Raised if there is no WCS.
+    """
+    if wcs is None:
+        raise FormatError("The IMAGE header has no celestial WCS; expected CTYPE1 and CTYPE2.")
+    rows, columns = shape
+    return wcs.pixel_to_world(np.array([0, columns, columns, 0]) - 0.5, np.array([0, 0, rows, rows]) - 0.5)
+
+
+def corner_degrees(header: LazyHeader, shape: tuple[int, ...]) -> tuple[tuple[float, float], ...] | None:
+    """Return the corners of `sky_corners` as ICRS right ascension and declination in degrees, `None` without a WCS.
+
+    For a Level 2 file in a tenth of the time that making a WCS takes.
+
+    Raises
+    ------
+    FormatError
+        Raised if the WCS puts a corner nowhere.
+    """
+    found = tangent_corners(header.values(_SKYWARD_CARDS), shape)
+    if found is None and (wcs := celestial_wcs(header)) is not None:
+        corners = sky_corners(wcs, shape).icrs
+        found = tuple(zip(corners.ra.deg.tolist(), corners.dec.deg.tolist(), strict=True))
+    if found is not None and not np.isfinite(found).all():
+        raise FormatError(f"The WCS puts the image's corners at {found}; expected finite positions.")
+    return found
+
+
+def describe_corners(wcs: WCS | None, shape: tuple[int, ...]) -> str:
+    """Return the corners as text, for errors."""
+    if wcs is None:
+        return "which has no celestial WCS"
+    return "corners at RA, Dec " + "; ".join(sky_corners(wcs, shape).to_string("decimal", precision=5))

@@ -1,0 +1,349 @@
+"""The FITS form of a Level 2 spectral image, read and written: QR2, QR3 and archive cutouts.
+
+======== ============ ======================== ==========================================
+EXTNAME  HDU          QR2                      QR3
+======== ============ ======================== ==========================================
+PRIMARY  header only  VERSION, TELESCOP, …     the same
+IMAGE    image        float32, MJy/sr          the same
+FLAGS    image        int32                    int32, RICE_1 tiles of one row
+VARIANCE image        float32, (MJy/sr)^2      the same
+ZODI     image        float32, MJy/sr          the same
+PSF      image cube   (zones, 101, 101)        EPSF instead: a table of 33 x 33 kernels
+WCS-WAVE binary table one row, control points  the same
+======== ============ ======================== ==========================================
+
+HDUs are found by EXTNAME.  All but IMAGE may be missing.
+"""
+
+from __future__ import annotations
+
+__all__ = (
+    "PLANES",
+    "RECIPES",
+    "Level2File",
+    "format_unit",
+    "from_hdulist",
+    "list_calibrations",
+    "parse_unit",
+    "read_calibrations",
+    "read_file",
+    "recipe_options",
+    "to_hdulist",
+    "write_file",
+)
+
+import io
+import os
+import re
+import uuid
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from ..errors import FormatError, ParameterError
+from ..formats.fits.boxes import Box
+from ..formats.fits.file import FitsFile, local_ranges
+from ..formats.fits.lazy_header import LazyHeader
+from ..formats.fits.tile_compression import tile_compressed
+from ..formats.fits.units import read_unit_text
+from .cutouts import requested_box
+from .geometry import celestial_wcs, describe_corners, frame_origin
+from .psf import CUBE, TABLE, SpectralImagePSF, zones_are_swapped
+from .read_ahead import read_ahead
+from .wavelengths import EXTNAME as WAVELENGTHS
+from .wavelengths import WavelengthTable
+
+if TYPE_CHECKING:
+    from .spectral_image import SpectralImage
+
+    AnyImage = TypeVar("AnyImage", bound=SpectralImage)
+
+PLANES = ("FLAGS", "VARIANCE", "ZODI", CUBE, WAVELENGTHS)
+"""What an image may hold besides IMAGE, in the order of the file; ``PSF`` stands for either form."""
+
+RECIPES: Mapping[str, Mapping[str, Any]] = {
+    "none": {"planes": None, "flags": None},
+    "lossless": {"planes": "GZIP_2", "flags": "GZIP_2"},
+    "archive": {"planes": None, "flags": "RICE_1"},
+}
+"""How a recipe compresses the float planes and the flags."""
+
+_COMPRESSIONS = (None, "GZIP_1", "GZIP_2", "RICE_1", "HCOMPRESS_1")
+_ALIASES = {TABLE: CUBE}
+_CALIBRATION = re.compile(r"\[CALIB\]\s+(\S+)\s+([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})")
+
+
+def recipe_options(recipe: str) -> Mapping[str, Any]:
+    """Return the options of a built-in recipe.
+
+    Raises
+    ------
+    ParameterError
+        Raised if there is no recipe of that name.
+    """
+    try:
+        return RECIPES[recipe]
+    except KeyError:
+        raise ParameterError(f"There is no recipe {recipe!r}; known ones are {sorted(RECIPES)}.") from None
+
+
+@lru_cache
+def parse_unit(text: str | None) -> u.UnitBase:
+    """Return the unit a ``BUNIT`` card names; a missing or empty one is dimensionless.
+
+    Raises
+    ------
+    FormatError
+        Raised if it is not a unit.
+    """
+    try:
+        return read_unit_text(text or "")
+    except ValueError as error:
+        raise FormatError(f"BUNIT is {text!r}; expected a unit: {error}") from None
+
+
+def format_unit(unit: u.UnitBase) -> str:
+    """Return a unit as ``BUNIT`` has it.
+
+    Raises
+    ------
+    ParameterError
+        Raised if the FITS standard has no such unit.
+    """
+    try:
+        return str(unit.to_string("fits"))
+    except ValueError as error:
+        raise ParameterError(
+            f"The unit {unit} cannot be written to FITS ({error}); use convert_unit_to first."
+        ) from error
+
+
+def read_calibrations(header: fits.Header) -> dict[str, uuid.UUID]:
+    """Return the Butler id of each calibration used, by dataset type, from ``HISTORY [CALIB]`` cards."""
+    return dict(list_calibrations(header))
+
+
+def list_calibrations(header: fits.Header) -> list[tuple[str, uuid.UUID]]:
+    """Return type and Butler id of every calibration used, in the order of ``HISTORY [CALIB]`` cards, each once."""
+    history = "\n".join(str(line) for line in header.get("HISTORY", []))
+    return list(dict.fromkeys((name, uuid.UUID(text)) for name, text in _CALIBRATION.findall(history)))
+
+
+def read_file(
+    cls: type[AnyImage],
+    path: str | os.PathLike[str],
+    *,
+    planes: Iterable[str] | None = None,
+    cutout: Mapping[str, Any] | None = None,
+) -> AnyImage:
+    """Read an image, or a part of one, from a local file."""
+    with local_ranges(path) as (read_ranges, size):
+        file = FitsFile(read_ranges, size, repr(os.fspath(path)))
+        return Level2File(file, cutout or {}).image(cls, planes)
+
+
+class Level2File:
+    """The parts of a Level 2 file, or of a cutout of it, each read when asked for.
+
+    Parameters
+    ----------
+    file
+        The file's HDUs.
+    cutout
+        ``bbox``, or ``center`` and ``size``, and ``mode``; empty for the whole.
+    load_psf
+        For a remote file: loads the PSF when an image's is first used.  Planes
+        are then read ahead together, too.
+
+    Raises
+    ------
+    FormatError
+        Raised if an HDU is missing, cut short or of another form.
+    ParameterError
+        Raised if the cutout makes no sense for this image.
+    """
+
+    def __init__(
+        self,
+        file: FitsFile,
+        cutout: Mapping[str, Any],
+        *,
+        load_psf: Callable[[], SpectralImagePSF] | None = None,
+    ) -> None:
+        self._file = file
+        self._load_psf = load_psf
+        self._image = file["IMAGE"]
+        if len(self._image.shape) != 2:
+            raise FormatError(f"HDU 'IMAGE' has shape {self._image.shape}; expected two axes.")
+        header = LazyHeader(self._image.text, compressed=self._image.is_compressed)
+        bounds = Box.of_shape(self._image.shape, frame_origin(header))
+        # Only a center on the sky needs it, and then the image has it at hand.
+        self._wcs = celestial_wcs(header) if cutout.get("center") is not None else None
+        box = self._requested(cutout, bounds, header) if cutout else None
+        self.box = box or bounds
+        """Where the image lies in the full frame."""
+        self._own = box.shifted(-bounds.x_min, -bounds.y_min) if box else None
+
+    @property
+    def header(self) -> LazyHeader:
+        """The IMAGE header."""
+        return self.plane_header("IMAGE")
+
+    @property
+    def primary_header(self) -> LazyHeader:
+        """The primary header."""
+        return LazyHeader(self._file["PRIMARY"].text)
+
+    def plane_header(self, name: str) -> LazyHeader:
+        """Return the header of one of the image planes."""
+        info = self._file[name]
+        header = LazyHeader(info.text, compressed=info.is_compressed)
+        return header if self._own is None else header.cutout((self._own.x_min, self._own.y_min), self._own.shape)
+
+    def plane(self, name: str) -> NDArray[Any]:
+        """Return one of the image planes."""
+        info = self._file[name]
+        if info.shape != self._image.shape:
+            raise FormatError(f"HDU {name!r} has shape {info.shape}; expected that of IMAGE, {self._image.shape}.")
+        return self._file.image(info, self._own)
+
+    def read_ahead(self, names: Collection[str]) -> None:
+        """Read the HDUs of a remote file that will be asked for, as far as possible at once."""
+        read_ahead(self._file, self._image, self._own, names, self.primary_header.get("VERSION"))
+
+    def psf(self) -> SpectralImagePSF:
+        """Return the PSF, in either form."""
+        origin = (self.box.x_min, self.box.y_min)
+        if self._load_psf is not None:
+            return SpectralImagePSF.deferred(self._load_psf, origin=origin)
+        if (info := self._file.find(CUBE)) is not None:
+            swapped = zones_are_swapped(self.primary_header.get("VERSION"))
+            return SpectralImagePSF(self._file.image(info), LazyHeader(info.text), origin=origin, swapped=swapped)
+        info = self._file[TABLE]
+        return SpectralImagePSF(self._file.table(info), LazyHeader(info.text), origin=origin)
+
+    def wavelengths(self) -> WavelengthTable:
+        """Return the wavelength control points."""
+        info = self._file.find_last(WAVELENGTHS) or self._file[WAVELENGTHS]
+        return WavelengthTable.from_table(self._file.table(info), LazyHeader(info.text))
+
+    def image(self, cls: type[AnyImage], planes: str | Iterable[str] | None = None) -> AnyImage:
+        """Return the image of some planes.
+
+        Parameters
+        ----------
+        cls
+            The class to make.
+        planes
+            Names of `PLANES` to load; `None` for all that are there.
+        """
+        chosen = self._present_planes() if planes is None else _checked_planes(planes)
+        if self._load_psf is not None:
+            self.read_ahead({"IMAGE", *chosen})
+        names = [name for name in ("FLAGS", "VARIANCE", "ZODI") if name in chosen]
+        data, *planes_read = self._planes(["IMAGE", *names])
+        image = cls(
+            data,
+            header=self.header,
+            primary_header=self.primary_header,
+            plane_headers={name: self.plane_header(name) for name in names},
+            psf=self.psf() if CUBE in chosen else None,
+            wavelengths=self.wavelengths() if WAVELENGTHS in chosen else None,
+            **{name.lower(): plane for name, plane in zip(names, planes_read, strict=True)},
+        )
+        if self._wcs is not None and self._own is not None:
+            image.remember_wcs(self._wcs[self._own.slices])
+        return image
+
+    def _requested(self, cutout: Mapping[str, Any], bounds: Box, header: LazyHeader) -> Box | None:
+        def footprint() -> str:
+            return describe_corners(celestial_wcs(header), bounds.shape)
+
+        return requested_box(cutout, bounds=bounds, wcs=self._wcs, footprint=footprint)
+
+    def _planes(self, names: Sequence[str]) -> list[NDArray[Any]]:
+        """Return several planes; whole ones of a local file are read on two cores."""
+        if self._own is not None or self._load_psf is not None or len(names) == 1:
+            return [self.plane(name) for name in names]
+        for name in names:
+            self._file.find(name)  # HDUs are looked for by one thread
+        with ThreadPoolExecutor(2) as pool:
+            return list(pool.map(self.plane, names))
+
+    def _present_planes(self) -> set[str]:
+        if self._load_psf is not None:
+            # Of a remote file only the planes in front are looked for; walking to its end takes requests.
+            self.read_ahead({"IMAGE", *PLANES})
+            return {CUBE} | {name for name in PLANES if name != CUBE and self._file.find_last(name) is not None}
+        self._file.check_complete()
+        return {_ALIASES.get(info.name, info.name) for info in self._file.hdus()}
+
+
+def _checked_planes(planes: str | Iterable[str]) -> set[str]:
+    names = {str(name).upper() for name in ([planes] if isinstance(planes, str) else planes)} - {"IMAGE"}
+    known = {_ALIASES.get(name, name) for name in names}
+    if unknown := sorted(known - set(PLANES)):
+        raise ParameterError(f"planes names {unknown}; expected some of {list(PLANES)}.")
+    return known
+
+
+def from_hdulist(cls: type[AnyImage], hdulist: fits.HDUList) -> AnyImage:
+    """Return the image in HDUs that are already in memory."""
+    stream = io.BytesIO()
+    hdulist.writeto(stream)
+    content = np.frombuffer(stream.getbuffer(), dtype=np.uint8)
+
+    def read_ranges(ranges: Sequence[tuple[int, int]]) -> list[Any]:
+        return [content[start:stop].copy() for start, stop in ranges]
+
+    return Level2File(FitsFile(read_ranges, content.size, "the HDUList"), {}).image(cls)
+
+
+def to_hdulist(image: SpectralImage, options: Mapping[str, Any]) -> fits.HDUList:
+    """Return the HDUs of an image, its planes compressed as a recipe says."""
+    unknown = {str(name) for name in options.values()} - {str(name) for name in _COMPRESSIONS}
+    if unknown:
+        raise ParameterError(f"A recipe names the compression {unknown}; expected one of {_COMPRESSIONS}.")
+    planes = image.stored_planes()
+    hdus: list[Any] = [fits.PrimaryHDU(header=image.primary_header)]
+    for name, (data, header) in planes.items():
+        hdus.append(_plane_hdu(name, data, header, options["flags" if name == "FLAGS" else "planes"]))
+    hdus.extend(part.to_hdu() for part in image.stored_tables())
+    return fits.HDUList(hdus)
+
+
+def _plane_hdu(name: str, data: Any, header: fits.Header, compression: str | None) -> Any:
+    return tile_compressed(fits.ImageHDU(data, header=header, name=name), {"compression": compression})
+
+
+def write_file(hdulist: fits.HDUList, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Write HDUs to a local file, which appears whole or not at all.
+
+    A symbolic link that is overwritten gives way to the file; what it pointed to stays.
+
+    Raises
+    ------
+    FileExistsError
+        Raised if the file is there and ``overwrite`` was not given.
+    """
+    target = Path(path)
+    if os.path.lexists(target) and not overwrite:
+        raise FileExistsError(f"{str(target)!r} exists; pass overwrite=True to replace it.")
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
+    try:
+        # Made as open() makes any file, so that the umask decides who may read it.
+        with temporary.open("wb") as stream:
+            hdulist.writeto(stream)
+        if overwrite:
+            temporary.replace(target)
+        else:
+            os.link(temporary, target)  # leaves a file alone that took the name meanwhile
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,79 @@
+"""Which bytes of a remote Level 2 file to ask for together, so that a cutout takes few round trips.
+
+An HDU's place follows from the headers before it, one round trip each.  But
+the planes of a file are all of one shape, so that the next headers are where
+the known sizes put them, give or take the few blocks of the headers between:
+a window that allows for those finds them in the same round trip.  A wrong guess costs
+bytes, never a wrong result: every header is found again in its place.
+
+With full frames and a cutout of 64 rows this is, in requests of one round:
+QR2, whose flags are uncompressed, 1 + 5 + 3; QR3, in which the size of the
+flags is known from their header only, 1 + 3 + 3 + 2.
+"""
+
+from __future__ import annotations
+
+__all__ = ("read_ahead",)
+
+from collections.abc import Collection
+
+from ..formats.fits.boxes import Box
+from ..formats.fits.file import FitsFile
+from ..formats.fits.hdu import BLOCK, HduInfo, whole_blocks
+
+_IMAGE_PLANES = ("FLAGS", "VARIANCE", "ZODI")
+_HEADER = 14 * BLOCK  # header of a plane, and of compressed flags with their tile table's beginning
+_COMPRESSED_SINCE = 7  # major version of the pipeline: QR3 compresses the flags
+
+
+def read_ahead(file: FitsFile, image: HduInfo, box: Box | None, names: Collection[str], version: object) -> None:
+    """Read what planes need, in as few rounds of requests as their places can be told.
+
+    Parameters
+    ----------
+    file
+        The remote file.
+    image
+        Its IMAGE HDU.
+    box
+        The part wanted, in the file's own pixels.
+    names
+        HDUs wanted: ``IMAGE``, ``FLAGS``, ``VARIANCE``, ``ZODI``, ``WCS-WAVE``.
+    version
+        The pipeline's version, by which the form of the flags is guessed.
+    """
+    wanted = [name for name in _IMAGE_PLANES if name in names]
+    first = file.ranges(image, box) if "IMAGE" in names else []
+    if wanted:
+        first.append((image.end, image.end + _HEADER))
+        if not _probably_compressed(version):
+            first += _later_headers(image, image.end, wanted, step=1)
+    file.prefetch([*first, *(file.tail_ranges() if "WCS-WAVE" in names else ())])
+    if not wanted or (flags := file.find("FLAGS")) is None:
+        return
+    if flags.is_compressed:
+        second = _later_headers(image, flags.end, wanted, step=0)
+        file.prefetch([*second, *(file.ranges(flags, box) if "FLAGS" in wanted else ())])
+    planes = [info for name in wanted if (info := file.find(name)) is not None]
+    for _ in range(2):  # a tile table leads to its heap
+        file.prefetch(span for info in planes for span in file.ranges(info, box))
+
+
+def _later_headers(image: HduInfo, start: int, wanted: Collection[str], *, step: int) -> list[tuple[int, int]]:
+    """Return windows in which the headers of VARIANCE and ZODI lie, the first ``step`` planes on from ``start``.
+
+    Each plane in between has a header of at least a block.
+    """
+    plane = whole_blocks(image.data_size) + BLOCK
+    last = max(_IMAGE_PLANES.index(name) for name in wanted)
+    windows = []
+    for number in range(last):
+        planes_before = number + step
+        begin = start + planes_before * plane
+        windows.append((begin, begin + _HEADER + planes_before * (_HEADER // 2)))
+    return windows
+
+
+def _probably_compressed(version: object) -> bool:
+    major = str(version).partition(".")[0]
+    return major.isdigit() and int(major) >= _COMPRESSED_SINCE

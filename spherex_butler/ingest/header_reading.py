@@ -1,0 +1,127 @@
+"""What ingest reads of a Level 2 file, local or remote: its headers, in as few and small reads as tell of its image.
+
+Of a local file these are its beginning, where the primary and the IMAGE header
+are, and its end, where the wavelength table is if the file is whole.  Of a
+remote one it is one request for the beginning, and one for the size.
+"""
+
+from __future__ import annotations
+
+__all__ = ("Reading", "read_local", "read_remote")
+
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from astropy.io import fits
+from lsst.resources import ResourcePath
+
+from ..constants import DATASET_TYPE
+from ..errors import FormatError, reason_of
+from ..files.ranges import open_ranges
+from ..formats.fits.file import FitsFile, local_ranges
+from ..formats.fits.lazy_header import LazyHeader
+from ..images.description import ImageDescription, describe_image
+from ..names import ProductName, parse_product_name
+
+_LAST_HDU = "WCS-WAVE"
+_ERRORS = (OSError, ValueError, TypeError, ArithmeticError, LookupError, fits.VerifyError)
+"""What keeps a file out, but not the others: ours and those of astropy, for which a card can be wrong in any way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a file's name and headers say.
+
+    Parameters
+    ----------
+    name
+        Its name, in fields.
+    description
+        What its headers say.
+    size
+        Its size in bytes, `None` where a server does not tell.
+    """
+
+    name: ProductName
+    description: ImageDescription
+    size: int | None
+
+
+def read_local(uris: list[str]) -> list[Reading | str]:
+    """Return what ``file://`` URIs hold, or why they cannot be ingested."""
+    return [_read_local(uri) for uri in uris]
+
+
+def read_remote(uris: list[str]) -> list[Reading | str]:
+    """Return what remote files hold, or why they cannot be ingested."""
+    return [_read_remote(uri) for uri in uris]
+
+
+def _read_local(uri: str) -> Reading | str:
+    try:
+        name = _image_name(uri)
+        with local_ranges(unquote(urlsplit(uri).path)) as (read_ranges, size):
+            file = FitsFile(read_ranges, size, repr(uri))
+            description = _describe(file)
+            last = file.find_last(_LAST_HDU)
+            if last is None or last.end != size:
+                file.check_complete()
+        return Reading(name, _agreeing(name, description), size)
+    except _ERRORS as error:
+        return reason_of(error)
+
+
+def _read_remote(uri: str) -> Reading | str:
+    try:
+        name, source = _image_name(uri), ResourcePath(uri)
+        return Reading(name, _agreeing(name, _describe_remote(source)), _remote_size(source))
+    except _ERRORS as error:
+        return reason_of(error)
+
+
+def _remote_size(uri: ResourcePath) -> int | None:
+    """Return the size of a remote file, by which a later get finds its last HDU at once; `None` if nobody tells."""
+    try:
+        return uri.size()
+    except (OSError, ValueError):
+        return None
+
+
+def _describe_remote(uri: ResourcePath) -> ImageDescription:
+    try:
+        # Needs an extra, without which there are more requests.
+        from ..files.remote import NoRangesError, remote_ranges  # noqa: PLC0415
+    except ImportError:
+        return _describe_stream(uri)
+    try:
+        return _describe(FitsFile(remote_ranges(uri), None, repr(str(uri))))
+    except NoRangesError:
+        return _describe_stream(uri)
+
+
+def _describe_stream(uri: ResourcePath) -> ImageDescription:
+    with open_ranges(uri) as (read_ranges, size):
+        return _describe(FitsFile(read_ranges, size, repr(str(uri))))
+
+
+def _image_name(uri: str) -> ProductName:
+    name = parse_product_name(uri)
+    if name.dataset_type != DATASET_TYPE or name.observation is None:
+        raise FormatError(f"{str(name)!r} is a {name.dataset_type!r}; expected a {DATASET_TYPE!r} image.")
+    return name
+
+
+def _describe(file: FitsFile) -> ImageDescription:
+    image = file["IMAGE"]
+    return describe_image(LazyHeader(image.text), image.shape)
+
+
+def _agreeing(name: ProductName, description: ImageDescription) -> ImageDescription:
+    """Return what the header says if the name says the same."""
+    said, found = (name.observation, name.detector), (description.observation, description.detector)
+    if said != found:
+        raise FormatError(
+            f"The name says {said[0]} detector {said[1]}, the header {found[0]} detector {found[1]}; "
+            "expected the same image."
+        )
+    return description

@@ -1,0 +1,133 @@
+"""What to do where another process was faster: the same again, a little later."""
+
+from __future__ import annotations
+
+__all__ = ("in_halves", "patiently", "together")
+
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
+from lsst.daf.butler import Butler
+from lsst.daf.butler.registry import ConflictingDefinitionError, RegistryError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, OperationalError
+
+from ..errors import ConfigurationError, reason_of
+from .arrivals import INGEST_ERRORS, require_writeable
+
+_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8)  # seconds, at most, before each further attempt
+_CONFLICTS = 4  # further attempts after a row was there already: it will be found then
+_SERIALIZATION = frozenset({"40001", "40P01", "55P03"})  # PostgreSQL: serialization failure, deadlock, lock not got
+
+_log = logging.getLogger(__name__)
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+def patiently(action: Callable[[], _Result], *, conflicts: tuple[type[Exception], ...] = ()) -> _Result:
+    """Return what an action returns that reads or writes the registry, tried again while others are in its way.
+
+    Parameters
+    ----------
+    action
+        Undoes what it did where it fails, as a transaction does.
+    conflicts
+        Errors, besides those of the database, that mean that something is there already.
+    """
+    for number, pause in enumerate(_PAUSES):
+        try:
+            return action()
+        except (DBAPIError, RegistryError) as error:
+            reason = _database_error(error)
+            conflict = isinstance(reason, IntegrityError) or isinstance(error, conflicts)
+            if not (_is_locked(reason) or (conflict and number < _CONFLICTS)):
+                raise
+            _log.info("Another process was faster: %s", error)
+        time.sleep(pause * random.random())  # noqa: S311  (so that the two do not meet again; no secret)
+    return action()
+
+
+def together(butler: Butler, change: Callable[[], _Result]) -> _Result:
+    """Return what a change returns, which is made in one transaction.
+
+    Parameters
+    ----------
+    butler
+        A writeable repository.
+    change
+        Reads and writes; called again, from the start, where another process made it fail.
+
+    Raises
+    ------
+    ConfigurationError
+        Raised if the registry cannot be written to, or others were faster each time.
+    """
+    require_writeable(butler)
+
+    def attempt() -> _Result:
+        with butler.transaction():
+            return change()
+
+    try:
+        return patiently(attempt, conflicts=(ConflictingDefinitionError,))
+    except (ConflictingDefinitionError, OperationalError) as error:
+        raise ConfigurationError(
+            f"The registry could not be written to; the last attempt ended with: {str(error).splitlines()[0]!r}. "
+            "Nothing was changed; if another process writes to it, try again when it is done."
+        ) from error
+
+
+def in_halves(
+    items: Sequence[_Item], action: Callable[[Sequence[_Item]], None], give_up: Callable[[_Item, Exception], None]
+) -> None:
+    """Do something with items together; where that fails with halves of them, until what is wrong stands alone.
+
+    Parameters
+    ----------
+    items
+        What it is done with.
+    action
+        Does it, and undoes it where it fails; `patiently` called.
+    give_up
+        Called with an item that fails alone, and why.
+
+    Raises
+    ------
+    ConfigurationError
+        Raised if it is the database that fails, for which no item is to blame.
+    """
+    if not items:
+        return
+    try:
+        patiently(partial(action, items))
+    except INGEST_ERRORS as error:
+        if isinstance(_database_error(error), OperationalError | InterfaceError | InternalError):
+            raise ConfigurationError(
+                f"The database failed: {reason_of(error)!r}. What was registered before stays; the same call goes on "
+                "with the rest."
+            ) from error
+        if len(items) == 1:
+            give_up(items[0], error)
+            return
+        _log.info("%d could not be registered together: %s", len(items), reason_of(error))
+        middle = len(items) // 2
+        in_halves(items[:middle], action, give_up)
+        in_halves(items[middle:], action, give_up)
+
+
+def _database_error(error: BaseException | None) -> DBAPIError | None:
+    """Return what the database said, which Butler may have put into other words."""
+    while error is not None and not isinstance(error, DBAPIError):
+        error = error.__cause__
+    return error
+
+
+def _is_locked(error: DBAPIError | None) -> bool:
+    """Whether another process has what this one wants to change."""
+    said = getattr(error, "orig", None)
+    name = str(getattr(said, "sqlite_errorname", ""))
+    return name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) or getattr(said, "sqlstate", "") in _SERIALIZATION

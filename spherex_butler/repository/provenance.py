@@ -1,0 +1,52 @@
+"""What a FITS file says of the dataset it was written as, and of those it was made from."""
+
+from __future__ import annotations
+
+__all__ = ("read_provenance",)
+
+from typing import Any
+
+from astropy.io import fits
+from lsst.daf.butler import Butler, DatasetRef
+from lsst.resources import ResourcePath
+
+from ..errors import ParameterError
+from ..files.ranges import open_ranges
+from ..formats.fits.cards import PREFIX
+from ..formats.fits.file import FitsFile
+
+
+def read_provenance(butler: Butler, ref: DatasetRef) -> dict[str, Any]:
+    """Return the provenance in the primary header of a dataset's file.
+
+    Parameters
+    ----------
+    butler
+        The repository.
+    ref
+        A dataset stored as FITS.
+
+    Returns
+    -------
+    provenance
+        Values by name without `PREFIX`, such as ``ID``, ``RUN``,
+        ``DATAID EXPOSURE``, ``QUANTUM`` and ``INPUT 0 ID``; empty for a file
+        that Butler did not write, such as one that was ingested.
+
+    Raises
+    ------
+    ParameterError
+        Raised if the dataset is not stored as FITS.
+    """
+    uri = butler.getURI(ref)
+    if uri.getExtension() not in {".fits", ".fit", ".fts", ".fits.fz"}:
+        raise ParameterError(f"{str(uri)!r} is no FITS file; provenance is read from FITS headers only.")
+    header = _primary_header(uri)
+    start = len(PREFIX) + 1
+    return {card.keyword[start:]: card.value for card in header.cards if card.keyword.startswith(PREFIX + " ")}
+
+
+def _primary_header(uri: ResourcePath) -> fits.Header:
+    with open_ranges(uri) as (read_ranges, size):
+        (primary,) = FitsFile(read_ranges, size, repr(str(uri))).first(1)
+    return fits.Header.fromstring(primary.text)

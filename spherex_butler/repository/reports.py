@@ -1,0 +1,98 @@
+"""What became of files that were to be ingested."""
+
+from __future__ import annotations
+
+__all__ = ("IngestReport", "RecordChange")
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from lsst.daf.butler import DatasetRef
+
+from ..files.failures import FailedFile
+from .image_refs import ImageRefs
+
+
+@dataclass(frozen=True, slots=True)
+class RecordChange:
+    """A field of a dimension record that was replaced.
+
+    Parameters
+    ----------
+    element
+        What it is a record of: ``exposure``.
+    data_id
+        Which one.
+    field
+        The field.
+    old, new
+        Its value before, `None` also where there was no record, and now.
+    """
+
+    element: str
+    data_id: str
+    field: str
+    old: Any
+    new: Any
+
+    def __str__(self) -> str:
+        return f"{self.element} {self.data_id}: {self.field} was {self.old}, is {self.new} now."
+
+
+@dataclass(slots=True)
+class IngestReport:
+    """What became of each file.
+
+    Parameters
+    ----------
+    ingested
+        Datasets that are new in the repository.
+    skipped
+        Datasets that were there already.
+    failed
+        Files that could not be ingested, with reasons.
+    warnings
+        What was odd about files that were ingested all the same.
+    updated
+        Fields of dimension records that were replaced.
+    """
+
+    ingested: list[DatasetRef] | ImageRefs = field(default_factory=list)
+    skipped: list[DatasetRef] | ImageRefs = field(default_factory=list)
+    failed: list[FailedFile] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    updated: list[RecordChange] = field(default_factory=list)
+
+    @classmethod
+    def of_images(cls) -> Self:
+        """Return an empty report that takes little memory, however many images it will tell of."""
+        return cls(ingested=ImageRefs(), skipped=ImageRefs())
+
+    @property
+    def done(self) -> int:
+        """How many files it tells of."""
+        return len(self.ingested) + len(self.skipped) + len(self.failed)
+
+    @property
+    def summary(self) -> str:
+        """The counts, in words."""
+        counts = f"{len(self.ingested)} ingested, {len(self.skipped)} already there, {len(self.failed)} failed"
+        return f"{counts}, {len(self.updated)} fields of records updated" if self.updated else counts
+
+    @property
+    def details(self) -> list[str]:
+        """Warnings, failures and changes, a line each."""
+        return [*self.warnings, *map(str, self.failed), *map(str, self.updated)]
+
+    def __str__(self) -> str:
+        return "\n".join([*self.details, self.summary])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as what JSON can hold: counts, failures with reasons, warnings."""
+        return {
+            "ingested": len(self.ingested),
+            "skipped": len(self.skipped),
+            "failed": [{"uri": file.uri, "reason": file.reason} for file in self.failed],
+            "warnings": list(self.warnings),
+            "updated": [asdict(change) for change in self.updated],
+        }

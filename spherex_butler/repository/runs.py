@@ -1,0 +1,198 @@
+"""Runs and their chains: which release a processing belongs to, and the order that finds the latest first."""
+
+from __future__ import annotations
+
+__all__ = (
+    "calibration_tokens",
+    "chain_members",
+    "chain_of",
+    "chain_order",
+    "ensure_run",
+    "put_in_order",
+    "ranked",
+    "register_run",
+    "release_chains",
+    "release_in_path",
+    "release_of",
+    "release_spans",
+)
+
+import re
+from collections.abc import Iterable
+from functools import cache
+
+from lsst.daf.butler import Butler, CollectionType, Config
+from lsst.daf.butler.registry import MissingCollectionError
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from ..constants import CALIBRATION_COLLECTION, DEFAULT_COLLECTION
+from ..errors import FormatError, ParameterError
+from ..names import RUN_PREFIX, ProcessingToken, ProductName
+from ..paths import config_uri
+
+
+class _Release(BaseModel):
+    """One entry of ``releases.yaml``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    folder: str
+    first_version: int
+    last_version: int | None
+    span: tuple[str, str | None] | None
+    calibrations: list[str]
+
+
+@cache
+def _releases() -> dict[str, _Release]:
+    entries = Config(config_uri("repository/releases.yaml"))["releases"].toDict()
+    return TypeAdapter(dict[str, _Release]).validate_python(entries)
+
+
+def chain_of(release: str) -> str:
+    """Return the chain of a release's runs: ``SPHEREx/qr2``.
+
+    Raises
+    ------
+    ParameterError
+        Raised if there is no such release.
+    """
+    if release not in _releases():
+        raise ParameterError(f"There is no release {release!r}; known ones are {list(_releases())}.")
+    return f"SPHEREx/{release}"
+
+
+def calibration_tokens(release: str) -> frozenset[str]:
+    """Return the calibrations that the archive's pages name for a release.
+
+    Raises
+    ------
+    ParameterError
+        Raised if there is no such release.
+    """
+    chain_of(release)  # refuses what is none
+    return frozenset(_releases()[release].calibrations)
+
+
+def release_spans() -> dict[str, tuple[str, str | None]]:
+    """Return the begin and end of each release's observations, UTC; only of those that have a time of their own."""
+    return {key: release.span for key, release in _releases().items() if release.span is not None}
+
+
+def release_in_path(path: str) -> str | None:
+    """Return the release whose folder, and no other's, a path or URL passes through, `None` if there is none."""
+    folders = set(re.split(r"[/\\]", path)[:-1])
+    found = [key for key, release in _releases().items() if release.folder in folders]
+    return found[0] if len(found) == 1 else None
+
+
+def release_chains() -> tuple[str, ...]:
+    """Return the chains of all releases, newest first."""
+    return tuple(chain_of(release) for release in reversed(_releases()))
+
+
+def release_of(name: ProductName, path: str = "", given: str | None = None) -> str:
+    """Return the release a product belongs to.
+
+    Parameters
+    ----------
+    name
+        The product.
+    path
+        Where it came from; a folder of it may be that of a release.
+    given
+        What the caller says, which decides.
+
+    Raises
+    ------
+    FormatError
+        Raised if neither path nor processing version tells.
+    """
+    releases = _releases()
+    if given is not None:
+        return given
+    if (found := release_in_path(path)) is not None:
+        return found
+    version = name.token.version
+    for key, release in releases.items():
+        if version is not None and release.first_version <= version <= (release.last_version or version):
+            return key
+    raise FormatError(f"The release of {str(name)!r} follows from neither its path nor its token; pass release=.")
+
+
+def ensure_run(butler: Butler, name: ProductName, release: str) -> str:
+    """Register a product's RUN and put it in its release's chain; return the run.
+
+    The chain keeps the newest processing first, so that a find-first search
+    gives the latest; all releases' chains are in `.constants.DEFAULT_COLLECTION`.
+    """
+    chain = chain_of(release)
+    register_run(butler, name.run)
+    for parent, member in ((chain, name.run), (DEFAULT_COLLECTION, chain)):
+        if member not in chain_members(butler, parent):
+            put_in_order(butler, parent, member)
+    return name.run
+
+
+def register_run(butler: Butler, run: str, doc: str | None = None) -> None:
+    """Register a RUN collection, at once or not at all.
+
+    Butler by itself writes two rows, one after the other: what is killed
+    between them leaves a run that takes no dataset, and that nobody mends as
+    it is there already.
+    """
+    with butler.transaction():
+        butler.collections.register(run, doc=doc)
+
+
+def chain_members(butler: Butler, chain: str) -> tuple[str, ...]:
+    """Return the members of a chain, none if it does not exist."""
+    try:
+        return tuple(butler.collections.get_info(chain).children)
+    except MissingCollectionError:
+        return ()
+
+
+def chain_order(members: Iterable[str]) -> tuple[str, ...]:
+    """Return collections as a chain should have them: releases and processings newest first, others around them.
+
+    What a user put before all of them stays in front, and what is not stays
+    behind, each in its order, so that nothing else is found there than before.
+    """
+    names = list(dict.fromkeys(members))
+    known = ranked(names)
+    first = names.index(known[0]) if known else 0
+    if first and names[first - 1] == CALIBRATION_COLLECTION:
+        first -= 1  # holds no images; by convention it is behind the releases that come after it
+    behind = [name for name in names[first:] if name not in known]
+    return (*names[:first], *sorted(known, key=_rank, reverse=True), *behind)
+
+
+def ranked(members: Iterable[str]) -> tuple[str, ...]:
+    """Return those collections whose place in a chain follows from their names: releases and processings."""
+    return tuple(member for member in members if _rank(member) > _OTHERS)
+
+
+def put_in_order(butler: Butler, chain: str, *added: str) -> None:
+    """Add members to a chain, which is made if there is none, and order it.
+
+    Only by prepending, which is atomic and moves what is a member already: a
+    member that another process adds meanwhile stays, and is ordered next.
+    """
+    butler.collections.register(chain, CollectionType.CHAINED)
+    while (members := chain_members(butler, chain)) != (ordered := chain_order([*members, *added])):
+        butler.collections.prepend_chain(chain, ordered)
+
+
+_OTHERS = (0, (0, 0, 0, False))
+
+
+def _rank(collection: str) -> tuple[int, tuple[int, int, int, bool]]:
+    """Return a sort key: processings by theirs, releases by age, anything else last."""
+    chains = [chain_of(release) for release in _releases()]
+    if collection in chains:
+        return (1 + chains.index(collection), (0, 0, 0, False))
+    try:
+        return (1, ProcessingToken.parse(collection.removeprefix(RUN_PREFIX)).rank)
+    except FormatError:
+        return _OTHERS

@@ -1,0 +1,100 @@
+"""Whether runs are in the chains that images are searched in, and those in order."""
+
+from __future__ import annotations
+
+__all__ = ("check_chains", "is_image_run", "run_releases")
+
+from collections import defaultdict
+
+from lsst.daf.butler import Butler, CollectionType
+from lsst.daf.butler.registry import MissingCollectionError
+
+from ..calibrations.runs import calibration_chain_of
+from ..constants import CALIBRATION_COLLECTION, DEFAULT_COLLECTION
+from ..errors import FormatError
+from ..names import RUN_PREFIX, ProcessingToken
+from ..repository.runs import chain_members, chain_order, ranked, release_chains
+from .report import Findings, Kind
+
+_IMAGE_PROCESS = "l2b"
+
+
+def is_image_run(run: str) -> bool:
+    """Whether a run is a processing of Level 2 images: ``spx/l2b-…``."""
+    try:
+        return run.startswith(RUN_PREFIX) and ProcessingToken.parse(run.removeprefix(RUN_PREFIX)).process == (
+            _IMAGE_PROCESS
+        )
+    except FormatError:
+        return False
+
+
+def run_releases(butler: Butler) -> dict[str, set[str]]:
+    """Return the releases in whose chains each run is."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for chain in release_chains():
+        for run in chain_members(butler, chain):
+            found[run].add(_release(chain))
+    return found
+
+
+def check_chains(butler: Butler, found: Findings) -> None:
+    """Look at the chains of releases, of their calibrations, and over all."""
+    release = [chain for chain in release_chains() if _exists(butler, chain)]
+    calibrations = [
+        chain for name in release_chains() if _exists(butler, chain := calibration_chain_of(_release(name)))
+    ]
+    types = dict.fromkeys((*release, *calibrations, DEFAULT_COLLECTION), CollectionType.CHAINED)
+    wrong = _wrong_types(butler, {**types, CALIBRATION_COLLECTION: CollectionType.CALIBRATION}, found)
+    _check_unchained(butler, found)
+    if not wrong & {DEFAULT_COLLECTION, CALIBRATION_COLLECTION, *release}:
+        _check_defaults(butler, release, found)
+    for chain in types:
+        _check_order(butler, chain, found)
+
+
+def _release(chain: str) -> str:
+    return chain.rpartition("/")[2]
+
+
+def _exists(butler: Butler, collection: str) -> bool:
+    try:
+        butler.collections.get_info(collection)
+    except MissingCollectionError:
+        return False
+    return True
+
+
+def _wrong_types(butler: Butler, wanted: dict[str, CollectionType], found: Findings) -> set[str]:
+    wrong = set()
+    for name, expected in wanted.items():
+        if _exists(butler, name) and (actual := butler.collections.get_info(name).type) is not expected:
+            found.add(Kind.COLLECTION_TYPE, name, f"is of type {actual.name}; expected {expected.name}.")
+            wrong.add(name)
+    return wrong
+
+
+def _check_unchained(butler: Butler, found: Findings) -> None:
+    chained = run_releases(butler)
+    for run in sorted(butler.collections.query(f"{RUN_PREFIX}*", collection_types=CollectionType.RUN)):
+        if is_image_run(run) and run not in chained:
+            message = "is in no release's chain, so that searches do not find its images."
+            found.add(Kind.RUN_UNCHAINED, run, message)
+
+
+def _check_defaults(butler: Butler, chains: list[str], found: Findings) -> None:
+    members = chain_members(butler, DEFAULT_COLLECTION)
+    missing = [chain for chain in (*chains, CALIBRATION_COLLECTION) if chain not in members]
+    if missing:
+        message = f"lacks {', '.join(missing)}; it has {', '.join(members) or 'no members'}."
+        found.add(Kind.CHAIN_INCOMPLETE, DEFAULT_COLLECTION, message)
+
+
+def _check_order(butler: Butler, chain: str, found: Findings) -> None:
+    """Look at the members that have an order; users may put what they like before them."""
+    members = ranked(chain_members(butler, chain))
+    for member, expected in zip(members, chain_order(members), strict=True):
+        if member != expected:
+            message = f"has {member} where {expected} is expected, newest first."
+            found.add(Kind.CHAIN_ORDER, chain, message)
+            break

@@ -1,0 +1,99 @@
+"""Whether everything in a repository fits together: chains, regions, calibrations and files."""
+
+from __future__ import annotations
+
+__all__ = ("Kind", "RepositoryFinding", "RepositoryReport", "check_repository")
+
+from collections.abc import Iterator
+
+from lsst.daf.butler import Butler, DatasetRef
+from lsst.daf.butler.progress import Progress
+
+from ..constants import DATASET_TYPE
+from ..errors import ParameterError
+from ..repository.exposures import instrument_records
+from .calibrations import CalibrationCheck
+from .chains import check_chains
+from .files import FileCheck
+from .images import Period, check_period, dataset_batches, planning_periods, read_period, runs_by_type
+from .report import Findings, Kind, RepositoryFinding, RepositoryReport
+
+
+def check_repository(butler: Butler, *, checksum: bool = False, remote: int = 0, limit: int = 1000) -> RepositoryReport:
+    """Look for what is wrong in a repository; nothing is changed.
+
+    Parameters
+    ----------
+    butler
+        A SPHEREx repository; read-only will do.
+    checksum
+        Whether the content of local files is compared, too, where a checksum
+        is on record: Butler writes them where the datastore's configuration
+        says so.
+    remote
+        How many requests for remote files are made at once; by default they
+        are not asked for, and counted.
+    limit
+        How many findings of each kind are listed; the others are counted.
+
+    Returns
+    -------
+    report
+        What was found.
+
+    Raises
+    ------
+    ConfigurationError
+        Raised if it is no SPHEREx repository, or one without files.
+    ParameterError
+        Raised if ``remote`` or ``limit`` is negative.
+
+    Notes
+    -----
+    Images are looked at a planning period at a time, so memory depends on
+    neither how many there are nor how much is wrong.
+    """
+    for name, value in (("remote", remote), ("limit", limit)):
+        if value < 0:
+            raise ParameterError(f"{name}={value} is negative; expected 0 or more.")
+    instrument_records(butler)
+    found = Findings(limit)
+    with butler.registry.caching_context():
+        files = FileCheck(butler, found, checksum=checksum, remote=remote)
+        check_chains(butler, found)
+        _check_datasets(butler, files, CalibrationCheck(butler, found), found)
+        files.finish()
+    return found.report()
+
+
+def _check_datasets(butler: Butler, files: FileCheck, calibrations: CalibrationCheck, found: Findings) -> None:
+    runs = runs_by_type(butler)
+    types = [kind for kind in butler.registry.queryDatasetTypes() if kind.name in runs]
+    by_period = [kind for kind in types if "planning_period" in kind.dimensions]
+    for kind in types:
+        if kind not in by_period:
+            for batch in dataset_batches(butler, kind, runs[kind.name]):
+                files.check(batch)
+    for name in Progress(__name__).wrap(planning_periods(butler), desc="Checking planning periods", skip_scalar=False):
+        period = read_period(butler, name)
+        for kind in by_period:
+            batches = dataset_batches(butler, kind, runs[kind.name], period)
+            if kind.name == DATASET_TYPE:
+                batches = _check_images(period, batches, calibrations, found)
+            for batch in batches:
+                files.check(batch)
+    if found.checked["images"]:
+        calibrations.finish()
+
+
+def _check_images(
+    period: Period, batches: Iterator[tuple[DatasetRef, ...]], calibrations: CalibrationCheck, found: Findings
+) -> Iterator[tuple[DatasetRef, ...]]:
+    """Check images in passing."""
+    seen: list[DatasetRef] = []
+    for batch in batches:
+        found.checked["images"] += len(batch)
+        calibrations.check(period, batch)
+        seen += batch
+        yield batch
+    check_period(period, seen, found)

@@ -1,0 +1,229 @@
+"""Whether the files of datasets are there, as large as on record and with the same content."""
+
+from __future__ import annotations
+
+__all__ = ("FileCheck", "is_stale_part")
+
+import fcntl
+import os
+import re
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from lsst.daf.butler import Butler, DatasetRef
+from lsst.resources import ResourcePath
+
+from ..files.placement import TEMPORARY_NAME
+from ..repository.arrivals import datastore_root
+from ..repository.image_refs import dataset_text
+from ..repository.stored_records import StoredFile, artifact_uri, records_without_dataset, stored_files, true_checksum
+from .report import Findings, Kind
+
+_PLAIN = re.compile(r"[\w./,=@~-]+", re.ASCII)  # in a URI what it is in a path
+_LOCAL = "file://"
+_DAY = 86400.0
+
+
+def is_stale_part(path: Path, age: float = _DAY) -> bool:
+    """Whether a file is what a killed copy left: not touched for so many seconds, and locked by no writer.
+
+    Touched is what its record says, as the copy of a file may have that one's
+    time of modification.  What cannot be looked at, such as another user's, is
+    none.
+    """
+    try:
+        return _is_stale(path, age)
+    except OSError:
+        return False
+
+
+def _is_stale(path: Path, age: float) -> bool:
+    if not TEMPORARY_NAME.fullmatch(path.name):
+        return False
+    try:
+        status = path.lstat()
+        old = stat.S_ISREG(status.st_mode) and time.time() - status.st_ctime > age
+        return old and not _is_locked(path)
+    except FileNotFoundError:
+        return False
+
+
+def _is_locked(path: Path) -> bool:
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # there are no locks here; age decides
+            return False
+    return False
+
+
+class FileCheck:
+    """The check of files, batch by batch.
+
+    Parameters
+    ----------
+    butler
+        The repository.
+    found
+        Where findings go.
+    checksum
+        Whether content is compared, where a checksum is on record and the file local.
+    remote
+        How many requests for remote files are made at once; none at all if 0.
+    """
+
+    def __init__(self, butler: Butler, found: Findings, *, checksum: bool, remote: int) -> None:
+        self._butler = butler
+        self._found = found
+        self._checksum = checksum
+        self._remote = remote
+        self._root = datastore_root(butler)
+        self._folder = self._root.ospath.rstrip("/") if self._root.isLocal else None
+        self._unasked: dict[str, int] = {}
+        self._without_checksum = 0
+
+    def check(self, refs: Sequence[DatasetRef]) -> None:
+        """Check the files of datasets."""
+        stored = stored_files(self._butler, refs)
+        asked: list[tuple[DatasetRef, StoredFile]] = []
+        for ref in refs:
+            files = stored.get(ref.id, [])
+            if not files:
+                self._found.add(Kind.NOT_STORED, dataset_text(ref), "is registered, but no file is on record.")
+            for file in files:
+                self._found.checked["files"] += 1
+                path = self._local_path(file)
+                if path is not None:
+                    self._check_local(ref, file, path)
+                elif self._remote:
+                    asked.append((ref, file))
+                else:
+                    self._count_unasked(file)
+        self._found.checked["datasets"] += len(refs)
+        self._ask(asked)
+
+    def finish(self) -> None:
+        """Check what belongs to no dataset, and say what was not checked."""
+        count, rows = records_without_dataset(self._butler, self._found.limit)
+        for identifier, path in rows:
+            message = f"is on record of {identifier}, whose removal was begun or which is no dataset any more."
+            self._found.add(Kind.NO_DATASET, path, message)
+        self._found.unlisted(Kind.NO_DATASET, count - len(rows))
+        for part in self._parts():
+            self._check_part(part)
+        self._say_what_was_not_checked()
+
+    def _local_path(self, file: StoredFile) -> str | None:
+        """Return where a file is if it is local; where its path is plain, without a URI, which takes longer to make."""
+        if _PLAIN.fullmatch(file.path):
+            return None if self._folder is None else f"{self._folder}/{file.path}"
+        path = file.path.removeprefix(_LOCAL)
+        if path is not file.path and path.startswith("/") and _PLAIN.fullmatch(path):
+            return path
+        if "://" in file.path and not file.path.startswith(_LOCAL):
+            return None
+        uri = artifact_uri(self._butler, file)
+        return uri.ospath if uri.isLocal else None
+
+    def _check_local(self, ref: DatasetRef, file: StoredFile, path: str) -> None:
+        try:
+            status = Path(path).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            self._missing(ref, path)
+        except OSError as error:
+            self._unreadable(ref, path, error)
+        else:
+            if not stat.S_ISREG(status.st_mode):
+                what = "a folder" if stat.S_ISDIR(status.st_mode) else "something else"
+                self._found.add(Kind.FILE_MISSING, dataset_text(ref), f"{path} is {what}; expected a file.")
+            elif self._same_size(ref, file, path, status.st_size):
+                self._check_content(ref, file, path)
+
+    def _check_content(self, ref: DatasetRef, file: StoredFile, path: str) -> None:
+        if not self._checksum:
+            return
+        if file.checksum is None:
+            self._without_checksum += 1
+            return
+        try:
+            actual = true_checksum(ResourcePath(Path(path).as_uri()))
+        except OSError as error:
+            self._unreadable(ref, path, error)
+            return
+        if actual != file.checksum:
+            message = f"{path} has the checksum {actual}; {file.checksum} is on record."
+            self._found.add(Kind.FILE_CHECKSUM, dataset_text(ref), message)
+
+    def _ask(self, files: Sequence[tuple[DatasetRef, StoredFile]]) -> None:
+        """Ask for the sizes of remote files, not too many at once."""
+        if not files:
+            return
+        with ThreadPoolExecutor(self._remote) as pool:
+            answers = pool.map(self._remote_size, (file for _, file in files))
+            for (ref, file), answer in zip(files, answers, strict=True):
+                place = file.path if "://" in file.path else str(self._root.join(file.path))
+                if isinstance(answer, FileNotFoundError):
+                    self._missing(ref, place)
+                elif isinstance(answer, Exception):
+                    self._unreadable(ref, place, answer)
+                else:
+                    self._same_size(ref, file, place, answer)
+
+    def _remote_size(self, file: StoredFile) -> int | Exception:
+        try:
+            return artifact_uri(self._butler, file).size()
+        except Exception as error:  # noqa: BLE001  # whatever the protocol raises is the finding
+            return error
+
+    def _same_size(self, ref: DatasetRef, file: StoredFile, place: str, size: int) -> bool:
+        if file.file_size < 0 or file.file_size == size:  # negative: not on record
+            return True
+        message = f"{place} has {size} bytes; {file.file_size} are on record."
+        self._found.add(Kind.FILE_SIZE, dataset_text(ref), message)
+        return False
+
+    def _missing(self, ref: DatasetRef, place: str) -> None:
+        self._found.add(Kind.FILE_MISSING, dataset_text(ref), f"{place} is not there.")
+
+    def _unreadable(self, ref: DatasetRef, place: str, error: Exception) -> None:
+        self._found.add(Kind.FILE_UNREADABLE, dataset_text(ref), f"{place}: {_error_text(error)}")
+
+    def _count_unasked(self, file: StoredFile) -> None:
+        place = file.path if "://" in file.path else str(self._root)
+        parts = urlsplit(place)
+        server = f"{parts.scheme}://{parts.netloc}"
+        self._unasked[server] = self._unasked.get(server, 0) + 1
+
+    def _parts(self) -> Iterator[Path]:
+        if self._root.isLocal:
+            for folder, _, names in os.walk(self._root.ospath):
+                yield from (Path(folder, name) for name in names if TEMPORARY_NAME.fullmatch(name))
+
+    def _check_part(self, path: Path) -> None:
+        try:
+            stale = _is_stale(path, _DAY)
+        except OSError as error:  # another user's, who alone may remove it
+            message = f"whether it was left by a copy that did not end is not known: {_error_text(error)}"
+            self._found.add(Kind.FILE_UNREADABLE, str(path), message, problem=False)
+            return
+        if stale:
+            message = "was left by a copy that did not end; it is older than a day."
+            self._found.add(Kind.STALE_PART, str(path), message)
+
+    def _say_what_was_not_checked(self) -> None:
+        for server, count in sorted(self._unasked.items()):
+            message = f"{count} files there were not asked for; --remote does."
+            self._found.add(Kind.NOT_CHECKED, server, message, count=count, problem=False)
+        if self._without_checksum:
+            message = f"{self._without_checksum} files have no checksum on record; their sizes were compared."
+            self._found.add(Kind.NOT_CHECKED, "checksums", message, count=self._without_checksum, problem=False)
+
+
+def _error_text(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -1,0 +1,190 @@
+"""What of the findings about a repository can safely be put right: no dataset is removed, and no file of a user."""
+
+from __future__ import annotations
+
+__all__ = ("Repair", "repair")
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lsst.daf.butler import Butler, DatasetRef
+from lsst.daf.butler.progress import Progress
+from lsst.resources import ResourcePath
+
+from ..constants import CALIBRATION_COLLECTION, DATASET_TYPE
+from ..errors import FormatError, reason_of
+from ..files.ranges import open_ranges
+from ..formats.fits.file import FitsFile
+from ..formats.fits.lazy_header import LazyHeader
+from ..images.description import ImageDescription, describe_image
+from ..names import RUN_PREFIX, ProcessingToken, ProductName
+from ..repository.arrivals import INGEST_ERRORS, require_writeable, stored_uri
+from ..repository.contention import patiently
+from ..repository.exposures import insert_exposures
+from ..repository.image_refs import dataset_text
+from ..repository.runs import chain_members, ensure_run, put_in_order, ranked, release_chains, release_of
+from .files import is_stale_part
+from .images import dataset_batches, read_period, runs_by_type
+from .report import Kind, RepositoryFinding, counted
+
+_BATCH = 500  # headers to read before their regions are inserted
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What became of a finding.
+
+    Parameters
+    ----------
+    finding
+        What was to be repaired.
+    done
+        Whether it is repaired, and wholly.
+    message
+        What was done, or why not.
+    """
+
+    finding: RepositoryFinding
+    done: bool
+    message: str
+
+    def __str__(self) -> str:
+        return f"{'repaired' if self.done else 'not repaired'}: {self.finding.subject}: {self.message}"
+
+
+def repair(butler: Butler, findings: Iterable[RepositoryFinding]) -> list[Repair]:
+    """Repair what safely can be: chains, missing region rows of images in local files, what killed copies left.
+
+    Parameters
+    ----------
+    butler
+        A writeable SPHEREx repository.
+    findings
+        From the report of `.check_repository`; those of other kinds are left alone.
+
+    Returns
+    -------
+    repairs
+        What became of each finding of these kinds.
+
+    Raises
+    ------
+    ConfigurationError
+        Raised if the repository is read-only.
+    """
+    require_writeable(butler)
+    wanted = list(findings)
+    ordered = [(finding, act) for kind, act in _ACTIONS.items() for finding in wanted if finding.kind is kind]
+    return [_repair(butler, finding, act) for finding, act in ordered]
+
+
+def _repair(butler: Butler, finding: RepositoryFinding, act: Callable[[Butler, str], str]) -> Repair:
+    try:
+        return Repair(finding, done=True, message=patiently(lambda: act(butler, finding.subject)))
+    except _NotRepairedError as error:
+        return Repair(finding, done=False, message=str(error))
+    except INGEST_ERRORS as error:
+        return Repair(finding, done=False, message=reason_of(error))
+
+
+class _NotRepairedError(Exception):
+    """Why something, or some of it, is as it was."""
+
+
+def _chain_run(butler: Butler, run: str) -> str:
+    name = ProductName(DATASET_TYPE, ProcessingToken.parse(run.removeprefix(RUN_PREFIX)))
+    release = release_of(name)
+    ensure_run(butler, name, release)
+    return f"is in the chain of {release} now."
+
+
+def _complete_defaults(butler: Butler, chain: str) -> str:
+    missing = [name for name in release_chains() if chain_members(butler, name)]
+    put_in_order(butler, chain, *missing, CALIBRATION_COLLECTION)
+    return f"is {', '.join(chain_members(butler, chain))} now."
+
+
+def _order_chain(butler: Butler, chain: str) -> str:
+    put_in_order(butler, chain)
+    return f"has {ranked(chain_members(butler, chain))[0]} first of its releases and processings now."
+
+
+def _remove_part(_: Butler, path: str) -> str:
+    if not is_stale_part(Path(path)):
+        raise _NotRepairedError("is not there any more, or in use again; it was left alone.")
+    Path(path).unlink()
+    return "was removed."
+
+
+def _insert_regions(butler: Butler, period: str) -> str:
+    known = read_period(butler, period)
+    there = known.regions | known.off_sky
+    runs = runs_by_type(butler).get(DATASET_TYPE, [])
+    dataset_type = butler.get_dataset_type(DATASET_TYPE)
+    missing: dict[tuple[int, int], list[DatasetRef]] = {}
+    for batch in dataset_batches(butler, dataset_type, runs, known):
+        for ref in batch:
+            key = int(ref.dataId["exposure"]), int(ref.dataId["detector"])
+            if key not in there:
+                missing.setdefault(key, []).append(ref)
+    return _insert_in_batches(butler, list(missing.values()))
+
+
+def _insert_in_batches(butler: Butler, images: Sequence[Sequence[DatasetRef]]) -> str:
+    reasons: list[str] = []
+    count = 0
+    starts = range(0, len(images), _BATCH)
+    for start in Progress(__name__).wrap(starts, desc="Inserting regions"):
+        described = list(_describe_all(butler, images[start : start + _BATCH], reasons))
+        with butler.transaction():
+            insert_exposures(butler, described)
+        count += len(described)
+    inserted = f"{counted(count, 'region row')} {'was' if count == 1 else 'were'} inserted"
+    if reasons:
+        raise _NotRepairedError(f"{inserted}; {len(reasons)} could not be made from headers, the first: {reasons[0]}")
+    return f"{inserted}."
+
+
+def _describe_all(
+    butler: Butler, images: Iterable[Sequence[DatasetRef]], reasons: list[str]
+) -> Iterator[ImageDescription]:
+    """Yield what headers say, of the first processing of each image whose file is local and readable."""
+    for refs in images:
+        problems = []
+        for ref in refs:
+            try:
+                yield _describe(butler, ref)
+                break
+            except (OSError, ValueError) as error:
+                problems.append(f"{dataset_text(ref)}: {reason_of(error)}")
+        else:
+            reasons.append(problems[0])
+
+
+def _describe(butler: Butler, ref: DatasetRef) -> ImageDescription:
+    uri = stored_uri(butler, ref)
+    if uri is None or not uri.isLocal:
+        raise FormatError(f"its file is {str(uri)!r}; headers of local files are read only.")
+    description = _read_description(uri)
+    found = description.observation.exposure_id, description.detector
+    expected = ref.dataId["exposure"], ref.dataId["detector"]
+    if found != expected:
+        raise FormatError(f"the header is of exposure and detector {found}; expected {expected}.")
+    return description
+
+
+def _read_description(uri: ResourcePath) -> ImageDescription:
+    with open_ranges(uri) as (read_ranges, size):
+        image = FitsFile(read_ranges, size, repr(str(uri)))["IMAGE"]
+        return describe_image(LazyHeader(image.text), image.shape)
+
+
+_ACTIONS: dict[Kind, Callable[[Butler, str], str]] = {
+    Kind.RUN_UNCHAINED: _chain_run,
+    Kind.CHAIN_INCOMPLETE: _complete_defaults,
+    Kind.CHAIN_ORDER: _order_chain,
+    Kind.REGION_MISSING: _insert_regions,
+    Kind.STALE_PART: _remove_part,
+}
+"""What is repaired, in this order: a run that joins a chain may be all that its order lacked."""

@@ -1,0 +1,806 @@
+"""Calibrations into a real repository: every product comes back, under its own name, once; the rest says why not."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import shutil
+import sqlite3
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+import pytest
+import yaml
+from astropy.io import fits
+from astropy.nddata import CCDData
+from calibration_repositories import ranges
+from http_server import serve
+from lsst.daf.butler import Butler, CollectionType, DatasetRef, DatasetType, Timespan
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+
+from spherex_butler import make_repo
+from spherex_butler.calibrations.archive_ids import archive_id_of, derived_id, find_by_archive_id
+from spherex_butler.calibrations.certifications import calibrations_at, certifications
+from spherex_butler.calibrations.ingest import CalibrationIngestReport, execute, ingest_calibrations
+from spherex_butler.calibrations.plan import calibration_types, plan_calibrations
+from spherex_butler.calibrations.runs import calibration_chain_of, ensure_calibration_run
+from spherex_butler.calibrations.validity import certify, decertify
+from spherex_butler.constants import CALIBRATION_COLLECTION
+from spherex_butler.errors import ConfigurationError, ParameterError
+from spherex_butler.formats.fits.lazy_header import LazyHeader
+from spherex_butler.images.psf import SpectralImagePSF
+from spherex_butler.images.wavelengths import WavelengthTable
+from spherex_butler.names import parse_product_name
+from spherex_butler.repository.runs import release_spans
+from spherex_butler.testing import CALIBRATION_TYPES, make_spectral_image, write_calibration, write_calibrations
+from spherex_butler.testing.repository import temporary_repo
+
+DARK = "cal-drk-v4-2025-161"
+LATER_DARK = "cal-drk-v5-2026-001"
+GAINS_IN_THE_ARCHIVE = uuid.UUID("74478304-abf1-4a9c-9eb2-926090a84446")
+ALWAYS = Timespan(None, None)
+
+
+@pytest.fixture
+def butler() -> Iterator[Butler]:
+    with temporary_repo() as butler:
+        yield butler
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The archive's tree of both releases, detectors 2 and 3."""
+    folder = tmp_path_factory.mktemp("archive")
+    for release in ("qr2", "qr3"):
+        write_calibrations(folder, detectors=[2, 3], release=release)
+    return folder
+
+
+@pytest.fixture
+def dark(tmp_path: Path) -> Path:
+    return write_calibration(tmp_path / "archive", "dark", DARK, detector=3)
+
+
+def reasons(report: CalibrationIngestReport) -> str:
+    return " | ".join(file.reason for file in report.failed)
+
+
+def valid(butler: Butler, kind: str, detector: int) -> DatasetRef | None:
+    data_id = {"instrument": "SPHEREx", "detector": detector}
+    return butler.find_dataset(kind, data_id, collections=CALIBRATION_COLLECTION, timespan=ALWAYS)
+
+
+# Every product.
+
+
+@pytest.fixture(scope="module")
+def filled(archive: Path) -> Iterator[tuple[Butler, dict[str, DatasetRef]]]:
+    """A repository with both releases, copied in, and of each type one dataset, of detector 3 where it has one."""
+    with temporary_repo() as butler:
+        report = ingest_calibrations(butler, archive, transfer="copy", processes=2)
+        assert (report.failed, report.warnings) == ([], [])
+        refs = {ref.datasetType.name: ref for ref in report.ingested if ref.dataId.get("detector") in {3, None}}
+        yield butler, refs
+
+
+def source(archive: Path, butler: Butler, ref: DatasetRef) -> Path:
+    name = Path(butler.getURI(ref).ospath).name
+    return next(archive.rglob(name))
+
+
+def test_every_product_has_a_dataset_type():
+    assert sorted(calibration_types()) == sorted(CALIBRATION_TYPES)
+
+
+@pytest.mark.parametrize("kind", CALIBRATION_TYPES)
+def test_file_is_copied_with_its_name_to_its_run(filled, archive, kind):
+    butler, refs = filled
+    ref = refs[kind]
+    stored, original = Path(butler.getURI(ref).ospath), source(archive, butler, ref)
+    assert stored.name == original.name
+    assert stored.read_bytes() == original.read_bytes()
+    assert ref.run == f"spx/{parse_product_name(stored.name).token}"
+
+
+@pytest.mark.parametrize("kind", [k for k, entry in calibration_types().items() if entry.storageClass == "CCDData"])
+def test_image_comes_back(filled, archive, kind):
+    butler, refs = filled
+    image = butler.get(refs[kind])
+    with fits.open(source(archive, butler, refs[kind])) as hdus:
+        expected = next(hdu.data for hdu in hdus if hdu.data is not None)
+    assert type(image) is CCDData
+    np.testing.assert_array_equal(image.data, expected)
+    np.testing.assert_array_equal(butler.get(refs[kind].makeComponentRef("image")), expected)
+
+
+@pytest.mark.parametrize("kind", [k for k, entry in calibration_types().items() if entry.storageClass == "HDUList"])
+def test_hdus_come_back(filled, archive, kind):
+    butler, refs = filled
+    found = butler.get(refs[kind])
+    with fits.open(source(archive, butler, refs[kind])) as expected:
+        assert fits.FITSDiff(found, expected).identical
+        last = expected[-1].name
+        assert [hdu.name for hdu in butler.get(refs[kind], parameters={"hdus": last})] == ["PRIMARY", last]
+
+
+def test_gain_factors_come_back(filled, archive):
+    butler, refs = filled
+    expected = yaml.safe_load(source(archive, butler, refs["gain_factors"]).read_bytes())
+    assert butler.get(refs["gain_factors"]) == expected
+
+
+def test_everything_is_valid_always(filled):
+    butler, refs = filled
+    for kind, ref in refs.items():
+        found = butler.find_dataset(kind, ref.dataId, collections=CALIBRATION_COLLECTION, timespan=ALWAYS)
+        assert found is not None
+        assert found.datasetType.name == kind
+
+
+def test_runs_are_in_the_chains_of_the_releases_whose_folders_hold_them(filled):
+    butler, _ = filled
+    chains = {name: butler.collections.get_info(calibration_chain_of(name)).children for name in ("qr2", "qr3")}
+    assert "spx/base-2025-158" in chains["qr2"]
+    assert "spx/base-2025-158" in chains["qr3"]
+    assert "spx/cal-wcs-v4-2025-254" not in chains["qr3"]
+    assert "spx/cal-swcs-v5-2026-191" not in chains["qr2"]
+
+
+def test_real_spectral_channels_come_back(butler, tmp_path):
+    real = Path(__file__).parent / "data" / "spectral_channels_table.fits"
+    path = tmp_path / "spectral_channels_spx_cal-sch-v1-2026-106.fits"
+    shutil.copy(real, path)
+    (ref,) = ingest_calibrations(butler, path, transfer="copy").ingested
+    assert Path(butler.getURI(ref).ospath).name == path.name
+    with fits.open(real) as expected:
+        assert fits.FITSDiff(butler.get(ref), expected).identical
+
+
+@pytest.mark.parametrize("transfer", ["auto", "copy", "symlink", "hardlink", "direct", "move"])
+def test_every_way_in_works_for_every_extension(butler, tmp_path, transfer):
+    kinds = {"dark": (DARK, 3), "gain_factors": ("base-2025-158", None), "spectral_channels": ("base-2025-158", None)}
+    paths = [write_calibration(tmp_path, kind, token, detector=d) for kind, (token, d) in kinds.items()]
+    report = ingest_calibrations(butler, tmp_path, transfer=transfer)
+    assert len(report.ingested) == 3
+    assert {Path(butler.getURI(ref).ospath).name for ref in report.ingested} == {path.name for path in paths}
+    assert all(path.exists() == (transfer != "move") for path in paths)
+    assert all(butler.get(ref) is not None for ref in report.ingested)
+
+
+def test_short_extension_of_yaml_is_kept(butler, tmp_path):
+    path = write_calibration(tmp_path, "gain_factors", "base-2025-158")
+    (ref,) = ingest_calibrations(butler, path.rename(path.with_suffix(".yml")), transfer="copy").ingested
+    assert Path(butler.getURI(ref).ospath).name == "gain_factors_spx_base-2025-158.yml"
+    assert set(butler.get(ref)) == {f"D{detector}" for detector in range(1, 7)}
+
+
+# Once, and again.
+
+
+def test_second_ingest_skips_and_certifies_nothing(butler, archive):
+    first = ingest_calibrations(butler, archive / "qr2")
+    again = ingest_calibrations(butler, [archive / "qr2", archive / "qr2" / "dark"])
+    assert (again.ingested, again.failed, again.certified) == ([], [], [])
+    assert {ref.id for ref in again.skipped} == {ref.id for ref in first.ingested}
+    assert again.summary == f"0 ingested, {len(first.ingested)} already there, 0 failed; 0 certified"
+
+
+def test_what_was_ingested_but_not_certified_is_certified_by_a_rerun(butler, dark):
+    ingest_calibrations(butler, dark, certify=None)
+    assert valid(butler, "dark", 3) is None
+    report = ingest_calibrations(butler, dark)
+    assert (len(report.skipped), len(report.certified)) == (1, 1)
+    assert valid(butler, "dark", 3) == report.skipped[0]
+
+
+def test_report_as_json_lists_certifications(butler, dark):
+    found = ingest_calibrations(butler, dark).to_dict()
+    assert {
+        name: found[name] for name in ("ingested", "skipped", "failed", "warnings", "certified", "not_certified")
+    } == {
+        "ingested": 1,
+        "skipped": 0,
+        "failed": [],
+        "warnings": [],
+        "certified": [f"dark D3 {DARK}, valid always"],
+        "not_certified": [],
+    }
+
+
+@pytest.mark.parametrize("transfer", ["copy", "symlink", "direct"])
+def test_same_name_with_other_content_is_refused(butler, dark, tmp_path, transfer):
+    (ref,) = ingest_calibrations(butler, dark, transfer="copy").ingested
+    before = butler.get(ref).data
+    other = tmp_path / "other" / dark.name
+    other.parent.mkdir()
+    with fits.open(dark) as hdus:
+        hdus[1].data += 1
+        hdus.writeto(other)
+    assert other.stat().st_size == dark.stat().st_size
+    report = ingest_calibrations(butler, other, transfer=transfer)
+    assert report.ingested == report.skipped == []
+    assert "by this name, with other content; nothing was changed" in reasons(report)
+    np.testing.assert_array_equal(butler.get(ref).data, before)
+
+
+def test_same_name_twice_in_one_call(butler, dark, tmp_path):
+    same = Path(shutil.copytree(dark.parent, tmp_path / "same"), dark.name)
+    report = ingest_calibrations(butler, [dark, same])
+    assert (len(report.ingested), report.failed) == (1, [])
+
+
+def test_same_name_with_other_content_in_one_call_goes_in_once(butler, dark, tmp_path):
+    other = Path(shutil.copytree(dark.parent, tmp_path / "other"), dark.name)
+    fits.setval(other, "DATE", value="2026-01-01T00:00:00")
+    report = ingest_calibrations(butler, [dark, other])
+    assert len(report.ingested) == 1
+    assert f"{dark.as_uri()!r} of the same call has this name and other content" in reasons(report)
+
+
+def test_file_that_is_gone_is_reported(butler, dark):
+    (ref,) = ingest_calibrations(butler, dark, transfer="copy").ingested
+    Path(butler.getURI(ref).ospath).unlink()
+    report = ingest_calibrations(butler, dark)
+    assert "is gone; remove its dataset with 'butler prune-datasets' first" in reasons(report)
+
+
+def test_dataset_whose_file_was_given_up_gets_it_back(butler, dark):
+    (ref,) = ingest_calibrations(butler, dark, transfer="copy").ingested
+    butler.pruneDatasets([ref], disassociate=False, unstore=True, purge=False)
+    report = ingest_calibrations(butler, dark, transfer="copy")
+    assert [found.id for found in report.ingested] == [ref.id]
+    assert butler.get(ref).shape == (48, 48)
+
+
+def test_other_file_in_the_place_is_not_overwritten(butler, dark):
+    (ref,) = ingest_calibrations(butler, dark, transfer="copy", certify=None).ingested
+    place = Path(butler.getURI(ref).ospath)
+    butler.pruneDatasets([ref], disassociate=True, unstore=True, purge=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text("something else")
+    report = ingest_calibrations(butler, dark, transfer="copy")
+    assert "is there already with other content; nothing was overwritten" in reasons(report)
+    assert place.read_text() == "something else"
+
+
+# Reissues and certification.
+
+
+def test_reissue_for_one_detector_leaves_the_others_as_they_are(butler, tmp_path):
+    for detector in (2, 3):
+        write_calibration(tmp_path, "dark", DARK, detector=detector)
+    ingest_calibrations(butler, tmp_path)
+    write_calibration(tmp_path, "dark", LATER_DARK, detector=3)
+    report = ingest_calibrations(butler, tmp_path)
+    assert [(ref.run, ref.dataId["detector"]) for ref in report.ingested] == [(f"spx/{LATER_DARK}", 3)]
+    assert [valid(butler, "dark", detector).run for detector in (2, 3)] == [f"spx/{DARK}", f"spx/{LATER_DARK}"]
+    assert len(butler.query_datasets("dark", collections=f"spx/{DARK}")) == 2
+
+
+def test_explicit_validity_is_left_as_it_is(butler, dark, tmp_path):
+    ingest_calibrations(butler, dark, certify=None)
+    certify(butler, "dark", begin="2025-05-01", end="2026-05-01")
+    later = [write_calibration(tmp_path, "dark", LATER_DARK, detector=detector) for detector in (3, 4)]
+    gains = write_calibration(tmp_path, "gain_factors", "base-2025-158")
+    report = ingest_calibrations(butler, [*later, gains])
+    (warning,) = report.warnings
+    assert warning.startswith(f"not certified: dark D3 {LATER_DARK}, valid always, would take the place of {DARK}")
+    assert [found.ref.datasetType.name for found in report.certified] == ["dark", "gain_factors"]
+
+
+def test_validity_by_release(butler, archive):
+    report = ingest_calibrations(
+        butler, [archive / release / "spectral_wcs" for release in ("qr2", "qr3")], certify="release"
+    )
+    runs = {found.ref.run: found.timespan for found in report.certified if found.ref.dataId["detector"] == 3}
+    assert runs["spx/cal-wcs-v4-2025-254"].end == runs["spx/cal-swcs-v5-2026-191"].begin
+    assert runs["spx/cal-swcs-v5-2026-191"].end is None
+
+
+@pytest.fixture
+def darks(tmp_path: Path) -> Path:
+    """Two generations of darks of detectors 2 and 3."""
+    folder = tmp_path / "darks"
+    for token in (DARK, LATER_DARK):
+        for detector in (2, 3):
+            write_calibration(folder, "dark", token, detector=detector)
+    return folder
+
+
+def certified(butler: Butler) -> list[tuple[int, str, str]]:
+    """Return detector, token and rule of the ranges of darks."""
+    return [row[1:4] for row in ranges(calibrations_at(butler, dataset_type="dark"))]
+
+
+def test_older_token_that_somebody_pinned_stays(butler, darks):
+    ingest_calibrations(butler, darks)
+    certify(butler, "dark", token=DARK, detectors=3, replace=True)
+    report = ingest_calibrations(butler, darks)
+    assert certified(butler) == [(2, LATER_DARK, "latest"), (3, DARK, "latest")]
+    assert report.certified == []
+    (warning,) = report.warnings
+    assert warning == (
+        f"not certified: dark D3 {LATER_DARK}, valid always: it was there before, and what was certified for dark D3 "
+        f"meanwhile is left as it is: {DARK}, valid always (latest). 'butler spherex certify' changes that."
+    )
+
+
+def test_token_that_is_new_displaces_a_pin_and_that_is_said(butler, darks, caplog):
+    ingest_calibrations(butler, darks)
+    certify(butler, "dark", token=DARK, detectors=3, replace=True)
+    write_calibration(darks, "dark", "cal-drk-v6-2026-200", detector=3)
+    with caplog.at_level(logging.WARNING):
+        report = ingest_calibrations(butler, darks)
+    assert certified(butler) == [(2, LATER_DARK, "latest"), (3, "cal-drk-v6-2026-200", "latest")]
+    (warning,) = report.warnings
+    assert warning == (f"dark D3 cal-drk-v6-2026-200, valid always, took the place of {DARK}, valid always (latest)")
+    assert warning in caplog.text
+
+
+def test_explicit_range_that_is_a_releases_span_stays(butler, darks):
+    begin, end = release_spans()["qr2"]
+    ingest_calibrations(butler, darks, certify=None)
+    certify(butler, "dark", release="qr2", token=LATER_DARK)
+    certify(butler, "dark", begin=begin, end=end, token=DARK, detectors=3, replace=True)
+    ensure_calibration_run(butler, parse_product_name(f"dark_D3_spx_{LATER_DARK}.fits"), "qr2")
+    ingest_calibrations(butler, darks, certify="release")
+    assert certified(butler) == [(2, LATER_DARK, "release"), (3, DARK, "release")]
+
+
+def test_range_that_was_decertified_stays_a_gap(butler, darks):
+    ingest_calibrations(butler, darks)
+    decertify(butler, "dark", begin="2026-01-01", end="2026-02-01")
+    before = certifications(butler)
+    report = ingest_calibrations(butler, darks)
+    assert (certifications(butler), report.certified) == (before, [])
+
+
+def test_detectors_that_are_not_ingested_are_left_alone(butler, darks):
+    ingest_calibrations(butler, darks)
+    decertify(butler, "dark", detectors=2)
+    write_calibration(darks / "later", "dark", "cal-drk-v6-2026-200", detector=3)
+    ingest_calibrations(butler, darks / "later")
+    assert certified(butler) == [(3, "cal-drk-v6-2026-200", "latest")]
+
+
+def test_dataset_that_gets_its_file_back_is_not_new(butler, darks):
+    report = ingest_calibrations(butler, darks, transfer="copy")
+    certify(butler, "dark", token=DARK, detectors=3, replace=True)
+    given_up = [ref for ref in report.ingested if (ref.run, ref.dataId["detector"]) == (f"spx/{LATER_DARK}", 3)]
+    butler.pruneDatasets(given_up, disassociate=False, unstore=True, purge=False)
+    assert len(ingest_calibrations(butler, darks, transfer="copy").ingested) == 1
+    assert certified(butler) == [(2, LATER_DARK, "latest"), (3, DARK, "latest")]
+
+
+def test_file_of_two_releases_is_certified_for_the_second_when_that_comes(butler, archive):
+    for release in ("qr2", "qr3"):
+        ingest_calibrations(butler, archive / release / "nonfunc", certify="release")
+    assert [row[:1] + row[3:] for row in ranges(calibrations_at(butler, detectors=3))] == [
+        ("nonfunc", "release", *release_spans()["qr2"]),
+        ("nonfunc", "release", release_spans()["qr3"][0], ""),
+    ]
+
+
+def test_flux_corrections_of_qr3_are_for_the_images_of_qr2(butler, archive):
+    report = ingest_calibrations(butler, archive / "qr3" / "l3_flux_corrections", certify="release")
+    assert report.warnings == []
+    assert ranges(calibrations_at(butler)) == [
+        ("l3_flux_corrections", detector, "cal-flxc-v1-2026-191", "release", *release_spans()["qr2"])
+        for detector in (2, 3)
+    ]
+
+
+# Certification that fails.
+
+
+@pytest.fixture
+def other_collection(butler) -> None:
+    """Have a collection of another type where validity is recorded."""
+    for chain in butler.collections.query("*", collection_types=CollectionType.CHAINED):
+        if CALIBRATION_COLLECTION in butler.collections.get_info(chain).children:
+            butler.collections.remove_from_chain(chain, CALIBRATION_COLLECTION)
+    butler.collections.x_remove(CALIBRATION_COLLECTION)
+    butler.collections.register(CALIBRATION_COLLECTION, CollectionType.TAGGED)
+
+
+@pytest.mark.usefixtures("other_collection")
+def test_type_that_cannot_be_certified_is_reported_and_keeps_its_sources(butler, dark):
+    report = ingest_calibrations(butler, dark, transfer="move")
+    (missed,) = report.not_certified
+    assert missed.dataset_type == "dark"
+    assert f"The collection {CALIBRATION_COLLECTION!r} is of type TAGGED; expected CALIBRATION" in missed.reason
+    assert report.summary == "1 ingested, 0 already there, 0 failed; 0 certified, not certified: dark"
+    assert report.details == [f"dark: was ingested but not certified: {missed.reason}"]
+    assert report.to_dict()["not_certified"] == [{"dataset_type": "dark", "reason": missed.reason}]
+    assert dark.exists()
+
+
+# Moves.
+
+
+@pytest.mark.parametrize("line", ["certify_arrivals", "remove_source"])
+def test_killed_move_is_finished_by_the_same_command(tmp_path, dark, line):
+    with make_repo(tmp_path / "repo"):
+        pass
+    script = (
+        "import os, sys\n"
+        "def kill(frame, event, argument):\n"
+        f"    if frame.f_code.co_name == {line!r}: os._exit(9)\n"
+        "from lsst.daf.butler import Butler\n"
+        "from spherex_butler.calibrations import ingest_calibrations\n"
+        "butler = Butler.from_config(sys.argv[1], writeable=True)\n"
+        "sys.setprofile(kill)\n"
+        "ingest_calibrations(butler, sys.argv[2], transfer='move')\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "repo"), str(dark)]
+    assert subprocess.run(command, check=False).returncode == 9
+    assert dark.exists()
+    with Butler.from_config(tmp_path / "repo", writeable=True) as butler:
+        report = ingest_calibrations(butler, dark, transfer="move")
+        assert (len(report.skipped), report.failed, report.warnings) == (1, [], [])
+        assert certified(butler) == [(3, DARK, "latest")]
+        assert Path(butler.getURI(report.skipped[0]).ospath).exists()
+    assert not dark.exists()
+
+
+def test_move_keeps_a_file_that_the_repository_refers_to(butler, dark):
+    ingest_calibrations(butler, dark, transfer="direct")
+    report = ingest_calibrations(butler, dark, transfer="move")
+    assert (len(report.skipped), dark.exists()) == (1, True)
+
+
+def test_unknown_rule_is_refused(butler, dark):
+    with pytest.raises(ParameterError, match="no rule 'newest' here; expected 'latest' or 'release', or None"):
+        ingest_calibrations(butler, dark, certify="newest")
+
+
+# Two at once.
+
+
+@pytest.mark.parametrize("statement", ["INSERT INTO collection", "dataset_tags", "INSERT INTO file_datastore"])
+def test_database_that_is_locked_for_a_moment_is_waited_for(butler, dark, statement):
+    locked = sqlite3.OperationalError("database is locked")
+    locked.sqlite_errorname = "SQLITE_BUSY"
+    errors = [OperationalError(statement, {}, locked)]
+
+    def fail_once(_connection, _cursor, text, *_rest):
+        if errors and statement in text:
+            raise errors.pop()
+
+    planned, _ = plan_calibrations(dark)
+    if statement == "dataset_tags":  # of which nothing is read where there is none
+        execute(butler, planned, transfer="copy")
+    engine = butler._registry._db._engine
+    event.listen(engine, "before_cursor_execute", fail_once)
+    try:
+        report = execute(butler, planned, transfer="copy")
+    finally:
+        event.remove(engine, "before_cursor_execute", fail_once)
+    assert (errors, report.failed) == ([], [])
+
+
+def test_two_processes_at_once_lose_nothing(archive, tmp_path):
+    repo = tmp_path / "repo"
+    make_repo(repo).close()
+    command = [sys.executable, "-m", "spherex_butler", "ingest-calibrations", str(repo), str(archive), "-t", "copy"]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
+    for process in processes:
+        _, errors = process.communicate(timeout=240)
+        assert (process.returncode, errors) == (0, b"")
+    with Butler.from_config(repo, writeable=True) as butler:
+        report = ingest_calibrations(butler, archive, transfer="copy")
+        assert (report.ingested, report.failed, report.certified) == ([], [], [])
+        assert all(butler.getURI(ref).exists() for ref in report.skipped)
+
+
+# The archive's ids.
+
+
+def test_known_id_of_the_archive_becomes_the_datasets(filled):
+    butler, refs = filled
+    ref = refs["gain_factors"]
+    assert ref.id == GAINS_IN_THE_ARCHIVE
+    assert archive_id_of(butler, ref) == GAINS_IN_THE_ARCHIVE
+    assert find_by_archive_id(butler, "gain_factors", str(GAINS_IN_THE_ARCHIVE)) == ref
+    assert find_by_archive_id(butler, "dark", GAINS_IN_THE_ARCHIVE) is None
+
+
+def test_other_ids_follow_from_type_data_id_and_run(filled):
+    butler, refs = filled
+    ref = refs["dark"]
+    assert ref.id == derived_id(ref.datasetType, ref.dataId, ref.run)
+    assert archive_id_of(butler, ref) is None
+    assert find_by_archive_id(butler, "dark", uuid.uuid4()) is None
+
+
+def test_given_id_becomes_the_datasets_and_a_rerun_skips(butler, dark):
+    given = uuid.uuid4()
+    (ref,) = ingest_calibrations(butler, dark, archive_ids={dark.name: str(given)}).ingested
+    assert ref.id == given
+    for ids in (None, {dark.name: given}):
+        report = ingest_calibrations(butler, dark, archive_ids=ids)
+        assert ([found.id for found in report.skipped], report.warnings) == ([given], [])
+
+
+def test_id_that_comes_too_late_is_said(butler, dark, caplog):
+    (ref,) = ingest_calibrations(butler, dark).ingested
+    with caplog.at_level(logging.WARNING):
+        report = ingest_calibrations(butler, dark, archive_ids={dark.name: uuid.UUID(int=5)})
+    (warning,) = report.warnings
+    assert f"is there by the id {ref.id}, so that its id in the archive, {uuid.UUID(int=5)}, was not taken" in warning
+    assert warning in caplog.text
+
+
+def test_id_in_the_files_header_becomes_the_datasets(butler, tmp_path):
+    path = write_calibration(tmp_path, "readnoise_pars", "base-2025-158", detector=3)
+    own = uuid.uuid4()
+    with fits.open(path, mode="update") as hdus:
+        hdus[0].header["HIERARCH LSST BUTLER ID"] = str(own)
+        hdus[0].header["HIERARCH LSST BUTLER DATASETTYPE"] = "readnoise_pars"
+    (ref,) = ingest_calibrations(butler, path).ingested
+    assert ref.id == own
+
+
+@pytest.mark.parametrize(
+    ("cards", "why"),
+    [
+        ({"ID": str(uuid.UUID(int=7)), "DATASETTYPE": "flat"}, "its header states the id of a 'flat', which was not"),
+        ({"ID": "seven"}, "its header states 'seven' for its id, which is no UUID and was not taken over"),
+    ],
+)
+def test_id_that_is_not_the_files_is_not_taken_over(butler, dark, cards, why):
+    for name, value in cards.items():
+        fits.setval(dark, f"HIERARCH LSST BUTLER {name}", value=value)
+    report = ingest_calibrations(butler, dark)
+    assert report.ingested[0].id == derived_id(report.ingested[0].datasetType, report.ingested[0].dataId, f"spx/{DARK}")
+    assert why in report.warnings[0]
+
+
+def test_id_of_another_dataset_here_is_not_taken_over(butler, tmp_path):
+    """A calibration that Butler wrote, copied by hand to another detector's name."""
+    first, second = (write_calibration(tmp_path, "dark", DARK, detector=detector) for detector in (2, 3))
+    given = uuid.uuid4()
+    ingest_calibrations(butler, first, archive_ids={first.name: given})
+    report = ingest_calibrations(butler, second, archive_ids={second.name: given})
+    assert f"the id {given} stated for it is that of dark@" in report.warnings[0]
+    assert report.ingested[0].id != given
+
+
+# What is refused.
+
+
+def broken(path: Path, how: str) -> Path:
+    """Spoil a file and return it."""
+    if how == "truncated":
+        path.write_bytes(path.read_bytes()[:-3000])
+    elif how == "no END":
+        path.write_bytes(path.read_bytes()[:400])
+    elif how == "empty":
+        path.write_bytes(b"")
+    elif how == "text":
+        path.write_text("nothing" * 1000)
+    elif how == "other detector":
+        fits.setval(path, "DETECTOR", value="4", ext=1)
+    elif how == "two images":
+        fits.append(path, np.zeros((48, 48)))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("truncated", "is truncated in HDU 'DARK'"),
+        ("no END", "has no END card"),
+        ("empty", "expected the start of a FITS file"),
+        ("text", "expected the start of a FITS file"),
+        ("other detector", "The name says detector 3, HDU 'DARK' says DETECTOR='4'; expected the same"),
+        ("two images", "The file holds images in 1 'DARK', 2 ''; expected one image"),
+    ],
+)
+def test_spoilt_file_is_reported_and_the_others_go_in(butler, tmp_path, how, reason):
+    good = write_calibration(tmp_path, "dark", DARK, detector=2)
+    bad = broken(write_calibration(tmp_path, "dark", DARK, detector=3), how)
+    report = ingest_calibrations(butler, tmp_path)
+    assert [Path(butler.getURI(ref).ospath).name for ref in report.ingested] == [good.name]
+    assert [file.uri for file in report.failed] == [bad.as_uri()]
+    assert reason in reasons(report)
+
+
+def test_truncated_gzipped_file_is_reported(butler, tmp_path):
+    path = write_calibration(tmp_path, "spectral_channels", "cal-sch-v1-2026-106")
+    path.write_bytes(path.read_bytes()[:-50])
+    assert "is gzipped and cannot be unzipped" in reasons(ingest_calibrations(butler, path))
+    path.write_bytes(gzip.compress(b"SIMPLE  =                    T".ljust(80) + b"END".ljust(2800)))
+    assert ingest_calibrations(butler, path).failed == []
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("gains: [1, 2", "cannot be read as YAML of plain values"),
+        ("!!python/object/apply:os.getcwd []", "could not determine a constructor for the tag"),
+        ("[" * 3000, "cannot be read as YAML of plain values"),
+        ("- 1\n- 2\n", "holds list; expected a YAML mapping"),
+        ("", "holds NoneType; expected a YAML mapping"),
+    ],
+)
+def test_yaml_that_is_no_plain_mapping_is_refused(butler, tmp_path, content, reason):
+    path = write_calibration(tmp_path, "gain_factors", "base-2025-158")
+    path.write_text(content)
+    report = ingest_calibrations(butler, path)
+    assert reason in reasons(report)
+    assert report.ingested == []
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("level2_2025W51_1A_0684_2D3_spx_l2b-v21-2025-354.fits", "is a 'level2'; expected a calibration: abs_gain"),
+        ("flat_D3_spx_base-2025-158.fits", "is a 'flat'; expected a calibration: abs_gain_matrix, "),
+        ("dark_spx_cal-drk-v4-2025-161.fits", "is not the name of a 'dark', a file of which is that of one detector"),
+        ("gain_factors_D3_spx_base-2025-158.yaml", "a file of which is one for all detectors"),
+        ("dark_D3_spx_cal-drk-v4-2025-161.yaml", "is a 'yaml' file; expected FITS of 'dark'"),
+        ("gain_factors_spx_base-2025-158.fits", "is a 'fits' file; expected YAML of 'gain_factors'"),
+        ("dark_D7_spx_cal-drk-v4-2025-161.fits", "is not the name of a SPHEREx product"),
+        ("dark_D3_spx_v4.fits", "is not a processing token"),
+        ("dark.fits", "is not the name of a SPHEREx product"),
+    ],
+)
+def test_name_of_no_calibration_is_refused(butler, tmp_path, name, reason):
+    path = tmp_path / name
+    path.write_bytes(b"")
+    report = ingest_calibrations(butler, path)
+    assert reason in reasons(report)
+
+
+def test_folder_is_searched_for_calibrations_only(butler, dark):
+    for name in ("level2_2025W51_1A_0684_2D3_spx_l2b-v21-2025-354.fits", "dark.fits", "dark_notes.txt", ".hidden"):
+        (dark.parent / name).write_text("nothing")
+    (dark.parent / "dark_D7_spx_cal-drk-v4-2025-161.fits").write_text("nothing")
+    report = ingest_calibrations(butler, dark.parents[3])
+    assert len(report.ingested) == 1
+    assert [Path(file.uri).name for file in report.failed] == ["dark_D7_spx_cal-drk-v4-2025-161.fits"]
+
+
+def test_folder_without_calibrations_is_reported(butler, tmp_path):
+    assert "there is no calibration file in this folder" in reasons(ingest_calibrations(butler, tmp_path))
+
+
+def test_glob_stands_for_what_matches(butler, tmp_path):
+    for detector in (1, 2, 3):
+        write_calibration(tmp_path, "dark", DARK, detector=detector)
+    report = ingest_calibrations(butler, str(tmp_path / "qr2" / "dark" / "*" / "[12]" / "*.fits"))
+    assert [ref.dataId["detector"] for ref in report.ingested] == [1, 2]
+
+
+def test_unreadable_unit_is_said_and_the_pixels_can_be_read(butler, dark):
+    fits.setval(dark, "BUNIT", value="smoots", ext=1)
+    report = ingest_calibrations(butler, dark)
+    (warning,) = report.warnings
+    assert "HDU 'DARK' has BUNIT='smoots'" in warning
+    assert butler.get(report.ingested[0].makeComponentRef("image")).shape == (48, 48)
+
+
+def test_unit_of_the_gain_matrix_is_read(filled):
+    butler, refs = filled
+    unit = butler.get(refs["abs_gain_matrix"].makeComponentRef("unit"))
+    assert unit == u.MJy / u.sr / (u.electron / u.s)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"processes": 0}, "processes=0 cannot read anything"),
+        ({"transfer": "teleport"}, "There is no transfer mode 'teleport'"),
+        ({"archive_ids": {"a.fits": "seven"}}, "The archive's id of 'a.fits' is given as 'seven'; expected a UUID"),
+        (
+            {"archive_ids": {name: uuid.UUID(int=1) for name in ("a.fits", "b.fits")}},
+            f"'a.fits' and 'b.fits' are both given the archive's id {uuid.UUID(int=1)}",
+        ),
+    ],
+)
+def test_option_without_meaning_is_refused(butler, dark, options, reason):
+    with pytest.raises(ParameterError, match=reason):
+        ingest_calibrations(butler, dark, **options)
+
+
+def test_read_only_repository_is_refused(butler, dark):
+    with (
+        Butler.from_config(butler.get_datastore_roots().popitem()[1]) as reader,
+        pytest.raises(ConfigurationError, match="The repository is read-only here"),
+    ):
+        ingest_calibrations(reader, dark)
+
+
+def test_dataset_type_that_is_missing_or_of_another_kind_is_reported(butler, dark, tmp_path):
+    gains = write_calibration(tmp_path, "gain_factors", "base-2025-158")
+    butler.registry.removeDatasetType("dark")
+    butler.registry.removeDatasetType("gain_factors")
+    dimensions = butler.dimensions.conform(["instrument"])
+    butler.registry.registerDatasetType(DatasetType("gain_factors", dimensions, "StructuredDataDict"))
+    report = ingest_calibrations(butler, [dark, gains])
+    assert "The repository has no dataset type 'dark'; expected one made by" in reasons(report)
+    assert "The repository's dataset type 'gain_factors' is no calibration type" in reasons(report)
+
+
+def test_plan_can_be_looked_at_and_executed(butler, archive):
+    planned, failed = plan_calibrations(archive / "qr2" / "dark")
+    assert failed == []
+    assert [(file.name.dataset_type, file.data_id["detector"], file.release) for file in planned] == [
+        ("dark", 2, "qr2"),
+        ("dark", 3, "qr2"),
+    ]
+    report = execute(butler, planned, transfer="direct")
+    assert (len(report.ingested), report.certified) == (2, [])
+
+
+# From a web server.
+
+
+def test_files_of_a_server_are_copied_or_left_there(butler, archive):
+    dark = next(archive.rglob("dark_D3_*.fits"))
+    gains = next(archive.rglob("gain_factors*.yaml"))
+    channels = next(archive.rglob("spectral_channels*.gz"))
+    with serve(archive) as served:
+        urls = [f"{served.url}/{path.relative_to(archive)}" for path in (dark, gains, channels)]
+        direct = ingest_calibrations(butler, urls[:1], transfer="direct", processes=2)
+        copied = ingest_calibrations(butler, urls[1:])
+        assert (direct.failed, copied.failed) == ([], [])
+        assert str(butler.getURI(direct.ingested[0])) == urls[0]
+        np.testing.assert_array_equal(butler.get(direct.ingested[0]).data, fits.getdata(dark, 1))
+        again = ingest_calibrations(butler, urls)
+        assert (len(again.skipped), again.failed) == (3, [])
+    names = {Path(butler.getURI(ref).ospath).name for ref in copied.ingested}
+    assert names == {gains.name, channels.name}
+
+
+def test_file_of_a_server_with_other_content_is_refused(butler, dark, tmp_path):
+    ingest_calibrations(butler, dark, transfer="copy")
+    changed = Path(shutil.copytree(dark.parent, tmp_path / "changed"), dark.name)
+    fits.setval(changed, "DATE", value="2026-01-01T00:00:00")
+    with serve(changed.parent) as served:
+        report = ingest_calibrations(butler, f"{served.url}/{changed.name}")
+    assert "with other content; nothing was changed" in reasons(report)
+
+
+def test_file_whose_twin_cannot_be_reached_is_reported(butler, dark, tmp_path):
+    gains = write_calibration(tmp_path, "gain_factors", "base-2025-158")
+    elsewhere = tmp_path / dark.name
+    with serve(dark.parent) as served:
+        ingest_calibrations(butler, f"{served.url}/{dark.name}", transfer="direct")
+        report = ingest_calibrations(butler, [dark.rename(elsewhere), gains])
+    assert [ref.datasetType.name for ref in report.ingested] == ["gain_factors"]
+    assert "FileNotFoundError" in reasons(report)
+
+
+def test_truncated_file_of_a_server_is_reported(butler, dark):
+    broken(dark, "truncated")
+    with serve(dark.parent) as served:
+        report = ingest_calibrations(butler, f"{served.url}/{dark.name}", transfer="direct")
+    assert "is truncated in HDU 'DARK'" in reasons(report)
+
+
+def test_address_that_is_not_there_is_reported(butler, dark):
+    with serve(dark.parent) as served:
+        report = ingest_calibrations(butler, f"{served.url}/dark_D1_spx_{DARK}.fits")
+    assert "FileNotFoundError" in reasons(report)
+
+
+def test_psf_and_wavelengths_of_calibrations_are_read_like_those_of_images(filled):
+    butler, refs = filled
+    image = make_spectral_image(detector=3, size=64)
+    cube, table, waves = (
+        butler.get(refs[kind])[name]
+        for kind, name in (("average_psf", "PSF-DATA-CUBE"), ("epsf", "EPSF"), ("spectral_wcs", "WCS-WAVE"))
+    )
+    psf = SpectralImagePSF(cube.data, LazyHeader(cube.header))
+    np.testing.assert_array_equal(psf.at(1000, 1100), image.psf.at(1000 - image.origin[0], 1100 - image.origin[1]))
+    assert SpectralImagePSF(table.data, LazyHeader(table.header)).at(1000, 1100).shape == (33, 33)
+    wavelength, _ = WavelengthTable.from_table(waves.data).at(1019.5, 1019.5)
+    assert wavelength == pytest.approx(image.wavelength[31:33, 31:33].mean().to_value("um"), rel=1e-3)

@@ -1,0 +1,435 @@
+"""How our configuration is found: by the environment, by an include, with a repository, by `butler create`."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from lsst.daf.butler import Butler, Config
+from lsst.resources import ResourcePath
+
+import spherex_butler
+from spherex_butler import make_repo
+from spherex_butler.configuration.check import check_configuration
+from spherex_butler.errors import ConfigurationError
+from spherex_butler.paths import config_path, config_uri
+
+BUTLER_COMMAND = (sys.executable, "-c", "from lsst.daf.butler.cli.butler import main; main()")
+
+# A repository of daf_butler's own universe, with a camera that has darks, too.
+CAMERA = """
+import sys
+import numpy as np
+from astropy.nddata import CCDData
+from lsst.daf.butler import Butler, DatasetType
+
+def fill(root):
+    with Butler.from_config(root, run="cal/1") as butler:
+        for instrument in ("CAM", "SPHEREx"):
+            butler.registry.insertDimensionData("instrument", {"name": instrument})
+            butler.registry.insertDimensionData("detector", {"instrument": instrument, "id": 1, "full_name": "S00"})
+        butler.registry.registerDatasetType(DatasetType("dark", ["detector"], sys.argv[2], universe=butler.dimensions))
+        dark = CCDData(np.zeros((2, 2)), unit="electron / s") if sys.argv[2] == "CCDData" else {"x": 1}
+        for instrument in ("CAM", "SPHEREx"):
+            ref = butler.put(dark, "dark", instrument=instrument, detector=1)
+            assert type(butler.get(ref)) is type(dark)
+            print(butler.getURI(ref).relative_to(butler.getURI(ref).dirname().parent().parent().parent()))
+"""
+
+
+def camera_files(run_python, root, storage_class, **options):
+    return run_python(f"{CAMERA}\nfill(sys.argv[1])", root, storage_class, **options).split()
+
+
+@pytest.fixture
+def camera(tmp_path):
+    """A repository of another universe and another instrument."""
+    Butler.makeRepo(tmp_path / "camera")
+    return tmp_path / "camera"
+
+
+def include(root, uri):
+    config = Config(str(root / "butler.yaml"))
+    config["includeConfigs"] = [uri]
+    config.dumpToUri(str(root / "butler.yaml"), overwrite=True)
+
+
+def names(paths):
+    return [Path(path).name for path in paths]
+
+
+def test_a_camera_alone_names_its_files_so(run_python, camera):
+    files = camera_files(run_python, camera, "StructuredDataDict")
+    assert names(files) == ["dark_CAM_S00_cal_1.yaml", "dark_SPHEREx_S00_cal_1.yaml"]
+
+
+def test_environment_gives_every_repository_our_storage_classes(run_python, camera):
+    files = camera_files(run_python, camera, "CCDData", DAF_BUTLER_CONFIG_PATH=config_path())
+    assert names(files) == ["dark_CAM_S00_cal_1.fits", "dark_SPHEREx_S00_cal_1.fits"]
+
+
+RUBIN_EXPOSURE = """
+import sys
+from lsst.daf.butler import Butler, DatasetType
+from spherex_butler.testing import make_spectral_image
+Butler.makeRepo(sys.argv[1])
+butler = Butler.from_config(sys.argv[1], writeable=True, run="cal/1")
+of_cam = {"instrument": "CAM"}
+for element, record in {
+    "instrument": {"name": "CAM"},
+    "physical_filter": of_cam | {"name": "CAM-R", "band": "r"},
+    "detector": of_cam | {"id": 3, "full_name": "S03"},
+    "day_obs": of_cam | {"id": 20251218},
+    "group": of_cam | {"name": "large slew"},
+    "exposure": of_cam
+    | {"id": 5, "obs_id": "2025W51_1A_0684_2", "physical_filter": "CAM-R", "day_obs": 20251218, "group": "large slew"},
+}.items():
+    butler.registry.insertDimensionData(element, record)
+image = make_spectral_image(size=16)
+for name, dimensions in (("level2", ["exposure", "detector"]), ("template", ["detector"]), ("sum", ["band"])):
+    butler.registry.registerDatasetType(DatasetType(name, dimensions, "SpectralImage", universe=butler.dimensions))
+    ref = butler.put(image, name, instrument="CAM", exposure=5, detector=3, band="r")
+    print(butler.getURI(ref).basename())
+"""
+
+
+def test_environment_names_images_where_butler_has_no_template_of_their_dimensions(run_python, tmp_path):
+    printed = run_python(RUBIN_EXPOSURE, tmp_path / "repository", DAF_BUTLER_CONFIG_PATH=config_path())
+    # Of all keys that match, Butler prefers dimensions to a storage class.
+    assert printed.split() == [
+        "level2_CAM_CAM-R_2025W51_1A_0684_2_S03_cal_1.fits",
+        "template_CAMD3_cal_1.fits",
+        "sum_r_cal_1.fits",
+    ]
+
+
+def test_environment_leaves_other_repositories_valid(run_clean, camera):
+    """Butler rejects templates of an instrument or dataset type that a repository does not have."""
+    run_clean(*BUTLER_COMMAND, "config-validate", str(camera), DAF_BUTLER_CONFIG_PATH=config_path())
+
+
+def test_environment_leaves_the_default_universe_alone(run_python):
+    script = "from lsst.daf.butler import DimensionUniverse; print(DimensionUniverse())"
+    assert run_python(script, DAF_BUTLER_CONFIG_PATH=config_path()).strip() == "DimensionUniverse(8, daf_butler)"
+
+
+def test_include_gives_a_repository_of_any_universe_our_storage_classes_and_file_names(run_python, camera):
+    include(camera, config_uri("butler.yaml"))
+    files = camera_files(run_python, camera, "CCDData")
+    assert names(files) == ["dark_CAM_S00_cal_1.fits", "dark_D1_cal_1.fits"]
+
+
+def test_include_leaves_a_repositorys_own_configuration_in_force(run_python, camera):
+    config = Config(str(camera / "butler.yaml"))
+    config["includeConfigs"] = [config_uri("butler.yaml")]
+    config["datastore", "templates", "dark"] = "{run:/}/mine_{instrument}_{detector}_{run}"
+    config["datastore", "formatters", "CCDData"] = "spherex_butler.formatters.HDUListFormatter"
+    config.dumpToUri(str(camera / "butler.yaml"), overwrite=True)
+    script = """
+import sys
+from lsst.daf.butler import ButlerConfig
+config = ButlerConfig(sys.argv[1])
+datastore = config["datastore"]
+print(datastore["root"], datastore["formatters", "CCDData"], datastore["templates", "dark"])
+"""
+    assert run_python(script, camera).split() == [
+        "<butlerRoot>",
+        "spherex_butler.formatters.HDUListFormatter",
+        "{run:/}/mine_{instrument}_{detector}_{run}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("storageClasses.yaml", "storageClasses: {CCDData: {pytype: trap}}"),
+        ("datastores/fileDatastore.yaml", "datastore: {formatters: {CCDData: trap}}"),
+        ("formatters.yaml", "CCDData: trap"),
+        ("templates.yaml", "default: trap"),
+    ],
+)
+def test_files_in_the_current_folder_are_not_taken_for_ours(run_python, camera, tmp_path, file, text):
+    include(camera, config_uri("repository/butler.yaml"))
+    trap = tmp_path / "elsewhere" / file
+    trap.parent.mkdir(exist_ok=True)
+    trap.write_text(text)
+    script = "import sys; from lsst.daf.butler import ButlerConfig; print('trap' in str(ButlerConfig(sys.argv[1])))"
+    assert run_python(script, camera).strip() == "False"
+
+
+def test_repository_picks_up_upgrades_of_the_package(run_python, tmp_path):
+    make_repo(tmp_path / "r").close()
+    source = tmp_path / "upgraded"
+    shutil.copytree(Path(spherex_butler.__file__).parent, source / "spherex_butler")
+    classes = source / "spherex_butler" / "configs" / "storageClasses.yaml"
+    classes.write_text(classes.read_text() + "  BrandNew:\n    pytype: dict\n")
+    template = source / "spherex_butler" / "configs" / "repository" / "templates.yaml"
+    template.write_text('default: "{run:/}/upgraded/{datasetType}_{instrument:?}_{run}"\n')
+    script = """
+import sys
+from lsst.daf.butler import Butler
+with Butler.from_config(sys.argv[1]) as butler:
+    config = butler._config
+print("BrandNew" in config["storageClasses"], config["datastore", "templates", "default"])
+"""
+    upgraded = run_python(script, tmp_path / "r", source=source).strip()
+    assert upgraded == "True {run:/}/upgraded/{datasetType}_{instrument:?}_{run}"
+    assert run_python(script, tmp_path / "r").startswith("False ")
+
+
+SEEDED = """
+import sys
+import numpy as np
+from astropy.nddata import CCDData
+from lsst.daf.butler import Butler, DatasetType
+with Butler.from_config(sys.argv[1], run="spx/cal-drk-v4-2025-161") as butler:
+    butler.registry.insertDimensionData("instrument", {"name": "SPHEREx"})
+    butler.registry.insertDimensionData("detector", {"instrument": "SPHEREx", "id": 3, "full_name": "D3"})
+    butler.registry.registerDatasetType(DatasetType("dark", ["detector"], "CCDData", universe=butler.dimensions))
+    ref = butler.put(CCDData(np.zeros((2, 2)), unit="electron / s"), "dark", instrument="SPHEREx", detector=3)
+    print(butler.dimensions, butler.getURI(ref).basename(), butler.get(ref).unit)
+"""
+
+
+@pytest.fixture
+def seeded(run_clean, tmp_path):
+    """A repository made by daf_butler's own command, from our two files."""
+    run_clean(
+        *(*BUTLER_COMMAND, "create", str(tmp_path / "seeded")),
+        *("--seed-config", config_uri("repository/seed.yaml")),
+        *("--dimension-config", config_uri("repository/dimensions.yaml")),
+    )
+    return tmp_path / "seeded"
+
+
+def test_plain_create_works_with_the_environment(run_python, seeded):
+    printed = run_python(SEEDED, seeded, DAF_BUTLER_CONFIG_PATH=config_path())
+    assert printed.strip() == "DimensionUniverse(1, spherex) dark_D3_spx_cal-drk-v4-2025-161.fits electron / s"
+
+
+def test_plain_create_works_with_an_include_added(run_python, seeded):
+    include(seeded, config_uri("repository/butler.yaml"))
+    assert run_python(SEEDED, seeded).startswith("DimensionUniverse(1, spherex) dark_D3_spx_cal")
+
+
+def test_plain_create_copies_templates_but_no_storage_classes(seeded):
+    text = (seeded / "butler.yaml").read_text()
+    assert "storageClasses" not in text
+    assert "{exposure.obs_id}D{detector}" in text
+    assert "includeConfigs" not in text
+
+
+def test_config_path_is_a_folder_that_butler_takes():
+    assert Path(config_path()).is_absolute()
+    assert Path(config_path(), "storageClasses.yaml").is_file()
+    assert not Path(config_path(), "dimensions.yaml").exists()
+
+
+def test_package_in_a_zip_file_says_that_it_has_no_folder(run_python, tmp_path):
+    archive = shutil.make_archive(
+        str(tmp_path / "zipped"), "zip", Path(spherex_butler.__file__).parents[1], "spherex_butler"
+    )
+    script = """
+import spherex_butler
+try:
+    spherex_butler.config_path()
+except spherex_butler.errors.ConfigurationError as error:
+    print(error)
+"""
+    script = f"import sys; sys.path.insert(0, {archive!r})\nimport spherex_butler.errors\n{script}"
+    printed = run_python(script, source=tmp_path)
+    assert "zipped.zip/spherex_butler/configs" in printed
+    assert "which is not a real folder" in printed
+    assert "'resource://spherex_butler/configs/butler.yaml'" in printed
+
+
+def test_package_in_a_folder_with_a_colon_is_refused(monkeypatch, tmp_path):
+    folder = tmp_path / "a:b" / "spherex_butler"
+    (folder / "configs").mkdir(parents=True)
+    monkeypatch.setattr("importlib.resources.files", lambda _: folder)
+    with pytest.raises(ConfigurationError, match=r"a:b/spherex_butler/configs' has ':' in its path"):
+        config_path()
+
+
+def messages(report):
+    return [str(finding) for finding in report.warnings]
+
+
+@pytest.fixture
+def check(monkeypatch):
+    """Return a function that checks the configuration with the variable set to some folders."""
+    monkeypatch.delenv("DAF_BUTLER_CONFIG_PATH", raising=False)
+
+    def check(*folders, repo=None):
+        if folders:
+            monkeypatch.setenv("DAF_BUTLER_CONFIG_PATH", ":".join(map(str, folders)))
+        return check_configuration(repo)
+
+    return check
+
+
+def test_check_without_a_variable_finds_nothing_wrong(check):
+    report = check()
+    assert report.ok
+    assert report.lines()[0] == f"{config_path()}: the folder of spherex_butler"
+    assert "not set: only repositories that include our configuration have it" in str(report)
+    assert "the environment, storageClasses.CCDData: not found" in report.lines()
+
+
+def test_check_with_our_folder_finds_ours_in_effect(check):
+    report = check(config_path())
+    assert report.ok
+    assert f"{config_path()}: has storageClasses.yaml, datastores/fileDatastore.yaml" in report.lines()
+    assert "the environment, storageClasses.SpectralImage: ours" in report.lines()
+    assert "the environment, datastore.formatters.VOTable: ours" in report.lines()
+    assert any(line.endswith("new repositories get the universe 'daf_butler', 8") for line in report.lines())
+
+
+def test_check_of_a_repository_that_includes_us_finds_ours_in_effect(check, tmp_path):
+    make_repo(tmp_path / "r").close()
+    report = check(repo=tmp_path / "r")
+    assert report.ok
+    assert f"{tmp_path / 'r'}, storageClasses.CCDData: ours" in report.lines()
+
+
+def test_check_of_a_repository_that_does_not_include_us_warns(check, camera):
+    warnings = messages(check(repo=camera))
+    assert f"warning: {camera}, storageClasses.CCDData: not found" in warnings
+    assert f"warning: {camera}, datastore.formatters.CCDData: not found" in warnings
+
+
+def test_check_of_no_repository_warns(check, tmp_path):
+    (warning,) = messages(check(repo=tmp_path / "none"))
+    assert warning.startswith(f"warning: {tmp_path / 'none'}: Butler cannot read its configuration: ")
+
+
+def test_check_warns_of_a_folder_that_does_not_exist(check):
+    warnings = messages(check("/nowhere", config_path()))
+    assert warnings == ["warning: /nowhere: does not exist: Butler ignores it; DAF_BUTLER_CONFIG_PATH takes folders"]
+
+
+def test_check_warns_of_a_file(check, tmp_path):
+    (tmp_path / "storageClasses.yaml").write_text("storageClasses: {}\n")
+    warnings = messages(check(tmp_path / "storageClasses.yaml", config_path()))
+    assert warnings == [
+        f"warning: {tmp_path}/storageClasses.yaml: is a file: Butler ignores it; DAF_BUTLER_CONFIG_PATH takes folders"
+    ]
+
+
+@pytest.mark.parametrize("uri", ["resource://spherex_butler/configs", "s3://bucket/configs"])
+def test_check_warns_of_a_uri(check, uri):
+    (warning,) = messages(check(config_path(), uri))
+    assert warning == (
+        f"warning: DAF_BUTLER_CONFIG_PATH: {uri!r} is a URI, which Butler splits at its colon and ignores; "
+        "give a folder"
+    )
+
+
+def test_check_warns_of_nothing_but_a_uri(check):
+    warnings = messages(check("resource://spherex_butler/configs"))
+    assert "is a URI" in warnings[0]
+    assert "warning: the environment, storageClasses.CCDData: not found" in warnings
+
+
+def test_check_warns_of_an_empty_entry(check):
+    (warning,) = messages(check(config_path(), ""))
+    assert warning.endswith("has an empty entry, for which Butler takes the current folder")
+
+
+@pytest.mark.parametrize("name", ["storageClasses.yaml", "dimensions.yaml", "datastore.yaml"])
+def test_check_warns_of_a_file_in_the_current_folder(check, monkeypatch, tmp_path, name):
+    """Butler takes it instead of its own, too, so copy that."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_bytes(ResourcePath(f"resource://lsst.daf.butler/configs/{name}").read())
+    assert messages(check())[0] == (
+        f"warning: {tmp_path}/{name}: Butler takes this file of the current folder instead of any other {name}"
+    )
+
+
+@pytest.mark.parametrize("name", ["DAF_BUTLER_CONFIG_PATHS", "DAF_BUTLER_CONFIG_DIR", "BUTLER_CONFIG_PATH"])
+def test_check_warns_of_a_misspelt_variable(check, monkeypatch, name):
+    monkeypatch.setenv(name, config_path())
+    (warning,) = messages(check())
+    assert warning == (f"warning: {name}: is set, but Butler reads only DAF_BUTLER_CONFIG_PATH; is it misspelt?")
+
+
+@pytest.mark.parametrize("name", ["DAF_BUTLER_REPOSITORY_INDEX", "DAF_BUTLER_CACHE_DIRECTORY", "DAF_BUTLER_PLUGINS"])
+def test_check_knows_butlers_other_variables(check, monkeypatch, name):
+    monkeypatch.setenv(name, "/x")
+    assert check().ok
+
+
+def test_check_warns_of_a_universe_on_the_path(check, tmp_path):
+    text = Path(config_path(), "repository", "dimensions.yaml").read_text()
+    (tmp_path / "dimensions.yaml").write_text(text.replace("namespace: spherex", "namespace: theirs"))
+    (warning,) = messages(check(config_path(), tmp_path))
+    assert f"{tmp_path}/dimensions.yaml: new repositories get the universe 'theirs', 1: it is the first" in warning
+
+
+def test_check_takes_our_universe_for_ours(check):
+    report = check(Path(config_path(), "repository"), config_path())
+    assert report.ok
+    assert "new repositories get the universe 'spherex', 1" in str(report)
+
+
+def test_check_warns_of_another_definition_and_says_whose(check, tmp_path):
+    (tmp_path / "storageClasses.yaml").write_text("storageClasses:\n  HDF5:\n    parameters: [part]\n")
+    (warning,) = messages(check(tmp_path, config_path()))
+    assert warning == (
+        f"warning: the environment, storageClasses.HDF5: not ours, but of '{tmp_path}/storageClasses.yaml' or of the "
+        "repository: parameters ['part'], where ours is ['keys', 'slices']"
+    )
+
+
+def test_check_warns_of_a_repositorys_own_formatter(check, camera):
+    config = Config(str(camera / "butler.yaml"))
+    config["includeConfigs"] = [config_uri("butler.yaml")]
+    config["datastore", "formatters", "HDF5"] = "lsst.daf.butler.formatters.pickle.PickleFormatter"
+    config.dumpToUri(str(camera / "butler.yaml"), overwrite=True)
+    (warning,) = messages(check(repo=camera))
+    assert warning == (
+        f"warning: {camera}, datastore.formatters.HDF5: not ours, but of the repository: "
+        "'lsst.daf.butler.formatters.pickle.PickleFormatter', where ours is "
+        "'spherex_butler.formatters.hdf5.HDF5Formatter'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "text"),
+    [
+        ("storageClasses.yaml", "storageClasses", "Mine:\n  pytype: dict\n"),
+        ("datastores/fileDatastore.yaml", "datastore", "formatters:\n  Mine: a.b.C\n"),
+    ],
+)
+def test_check_warns_of_a_missing_top_key(check, tmp_path, file, key, text):
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text(text)
+    (warning,) = messages(check(tmp_path, config_path()))
+    found = text.partition(":")[0]
+    assert warning == f"warning: {tmp_path}/{file}: lacks the top key {key!r}; its keys are ['{found}']"
+
+
+@pytest.mark.parametrize("file", ["fileDatastore.yaml", "formatters.yaml", "datastores/storageClasses.yaml"])
+def test_check_warns_of_a_file_in_the_wrong_place(check, tmp_path, file):
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text("datastore: {}\n")
+    none, place = messages(check(tmp_path, config_path()))
+    assert none.startswith(f"warning: {tmp_path}: has none of the files that Butler looks for: storageClasses.yaml, ")
+    assert place.startswith(f"warning: {tmp_path}/{file}: Butler does not look here; its content belongs into ")
+
+
+def test_check_warns_of_a_file_that_cannot_be_read(check, tmp_path):
+    (tmp_path / "storageClasses.yaml").write_text("storageClasses: [")
+    warnings = messages(check(tmp_path, config_path()))
+    assert warnings[0].startswith(f"warning: {tmp_path}/storageClasses.yaml: cannot be read: ")
+    assert any("Butler cannot read its configuration" in warning for warning in warnings)
+
+
+def test_check_warns_if_our_folder_cannot_be_on_the_path(check, monkeypatch):
+    def refuse():
+        raise ConfigurationError("not a real folder")
+
+    monkeypatch.setattr("spherex_butler.configuration.check.config_path", refuse)
+    assert messages(check()) == ["warning: spherex_butler: not a real folder"]

@@ -1,0 +1,317 @@
+"""The dimension universe: what version 1 is, and how a pipeline extends it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+from lsst.daf.butler import DimensionConfig, DimensionUniverse, TopologicalSpace
+
+from spherex_butler import dimension_config, extend_universe
+from spherex_butler.configuration.universe import claim_universe, definition, require_ours
+from spherex_butler.errors import ConfigurationError
+
+NIGHT = {"requires": ["instrument"], "keys": [{"name": "id", "type": "int"}]}
+
+
+def without_docs(value):
+    if isinstance(value, dict):
+        return {key: without_docs(item) for key, item in value.items() if key != "doc"}
+    return [without_docs(item) for item in value] if isinstance(value, list) else value
+
+
+def test_version_1_has_not_changed():
+    """Until the first release a change updates the digest; then it means a new version."""
+    text = json.dumps(without_docs(dimension_config().toDict()), sort_keys=True)
+    assert hashlib.sha256(text.encode()).hexdigest() == (
+        "48dcbfe8fd4d085907c6d8960d416a6f98783721a2ea457b7216ec018ca8fba5"
+    )
+
+
+@pytest.fixture(scope="module")
+def universe():
+    return claim_universe(dimension_config())
+
+
+def test_namespace_and_version(universe):
+    assert (universe.namespace, universe.version) == ("spherex", 1)
+
+
+def test_elements_and_their_relations(universe):
+    elements = {e.name: (set(e.required.names), set(e.implied.names)) for e in universe.elements if e.name in ELEMENTS}
+    assert elements == ELEMENTS
+
+
+ELEMENTS = {
+    "instrument": ({"instrument"}, set()),
+    "detector": ({"instrument", "detector"}, set()),
+    "channel": ({"instrument", "detector", "channel"}, set()),
+    "planning_period": ({"instrument", "planning_period"}, set()),
+    "group": ({"instrument", "group"}, {"planning_period"}),
+    "exposure": ({"instrument", "exposure"}, {"group", "planning_period"}),
+    "exposure_detector_region": ({"instrument", "exposure", "detector"}, set()),
+}
+
+
+def test_there_is_nothing_else_but_sky_pixels(universe):
+    pixels = set(universe.skypix_dimensions.names)
+    assert {e.name for e in universe.elements} - pixels == set(ELEMENTS)
+    assert {"htm7", "htm24", "healpix4", "healpix17"} <= pixels
+
+
+def test_images_are_joined_in_healpix4(universe):
+    assert universe.commonSkyPix.name == "healpix4"
+
+
+def test_regions_belong_to_images_and_times_to_exposures(universe):
+    spatial = [e.name for e in universe.elements if e.spatial and e.name in ELEMENTS]
+    temporal = [e.name for e in universe.elements if e.temporal]
+    assert (spatial, temporal) == (["exposure_detector_region"], ["exposure"])
+    assert universe["exposure_detector_region"].topology[TopologicalSpace.SPATIAL].name == "observation_regions"
+
+
+def test_regions_are_transferred_with_their_exposure(universe):
+    assert universe["exposure_detector_region"].populated_by == universe["exposure"]
+
+
+@pytest.mark.parametrize(
+    ("element", "field"),
+    [
+        ("instrument", "class_name"),
+        ("instrument", "detector_max"),
+        ("instrument", "exposure_max"),
+        ("detector", "full_name"),
+        ("exposure", "obs_id"),
+        ("exposure", "exposure_time"),
+        ("exposure", "tracking_ra"),
+        ("exposure", "tracking_dec"),
+        ("exposure", "sky_angle"),
+        ("exposure", "timespan"),
+    ],
+)
+def test_fields_that_rubin_middleware_reads_keep_their_names(universe, element, field):
+    assert field in universe[element].RecordClass.fields.names
+
+
+def test_each_call_returns_a_copy_of_its_own():
+    config = dimension_config()
+    config["version"] = 99
+    assert dimension_config()["version"] == 1
+
+
+def test_documentation_is_no_part_of_the_definition():
+    config = dimension_config()
+    config["elements", "detector", "doc"] = "Other words."
+    assert definition(config) == definition(dimension_config())
+    assert claim_universe(config) is claim_universe(dimension_config())
+
+
+def test_order_of_required_dimensions_is_no_part_of_the_definition():
+    config = dimension_config()
+    config["elements", "channel", "requires"] = ["detector", "instrument"]
+    assert definition(config) == definition(dimension_config())
+
+
+def test_another_definition_under_our_version_is_refused_with_both_shown():
+    config = dimension_config()
+    config["elements", "detector", "metadata"][0]["length"] = 99
+    claim_universe(dimension_config())
+    with pytest.raises(ConfigurationError) as caught:
+        claim_universe(config)
+    message = str(caught.value)
+    assert "already holds another definition of the dimension universe 'spherex', version 1" in message
+    assert re.search(r"^-.* length: 16$", message, re.MULTILINE)
+    assert re.search(r"^\+.* length: 99$", message, re.MULTILINE)
+
+
+@pytest.mark.parametrize("call", ["make_repo('r')", "install()"])
+def test_process_that_holds_another_definition_of_ours_is_refused(run_python, call):
+    script = f"""
+import os, spherex_butler
+from lsst.daf.butler import DimensionUniverse, StorageClassFactory
+config = spherex_butler.dimension_config()
+config["skypix", "common"] = "htm7"
+DimensionUniverse(config)
+before = dict(os.environ), os.listdir()
+try:
+    spherex_butler.{call}
+except spherex_butler.errors.ConfigurationError as error:
+    print(error)
+assert before == (dict(os.environ), os.listdir())
+assert "CCDData" not in StorageClassFactory()
+"""
+    lines = run_python(script).splitlines()
+    assert "-  common: htm7" in lines
+    assert "+  common: healpix4" in lines
+
+
+def test_extension_adds_to_ours():
+    config = extend_universe(
+        {"night": NIGHT, "night_note": {"requires": ["night", "detector"], "populated_by": "night"}},
+        namespace="test_adds",
+        version=3,
+    )
+    universe = DimensionUniverse(config)
+    assert (universe.namespace, universe.version) == ("test_adds", 3)
+    assert set(universe["night"].required.names) == {"instrument", "night"}
+    assert universe["night_note"].populated_by == universe["night"]
+    require_ours(config)
+
+
+def test_extension_may_have_regions_and_times_of_its_own():
+    elements = {
+        "tiling": {"governor": True, "keys": [{"name": "name", "type": "string", "length": 8}]},
+        "tile": {"requires": ["tiling"], "keys": [{"name": "id", "type": "int"}]},
+        "season": NIGHT,
+    }
+    topology = {"spatial": {"tile_regions": ["tile"]}, "temporal": {"season_timespans": ["season"]}}
+    config = extend_universe(elements, namespace="test_topology", version=1, topology=topology)
+    universe = DimensionUniverse(config)
+    assert universe["tile"].spatial.name == "tile_regions"
+    assert universe["season"].temporal.name == "season_timespans"
+    assert universe["exposure"].temporal.name == "observation_timespans"
+
+
+def test_extension_may_use_the_old_way_to_say_cached():
+    table = "lsst.daf.butler.registry.dimensions.table.TableDimensionRecordStorage"
+    caching = "lsst.daf.butler.registry.dimensions.caching.CachingDimensionRecordStorage"
+    config = extend_universe(
+        {"night": NIGHT | {"storage": {"cls": caching, "nested": {"cls": table}}}},
+        namespace="test_storage",
+        version=1,
+    )
+    assert DimensionUniverse(config)["night"].is_cached
+
+
+def test_same_extension_again_is_the_same():
+    first = extend_universe({"night": NIGHT}, namespace="test_again", version=1)
+    second = extend_universe({"night": NIGHT}, namespace="test_again", version=1)
+    assert DimensionUniverse(first) is DimensionUniverse(second)
+
+
+def test_version_reused_with_other_content_is_refused_with_both_shown():
+    extend_universe({"night": NIGHT}, namespace="test_reused", version=1)
+    other = NIGHT | {"keys": [{"name": "name", "type": "string", "length": 8}]}
+    with pytest.raises(ConfigurationError) as caught:
+        extend_universe({"night": other}, namespace="test_reused", version=1)
+    message = str(caught.value)
+    assert "'test_reused', version 1" in message
+    assert re.search(r"^-.*name: id$", message, re.MULTILINE)
+    assert re.search(r"^\+.*name: name$", message, re.MULTILINE)
+
+
+def test_refused_extension_does_not_take_its_version():
+    with pytest.raises(ConfigurationError):
+        extend_universe({"night": NIGHT | {"requires": ["day"]}}, namespace="test_retry", version=1)
+    config = extend_universe({"night": NIGHT}, namespace="test_retry", version=1)
+    assert "night" in DimensionUniverse(config)
+
+
+REFUSED = {
+    "clash with an element": (
+        {"elements": {"exposure": NIGHT}},
+        r"\['exposure'\] are defined by the SPHEREx universe already",
+    ),
+    "clash with a sky pixelization": ({"elements": {"healpix": NIGHT}}, r"\['healpix'\] are defined by"),
+    "clash with a sky pixel level": ({"elements": {"htm7": NIGHT}}, r"\['htm7'\] are defined by"),
+    "clash with a family": (
+        {"topology": {"temporal": {"observation_timespans": ["night"]}}},
+        r"\['observation_timespans'\] are defined by",
+    ),
+    "family named as an element": (
+        {"topology": {"temporal": {"group": ["night"]}}},
+        r"\['group'\] are defined by",
+    ),
+    "empty namespace": ({"namespace": ""}, r"namespace of an extended universe is ''"),
+    "no namespace": ({"namespace": None}, r"namespace of an extended universe is None"),
+    "our namespace": ({"namespace": "spherex"}, r"is 'spherex'; expected a name of the pipeline's own"),
+    "daf_butler's namespace": ({"namespace": "daf_butler"}, r"is 'daf_butler'; expected a name"),
+    "version zero": ({"version": 0}, r"version of the universe 'test_refused' is 0; expected a whole"),
+    "version as text": ({"version": "1"}, r"is '1'; expected a whole number"),
+    "unknown required dimension": (
+        {"elements": {"night": NIGHT | {"requires": ["visit"]}}},
+        r"'requires' of the element 'night' refers to \['visit'\], which the extended universe does not define",
+    ),
+    "unknown implied dimension": (
+        {"elements": {"night": NIGHT | {"implies": ["band"]}}},
+        r"'implies' of the element 'night' refers to \['band'\]",
+    ),
+    "unknown populating dimension": (
+        {"elements": {"note": {"requires": ["group"], "populated_by": "visit"}}},
+        r"'populated_by' of the element 'note' refers to \['visit'\]",
+    ),
+    "unknown family member": (
+        {"topology": {"spatial": {"patches": ["patch"]}}},
+        r"the family 'patches' refers to \['patch'\]",
+    ),
+    "unknown topology": ({"topology": {"spacial": {}}}, r"Unknown topology \['spacial'\]"),
+    "misspelt key": (
+        {"elements": {"night": {"require": ["instrument"], "keys": NIGHT["keys"]}}},
+        r"does not understand \['elements.night.require'\]",
+    ),
+    "misspelt key of a column": (
+        {"elements": {"night": {"keys": [{"name": "id", "type": "int", "nulable": True}]}}},
+        r"does not understand \['elements.night.keys.0.nulable'\]",
+    ),
+    "column type that Butler has not": (
+        {"elements": {"night": {"keys": [{"name": "id", "type": "float"}]}}},
+        r"cannot build the extended universe: (.|\n)*'float'",
+    ),
+    "circle": (
+        {"elements": {"a": NIGHT | {"requires": ["b"]}, "b": NIGHT | {"requires": ["a"]}}},
+        r"cannot build the extended universe: Cycle",
+    ),
+    "column of the same name as a dimension": (
+        {"elements": {"night": NIGHT | {"metadata": [{"name": "instrument", "type": "int"}]}}},
+        r"'night' has more than one column named \['instrument'\]",
+    ),
+    "family without a governor": (
+        {"elements": {"night": {"keys": NIGHT["keys"]}}, "topology": {"temporal": {"nights": ["night"]}}},
+        r"family 'nights' require the governor dimensions \[\[\]\]",
+    ),
+    "second spatial family of one governor": (
+        {"elements": {"night": NIGHT}, "topology": {"spatial": {"nights": ["night"]}}},
+        r"Spatial families need a governor dimension each, but theirs are .*'nights': 'instrument'",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_wrong_extension_is_refused(case):
+    arguments, message = REFUSED[case]
+    given = {"elements": {"night": NIGHT}, "namespace": "test_refused", "version": 1} | arguments
+    with pytest.raises(ConfigurationError, match=message):
+        extend_universe(given.pop("elements"), **given)
+
+
+def test_universe_without_our_elements_is_not_ours():
+    rubin = DimensionConfig("resource://lsst.daf.butler/configs/dimensions.yaml")
+    with pytest.raises(ConfigurationError, match=r"lacks or redefines .*'planning_period'.*extend_universe"):
+        require_ours(rubin)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "named"),
+    [
+        (("elements", "group", "implies"), [], "group"),
+        (("topology", "spatial", "observation_regions"), [], "observation_regions"),
+        (("skypix", "common"), "htm7", "skypix"),
+    ],
+)
+def test_universe_that_redefines_a_part_of_ours_is_not_ours(key, value, named):
+    config = dimension_config()
+    config["namespace"] = "test_redefines"
+    config[key] = value
+    with pytest.raises(ConfigurationError, match=rf"'test_redefines', version 1, lacks or redefines \['{named}'\]"):
+        require_ours(config)
+
+
+def test_how_to_add_a_dimension_works_as_written(run_python):
+    page = Path(__file__).parents[1] / "docs" / "how-to" / "add-a-dimension.md"
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    printed = run_python("\n".join(blocks))
+    assert printed.startswith("(64, 64) [DatasetRef(DatasetType('residual'")
+    assert printed.endswith("0 images\n")

@@ -1,0 +1,91 @@
+"""Byte ranges of remote files: through failing, stalling and truncating servers, and ones without ranges."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from http_server import serve
+from lsst.resources import ResourcePath
+
+from spherex_butler.files import remote
+from spherex_butler.files.remote import NoRangesError, remote_ranges
+
+CONTENT = bytes(range(256)) * 400
+SIZE = len(CONTENT)
+SPANS = [(0, 10), (1000, 70_000), (SIZE - 5, SIZE)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "data").write_bytes(CONTENT)
+    monkeypatch.setattr(remote, "_PAUSES", (0.0, 0.01, 0.01))
+    return tmp_path
+
+
+def read(served, spans=SPANS, name="data", size=SIZE):
+    return remote_ranges(ResourcePath(f"{served.url}/{name}"), size)(spans)
+
+
+def expected(spans=SPANS):
+    return [CONTENT[start:stop] for start, stop in spans]
+
+
+def test_every_range_is_one_request(folder):
+    with serve(folder) as served:
+        assert read(served) == expected()
+        assert sorted(wanted for _, _, wanted, _ in served.requests) == sorted(
+            f"bytes={start}-{stop - 1}" for start, stop in SPANS
+        )
+
+
+def test_ranges_are_fetched_at_once(folder):
+    with serve(folder, latency=0.3) as served:
+        start = time.perf_counter()
+        read(served)
+        assert time.perf_counter() - start < 0.7
+        assert len(served.requests) == 3
+
+
+@pytest.mark.parametrize("problem", ["503", "reset", "cut", "short"])
+def test_passing_fault_is_retried_and_nothing_else_asked_again(folder, problem):
+    with serve(folder, fault=lambda number: problem if number == 1 else None) as served:
+        assert read(served) == expected()
+        assert len(served.requests) == len(SPANS) + 1
+
+
+def test_stall_is_given_up_and_retried(folder, monkeypatch):
+    monkeypatch.setattr(remote, "_SILENCE", 0.5)
+    with serve(folder, fault=lambda number: "stall" if number == 0 else None) as served:
+        assert read(served) == expected()
+
+
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [("503", "503"), ("reset", "Disconnected|reset"), ("cut", "Payload"), ("short", "5 bytes came instead of 10")],
+)
+def test_lasting_fault_is_a_clear_error(folder, problem, said):
+    with (
+        serve(folder, fault=lambda _: problem) as served,
+        pytest.raises(OSError, match=rf"bytes \(0, 10\) could not be read in 3 attempts: .*({said})"),
+    ):
+        read(served, [(0, 10)])
+
+
+def test_missing_file_is_not_retried(folder):
+    with serve(folder) as served:
+        with pytest.raises(FileNotFoundError):
+            read(served, [(0, 10)], name="nothing")
+        assert len(served.requests) == 1
+
+
+def test_server_without_ranges_is_told_apart(folder):
+    with serve(folder, ranges=False) as served, pytest.raises(NoRangesError, match="it knows no byte ranges"):
+        read(served, [(0, 10)])
+
+
+def test_range_past_the_end_of_a_file_of_unknown_size_is_cut_short(folder):
+    with serve(folder) as served:
+        found = read(served, [(SIZE - 5, SIZE + 100), (SIZE + 1, SIZE + 10)], size=None)
+    assert found == [CONTENT[-5:], b""]

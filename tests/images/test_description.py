@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.coordinates import BarycentricMeanEcliptic, SkyCoord
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from spherex_butler.errors import FormatError
+from spherex_butler.formats.fits.lazy_header import LazyHeader
+from spherex_butler.images.description import describe_image
+from spherex_butler.images.geometry import celestial_wcs, describe_corners, frame_origin, replace_celestial, sky_corners
+from spherex_butler.testing.templates import flags_template, image_template
+
+FULL = (2040, 2040)
+# s_region of the saved header's image in the archive's table (SIA2).
+REGION = (
+    "6.962852120551271 41.75009330770693 11.28249000497766 43.137330881450204 "
+    "13.174643355147754 39.946653279470475 8.97915502445252 38.62459220149968"
+)
+
+
+@pytest.fixture
+def header():
+    return image_template().copy()
+
+
+def described(header):
+    return describe_image(LazyHeader(header), FULL)
+
+
+def archive_corners():
+    return SkyCoord(np.array(REGION.split(), float).reshape(4, 2) * u.deg)
+
+
+def test_corners_of_the_real_header_are_the_archives_region(header):
+    corners = SkyCoord(described(header).corners * u.deg)
+    assert corners.separation(archive_corners()).max() < 0.1 * u.arcsec
+    assert corners.separation(archive_corners()).max() < 1e-7 * u.deg
+
+
+def test_wcs_of_selected_cards_is_that_of_the_whole_header(header):
+    lazy = LazyHeader(header.tostring(endcard=False, padding=False).encode())
+    x, y = np.meshgrid(np.linspace(0, 2039, 9), np.linspace(0, 2039, 9))
+    ours, whole = (wcs.pixel_to_world_values(x, y) for wcs in (celestial_wcs(lazy), WCS(header)))
+    assert np.array_equal(ours, whole)
+
+
+def test_real_header_describes_its_exposure(header):
+    description = described(header)
+    assert str(description.observation) == "2025W51_1A_0684_2"
+    assert description.detector == 3
+    assert description.expidn == description.expected_expidn == 202551101068423
+    assert (description.begin, description.end) == (header["MJD-BEG"], header["MJD-END"])
+    fields = description.fields
+    assert fields["exposure_time"] == pytest.approx(113.5826, abs=1e-4)
+    assert fields["target_name"] == f"SPS_{header['SPS_TARGET']}"
+    assert fields["science_program"] == str(header["SPS_FLAGS"]).strip()
+    assert fields["observation_reason"] == "survey"
+
+
+def test_planned_pointing_lies_in_the_focal_plane(header):
+    fields = described(header).fields
+    boresight = SkyCoord(fields["tracking_ra"], fields["tracking_dec"], unit="deg")
+    ecliptic = boresight.barycentricmeanecliptic
+    assert ecliptic.lon.deg == pytest.approx(header["SPS_ELON"], abs=1e-6)
+    assert ecliptic.lat.deg == pytest.approx(header["SPS_ELAT"], abs=1e-6)
+    assert 3 * u.deg < boresight.separation(archive_corners()).min() + 3 * u.deg < 9 * u.deg
+    assert 0 <= fields["sky_angle"] < 360
+
+
+@pytest.mark.parametrize("keyword", ["OBSID", "DETECTOR", "MJD-BEG", "MJD-END"])
+def test_missing_card_is_refused(header, keyword):
+    del header[keyword]
+    with pytest.raises(FormatError, match=f"IMAGE header has no {keyword}; expected that of a Level 2 image"):
+        described(header)
+
+
+@pytest.mark.parametrize("keyword", ["XPOSURE", "SPS_TARGET", "SPS_FLAGS", "NON_SURVEY", "SPS_ELON", "EXPIDN"])
+def test_other_cards_may_be_missing(header, keyword):
+    del header[keyword]
+    fields = described(header).fields
+    assert set(fields) == set(described(image_template()).fields)
+    missing = {name for name, value in fields.items() if value is None}
+    expected = {"XPOSURE": {"exposure_time"}, "SPS_TARGET": {"target_name"}, "SPS_FLAGS": {"science_program"}}
+    expected |= {"NON_SURVEY": {"observation_reason"}, "SPS_ELON": {"tracking_ra", "tracking_dec", "sky_angle"}}
+    assert missing == expected.get(keyword, set())
+
+
+@pytest.mark.parametrize(
+    ("cards", "message"),
+    [
+        ({"DETECTOR": 7}, "DETECTOR is 7; expected a number from 1 to 6"),
+        ({"DETECTOR": "three"}, "DETECTOR is 'three'; expected a number from 1 to 6"),
+        ({"MJD-BEG": 70000.0}, "MJD-BEG is 70000.0 and MJD-END .*; expected times in order"),
+        ({"MJD-BEG": 2460745.5, "MJD-END": 2460745.6}, "at most a day apart, and in MJD"),
+        ({"MJD-END": "later"}, "MJD-END is 'later'; expected a number"),
+        ({"XPOSURE": "long"}, "XPOSURE is 'long'; expected a number"),
+        ({"SPS_EPA": "north"}, "SPS_EPA is 'north'; expected a number"),
+        ({"OBSID": "2025W51"}, "'2025W51' is not an observation id"),
+    ],
+)
+def test_card_of_another_kind_is_refused(header, cards, message):
+    header.update(cards)
+    with pytest.raises(FormatError, match=message):
+        described(header)
+
+
+def test_whole_number_of_days_is_a_time(header):
+    header["MJD-BEG"], header["MJD-END"] = 61000, 61001
+    assert (described(header).begin, described(header).end) == (61000.0, 61001.0)
+
+
+def test_header_off_the_sky_has_no_corners(header):
+    replace_celestial(header, None)
+    assert described(header).corners is None
+    assert celestial_wcs(LazyHeader(header)) is None
+    assert frame_origin(LazyHeader(header)) == (0, 0)
+    assert "CTYPE1A" in header
+
+
+def test_corners_that_are_none_are_refused(header):
+    header["CTYPE1"], header["CTYPE2"] = "RA---SIN-SIP", "DEC--SIN-SIP"  # of half a sphere
+    header["CDELT1"] = header["CDELT2"] = 1e3
+    with pytest.raises(FormatError, match=r"WCS puts the image's corners at .*nan.*; expected finite positions"):
+        described(header)
+
+
+def test_corners_need_a_wcs():
+    with pytest.raises(FormatError, match="IMAGE header has no celestial WCS; expected CTYPE1 and CTYPE2"):
+        sky_corners(None, FULL)
+    assert describe_corners(None, FULL) == "which has no celestial WCS"
+
+
+def test_origin_of_the_saved_cutout():
+    header = fits.Header([("CRPIX1A", -1291.0), ("CRPIX2A", -862.0)])
+    assert frame_origin(LazyHeader(header)) == (1292, 863)
+
+
+def test_flags_header_has_the_same_place_on_the_sky(header):
+    both = [sky_corners(celestial_wcs(LazyHeader(h)), FULL) for h in (header, flags_template())]
+    assert both[0].separation(both[1]).max() < 1e-9 * u.deg
+
+
+def test_replaced_wcs_keeps_its_distortion_and_the_other_cards(header):
+    wcs = celestial_wcs(LazyHeader(header))
+    wcs.wcs.crval += 0.5
+    others = [c.image for c in header.cards if c.keyword.startswith(("CRPIX1A", "CTYPE1W", "HISTORY"))]
+    replace_celestial(header, wcs)
+    again = celestial_wcs(LazyHeader(header))
+    assert again.pixel_to_world(5, 2000).separation(wcs.pixel_to_world(5, 2000)) < 1e-3 * u.arcsec
+    assert [c.image for c in header.cards if c.keyword.startswith(("CRPIX1A", "CTYPE1W", "HISTORY"))] == others
+
+
+@pytest.mark.parametrize("latitude", [-89.9, -45.0, 0.0, 33.441208, 66.5, 89.9])
+def test_pointing_is_that_of_astropys_transformation(header, latitude):
+    for longitude, angle in ((0.0, 0.0), (22.5, 180.0), (200.0, 77.0), (359.9, 359.0)):
+        header.update(SPS_ELON=longitude, SPS_ELAT=latitude, SPS_EPA=angle)
+        fields = described(header).fields
+        boresight = SkyCoord(longitude * u.deg, latitude * u.deg, frame=BarycentricMeanEcliptic())
+        toward = boresight.directional_offset_by(angle * u.deg, 1 * u.arcmin).icrs
+        found = SkyCoord(fields["tracking_ra"], fields["tracking_dec"], unit="deg")
+        assert found.separation(boresight.icrs) < 1e-10 * u.deg
+        expected = boresight.icrs.position_angle(toward)
+        difference = (fields["sky_angle"] * u.deg - expected).wrap_at(180 * u.deg)
+        assert abs(difference) < 1e-7 * u.deg  # that of the two positions has no more digits
+
+
+def test_latitude_beyond_the_pole_is_an_error(header):
+    header["SPS_ELAT"] = -90.5
+    with pytest.raises(FormatError, match=r"SPS_ELAT is -90\.5; expected a latitude from -90 to 90 degrees"):
+        described(header)

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from spherex_butler.errors import FormatError, ParameterError
+from spherex_butler.images.flags import USABLE_FLAGS, bit_mask, default_bad_flags, flagged, read_flag_definitions
+from spherex_butler.testing.templates import flags_template
+
+QR2 = {
+    "TRANSIENT": 0,
+    "OVERFLOW": 1,
+    "SUR_ERROR": 2,
+    "PHANTOM": 4,
+    "REFERENCE": 5,
+    "NONFUNC": 6,
+    "DICHROIC": 7,
+    "MISSING_DATA": 9,
+    "HOT": 10,
+    "COLD": 11,
+    "FULLSAMPLE": 12,
+    "PHANMISS": 14,
+    "NONLINEAR": 15,
+    "PERSIST": 17,
+    "OUTLIER": 19,
+    "SOURCE": 21,
+}
+DEFINITIONS = {"HOT": 3, "SOURCE": 21, "SNOWBALL": 27}
+
+
+def qr3_header(**cards):
+    named = {"MSKN0003": "HOT     ", "MSKM0003": 1 << 3, "MSKN0021": "SOURCE", "MSKM0021": 1 << 21}
+    return fits.Header(list((named | cards).items()))
+
+
+def test_definitions_of_the_real_qr2_header_come_in_order_of_bits():
+    definitions = read_flag_definitions(flags_template())
+    assert {name: definitions[name] for name in QR2} == QR2
+    assert list(definitions.values()) == sorted(definitions.values())
+
+
+def test_definitions_of_a_qr3_header():
+    assert read_flag_definitions(qr3_header()) == {"HOT": 3, "SOURCE": 21}
+
+
+def test_numbers_of_qr3_cards_need_not_be_bits():
+    header = fits.Header([("MSKN0001", "HOT"), ("MSKM0001", 1 << 10)])
+    assert read_flag_definitions(header) == {"HOT": 10}
+
+
+def test_header_without_flags_defines_none():
+    assert read_flag_definitions(fits.Header()) == {}
+
+
+@pytest.mark.parametrize("value", [31, -1, 1.0, True, "3"])
+def test_bit_number_that_is_none_is_refused(value):
+    with pytest.raises(FormatError, match=f"FLAGS card MP_HOT is {value!r}; expected a bit number from 0 to 30"):
+        read_flag_definitions(fits.Header([("MP_HOT", value)]))
+
+
+@pytest.mark.parametrize("value", [0, 3, -8, 1 << 31, True, "8"])
+def test_mask_that_is_not_one_bit_is_refused(value):
+    with pytest.raises(FormatError, match=f"FLAGS card MSKM0003 is {value!r}; expected a power of two below 2"):
+        read_flag_definitions(qr3_header(MSKM0003=value))
+
+
+def test_name_without_mask_is_refused():
+    with pytest.raises(FormatError, match="FLAGS card MSKM0009 is None; expected a power of two"):
+        read_flag_definitions(qr3_header(MSKN0009="COLD"))
+
+
+def test_two_flags_of_one_bit_are_refused():
+    with pytest.raises(FormatError, match=r"gives one bit to two flags: .*'HOT': 3"):
+        read_flag_definitions(qr3_header(MSKN0004="COLD", MSKM0004=8))
+
+
+def test_flag_defined_twice_is_refused():
+    with pytest.raises(FormatError, match="defines 'HOT' twice; expected one bit for each flag"):
+        read_flag_definitions(qr3_header(MP_HOT=5))
+
+
+def test_default_bad_flags_are_all_but_those_the_archives_mosaics_keep():
+    definitions = read_flag_definitions(flags_template())
+    assert set(default_bad_flags(definitions)) == set(definitions) - {"OVERFLOW", "FULLSAMPLE", "OUTLIER", "SOURCE"}
+    assert set(definitions) >= USABLE_FLAGS
+
+
+def test_bit_mask_is_the_sum_of_the_bits():
+    assert bit_mask(DEFINITIONS, ["HOT", "SOURCE", "HOT"]) == (1 << 3) + (1 << 21)
+    assert bit_mask(DEFINITIONS, []) == 0
+
+
+def test_unknown_flag_is_refused_with_those_there_are():
+    with pytest.raises(ParameterError, match=r"no flag 'WARM'; this image defines \['HOT', 'SNOWBALL', 'SOURCE'\]"):
+        bit_mask(DEFINITIONS, ["WARM"])
+
+
+@pytest.mark.parametrize("dtype", ["int32", "uint32", "int64", "uint64", "uint8", "int16", ">i4"])
+def test_flagged_pixels_in_any_integer_type(dtype):
+    flags = np.array([[0, 8, 9, 7]]).astype(dtype)
+    assert flagged(flags, DEFINITIONS).tolist() == [[False, True, True, False]]
+
+
+def test_usable_flags_spoil_no_pixel_unless_asked():
+    flags = np.array([1 << 21, 1 << 27], np.int32)
+    assert flagged(flags, DEFINITIONS).tolist() == [False, True]
+    assert flagged(flags, DEFINITIONS, ["SOURCE"]).tolist() == [True, False]
+    assert flagged(flags, DEFINITIONS, []).tolist() == [False, False]

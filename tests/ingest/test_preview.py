@@ -1,0 +1,120 @@
+"""Ingest as a dry run: what would be done is told, and nothing is changed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from http_server import serve
+from lsst.daf.butler import Butler
+
+from spherex_butler.errors import ConfigurationError, ParameterError
+from spherex_butler.ingest import ingest_files
+from spherex_butler.ingest.preview import preview_ingest
+from spherex_butler.testing import write_exposures, write_level2
+from spherex_butler.testing.repository import temporary_repo
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return write_exposures(tmp_path_factory.mktemp("archive"), exposures=2, size=16)
+
+
+@pytest.fixture
+def files(archive, tmp_path) -> list[Path]:
+    (tmp_path / "files").mkdir()
+    return [Path(shutil.copy(path, tmp_path / "files")) for path in archive]
+
+
+@pytest.fixture
+def butler() -> Iterator[Butler]:
+    with temporary_repo() as butler:
+        yield butler
+
+
+def state(*folders: Path) -> dict[str, tuple[int, int, int]]:
+    """Return all there is in folders, and when it was changed."""
+    paths = [path for folder in folders for path in [folder, *folder.rglob("*")]]
+    return {str(path): ((status := path.lstat()).st_ino, status.st_size, status.st_mtime_ns) for path in paths}
+
+
+@pytest.mark.parametrize("transfer", ["copy", "move", "link", "direct"])
+def test_nothing_is_changed(butler, files, transfer):
+    root = Path(butler._datastore.root.ospath)
+    before = state(root, files[0].parent)
+    preview = preview_ingest(butler, files[0].parent, transfer=transfer)
+    assert preview.summary.endswith("12 to ingest, 0 already there, 0 would fail; nothing was changed")
+    assert state(root, files[0].parent) == before
+    assert butler.collections.query("spx/*") == []
+
+
+def test_plan_tells_runs_and_what_is_there(butler, files, tmp_path):
+    ingest_files(butler, files[:4])
+    other = write_level2(tmp_path, detector=3, size=16, token="l2b-v27-2026-222")
+    preview = preview_ingest(butler, [*files, other])
+    assert str(preview).splitlines() == [
+        "qr2 spx/l2b-v21-2025-354: 8 to ingest, 4 already there",
+        "qr3 spx/l2b-v27-2026-222: 1 to ingest, 0 already there",
+        "9 to ingest, 4 already there, 0 would fail; nothing was changed",
+    ]
+    assert preview.to_dict()["runs"][0] == {
+        "release": "qr2",
+        "run": "spx/l2b-v21-2025-354",
+        "ingested": 8,
+        "skipped": 4,
+    }
+    report = ingest_files(butler, [*files, other])
+    assert (len(report.ingested), len(report.skipped)) == (9, 4)
+
+
+def test_what_would_fail_is_told_as_ingest_tells_it(butler, files):
+    (ref,) = ingest_files(butler, files[0], transfer="copy").ingested
+    target = Path(butler.getURI(ref).ospath)
+    butler.pruneDatasets([ref], purge=True, unstore=True, disassociate=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text("precious")
+    os.truncate(files[1], 1000)
+    files[2].unlink()
+    files[2].symlink_to("nothing")
+    preview = preview_ingest(butler, files[0].parent, transfer="copy")
+    report = ingest_files(butler, files[0].parent, transfer="copy")
+    assert len(preview.failed) == 3
+    assert sorted(map(str, preview.failed)) == sorted(map(str, report.failed))
+    assert preview.to_dict()["failed"][0].keys() == {"uri", "reason"}
+
+
+def test_mode_that_does_not_suit_a_file_is_told(butler, files):
+    with serve(files[0].parent) as served:
+        preview = preview_ingest(butler, f"{served.url}/{files[0].name}", transfer="symlink")
+    assert "transfer mode 'symlink' is for local files" in preview.failed[0].reason
+    assert preview.summary.endswith("0 to ingest, 0 already there, 1 would fail; nothing was changed")
+
+
+def test_same_image_in_two_batches_counts_once(butler, files, monkeypatch):
+    monkeypatch.setattr("spherex_butler.ingest.preview._BATCH", 1)
+    preview = preview_ingest(butler, [files[0], files[1], files[0]])
+    assert preview.summary.endswith("2 to ingest, 1 already there, 0 would fail; nothing was changed")
+
+
+def test_warnings_are_told(butler, files):
+    shutil.copy(files[0], files[0].with_name("other.fits"))
+    preview = preview_ingest(butler, files[0].with_name("other.fits"))
+    assert preview.details == [str(preview.failed[0])]
+
+
+def test_read_only_repository_will_do(butler, files):
+    with Butler.from_config(butler._datastore.root, writeable=False) as reader:
+        assert preview_ingest(reader, files).runs["qr2", "spx/l2b-v21-2025-354"].ingested == 12
+
+
+def test_what_has_no_meaning_is_refused(butler, files, tmp_path):
+    with pytest.raises(ParameterError, match="no transfer mode 'teleport'"):
+        preview_ingest(butler, files, transfer="teleport")
+    with pytest.raises(ParameterError, match="no release 'qr9'"):
+        preview_ingest(butler, files, release="qr9")
+    Butler.makeRepo(str(tmp_path / "rubin"))
+    with Butler.from_config(tmp_path / "rubin") as other, pytest.raises(ConfigurationError, match="universe"):
+        preview_ingest(other, files)

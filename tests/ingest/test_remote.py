@@ -1,0 +1,120 @@
+"""Ingest from web servers: only headers are read, and the address is kept or the file copied."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from http_server import serve
+from lsst.daf.butler import Butler
+
+from spherex_butler.ingest import ingest_files, plan_files
+from spherex_butler.testing import write_exposures, write_level2
+from spherex_butler.testing.repository import temporary_repo
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("server")
+    write_level2(folder, detector=3, size=512)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of six files."""
+    folder = tmp_path_factory.mktemp("archive")
+    write_exposures(folder, exposures=1, size=64)
+    return folder
+
+
+@pytest.fixture
+def butler() -> Iterator[Butler]:
+    with temporary_repo() as butler:
+        yield butler
+
+
+def test_only_the_headers_are_read(folder):
+    (path,) = folder.iterdir()
+    with serve(folder) as served:
+        planned, failed = plan_files(f"{served.url}/{path.name}")
+    assert (len(planned), failed) == (1, [])
+    assert served.bytes_sent < 0.02 * path.stat().st_size
+    assert all(wanted is not None for method, _, wanted, _ in served.requests if method == "GET")
+
+
+def gets(served) -> list[tuple[str, str | None]]:
+    return sorted((path, wanted) for method, path, wanted, _ in served.requests if method == "GET")
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_each_file_takes_one_request_and_one_for_its_size(archive, processes):
+    with serve(archive) as served:
+        urls = [f"{served.url}/{path.name}" for path in sorted(archive.iterdir())]
+        planned, failed = plan_files(urls, processes=processes)
+    assert (len(planned), failed) == (6, [])
+    assert gets(served) == [(f"/{path.name}", "bytes=0-46079") for path in sorted(archive.iterdir())]
+    assert len(served.requests) == 12
+    assert {file.size for file in planned} == {path.stat().st_size for path in archive.iterdir()}
+
+
+@pytest.mark.parametrize("fault", ["503", "reset", "cut"])
+def test_request_that_fails_is_made_again(archive, fault):
+    with serve(archive, fault=lambda number: fault if number == 0 else None) as served:
+        planned, failed = plan_files([f"{served.url}/{path.name}" for path in archive.iterdir()])
+    assert len(gets(served)) == 7
+    assert (len(planned), failed) == (6, [])
+
+
+def test_folder_of_a_web_server_is_refused():
+    planned, (failure,) = plan_files("https://host/qr2/level2/")
+    assert planned == []
+    assert "a folder of 'https' cannot be searched; expected the URLs of files" in failure.reason
+
+
+def test_direct_url_that_is_there_takes_no_more_requests(butler, archive):
+    with serve(archive) as served:
+        urls = [f"{served.url}/{path.name}" for path in archive.iterdir()]
+        ingest_files(butler, urls, transfer="direct")
+        served.requests.clear()
+        assert len(ingest_files(butler, urls, transfer="direct").skipped) == 6
+        assert len(gets(served)) == 6
+
+
+def test_headers_are_read_without_the_extra_too(archive, monkeypatch):
+    monkeypatch.setitem(sys.modules, "spherex_butler.files.remote", None)
+    with serve(archive) as served:
+        planned, failed = plan_files([f"{served.url}/{path.name}" for path in archive.iterdir()])
+    assert (len(planned), failed) == (6, [])
+
+
+def test_direct_keeps_the_address(butler, folder):
+    (path,) = folder.iterdir()
+    with serve(folder) as served:
+        url = f"{served.url}/{path.name}"
+        (ref,) = ingest_files(butler, url, transfer="direct").ingested
+        assert str(butler.getURI(ref)) == url
+        assert butler.get(ref).shape == (512, 512)
+
+
+def test_auto_copies_the_file_in(butler, folder):
+    (path,) = folder.iterdir()
+    with serve(folder) as served:
+        (ref,) = ingest_files(butler, f"{served.url}/{path.name}").ingested
+    assert Path(butler.getURI(ref).ospath).read_bytes() == path.read_bytes()
+
+
+def test_server_without_ranges_still_works(folder):
+    (path,) = folder.iterdir()
+    with serve(folder, ranges=False) as served:
+        planned, failed = plan_files(f"{served.url}/{path.name}")
+    assert (len(planned), failed) == (1, [])
+
+
+def test_address_that_is_not_there_is_reported(butler, folder):
+    with serve(folder) as served:
+        report = ingest_files(butler, f"{served.url}/level2_2025W51_1A_0684_2D1_spx_l2b-v21-2025-354.fits")
+    assert report.ingested == []
+    assert "FileNotFoundError" in report.failed[0].reason

@@ -1,0 +1,278 @@
+"""Ingest: no file is lost, whatever the repository holds, whoever else writes, and whenever it is killed."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from astropy.io import fits
+from http_server import serve
+from lsst.daf.butler import Butler, Config, DatasetRef, FileDataset
+from lsst.resources import ResourcePath
+
+from spherex_butler import make_repo
+from spherex_butler.errors import ConfigurationError, ParameterError
+from spherex_butler.files.placement import resolve_transfer
+from spherex_butler.ingest import execute, ingest_files, plan_files
+from spherex_butler.repository.stored_records import stored_files
+from spherex_butler.testing import write_exposures
+from spherex_butler.testing.repository import temporary_repo
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return write_exposures(tmp_path_factory.mktemp("archive"), exposures=1, size=16)
+
+
+@pytest.fixture
+def files(archive, tmp_path) -> list[Path]:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    return [Path(shutil.copy(path, folder)) for path in archive]
+
+
+@pytest.fixture
+def butler() -> Iterator[Butler]:
+    with temporary_repo() as butler:
+        yield butler
+
+
+def test_move_keeps_the_source_while_an_earlier_dataset_is_being_removed(butler, files):
+    (ref,) = ingest_files(butler, files[0], transfer="copy").ingested
+    # As a removal leaves it that is killed before it deletes files.
+    butler._datastore.bridge.moveToTrash([ref], transaction=None)
+    butler._registry.removeDatasets([ref])
+    (failure,) = ingest_files(butler, files[0], transfer="move").failed
+    assert "are being removed by another process" in failure.reason
+    assert files[0].exists()
+    butler._datastore.emptyTrash()
+    assert len(ingest_files(butler, files[0], transfer="move").ingested) == 1
+    assert readable(butler) == 1
+
+
+def readable(butler: Butler) -> int:
+    refs = butler.query_datasets("level2", collections="SPHEREx/defaults", explain=False)
+    return len([butler.get(ref) for ref in refs])
+
+
+def unregistered_target(butler: Butler, path: Path) -> Path:
+    """Return where a file would go, with nothing there and nothing registered."""
+    (ref,) = ingest_files(butler, path, transfer="copy").ingested
+    target = Path(butler.getURI(ref).ospath)
+    butler.pruneDatasets([ref], purge=True, unstore=True, disassociate=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target
+
+
+# What a move must not remove.
+
+
+def test_move_of_a_file_that_is_in_its_place_keeps_it(butler, files):
+    target = unregistered_target(butler, files[0])
+    files[0].rename(target)
+    report = ingest_files(butler, target, transfer="move")
+    assert "was ingested but not removed: it is the repository's file" in report.warnings[0]
+    assert readable(butler) == 1
+
+
+def test_move_of_a_file_that_the_repository_links_to_keeps_it(butler, files):
+    unregistered_target(butler, files[0]).symlink_to(files[0])
+    report = ingest_files(butler, files[0], transfer="move")
+    assert "or that is a link to it" in report.warnings[0]
+    assert (files[0].exists(), readable(butler)) == (True, 1)
+
+
+def test_source_that_cannot_be_removed_is_a_warning(butler, files, monkeypatch):
+    unlink = Path.unlink
+
+    def refuse(path, **options):
+        if path.parent == files[0].parent:
+            raise PermissionError(f"Not allowed to remove {path}")
+        unlink(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", refuse)  # permissions do not stop root
+    report = ingest_files(butler, files, transfer="move")
+    assert (len(report.ingested), report.failed) == (6, [])
+    assert "was ingested but not removed: Not allowed to remove" in report.warnings[0]
+    assert readable(butler) == 6
+
+
+# What the repository may hold.
+
+
+def test_dataset_whose_file_is_gone_is_reported(butler, files):
+    ingest_files(butler, files[0], transfer="symlink")
+    elsewhere = files[0].rename(files[0].parent.parent / files[0].name)
+    report = ingest_files(butler, [elsewhere, files[1]], transfer="symlink")
+    assert "is gone; remove its dataset with 'butler prune-datasets' first" in report.failed[0].reason
+    assert len(report.ingested) == 1
+
+
+def test_dataset_whose_file_was_given_up_is_stored_again(butler, files):
+    (ref,) = ingest_files(butler, files[0], transfer="copy").ingested
+    butler.pruneDatasets([ref], unstore=True, disassociate=False, purge=False)
+    assert len(ingest_files(butler, files[0], transfer="copy").ingested) == 1
+    assert readable(butler) == 1
+
+
+def test_read_only_repository_is_refused_before_anything_is_read(butler):
+    with Butler.from_config(butler._datastore.root, writeable=False) as reader:
+        with pytest.raises(ConfigurationError, match=r"read-only here; open it with Butler\.from_config"):
+            ingest_files(reader, "no such file")
+        with pytest.raises(ConfigurationError, match="read-only here"):
+            execute(reader, [])
+
+
+def test_repository_of_another_universe_is_refused(tmp_path):
+    Butler.makeRepo(str(tmp_path / "rubin"))
+    with (
+        Butler.from_config(str(tmp_path / "rubin"), writeable=True) as other,
+        pytest.raises(
+            ConfigurationError, match=r"daf_butler.* has no \['exposure_detector_region', 'planning_period'\]"
+        ),
+    ):
+        ingest_files(other, "no such file")
+
+
+def test_repository_without_detectors_is_refused(tmp_path):
+    dimensions = "resource://spherex_butler/configs/repository/dimensions.yaml"
+    config = Config({"includeConfigs": ["resource://spherex_butler/configs/repository/butler.yaml"]})
+    Butler.makeRepo(tmp_path / "bare", config=config, dimensionConfig=Config(dimensions))
+    with (
+        Butler.from_config(tmp_path / "bare", writeable=True) as bare,
+        pytest.raises(
+            ConfigurationError, match="has 0 records of the instrument 'SPHEREx' and its detectors; expected 7"
+        ),
+    ):
+        ingest_files(bare, "no such file")
+
+
+def test_repository_without_the_dataset_type_is_refused(butler):
+    butler.registry.removeDatasetType("level2")
+    with pytest.raises(ConfigurationError, match="no dataset type 'level2'; expected one made by"):
+        ingest_files(butler, "no such file")
+
+
+def test_datastore_without_a_root_is_refused(tmp_path):
+    make_repo(tmp_path / "repo").close()
+    config = Config(str(tmp_path / "repo" / "butler.yaml"))
+    config["datastore", "cls"] = "lsst.daf.butler.datastores.inMemoryDatastore.InMemoryDatastore"
+    config.dumpToUri(ResourcePath(tmp_path / "repo" / "butler.yaml"))
+    with (
+        Butler.from_config(tmp_path / "repo", writeable=True) as memory,
+        pytest.raises(ConfigurationError, match=r"datastore roots are .*None.*; expected one that keeps files"),
+    ):
+        ingest_files(memory, "no such file")
+
+
+@pytest.mark.parametrize(
+    ("card", "value", "reason"),
+    [
+        ("SPS_ELAT", 95.0, "SPS_ELAT is 95.0; expected a latitude from -90 to 90 degrees"),
+        ("CTYPE1", "RA---XYZ", "Unrecognized projection code (XYZ in CTYPE1)"),
+        ("CRVAL1", 1e300, "is not a convex polygon"),
+    ],
+)
+def test_header_that_astropy_rejects_keeps_no_other_file_out(butler, files, card, value, reason):
+    with fits.open(files[0], mode="update") as hdus:
+        hdus["IMAGE"].header[card] = (value, "")
+    report = ingest_files(butler, files)
+    assert len(report.ingested) == 5
+    assert reason in report.failed[0].reason
+    assert "\n" not in report.failed[0].reason
+
+
+# Transfer modes that are for local files.
+
+
+@pytest.mark.parametrize("mode", ["move", "link", "hardlink", "symlink", "relsymlink"])
+def test_remote_file_cannot_be_linked_or_moved(butler, files, mode):
+    with serve(files[0].parent) as served:
+        planned, _ = plan_files(f"{served.url}/{files[0].name}")
+        before = len(served.requests)
+        report = execute(butler, planned, transfer=mode)
+        assert len(served.requests) == before
+    assert f"by 'copy' or stays there by 'direct'; transfer mode '{mode}' is for local files" in report.failed[0].reason
+
+
+def test_remote_repository_cannot_hold_links():
+    root = ResourcePath("s3://bucket/repo/")
+    with pytest.raises(ParameterError, match="transfer mode 'symlink' is for local files"):
+        resolve_transfer("symlink", ResourcePath("/data/level2.fits"), root)
+    assert resolve_transfer("move", ResourcePath("/data/level2.fits"), root) == "move"
+    assert resolve_transfer("auto", ResourcePath("/data/level2.fits"), root) == "copy"
+
+
+# Other processes, and sudden ends.
+
+INGEST = """
+import os, signal, sys
+from pathlib import Path
+from lsst.daf.butler import Butler
+from spherex_butler.ingest import batches as image_batches
+from spherex_butler.ingest import ingest_files
+
+repo, files, transfer, killed_at = sys.argv[1:]
+
+def kill(*args, **kwargs):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+with Butler.from_config(repo, writeable=True) as butler:
+    if killed_at == "register":
+        image_batches.register_files = kill
+    elif killed_at == "unlink":
+        unlink = Path.unlink
+        Path.unlink = lambda path, **kw: kill() if str(path).startswith(files) else unlink(path, **kw)
+    print(ingest_files(butler, files, transfer=transfer).summary)
+"""
+
+
+@pytest.mark.parametrize("transfer", ["copy", "move"])
+def test_two_processes_with_the_same_files_lose_none(files, tmp_path, transfer):
+    make_repo(tmp_path / "repo").close()
+    command = [sys.executable, "-c", INGEST, str(tmp_path / "repo"), str(files[0].parent), transfer, "never"]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    errors = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], errors
+    with Butler.from_config(tmp_path / "repo") as butler:
+        assert readable(butler) == 6
+
+
+@pytest.mark.parametrize("killed_at", ["register", "unlink"])
+def test_same_command_finishes_what_was_killed(files, tmp_path, killed_at):
+    make_repo(tmp_path / "repo").close()
+    command = [sys.executable, "-c", INGEST, str(tmp_path / "repo"), str(files[0].parent), "move"]
+    killed = subprocess.run([*command, killed_at], check=False, timeout=120)
+    assert killed.returncode == -signal.SIGKILL
+    assert all(path.exists() for path in files)
+    subprocess.run([*command, "never"], check=True, timeout=120)
+    assert list(files[0].parent.iterdir()) == []
+    with Butler.from_config(tmp_path / "repo") as butler:
+        assert readable(butler) == 6
+
+
+def test_move_of_what_is_there_under_another_address_keeps_it(butler, files):
+    ingest_files(butler, files, transfer="direct")
+    report = ingest_files(butler, files, transfer="move")
+    assert (len(report.skipped), report.warnings) == (6, [])
+    assert all(path.exists() for path in files)
+
+
+@pytest.mark.parametrize("transfer", ["copy", "direct"])
+def test_record_of_a_file_is_what_butler_would_write(butler, files, transfer):
+    butler._datastore.useChecksum = True
+    (ours,) = ingest_files(butler, files[0], transfer=transfer).ingested
+    (written,) = stored_files(butler, [ours])[ours.id]
+    butler.collections.register("u/test")
+    ref = DatasetRef(ours.datasetType, ours.dataId, run="u/test")
+    uri = butler.getURI(ours)
+    butler.ingest(FileDataset(uri, [ref]), transfer="direct" if transfer == "direct" else None)
+    (expected,) = stored_files(butler, [ref])[ref.id]
+    assert written == expected
+    assert written.file_size == files[0].stat().st_size
+    assert len(written.checksum) == 128

@@ -1,0 +1,557 @@
+"""Making a repository: what is in it, where it can be, and what a failure leaves behind."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sqlalchemy
+from astropy.io import fits
+from astropy.nddata import CCDData
+from astropy.time import Time
+from lsst.daf.butler import Butler, CollectionType, DatasetType, DimensionConfig, Timespan
+from lsst.daf.butler.registry.interfaces import SchemaAlreadyDefinedError
+from lsst.sphgeom import ConvexPolygon, LonLat, UnitVector3d
+
+import spherex_butler.repository.creation
+from spherex_butler import dimension_config, extend_universe, make_repo
+from spherex_butler.configuration.dataset_types import dataset_types
+from spherex_butler.errors import ConfigurationError, ParameterError
+from spherex_butler.testing.repository import assert_round_trip, temporary_repo
+
+PERIOD, GROUP, OBS_ID, EXPOSURE = "2025W51_1A", "2025W51_1A_0684", "2025W51_1A_0684_2", 20255110106842
+OF_OURS = {"instrument": "SPHEREx"}
+
+
+@pytest.fixture(scope="module")
+def butler():
+    with temporary_repo() as butler:
+        insert_exposure(butler)
+        yield butler
+
+
+def insert_exposure(butler):
+    registry = butler.registry
+    registry.insertDimensionData("planning_period", OF_OURS | {"name": PERIOD})
+    registry.insertDimensionData("group", OF_OURS | {"name": GROUP, "planning_period": PERIOD})
+    times = Timespan(
+        Time("2025-12-20T00:00:00", scale="tai", format="isot"),
+        Time("2025-12-20T00:01:53", scale="tai", format="isot"),
+    )
+    names = {"obs_id": OBS_ID, "group": GROUP, "planning_period": PERIOD}
+    registry.insertDimensionData("exposure", OF_OURS | names | {"id": EXPOSURE, "timespan": times})
+    for detector in range(1, 7):
+        registry.insertDimensionData("exposure_detector_region", region_record(detector))
+
+
+def region_record(detector):
+    """The first three detectors see the sky, as one; the others are off it."""
+    corners = [(8.9, 40.0), (11.0, 40.0), (11.0, 41.8), (8.9, 41.8)]
+    region = ConvexPolygon([UnitVector3d(LonLat.fromDegrees(ra, dec)) for ra, dec in corners])
+    data_id = OF_OURS | {"exposure": EXPOSURE, "detector": detector}
+    return data_id | {"region": region if detector <= 3 else None}
+
+
+def records(butler, element):
+    return list(butler.query_dimension_records(element, limit=None))
+
+
+def put_zeros(butler, name, run, **data_id):
+    butler.collections.register(run)
+    return butler.put(CCDData(np.zeros((2, 2)), unit="Jy"), name, run=run, **data_id)
+
+
+def test_instrument_is_registered(butler):
+    (instrument,) = records(butler, "instrument")
+    assert (instrument.name, instrument.detector_max, instrument.exposure_max) == ("SPHEREx", 7, 10**14)
+
+
+def test_six_detectors_are_registered(butler):
+    detectors = records(butler, "detector")
+    assert [(d.id, d.full_name, d.focal_plane) for d in detectors] == [
+        (1, "D1", "SWIR"),
+        (2, "D2", "SWIR"),
+        (3, "D3", "SWIR"),
+        (4, "D4", "MWIR"),
+        (5, "D5", "MWIR"),
+        (6, "D6", "MWIR"),
+    ]
+
+
+def test_detectors_hold_the_archives_wavelength_ranges(butler):
+    ranges = {d.id: (d.wavelength_min, d.wavelength_max, d.resolving_power) for d in records(butler, "detector")}
+    assert ranges[3] == (1.6301, 2.4346, 40.6)
+    assert ranges[6] == (4.4115, 5.0096, 127.8)
+
+
+def test_each_detector_has_17_channels(butler):
+    channels = records(butler, "channel")
+    assert sorted((c.detector, c.id) for c in channels) == [(d, c) for d in range(1, 7) for c in range(1, 18)]
+
+
+def test_channels_lie_within_their_detectors_range_in_order(butler):
+    detectors = {d.id: d for d in records(butler, "detector")}
+    for number, detector in detectors.items():
+        channels = sorted((c for c in records(butler, "channel") if c.detector == number), key=lambda c: c.id)
+        wavelengths = [c.wavelength for c in channels]
+        assert wavelengths == sorted(wavelengths)
+        assert all(c.wavelength_min < c.wavelength < c.wavelength_max for c in channels)
+        assert detector.wavelength_min - 0.01 < channels[0].wavelength_min
+        assert channels[-1].wavelength_max < detector.wavelength_max + 0.01
+
+
+def test_channel_keeps_the_numbers_of_the_product(butler):
+    (channel,) = (c for c in records(butler, "channel") if (c.detector, c.id) == (6, 17))
+    assert channel.toDict() == {
+        "instrument": "SPHEREx",
+        "detector": 6,
+        "id": 17,
+        "wavelength": 4.982,
+        "wavelength_min": 4.96,
+        "wavelength_max": 5.003,
+        "bandwidth": 0.037,
+        "resolving_power": 135.0,
+        "resolving_power_std": 4.2,
+    }
+
+
+ARCHIVE_TYPES = {
+    "level2": ("SpectralImage", {"instrument", "exposure", "detector"}, False),
+    "abs_gain_matrix": ("CCDData", {"instrument", "detector"}, True),
+    "average_psf": ("HDUList", {"instrument", "detector"}, True),
+    "dark": ("CCDData", {"instrument", "detector"}, True),
+    "dichroic": ("CCDData", {"instrument", "detector"}, True),
+    "epsf": ("HDUList", {"instrument", "detector"}, True),
+    "gain_factors": ("StructuredDataDict", {"instrument"}, True),
+    "l3_flux_corrections": ("CCDData", {"instrument", "detector"}, True),
+    "nonfunc": ("CCDData", {"instrument", "detector"}, True),
+    "nonlinear_pars": ("HDUList", {"instrument", "detector"}, True),
+    "readnoise_pars": ("HDUList", {"instrument", "detector"}, True),
+    "solid_angle_pixel_map": ("CCDData", {"instrument", "detector"}, True),
+    "spectral_channels": ("HDUList", {"instrument"}, True),
+    "spectral_wcs": ("HDUList", {"instrument", "detector"}, True),
+}
+
+
+def test_the_archives_dataset_types_are_registered(butler):
+    registered = {
+        t.name: (t.storageClass_name, set(t.dimensions.required), t.isCalibration())
+        for t in butler.registry.queryDatasetTypes()
+        if not t.name.startswith("test_")
+    }
+    assert registered == ARCHIVE_TYPES
+    assert {t.name for t in dataset_types(butler.dimensions)} == set(ARCHIVE_TYPES)
+
+
+def test_collections_to_open_with_are_there(butler):
+    kinds = {info.name: info.type for info in butler.collections.query_info("SPHEREx/*")}
+    assert kinds == {"SPHEREx/calib": CollectionType.CALIBRATION, "SPHEREx/defaults": CollectionType.CHAINED}
+    assert butler.collections.get_info("SPHEREx/defaults").children == ("SPHEREx/calib",)
+
+
+def test_returned_butler_is_writeable_and_has_defaults(butler):
+    assert butler.isWriteable()
+    assert butler.collections.defaults == ("SPHEREx/defaults",)
+    assert butler.registry.defaults.dataId["instrument"] == "SPHEREx"
+
+
+def test_exposure_ids_are_kept_in_64_bits(butler):
+    (exposure,) = butler.query_dimension_records("exposure", exposure=EXPOSURE)
+    assert exposure.id == EXPOSURE > 2**32
+
+
+def test_exposures_are_found_by_observation_id(butler):
+    (exposure,) = butler.query_dimension_records("exposure", where=f"exposure.obs_id = '{OBS_ID}'")
+    assert exposure.id == EXPOSURE
+
+
+def test_exposures_are_found_by_planning_period(butler):
+    (exposure,) = butler.query_dimension_records("exposure", where=f"planning_period = '{PERIOD}'")
+    assert exposure.group == GROUP
+
+
+def test_group_knows_its_planning_period(butler):
+    assert butler.registry.expandDataId(instrument="SPHEREx", group=GROUP)["planning_period"] == PERIOD
+
+
+def test_exposures_are_found_by_time(butler):
+    during = Timespan(Time("2025-12-20T00:01:00", scale="tai"), Time("2025-12-20T00:01:01", scale="tai"))
+    after = Timespan(Time("2025-12-20T00:02:00", scale="tai"), None)
+    found = [
+        butler.query_dimension_records("exposure", where="exposure.timespan OVERLAPS t", bind={"t": t}, explain=False)
+        for t in (during, after)
+    ]
+    assert [len(records) for records in found] == [1, 0]
+
+
+def test_images_are_found_by_healpix_pixel(butler):
+    pixels = butler.dimensions.commonSkyPix.pixelization
+    pixel = pixels.index(UnitVector3d(LonLat.fromDegrees(10.0, 41.0)))
+    with butler.query() as query:
+        joined = query.join_dimensions(["exposure", "detector", "healpix4"]).where({"healpix4": pixel})
+        found = {data_id["detector"] for data_id in joined.data_ids(["exposure", "detector"])}
+    assert found == {1, 2, 3}
+
+
+def test_images_are_found_by_position(butler):
+    with butler.query() as query:
+        joined = query.join_dimensions(["exposure", "detector"])
+        hit, miss = (
+            joined.where("exposure_detector_region.region OVERLAPS POINT(ra, dec)", bind={"ra": ra, "dec": 41.0})
+            for ra in (10.0, 100.0)
+        )
+        found = [sorted(d["detector"] for d in q.data_ids(["exposure", "detector"])) for q in (hit, miss)]
+    assert found == [[1, 2, 3], []]
+
+
+def test_off_sky_images_are_kept_without_a_region(butler):
+    data_id = butler.registry.expandDataId(instrument="SPHEREx", exposure=EXPOSURE, detector=5)
+    assert data_id.region is None
+
+
+def test_level2_file_has_the_archives_name(butler):
+    butler.collections.register("spx/l2b-v21-2025-354")
+    data_id = {"exposure": EXPOSURE, "detector": 3}
+    uri = butler.getURI("level2", data_id, run="spx/l2b-v21-2025-354", predict=True)
+    assert uri.path.endswith(
+        "/spx/l2b-v21-2025-354/SPHEREx/level2/2025W51_1A/3/level2_2025W51_1A_0684_2D3_spx_l2b-v21-2025-354.fits"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "run", "data_id", "file"),
+    [
+        ("dark", "spx/cal-drk-v4-2025-161", {"detector": 3}, "dark_D3_spx_cal-drk-v4-2025-161.fits"),
+        ("dichroic", "spx/base-2025-158", {"detector": 4}, "dichroic_D4_spx_base-2025-158.fits"),
+        ("epsf", "spx/cal-epsf-v2-2026-191", {"detector": 3}, "epsf_D3_spx_cal-epsf-v2-2026-191.fits"),
+        ("gain_factors", "spx/base-2025-158", {}, "gain_factors_spx_base-2025-158.yaml"),
+        ("spectral_channels", "spx/cal-sch-v1-2026-106", {}, "spectral_channels_spx_cal-sch-v1-2026-106.fits"),
+        *(
+            (name, "spx/base-2025-158", {"detector": 1}, f"{name}_D1_spx_base-2025-158.fits")
+            for name in sorted(ARCHIVE_TYPES)
+            if name not in {"level2", "dark", "dichroic", "epsf", "gain_factors", "spectral_channels"}
+        ),
+    ],
+)
+def test_calibration_file_has_the_archives_name(butler, name, run, data_id, file):
+    butler.collections.register(run)
+    assert butler.getURI(name, OF_OURS | data_id, run=run, predict=True).basename() == file
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "data_id", "path"),
+    [
+        (["exposure", "detector"], {"exposure": EXPOSURE, "detector": 3}, f"{PERIOD}/3/{{}}_SPHEREx_{OBS_ID}_D3"),
+        (["exposure"], {"exposure": EXPOSURE}, f"{PERIOD}/{{}}_SPHEREx_{OBS_ID}"),
+        (["group"], {"group": GROUP}, f"{PERIOD}/{{}}_SPHEREx_{GROUP}"),
+        (["planning_period"], {"planning_period": PERIOD}, f"{PERIOD}/{{}}_SPHEREx_{PERIOD}"),
+        (["channel"], {"detector": 2, "channel": 17}, "2/{}_SPHEREx_D2_C17"),
+        (["healpix4", "detector"], {"healpix4": 77, "detector": 2}, "2/{}_SPHEREx_D2_77"),
+    ],
+)
+def test_other_datasets_get_a_name_with_all_their_dimensions(butler, dimensions, data_id, path):
+    name = f"test_{'_'.join(dimensions)}"
+    dataset_type = DatasetType(name, dimensions, "CCDData", universe=butler.dimensions)
+    butler.registry.registerDatasetType(dataset_type)
+    ref = put_zeros(butler, name, "u/me", **data_id)
+    assert butler.getURI(ref).path.endswith(f"/u/me/{name}/SPHEREx/{path.format(name)}_u_me.fits")
+    assert butler.get(ref).shape == (2, 2)
+
+
+def test_arrays_are_not_pickled(butler):
+    butler.registry.registerDatasetType(
+        DatasetType("test_array", ["detector"], "NumpyArray", universe=butler.dimensions)
+    )
+    butler.collections.register("u/arrays")
+    ref = butler.put(np.arange(3), "test_array", run="u/arrays", detector=1)
+    assert butler.getURI(ref).getExtension() == ".h5"
+    assert butler.get(ref).tolist() == [0, 1, 2]
+
+
+def test_plain_open_in_another_process_needs_no_environment(tmp_path, run_python):
+    make_repo(tmp_path / "r").close()
+    script = """
+import sys
+from lsst.daf.butler import Butler
+assert "spherex_butler" not in sys.modules
+butler = Butler.from_config(sys.argv[1], collections="SPHEREx/defaults")
+print(butler.dimensions, butler.get_dataset_type("level2").storageClass.pytype.__name__)
+"""
+    assert run_python(script, tmp_path / "r").strip() == "DimensionUniverse(1, spherex) SpectralImage"
+
+
+def test_root_is_relative_to_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_repo("a/b").close()
+    assert (tmp_path / "a" / "b" / "butler.yaml").is_file()
+
+
+def test_configuration_is_a_pointer(tmp_path):
+    make_repo(tmp_path / "r").close()
+    text = (tmp_path / "r" / "butler.yaml").read_text()
+    assert "- resource://spherex_butler/configs/repository/butler.yaml" in text
+    assert "CCDData" not in text
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
+
+
+def test_existing_repository_is_left_alone(tmp_path):
+    make_repo(tmp_path / "r").close()
+    before = contents(tmp_path)
+    with pytest.raises(ConfigurationError, match=r"r/butler.yaml' exists already: there is a repository"):
+        make_repo(tmp_path / "r")
+    assert contents(tmp_path) == before
+
+
+def test_existing_repository_of_another_universe_is_left_alone(tmp_path):
+    Butler.makeRepo(tmp_path / "r")
+    before = contents(tmp_path)
+    with pytest.raises(ConfigurationError, match="exists already"):
+        make_repo(tmp_path / "r")
+    assert contents(tmp_path) == before
+
+
+def test_existing_database_file_is_left_alone(tmp_path):
+    (tmp_path / "gen3.sqlite3").write_bytes(b"mine")
+    with pytest.raises(ConfigurationError, match=r"gen3.sqlite3' exists already"):
+        make_repo(tmp_path)
+    assert contents(tmp_path) == {tmp_path / "gen3.sqlite3": b"mine"}
+
+
+def test_root_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ConfigurationError, match=r"file' is a file; a repository needs a folder"):
+        make_repo(tmp_path / "file")
+
+
+def test_database_and_files_may_be_elsewhere(tmp_path, monkeypatch, run_python):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "db").mkdir()
+    butler = make_repo("r", database="sqlite:///db/registry.sqlite3", datastore_root="files")
+    insert_exposure(butler)
+    ref = put_zeros(butler, "dark", "spx/cal-drk-v4-2025-161", detector=1)
+    path = butler.getURI(ref).ospath
+    butler.close()
+    assert path == str(tmp_path / "files/spx/cal-drk-v4-2025-161/SPHEREx/dark/dark_D1_spx_cal-drk-v4-2025-161.fits")
+    assert {p.name for p in (tmp_path / "r").iterdir()} == {"butler.yaml"}
+    script = """
+import sys
+from lsst.daf.butler import Butler
+butler = Butler.from_config(sys.argv[1])
+print(butler.get("dark", instrument="SPHEREx", detector=1, collections="spx/cal-drk-v4-2025-161").shape)
+"""
+    assert run_python(script, tmp_path / "r").strip() == "(2, 2)"
+
+
+def test_database_may_be_elsewhere_alone(tmp_path):
+    butler = make_repo(tmp_path / "r", database=f"sqlite:///{tmp_path}/elsewhere.sqlite3")
+    ref = put_zeros(butler, "dark", "spx/x", detector=1)
+    assert butler.getURI(ref).ospath.startswith(str(tmp_path / "r" / "spx"))
+    butler.close()
+    assert (tmp_path / "elsewhere.sqlite3").stat().st_size > 0
+    assert not (tmp_path / "r" / "gen3.sqlite3").exists()
+
+
+def test_places_may_be_given_relative_to_the_root(tmp_path):
+    butler = make_repo(
+        tmp_path / "r", database="sqlite:///<butlerRoot>/registry.db", datastore_root="<butlerRoot>/files"
+    )
+    ref = put_zeros(butler, "dark", "spx/x", detector=1)
+    assert butler.getURI(ref).ospath.startswith(str(tmp_path / "r" / "files" / "spx"))
+    butler.close()
+    (tmp_path / "r").rename(tmp_path / "moved")
+    with Butler.from_config(tmp_path / "moved") as moved:
+        assert moved.get("dark", instrument="SPHEREx", detector=1, collections="spx/x").shape == (2, 2)
+
+
+def test_remote_root_without_database_is_refused_first():
+    with pytest.raises(
+        ConfigurationError, match=r"'s3://bucket/repository/' is remote, where an SQLite file cannot be"
+    ):
+        make_repo("s3://bucket/repository")
+
+
+def test_remote_root_with_database_in_it_is_refused_first():
+    with pytest.raises(ConfigurationError, match="is remote"):
+        make_repo("s3://bucket/repository", database="sqlite:///<butlerRoot>/gen3.sqlite3")
+
+
+@pytest.mark.parametrize("database", ["registry.sqlite3", ""])
+def test_database_that_is_no_url_is_refused(tmp_path, database):
+    with pytest.raises(ParameterError, match=rf"database '{database}' is not an SQLAlchemy URL"):
+        make_repo(tmp_path / "r", database=database)
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("database", ["sqlite://", "sqlite:///:memory:"])
+def test_database_in_memory_is_refused(tmp_path, database):
+    with pytest.raises(ParameterError, match=r"is in memory, where no repository can be kept"):
+        make_repo(tmp_path / "r", database=database)
+    assert not (tmp_path / "r").exists()
+
+
+def test_database_without_a_driver_is_refused_and_leaves_nothing_behind(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(
+        ConfigurationError, match=r"has no driver here: .*psycopg.* pip install 'spherex-butler\[postgres\]'"
+    ):
+        make_repo(tmp_path / "r", database="postgresql://host/x")
+    assert not (tmp_path / "r").exists()
+
+
+def test_unreachable_database_leaves_nothing_behind(tmp_path):
+    with pytest.raises(Exception, match=r"psycopg|connect"):
+        make_repo(tmp_path / "a" / "r", database="postgresql://localhost:1/nowhere", datastore_root=tmp_path / "files")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_database_with_tables_is_refused(tmp_path, monkeypatch):
+    """What Butler says of one on a server, which nobody can claim by creating a file."""
+
+    def refuse(*_, **__):
+        raise SchemaAlreadyDefinedError("Cannot create tables in non-empty database PostgreSQL@b1:public.")
+
+    monkeypatch.setattr(Butler, "makeRepo", staticmethod(refuse))
+    with pytest.raises(ConfigurationError, match=r"/r/' holds tables already: .*b1:public\. It was left as it is"):
+        make_repo(tmp_path / "r", database="postgresql://host/b1")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_universe_that_lacks_ours_is_refused(tmp_path):
+    rubin = DimensionConfig("resource://lsst.daf.butler/configs/dimensions.yaml")
+    with pytest.raises(ConfigurationError, match=r"'daf_butler', version 8, lacks or redefines \['channel'"):
+        make_repo(tmp_path / "r", dimensions=rubin)
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("broken", ["_register", "dataset_types", "_instrument_records"])
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_failure_midway_leaves_nothing_that_blocks_a_retry(tmp_path, monkeypatch, broken, error):
+    def fail(*_):
+        raise error("interrupted")
+
+    (tmp_path / "kept").mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(spherex_butler.repository.creation, broken, fail)
+        with pytest.raises(error, match="interrupted"):
+            make_repo(tmp_path / "kept" / "new" / "r", datastore_root=tmp_path / "files")
+    assert [p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*")] == ["kept"]
+    make_repo(tmp_path / "kept" / "new" / "r", datastore_root=tmp_path / "files").close()
+
+
+def test_failure_midway_leaves_what_others_put_there(tmp_path, monkeypatch):
+    def fail(_):
+        (tmp_path / "r" / "notes.txt").write_text("mine")
+        raise RuntimeError("interrupted")
+
+    monkeypatch.setattr(spherex_butler.repository.creation, "_register", fail)
+    with pytest.raises(RuntimeError, match="interrupted"):
+        make_repo(tmp_path / "r")
+    assert contents(tmp_path) == {tmp_path / "r" / "notes.txt": b"mine"}
+
+
+def test_of_several_processes_one_makes_the_repository(tmp_path, run_python):
+    script = """
+import sys, concurrent.futures, multiprocessing, spherex_butler
+
+def attempt(root):
+    try:
+        spherex_butler.make_repo(root).close()
+    except spherex_butler.errors.ConfigurationError as error:
+        return str(error)
+    return "made"
+
+if __name__ == "__main__":
+    import spherex_butler.repository.creation
+    context = multiprocessing.get_context("fork")
+    with concurrent.futures.ProcessPoolExecutor(3, context) as pool:
+        print(*sorted(pool.map(attempt, [sys.argv[1]] * 3)), sep="\\n")
+"""
+    first, second, third = run_python(script, tmp_path / "r").splitlines()
+    assert "exists already" in first
+    assert "exists already" in second
+    assert third == "made"
+    with Butler.from_config(tmp_path / "r") as butler:
+        assert len(records(butler, "channel")) == 102
+
+
+def test_repository_with_a_pipelines_own_dimension(tmp_path, run_python):
+    elements = {
+        "night": {
+            "requires": ["instrument"],
+            "keys": [{"name": "id", "type": "int"}, {"name": "label", "type": "string", "length": 16}],
+        }
+    }
+    dimensions = extend_universe(elements, namespace="test_repo_nights", version=1)
+    butler = make_repo(tmp_path / "r", dimensions=dimensions)
+    butler.registry.insertDimensionData("night", OF_OURS | {"id": 12, "label": "first"})
+    butler.registry.registerDatasetType(
+        DatasetType("nightly", ["night", "detector"], "CCDData", universe=butler.dimensions)
+    )
+    ref = put_zeros(butler, "nightly", "u/nights", night=12, detector=3)
+    assert butler.getURI(ref).basename() == "nightly_SPHEREx_D3_night-12_u_nights.fits"
+    butler.close()
+    script = """
+import sys
+from lsst.daf.butler import Butler
+butler = Butler.from_config(sys.argv[1], writeable=True, collections="u/nights", run="u/more")
+(ref,) = butler.query_datasets("nightly", collections="u/nights", where="night.label = 'first'", instrument="SPHEREx")
+print(butler.dimensions, ref.dataId["night"], butler.get(ref).unit)
+butler.registry.insertDimensionData("night", {"instrument": "SPHEREx", "id": 13, "label": "second"})
+print(butler.getURI(butler.put(butler.get(ref), "nightly", instrument="SPHEREx", night=13, detector=1)).basename())
+"""
+    assert run_python(script, tmp_path / "r").splitlines() == [
+        "DimensionUniverse(1, test_repo_nights) 12 Jy",
+        "nightly_SPHEREx_D1_night-13_u_more.fits",
+    ]
+
+
+def test_temporary_repository_is_removed():
+    with temporary_repo() as butler:
+        root = Path(butler._config.configDir.ospath)
+        assert root.is_dir()
+    assert not root.exists()
+
+
+ROUND_TRIPS = {
+    "HDF5Array": np.array([1.5, np.nan]),
+    "HDF5": {"a": {"b": np.arange(3)}, "c": "text"},
+    "CCDData": CCDData(
+        np.ones((2, 3), dtype=np.float32), unit="Jy", mask=np.eye(2, 3, dtype=bool), meta={"OBSID": "x"}
+    ),
+    "HDUList": fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.zeros((2, 2)), name="A")]),
+    "StructuredDataDict": {"x": 1},
+}
+
+
+@pytest.mark.parametrize("storage_class", ROUND_TRIPS)
+def test_round_trip_returns_what_was_read(butler, storage_class):
+    given = ROUND_TRIPS[storage_class]
+    returned = assert_round_trip(butler, given, storage_class)
+    assert returned is not given
+
+
+def test_round_trip_makes_a_repository_if_given_none():
+    assert assert_round_trip(None, {"x": [1, 2]}, "StructuredDataDict") == {"x": [1, 2]}
+
+
+def test_round_trip_tells_what_differs(butler):
+    with pytest.raises(AssertionError, match=r"StructuredDataDict\['x'\]: .*list.* was returned for .*tuple"):
+        assert_round_trip(butler, {"x": (1, 2)}, "StructuredDataDict")
+
+
+def test_tables_of_a_failed_repository_are_dropped(tmp_path):
+    """What happens to those on a server, tried on the one database that is always there."""
+    url = f"sqlite:///{tmp_path}/r/gen3.sqlite3"
+    Butler.makeRepo(tmp_path / "r", dimensionConfig=dimension_config())
+    engine = sqlalchemy.create_engine(url)
+    assert sqlalchemy.inspect(engine).get_table_names()
+    spherex_butler.repository.creation._drop_tables(
+        spherex_butler.repository.creation._plan(tmp_path / "other", url, None, None)
+    )
+    assert sqlalchemy.inspect(engine).get_table_names() == []
+    engine.dispose()

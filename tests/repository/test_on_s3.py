@@ -1,0 +1,80 @@
+"""Repositories whose files are in an S3 bucket: exported to, and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from damage import certify, certify_others, images, lose_regions, put_dark
+from lsst.daf.butler import Butler
+from s3_server import serve_bucket
+
+from spherex_butler import make_repo
+from spherex_butler.export import export_images
+from spherex_butler.ingest import ingest_files
+from spherex_butler.testing import write_exposures
+from spherex_butler.testing.repository import temporary_repo
+from spherex_butler.verify import Kind, check_repository, repair
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    """Serve an empty bucket on loopback, to which Butler is pointed."""
+    with serve_bucket("files") as bucket:
+        yield bucket.client
+
+
+@pytest.fixture
+def target(client, tmp_path) -> Iterator[Butler]:
+    """Return a repository with files in the bucket: one exposure, and a dark."""
+    assert "files" in [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]
+    archive = write_exposures(tmp_path / "archive", exposures=1, size=16)
+    with (
+        temporary_repo() as source,
+        make_repo(tmp_path / "repository", datastore_root=f"s3://files/{tmp_path.name}") as target,
+    ):
+        ingest_files(source, archive, transfer="copy")
+        certify(source, put_dark(source))
+        certify_others(source)
+        report = export_images(source, target)
+        assert (report.images, report.calibrations, report.failed) == (6, 6, [])
+        yield target
+
+
+def test_exported_images_are_read_from_the_bucket(target):
+    assert [target.getURI(ref).scheme for ref in images(target)] == ["s3"] * 6
+    assert target.get(images(target)[0]).shape == (16, 16)
+    assert target.get("dark", dataId=images(target, detector=3)[0].dataId).shape == (4, 4)
+
+
+def test_objects_are_asked_for_where_wanted(target, client):
+    report = check_repository(target)
+    (note,) = [finding for finding in report.findings if finding.kind is Kind.NOT_CHECKED]
+    assert (report.ok, note.subject, note.count) == (True, "s3://files", 12)
+    assert check_repository(target, remote=4).ok
+    uri = target.getURI(images(target)[0])
+    client.delete_object(Bucket="files", Key=uri.relativeToPathRoot)
+    (finding,) = check_repository(target, remote=4).problems
+    assert (finding.kind, f"{uri} is not there." in finding.message) == (Kind.FILE_MISSING, True)
+
+
+def test_region_rows_of_objects_are_left_alone(target):
+    lose_regions(target)
+    (left,) = repair(target, check_repository(target).problems)
+    assert "6 could not be made from headers" in left.message
+
+
+def test_objects_cannot_be_linked(target):
+    with temporary_repo() as back:
+        report = export_images(target, back, transfer="hardlink", calibrations=False)
+        assert (report.images, len(report.failed)) == (0, 6)
+        assert "'hardlink' is for local files" in report.failed[0].reason
+
+
+def test_bucket_can_be_exported_to_disk(target):
+    with temporary_repo() as back:
+        assert export_images(target, back).failed == []
+        assert all(Path(back.getURI(ref).ospath).is_file() for ref in images(back))
+        assert check_repository(back).ok

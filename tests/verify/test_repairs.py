@@ -1,0 +1,202 @@
+"""Repairs: what is put right stays right, and nothing else is touched."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from damage import damage, images, lose_regions, path_of
+from http_server import serve
+from lsst.daf.butler import Butler, CollectionType
+
+from spherex_butler.errors import ConfigurationError
+from spherex_butler.ingest import ingest_files
+from spherex_butler.names import parse_product_name
+from spherex_butler.repository.runs import ensure_run
+from spherex_butler.testing import write_exposures
+from spherex_butler.testing.repository import temporary_repo
+from spherex_butler.verify import Kind, Repair, RepositoryFinding, check_repository, repair
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two exposures of six detectors."""
+    return write_exposures(tmp_path_factory.mktemp("archive"), exposures=2, size=16)
+
+
+@pytest.fixture
+def butler(archive) -> Iterator[Butler]:
+    with temporary_repo() as butler:
+        ingest_files(butler, archive, transfer="copy")
+        yield butler
+
+
+def repaired(butler: Butler) -> list[Repair]:
+    return repair(butler, check_repository(butler).findings)
+
+
+def children(butler: Butler, chain: str) -> tuple[str, ...]:
+    return tuple(butler.collections.get_info(chain).children)
+
+
+def test_repository_that_is_well_is_left_alone(butler):
+    assert repaired(butler) == []
+
+
+def test_read_only_repository_is_refused(butler):
+    with (
+        Butler.from_config(butler._datastore.root) as reader,
+        pytest.raises(ConfigurationError, match=r"read-only here; open it with Butler\.from_config"),
+    ):
+        repair(reader, [])
+
+
+def test_lost_region_rows_are_read_from_headers(butler):
+    before = {(r.exposure, r.detector): r.region for r in butler.query_dimension_records("exposure_detector_region")}
+    lose_regions(butler, "detector IN (3, 5)")
+    (done,) = repaired(butler)
+    assert str(done) == "repaired: 2025W51_1A: 4 region rows were inserted."
+    assert check_repository(butler).ok
+    after = {(r.exposure, r.detector): r.region for r in butler.query_dimension_records("exposure_detector_region")}
+    assert after == before
+
+
+def test_repaired_region_is_found_on_the_sky(butler):
+    def seen() -> int:
+        return len(butler.query_datasets("level2", where=f"healpix4 = {pixel}", limit=None, explain=False))
+
+    with butler.query() as query:
+        rows = query.data_ids(["exposure", "detector", "healpix4"]).where(instrument="SPHEREx", detector=3)
+        pixel = next(iter(rows))["healpix4"]
+    before = seen()
+    lose_regions(butler)
+    assert seen() == 0
+    repaired(butler)
+    assert seen() == before > 0
+
+
+def test_regions_of_remote_images_stay_away_with_a_reason(archive):
+    with temporary_repo() as butler, serve(archive[0].parent) as served:
+        ingest_files(butler, [f"{served.url}/{path.name}" for path in archive[:2]], transfer="direct")
+        lose_regions(butler)
+        served.requests.clear()
+        (left,) = repaired(butler)
+        assert served.requests == []
+        assert not check_repository(butler).ok
+    assert str(left).startswith(
+        "not repaired: 2025W51_1A: 0 region rows were inserted; 2 could not be made from header"
+    )
+    assert "headers of local files are read only" in left.message
+
+
+def test_region_is_not_made_from_another_images_header(butler):
+    first, second = images(butler, exposure=20255110106842)[:2]
+    shutil.copy(path_of(butler, second), path_of(butler, first))
+    lose_regions(butler, "exposure = 20255110106842 AND detector IN (1, 3)")
+    (left,) = repaired(butler)
+    assert "1 region row was inserted; 1 could not be made from headers, the first: level2 detector=1" in left.message
+    assert "the header is of exposure and detector (20255110106842, 2); expected (20255110106842, 1)" in left.message
+
+
+def test_second_processing_serves_where_the_file_of_the_first_is_gone(butler, archive, tmp_path):
+    again = tmp_path / archive[0].name.replace("v21-2025-354", "v21-2025-360")
+    shutil.copy(archive[0], again)
+    ingest_files(butler, again, transfer="copy")
+    first = butler.find_dataset(
+        "level2", instrument="SPHEREx", exposure=20255110106842, detector=1, collections="spx/l2b-v21-2025-354"
+    )
+    path_of(butler, first).unlink()
+    lose_regions(butler, "detector = 1 AND exposure = 20255110106842")
+    (done,) = repaired(butler)
+    assert done.done
+    assert {finding.kind for finding in check_repository(butler).problems} == {Kind.FILE_MISSING}
+
+
+def test_run_in_no_chain_gets_into_that_of_its_release(butler):
+    butler.collections.register("spx/l2b-v27-2026-222")
+    (done,) = repaired(butler)
+    assert str(done) == "repaired: spx/l2b-v27-2026-222: is in the chain of qr3 now."
+    assert children(butler, "SPHEREx/defaults")[:2] == ("SPHEREx/qr3", "SPHEREx/qr2")
+    assert check_repository(butler).ok
+
+
+def test_run_of_no_known_release_stays_away_with_a_reason(butler):
+    butler.collections.register("spx/l2b-v5-2025-100")
+    (left,) = repaired(butler)
+    assert not left.done
+    assert "follows from neither its path nor its token" in left.message
+
+
+def test_chains_are_ordered(butler):
+    for token in ("l2b-v20-2025-240", "l2b-v21-2025-360"):
+        ensure_run(butler, parse_product_name(f"level2_2025W51_1A_0684_2D3_spx_{token}.fits"), "qr2")
+    butler.collections.prepend_chain("SPHEREx/qr2", "spx/l2b-v20-2025-240")
+    (done,) = repaired(butler)
+    assert str(done) == ("repaired: SPHEREx/qr2: has spx/l2b-v21-2025-360 first of its releases and processings now.")
+    assert check_repository(butler).ok
+    assert children(butler, "SPHEREx/qr2")[-1] == "spx/l2b-v20-2025-240"
+
+
+def test_what_a_user_put_in_front_stays_there(butler):
+    for name in ("u/me/reprocessed", "u/me/behind"):
+        butler.collections.register(name)
+    ensure_run(butler, parse_product_name("level2_2025W51_1A_0684_2D3_spx_l2b-v27-2026-222.fits"), "qr3")
+    order = ["u/me/reprocessed", "SPHEREx/qr2", "u/me/behind", "SPHEREx/qr3", "SPHEREx/calib"]
+    butler.collections.redefine_chain("SPHEREx/defaults", order)
+    repaired(butler)
+    order = ("u/me/reprocessed", "SPHEREx/qr3", "SPHEREx/qr2", "u/me/behind", "SPHEREx/calib")
+    assert children(butler, "SPHEREx/defaults") == order
+
+
+def test_defaults_are_completed(butler):
+    butler.collections.redefine_chain("SPHEREx/defaults", [])
+    (done,) = repaired(butler)
+    assert str(done) == "repaired: SPHEREx/defaults: is SPHEREx/qr2, SPHEREx/calib now."
+    assert check_repository(butler).ok
+
+
+def test_defaults_that_are_gone_are_made_again(butler):
+    butler.collections.x_remove("SPHEREx/defaults")
+    assert [done.done for done in repaired(butler)] == [True]
+    assert len(images(butler)) == 12
+
+
+def test_collection_of_another_type_is_left_alone(butler):
+    butler.collections.register("SPHEREx/qr3", CollectionType.TAGGED)
+    assert repaired(butler) == []
+    assert not check_repository(butler).ok
+
+
+def test_part_of_a_killed_copy_is_removed_and_nothing_else(butler, monkeypatch):
+    folder = path_of(butler, images(butler)[0]).parent
+    part, mine = folder / f".{'0' * 32}.part", folder / ".mine.part"
+    part.write_text("half")
+    mine.write_text("whole")
+    before = {path for path in folder.rglob("*") if path != part}
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 2 * 86400)
+    (done,) = repaired(butler)
+    assert str(done) == f"repaired: {part}: was removed."
+    assert {*folder.rglob("*")} == before
+    assert check_repository(butler).ok
+
+
+def test_part_that_is_in_use_again_is_left_alone(butler):
+    part = path_of(butler, images(butler)[0]).with_name(f".{'0' * 32}.part")
+    part.write_text("half")
+    (left,) = repair(butler, [RepositoryFinding(Kind.STALE_PART, str(part), "")])
+    assert str(left) == f"not repaired: {part}: is not there any more, or in use again; it was left alone."
+    assert part.exists()
+
+
+def test_datasets_without_files_are_left_to_their_owner(butler):
+    (ref, *_) = images(butler)
+    path_of(butler, ref).unlink()
+    damage(butler, "UPDATE file_datastore_records SET file_size = 1 WHERE path LIKE '%3D6%'")
+    before = check_repository(butler)
+    assert repaired(butler) == []
+    assert check_repository(butler) == before
+    assert len(images(butler)) == 12
