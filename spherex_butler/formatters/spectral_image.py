@@ -16,10 +16,10 @@ from lsst.daf.butler import DatasetProvenance
 from lsst.resources import ResourcePath
 
 from ..formats.fits.file import FitsFile, local_ranges
+from ..images.calibration_history import read_calibrations
 from ..images.flags import flagged, read_flag_definitions
 from ..images.geometry import celestial_wcs, sky_corners
-from ..images.level2 import RECIPES, Level2File, read_calibrations, to_hdulist
-from ..images.psf import SpectralImagePSF
+from ..images.level2 import RECIPES, Level2File
 from ..images.spectral_image import SpectralImage
 from .base import RecipeFormatter
 from .fits import add_provenance_cards
@@ -83,13 +83,9 @@ class SpectralImageFormatter(RecipeFormatter):
         except ImportError:
             return NotImplemented
         size = expected_size if expected_size > 0 else None
-
-        def load_psf() -> SpectralImagePSF:
-            return Level2File(FitsFile(remote_ranges(uri, size), size, repr(str(uri))), {}).psf()
-
         try:
             file = FitsFile(remote_ranges(uri, size), size, repr(str(uri)))
-            level2 = Level2File(file, self._cutout, load_psf=load_psf)
+            level2 = Level2File(file, self._cutout, remote=True)
             if component is not None:
                 level2.read_ahead(_NEEDS.get(component, ()))
             return self._read(level2, component)
@@ -103,13 +99,13 @@ class SpectralImageFormatter(RecipeFormatter):
     def _read(self, file: Level2File, component: str | None) -> Any:
         if component is not None:
             return _COMPONENTS[component](file)
-        return file.image(SpectralImage, self.read_parameters.get("planes"))
+        return SpectralImage.from_level2(file, self.read_parameters.get("planes"))
 
     def add_provenance(
         self, in_memory_dataset: SpectralImage, /, *, provenance: DatasetProvenance | None = None
     ) -> fits.HDUList:
         """Return the HDUs to be written, with the dataset's provenance in the primary header."""
-        hdus = to_hdulist(in_memory_dataset, self.recipe)
+        hdus = in_memory_dataset.to_hdulist(self.recipe)
         add_provenance_cards(hdus[0].header, self.dataset_ref, provenance)
         return hdus
 

@@ -45,10 +45,6 @@ class ImageCoordinates(ImagePlanes):
             raise TypeError(f"wcs is {value!r}; expected an astropy.wcs.WCS.")
         self._own_wcs, self._has_own_wcs = value, True
 
-    def remember_wcs(self, wcs: WCS) -> None:
-        """Take the WCS that follows from the header, where it was computed already."""
-        self._derived_wcs = wcs
-
     @property
     def spectral_wcs(self) -> WCS:
         """Alternate WCS ``W``: the image's own pixels to wavelength and bandwidth."""

@@ -10,8 +10,8 @@ from typing import Any
 from astropy.io import fits
 
 from ..formats.fits.lazy_header import LazyHeader
+from .calibration_history import read_calibrations
 from .geometry import frame_origin
-from .level2 import read_calibrations
 
 _STRUCTURAL = frozenset({"SIMPLE", "BITPIX", "NAXIS", "EXTEND", "EXTNAME", "", "COMMENT", "HISTORY"})
 

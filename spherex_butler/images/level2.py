@@ -21,35 +21,32 @@ __all__ = (
     "PLANES",
     "RECIPES",
     "Level2File",
+    "build_hdulist",
+    "file_of_hdulist",
     "format_unit",
-    "from_hdulist",
-    "list_calibrations",
     "parse_unit",
-    "read_calibrations",
-    "read_file",
     "recipe_options",
-    "to_hdulist",
     "write_file",
 )
 
 import io
 import os
-import re
 import uuid
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import astropy.units as u
 import numpy as np
 from astropy.io import fits
+from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from ..errors import FormatError, ParameterError
 from ..formats.fits.boxes import Box
-from ..formats.fits.file import FitsFile, local_ranges
+from ..formats.fits.file import FitsFile
 from ..formats.fits.lazy_header import LazyHeader
 from ..formats.fits.tile_compression import tile_compressed
 from ..formats.fits.units import read_unit_text
@@ -59,11 +56,6 @@ from .psf import CUBE, TABLE, SpectralImagePSF, zones_are_swapped
 from .read_ahead import read_ahead
 from .wavelengths import EXTNAME as WAVELENGTHS
 from .wavelengths import WavelengthTable
-
-if TYPE_CHECKING:
-    from .spectral_image import SpectralImage
-
-    AnyImage = TypeVar("AnyImage", bound=SpectralImage)
 
 PLANES = ("FLAGS", "VARIANCE", "ZODI", CUBE, WAVELENGTHS)
 """What an image may hold besides IMAGE, in the order of the file; ``PSF`` stands for either form."""
@@ -77,7 +69,6 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
 
 _COMPRESSIONS = (None, "GZIP_1", "GZIP_2", "RICE_1", "HCOMPRESS_1")
 _ALIASES = {TABLE: CUBE}
-_CALIBRATION = re.compile(r"\[CALIB\]\s+(\S+)\s+([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})")
 
 
 def recipe_options(recipe: str) -> Mapping[str, Any]:
@@ -125,30 +116,6 @@ def format_unit(unit: u.UnitBase) -> str:
         ) from error
 
 
-def read_calibrations(header: fits.Header) -> dict[str, uuid.UUID]:
-    """Return the Butler id of each calibration used, by dataset type, from ``HISTORY [CALIB]`` cards."""
-    return dict(list_calibrations(header))
-
-
-def list_calibrations(header: fits.Header) -> list[tuple[str, uuid.UUID]]:
-    """Return type and Butler id of every calibration used, in the order of ``HISTORY [CALIB]`` cards, each once."""
-    history = "\n".join(str(line) for line in header.get("HISTORY", []))
-    return list(dict.fromkeys((name, uuid.UUID(text)) for name, text in _CALIBRATION.findall(history)))
-
-
-def read_file(
-    cls: type[AnyImage],
-    path: str | os.PathLike[str],
-    *,
-    planes: Iterable[str] | None = None,
-    cutout: Mapping[str, Any] | None = None,
-) -> AnyImage:
-    """Read an image, or a part of one, from a local file."""
-    with local_ranges(path) as (read_ranges, size):
-        file = FitsFile(read_ranges, size, repr(os.fspath(path)))
-        return Level2File(file, cutout or {}).image(cls, planes)
-
-
 class Level2File:
     """The parts of a Level 2 file, or of a cutout of it, each read when asked for.
 
@@ -158,9 +125,9 @@ class Level2File:
         The file's HDUs.
     cutout
         ``bbox``, or ``center`` and ``size``, and ``mode``; empty for the whole.
-    load_psf
-        For a remote file: loads the PSF when an image's is first used.  Planes
-        are then read ahead together, too.
+    remote
+        Whether each read is a request: planes are then read ahead together,
+        and an image's PSF is loaded when it is first used.
 
     Raises
     ------
@@ -170,15 +137,9 @@ class Level2File:
         Raised if the cutout makes no sense for this image.
     """
 
-    def __init__(
-        self,
-        file: FitsFile,
-        cutout: Mapping[str, Any],
-        *,
-        load_psf: Callable[[], SpectralImagePSF] | None = None,
-    ) -> None:
+    def __init__(self, file: FitsFile, cutout: Mapping[str, Any], *, remote: bool = False) -> None:
         self._file = file
-        self._load_psf = load_psf
+        self._remote = remote
         self._image = file["IMAGE"]
         if len(self._image.shape) != 2:
             raise FormatError(f"HDU 'IMAGE' has shape {self._image.shape}; expected two axes.")
@@ -186,7 +147,7 @@ class Level2File:
         bounds = Box.of_shape(self._image.shape, frame_origin(header))
         # Only a center on the sky needs it, and then the image has it at hand.
         self._wcs = celestial_wcs(header) if cutout.get("center") is not None else None
-        box = self._requested(cutout, bounds, header) if cutout else None
+        box = _requested(cutout, bounds, self._wcs, header) if cutout else None
         self.box = box or bounds
         """Where the image lies in the full frame."""
         self._own = box.shifted(-bounds.x_min, -bounds.y_min) if box else None
@@ -200,6 +161,11 @@ class Level2File:
     def primary_header(self) -> LazyHeader:
         """The primary header."""
         return LazyHeader(self._file["PRIMARY"].text)
+
+    @property
+    def known_wcs(self) -> WCS | None:
+        """Celestial WCS of the cutout, where its center needed one; `None` otherwise."""
+        return None if self._wcs is None or self._own is None else self._wcs[self._own.slices]
 
     def plane_header(self, name: str) -> LazyHeader:
         """Return the header of one of the image planes."""
@@ -221,8 +187,9 @@ class Level2File:
     def psf(self) -> SpectralImagePSF:
         """Return the PSF, in either form."""
         origin = (self.box.x_min, self.box.y_min)
-        if self._load_psf is not None:
-            return SpectralImagePSF.deferred(self._load_psf, origin=origin)
+        if self._remote:
+            again = self._file.reopened()
+            return SpectralImagePSF.deferred(lambda: Level2File(again, {}).psf(), origin=origin)
         if (info := self._file.find(CUBE)) is not None:
             swapped = zones_are_swapped(self.primary_header.get("VERSION"))
             return SpectralImagePSF(self._file.image(info), LazyHeader(info.text), origin=origin, swapped=swapped)
@@ -234,43 +201,32 @@ class Level2File:
         info = self._file.find_last(WAVELENGTHS) or self._file[WAVELENGTHS]
         return WavelengthTable.from_table(self._file.table(info), LazyHeader(info.text))
 
-    def image(self, cls: type[AnyImage], planes: str | Iterable[str] | None = None) -> AnyImage:
-        """Return the image of some planes.
+    def parts(self, planes: str | Iterable[str] | None = None) -> dict[str, Any]:
+        """Return what a `~spherex_butler.SpectralImage` is made of, by the names of its parameters.
 
         Parameters
         ----------
-        cls
-            The class to make.
         planes
             Names of `PLANES` to load; `None` for all that are there.
         """
         chosen = self._present_planes() if planes is None else _checked_planes(planes)
-        if self._load_psf is not None:
+        if self._remote:
             self.read_ahead({"IMAGE", *chosen})
         names = [name for name in ("FLAGS", "VARIANCE", "ZODI") if name in chosen]
-        data, *planes_read = self._planes(["IMAGE", *names])
-        image = cls(
-            data,
-            header=self.header,
-            primary_header=self.primary_header,
-            plane_headers={name: self.plane_header(name) for name in names},
-            psf=self.psf() if CUBE in chosen else None,
-            wavelengths=self.wavelengths() if WAVELENGTHS in chosen else None,
-            **{name.lower(): plane for name, plane in zip(names, planes_read, strict=True)},
-        )
-        if self._wcs is not None and self._own is not None:
-            image.remember_wcs(self._wcs[self._own.slices])
-        return image
-
-    def _requested(self, cutout: Mapping[str, Any], bounds: Box, header: LazyHeader) -> Box | None:
-        def footprint() -> str:
-            return describe_corners(celestial_wcs(header), bounds.shape)
-
-        return requested_box(cutout, bounds=bounds, wcs=self._wcs, footprint=footprint)
+        data, *arrays = self._planes(["IMAGE", *names])
+        return {
+            "data": data,
+            "header": self.header,
+            "primary_header": self.primary_header,
+            "plane_headers": {name: self.plane_header(name) for name in names},
+            "psf": self.psf() if CUBE in chosen else None,
+            "wavelengths": self.wavelengths() if WAVELENGTHS in chosen else None,
+            **{name.lower(): array for name, array in zip(names, arrays, strict=True)},
+        }
 
     def _planes(self, names: Sequence[str]) -> list[NDArray[Any]]:
         """Return several planes; whole ones of a local file are read on two cores."""
-        if self._own is not None or self._load_psf is not None or len(names) == 1:
+        if self._own is not None or self._remote or len(names) == 1:
             return [self.plane(name) for name in names]
         for name in names:
             self._file.find(name)  # HDUs are looked for by one thread
@@ -278,12 +234,19 @@ class Level2File:
             return list(pool.map(self.plane, names))
 
     def _present_planes(self) -> set[str]:
-        if self._load_psf is not None:
+        if self._remote:
             # Of a remote file only the planes in front are looked for; walking to its end takes requests.
             self.read_ahead({"IMAGE", *PLANES})
             return {CUBE} | {name for name in PLANES if name != CUBE and self._file.find_last(name) is not None}
         self._file.check_complete()
         return {_ALIASES.get(info.name, info.name) for info in self._file.hdus()}
+
+
+def _requested(cutout: Mapping[str, Any], bounds: Box, wcs: WCS | None, header: LazyHeader) -> Box | None:
+    def footprint() -> str:
+        return describe_corners(celestial_wcs(header), bounds.shape)
+
+    return requested_box(cutout, bounds=bounds, wcs=wcs, footprint=footprint)
 
 
 def _checked_planes(planes: str | Iterable[str]) -> set[str]:
@@ -294,8 +257,8 @@ def _checked_planes(planes: str | Iterable[str]) -> set[str]:
     return known
 
 
-def from_hdulist(cls: type[AnyImage], hdulist: fits.HDUList) -> AnyImage:
-    """Return the image in HDUs that are already in memory."""
+def file_of_hdulist(hdulist: fits.HDUList) -> FitsFile:
+    """Return HDUs that are in memory as a file."""
     stream = io.BytesIO()
     hdulist.writeto(stream)
     content = np.frombuffer(stream.getbuffer(), dtype=np.uint8)
@@ -303,19 +266,41 @@ def from_hdulist(cls: type[AnyImage], hdulist: fits.HDUList) -> AnyImage:
     def read_ranges(ranges: Sequence[tuple[int, int]]) -> list[Any]:
         return [content[start:stop].copy() for start, stop in ranges]
 
-    return Level2File(FitsFile(read_ranges, content.size, "the HDUList"), {}).image(cls)
+    return FitsFile(read_ranges, content.size, "the HDUList")
 
 
-def to_hdulist(image: SpectralImage, options: Mapping[str, Any]) -> fits.HDUList:
-    """Return the HDUs of an image, its planes compressed as a recipe says."""
-    unknown = {str(name) for name in options.values()} - {str(name) for name in _COMPRESSIONS}
+def build_hdulist(
+    primary_header: fits.Header,
+    planes: Mapping[str, tuple[NDArray[Any], fits.Header]],
+    tables: Iterable[SpectralImagePSF | WavelengthTable],
+    *,
+    recipe: Mapping[str, Any],
+) -> fits.HDUList:
+    """Return the HDUs of an image.
+
+    Parameters
+    ----------
+    primary_header
+        Header of the primary HDU.
+    planes
+        Data and header of each plane, in the order of the file.
+    tables
+        What follows them.
+    recipe
+        How to compress the planes, as one of `RECIPES`.
+
+    Raises
+    ------
+    ParameterError
+        Raised if the recipe names an unknown compression.
+    """
+    unknown = {str(name) for name in recipe.values()} - {str(name) for name in _COMPRESSIONS}
     if unknown:
         raise ParameterError(f"A recipe names the compression {unknown}; expected one of {_COMPRESSIONS}.")
-    planes = image.stored_planes()
-    hdus: list[Any] = [fits.PrimaryHDU(header=image.primary_header)]
+    hdus: list[Any] = [fits.PrimaryHDU(header=primary_header)]
     for name, (data, header) in planes.items():
-        hdus.append(_plane_hdu(name, data, header, options["flags" if name == "FLAGS" else "planes"]))
-    hdus.extend(part.to_hdu() for part in image.stored_tables())
+        hdus.append(_plane_hdu(name, data, header, recipe["flags" if name == "FLAGS" else "planes"]))
+    hdus.extend(table.to_hdu() for table in tables)
     return fits.HDUList(hdus)
 
 

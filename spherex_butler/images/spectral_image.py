@@ -6,7 +6,7 @@ __all__ = ("SpectralImage",)
 
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
-from os import PathLike
+from os import PathLike, fspath
 from typing import Any, Self
 
 import astropy.units as u
@@ -17,11 +17,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import FormatError, ParameterError
 from ..formats.fits.boxes import Box
+from ..formats.fits.file import FitsFile, local_ranges
 from ..formats.fits.lazy_header import LazyHeader
-from . import level2 as level2_io
 from .arithmetic import ImageArithmetic
 from .cutouts import requested_box
 from .geometry import describe_corners, replace_celestial
+from .level2 import Level2File, build_hdulist, file_of_hdulist, format_unit, parse_unit, recipe_options, write_file
 from .psf import SpectralImagePSF
 from .wavelengths import WavelengthTable
 
@@ -88,7 +89,7 @@ class SpectralImage(ImageArithmetic, CCDData):
             )
         array = np.asanyarray(data)
         if unit is None and not isinstance(array, u.Quantity):
-            unit = level2_io.parse_unit(self._headers["IMAGE"].get("BUNIT"))
+            unit = parse_unit(self._headers["IMAGE"].get("BUNIT"))
         uncertainty = None if variance is None else VarianceUncertainty(variance, copy=False)
         CCDData.__init__(self, array, unit=unit, uncertainty=uncertainty, flags=flags)
         self._has_own_mask = self._own_mask is not None
@@ -100,7 +101,7 @@ class SpectralImage(ImageArithmetic, CCDData):
         self._check_shape("ZODI", zodi)
 
     @classmethod
-    def read(cls, path: str | PathLike[str], *, planes: Iterable[str] | None = None, **cutout: Any) -> Self:
+    def read(cls, path: str | PathLike[str], *, planes: str | Iterable[str] | None = None, **cutout: Any) -> Self:
         """Read a Level 2 file or an archive cutout of one, of either release.
 
         Parameters
@@ -118,23 +119,33 @@ class SpectralImage(ImageArithmetic, CCDData):
         FormatError
             Raised if the file is not a Level 2 file, or is truncated.
         """
-        return level2_io.read_file(cls, path, planes=planes, cutout=cutout)
+        with local_ranges(path) as (read_ranges, size):
+            return cls.from_level2(Level2File(FitsFile(read_ranges, size, repr(fspath(path))), cutout), planes)
 
     @classmethod
     def from_hdulist(cls, hdulist: fits.HDUList) -> Self:
         """Return the image in the HDUs of a Level 2 file."""
-        return level2_io.from_hdulist(cls, hdulist)
+        return cls.from_level2(Level2File(file_of_hdulist(hdulist), {}))
 
-    def to_hdulist(self, recipe: str = "none") -> fits.HDUList:
+    @classmethod
+    def from_level2(cls, file: Level2File, planes: str | Iterable[str] | None = None) -> Self:
+        """Return the image in a Level 2 file that is open, with all planes that are there or those named."""
+        image = cls(**file.parts(planes))
+        image._derived_wcs = file.known_wcs
+        return image
+
+    def to_hdulist(self, recipe: str | Mapping[str, Any] = "none") -> fits.HDUList:
         """Return the HDUs of a Level 2 file, in the form the image came in.
 
         Parameters
         ----------
         recipe
             ``"none"``: no compression; ``"lossless"``: GZIP_2 for every plane;
-            ``"archive"``: as in QR3, RICE_1 for the flags alone.
+            ``"archive"``: as in QR3, RICE_1 for the flags alone.  Or the
+            compressions themselves, of ``"planes"`` and of ``"flags"``.
         """
-        return level2_io.to_hdulist(self, level2_io.recipe_options(recipe))
+        options = recipe_options(recipe) if isinstance(recipe, str) else recipe
+        return build_hdulist(self.primary_header, self.stored_planes(), self.stored_tables(), recipe=options)
 
     to_hdu = to_hdulist
 
@@ -155,11 +166,11 @@ class SpectralImage(ImageArithmetic, CCDData):
         FileExistsError
             Raised if the file is there and ``overwrite`` was not given.
         """
-        level2_io.write_file(self.to_hdulist(recipe), path, overwrite=overwrite)
+        write_file(self.to_hdulist(recipe), path, overwrite=overwrite)
 
     def stored_planes(self) -> dict[str, tuple[NDArray[Any], fits.Header]]:
         """Return data and header of each plane as a file holds them, in the file's order."""
-        unit_changed = level2_io.parse_unit(self._image_facts.get("BUNIT")) != self.unit
+        unit_changed = parse_unit(self._image_facts.get("BUNIT")) != self.unit
         units = {"IMAGE": self.unit, "VARIANCE": self.unit**2, "ZODI": self.unit}
         arrays = {"IMAGE": self.data, "FLAGS": self._flags, "VARIANCE": self._variance_or_none, "ZODI": self._zodi}
         headers = self._current_headers()
@@ -169,7 +180,7 @@ class SpectralImage(ImageArithmetic, CCDData):
                 continue
             header = headers[name].header.copy() if name in headers else fits.Header()
             if name in units and (unit_changed or (name != "IMAGE" and "BUNIT" not in header)):
-                header["BUNIT"] = level2_io.format_unit(units[name])
+                header["BUNIT"] = format_unit(units[name])
             if self._has_own_wcs:
                 replace_celestial(header, self._own_wcs)
             planes[name] = (plane, header)

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 
 from spherex_butler import SpectralImage
 from spherex_butler.errors import FormatError, ParameterError
-from spherex_butler.images.level2 import RECIPES, format_unit, parse_unit, read_calibrations, to_hdulist
+from spherex_butler.images.level2 import RECIPES, format_unit, parse_unit
 from spherex_butler.testing import level2_hdulist, make_spectral_image, write_level2
 
 PLANES = ("IMAGE", "FLAGS", "VARIANCE", "ZODI")
-CALIBRATION = "0d47d467-abe7-4583-b55d-3e9357b06aae"
 
 
 def card_images(header, *, tile_cards=False):
@@ -83,7 +82,7 @@ def test_unknown_compression_is_refused():
     with pytest.raises(
         ParameterError, match=r"A recipe names the compression \{'ZIP'\}; expected one of \(None, 'GZIP_1'"
     ):
-        to_hdulist(make_spectral_image(size=8), {"planes": "ZIP", "flags": None})
+        make_spectral_image(size=8).to_hdulist({"planes": "ZIP", "flags": None})
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
@@ -139,14 +138,6 @@ def test_unit_that_is_none_is_refused():
     assert parse_unit(None) == parse_unit(" ") == u.one
     with pytest.raises(FormatError, match="BUNIT is 'bright'; expected a unit"):
         parse_unit("bright")
-
-
-def test_calibrations_come_from_history():
-    header = fits.Header()
-    for line in (f"[CALIB] dark {CALIBRATION}", "[CALIB] epsf not-a-uuid", "[CALIB] nonfunc " + "-" * 36, "[CALIB]"):
-        header.add_history(line)
-    assert {name: str(value) for name, value in read_calibrations(header).items()} == {"dark": CALIBRATION}
-    assert read_calibrations(fits.Header()) == {}
 
 
 # The file that is written.

@@ -119,6 +119,10 @@ class FitsFile:
         self._hdus: list[HduInfo] = []
         self._pieces: list[tuple[int, Any]] = []  # what was read ahead, and where each piece begins
 
+    def reopened(self) -> FitsFile:
+        """Return the same file, of which nothing was read yet."""
+        return FitsFile(self._read_ranges, self._size, self._name)
+
     def hdus(self) -> list[HduInfo]:
         """Return every HDU of the file."""
         while self._walk() is not None:
