@@ -7,14 +7,39 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from lsst.daf.butler import Butler
+from made_once import SHARED_FOLDER, copy_repo, open_repo
 from postgres import new_database, running_postgres
 
 import spherex_butler
 from spherex_butler.testing import write_level2
 
 SOURCE = Path(spherex_butler.__file__).parents[1]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder that is shared by all processes of this run; workers find it in their environment."""
+    if SHARED_FOLDER not in os.environ:
+        folder = TemporaryDirectory(prefix="spherex-butler-tests-")
+        os.environ[SHARED_FOLDER] = folder.name
+        config.add_cleanup(folder.cleanup)
+        config.add_cleanup(lambda: os.environ.pop(SHARED_FOLDER))
+
+
+@pytest.fixture
+def empty_repo(tmp_path: Path) -> Path:
+    """Return the folder of an empty SPHEREx repository."""
+    return copy_repo(tmp_path / "repo")
+
+
+@pytest.fixture
+def butler(empty_repo: Path) -> Iterator[Butler]:
+    """Return that repository, opened for writing as `make_repo` returns it."""
+    with open_repo(empty_repo) as butler:
+        yield butler
 
 
 @pytest.fixture

@@ -23,21 +23,15 @@ from http_server import serve
 from lsst.daf.butler import Butler, DatasetRef, Timespan
 from lsst.resources.http import HttpResourcePath
 from lsst.sphgeom import LonLat, UnitVector3d
+from made_once import copy_repo, new_repo
 
 from spherex_butler import SpectralImage, make_repo
 from spherex_butler.archive import ingest_archive_table
 from spherex_butler.errors import ConfigurationError, ParameterError
 from spherex_butler.testing import write_level2
-from spherex_butler.testing.repository import temporary_repo
 
 RUN = "spx/l2b-v21-2025-354"
 FIRST = {"instrument": "SPHEREx", "exposure": 20255110106842, "detector": 3}
-
-
-@pytest.fixture
-def butler() -> Iterator[Butler]:
-    with temporary_repo() as butler:
-        yield butler
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +169,7 @@ def test_the_first_of_two_processings_has_the_region(butler, tmp_path, processes
 def test_the_registry_holds_what_plain_calls_would_put_there(half_week, processes, monkeypatch):
     monkeypatch.setattr(HttpResourcePath, "exists", lambda _: True)  # which plain calls ask
     rows = pq.read_table(half_week).slice(0, 300).to_pylist()
-    with temporary_repo() as ours, temporary_repo() as plain:
+    with new_repo() as ours, new_repo() as plain:
         ingest_archive_table(ours, half_week, processes=processes)
         plain_ingest(plain, rows)
         for table in ("exposure_detector_region", "exposure_detector_region_skypix_overlap", "exposure"):
@@ -228,7 +222,7 @@ def test_chains_find_the_latest_processing(butler):
 
 
 def test_a_repository_that_cannot_be_written_is_refused(tmp_path):
-    make_repo(tmp_path / "repo").close()
+    copy_repo(tmp_path / "repo")
     with (
         Butler.from_config(tmp_path / "repo", writeable=False) as butler,
         pytest.raises(ConfigurationError, match="read-only here; open it with"),
@@ -268,7 +262,7 @@ def go(process: subprocess.Popen[str]) -> None:
 
 def test_a_killed_ingest_is_finished_by_the_same_call(tmp_path, half_week):
     root, moments = tmp_path / "repo", random.Random(4)
-    make_repo(root).close()
+    copy_repo(root)
     table = csv_of(Table(pq.read_table(half_week).to_pydict()), tmp_path / "images.csv")
     killed = 0
     for _ in range(6):

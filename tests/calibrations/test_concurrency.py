@@ -11,6 +11,7 @@ import pytest
 from calibration_repositories import DARK, NEWER_DARK, register
 from lsst.daf.butler import Butler
 from lsst.daf.butler.registry import ConflictingDefinitionError
+from made_once import new_repo
 from sqlalchemy.exc import OperationalError
 
 from spherex_butler.calibrations.certifications import certifications
@@ -19,7 +20,6 @@ from spherex_butler.errors import ConfigurationError, ParameterError
 from spherex_butler.repository import contention
 from spherex_butler.repository.contention import together
 from spherex_butler.repository.creation import make_repo
-from spherex_butler.testing import temporary_repo
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -95,7 +95,7 @@ def test_contradicting_certifications_at_once_end_with_one_of_them(root):
 @pytest.fixture
 def impatient_butler(monkeypatch) -> Iterator[Butler]:
     monkeypatch.setattr(contention, "_PAUSES", (0, 0, 0, 0))
-    with temporary_repo() as butler:
+    with new_repo() as butler:
         yield butler
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from calibration_repositories import DARK, observe, put_image, register
-from lsst.daf.butler import Butler, DatasetRef, DatasetType
+from lsst.daf.butler import DatasetRef, DatasetType
 
 from spherex_butler import SpectralImage
 from spherex_butler.calibrations.history import calibrations_used
 from spherex_butler.calibrations.validity import certify
 from spherex_butler.errors import ParameterError
-from spherex_butler.testing import make_spectral_image, temporary_repo
+from spherex_butler.testing import make_spectral_image
 
 DARK_ID = uuid.UUID("77acdcb1-6bd7-439c-934b-8feb4bd992c7")
 
@@ -38,12 +37,6 @@ TYPES = [
 def image() -> SpectralImage:
     """An image with the HISTORY cards of the real one that simulated headers are made from."""
     return make_spectral_image(obs_id="2025W51_1A_0684_2", detector=3, size=8)
-
-
-@pytest.fixture
-def butler() -> Iterator[Butler]:
-    with temporary_repo() as butler:
-        yield butler
 
 
 def test_real_header_names_each_calibration_once_in_its_order(image):

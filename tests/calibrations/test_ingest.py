@@ -21,10 +21,10 @@ from astropy.nddata import CCDData
 from calibration_repositories import ranges
 from http_server import serve
 from lsst.daf.butler import Butler, CollectionType, DatasetRef, DatasetType, Timespan
+from made_once import copy_repo, new_repo
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
-from spherex_butler import make_repo
 from spherex_butler.calibrations.archive_ids import archive_id_of, derived_id, find_by_archive_id
 from spherex_butler.calibrations.certifications import calibrations_at, certifications
 from spherex_butler.calibrations.ingest import CalibrationIngestReport, execute, ingest_calibrations
@@ -39,18 +39,11 @@ from spherex_butler.images.wavelengths import WavelengthTable
 from spherex_butler.names import parse_product_name
 from spherex_butler.repository.runs import release_spans
 from spherex_butler.testing import CALIBRATION_TYPES, make_spectral_image, write_calibration, write_calibrations
-from spherex_butler.testing.repository import temporary_repo
 
 DARK = "cal-drk-v4-2025-161"
 LATER_DARK = "cal-drk-v5-2026-001"
 GAINS_IN_THE_ARCHIVE = uuid.UUID("74478304-abf1-4a9c-9eb2-926090a84446")
 ALWAYS = Timespan(None, None)
-
-
-@pytest.fixture
-def butler() -> Iterator[Butler]:
-    with temporary_repo() as butler:
-        yield butler
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +75,7 @@ def valid(butler: Butler, kind: str, detector: int) -> DatasetRef | None:
 @pytest.fixture(scope="module")
 def filled(archive: Path) -> Iterator[tuple[Butler, dict[str, DatasetRef]]]:
     """A repository with both releases, copied in, and of each type one dataset, of detector 3 where it has one."""
-    with temporary_repo() as butler:
+    with new_repo() as butler:
         report = ingest_calibrations(butler, archive, transfer="copy", processes=2)
         assert (report.failed, report.warnings) == ([], [])
         refs = {ref.datasetType.name: ref for ref in report.ingested if ref.dataId.get("detector") in {3, None}}
@@ -426,8 +419,7 @@ def test_type_that_cannot_be_certified_is_reported_and_keeps_its_sources(butler,
 
 @pytest.mark.parametrize("line", ["certify_arrivals", "remove_source"])
 def test_killed_move_is_finished_by_the_same_command(tmp_path, dark, line):
-    with make_repo(tmp_path / "repo"):
-        pass
+    copy_repo(tmp_path / "repo")
     script = (
         "import os, sys\n"
         "def kill(frame, event, argument):\n"
@@ -487,7 +479,7 @@ def test_database_that_is_locked_for_a_moment_is_waited_for(butler, dark, statem
 
 def test_two_processes_at_once_lose_nothing(archive, tmp_path):
     repo = tmp_path / "repo"
-    make_repo(repo).close()
+    copy_repo(repo)
     command = [sys.executable, "-m", "spherex_butler", "ingest-calibrations", str(repo), str(archive), "-t", "copy"]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
     for process in processes:

@@ -9,6 +9,7 @@ import pytest
 from astropy.nddata import CCDData
 from calibration_repositories import BEGIN, DARK, END, EXPOSURE, MIDDLE, NEWER_DARK, observe, put_image, register
 from lsst.daf.butler import Butler, CalibrationLookupError, DatasetRef
+from made_once import new_repo
 
 from spherex_butler import SpectralImage
 from spherex_butler.calibrations import ingest_calibrations
@@ -18,7 +19,7 @@ from spherex_butler.calibrations.ranges import Rule
 from spherex_butler.calibrations.validity import certify, decertify
 from spherex_butler.errors import ConfigurationError, ParameterError
 from spherex_butler.names import ObservationId
-from spherex_butler.testing import make_spectral_image, temporary_repo
+from spherex_butler.testing import make_spectral_image
 from spherex_butler.testing.calibrations import write_calibrations
 
 ID = ObservationId.parse(EXPOSURE).exposure_id
@@ -29,7 +30,7 @@ IMAGE = {"exposure": ID, "detector": 3}
 @pytest.fixture
 def butler() -> Iterator[Butler]:
     """A repository with an exposure and two generations of darks, not certified."""
-    with temporary_repo() as butler:
+    with new_repo() as butler:
         register(butler, "dark", DARK)
         register(butler, "dark", NEWER_DARK, [3])
         observe(butler)
@@ -40,7 +41,7 @@ def butler() -> Iterator[Butler]:
 def repo(tmp_path_factory) -> Iterator[Butler]:
     """A repository with images and all calibrations of both releases, by default certified."""
     folder = tmp_path_factory.mktemp("archive")
-    with temporary_repo() as butler:
+    with new_repo() as butler:
         for release in ("qr2", "qr3"):
             write_calibrations(folder, detectors=(3,), release=release, shape=(8, 8))
         ingest_calibrations(butler, folder, transfer="copy", certify=None)
@@ -129,7 +130,7 @@ def test_nothing_there_at_all_is_said(butler):
 
 def test_exposure_over_a_bound_is_an_error_that_says_where(butler):
     decertify(butler, "dark")
-    with temporary_repo() as fresh:
+    with new_repo() as fresh:
         for token in (DARK, NEWER_DARK):
             register(fresh, "dark", token, [3])
         certify(fresh, "dark", token=DARK, end=MIDDLE)
@@ -188,7 +189,7 @@ class TestSeveralCollections:
 
 
 def test_two_ranges_of_one_dataset_are_no_ambiguity():
-    with temporary_repo() as butler:
+    with new_repo() as butler:
         (ref,) = register(butler, "dark", DARK, [3])
         certify(butler, "dark", end=MIDDLE)
         certify(butler, "dark", begin=MIDDLE)

@@ -16,13 +16,6 @@ from spherex_butler.calibrations.validity import certify, decertify
 from spherex_butler.errors import ConfigurationError, ParameterError
 from spherex_butler.names import parse_product_name
 from spherex_butler.repository.creation import make_repo
-from spherex_butler.testing import temporary_repo
-
-
-@pytest.fixture
-def butler() -> Iterator[Butler]:
-    with temporary_repo() as butler:
-        yield butler
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import pytest
 from calibration_repositories import BEGIN, DARK, END, EXPOSURE, MIDDLE, NEWER_DARK, observe, register
 from click.testing import CliRunner
 from lsst.daf.butler import Butler
+from made_once import copy_repo, open_repo
 
 from spherex_butler.calibrations.validity import certify
 from spherex_butler.cli import main
-from spherex_butler.repository.creation import make_repo
 
 
 def run(*arguments: object, code: int = 0) -> str:
@@ -23,7 +23,7 @@ def run(*arguments: object, code: int = 0) -> str:
 @pytest.fixture
 def repo(tmp_path: Path) -> Path:
     """A repository with an exposure and calibrations of two types, not certified."""
-    with make_repo(tmp_path / "repo") as butler:
+    with open_repo(copy_repo(tmp_path / "repo")) as butler:
         register(butler, "dark", DARK, [2, 3])
         register(butler, "gain_factors", "base-2025-158", None)
         observe(butler)

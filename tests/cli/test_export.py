@@ -9,11 +9,10 @@ import pytest
 from click.testing import CliRunner
 from damage import certify, images, path_of, put_dark
 from lsst.daf.butler import Butler
+from made_once import copy_exposures, copy_repo, open_repo
 
-from spherex_butler import make_repo
 from spherex_butler.cli import main
 from spherex_butler.ingest import ingest_files
-from spherex_butler.testing import write_exposures
 
 
 def run(*arguments: object, code: int = 0) -> str:
@@ -24,11 +23,11 @@ def run(*arguments: object, code: int = 0) -> str:
 
 @pytest.fixture
 def repos(tmp_path) -> tuple[Path, Path]:
-    files = write_exposures(tmp_path / "files", exposures=1, size=16)
-    with make_repo(tmp_path / "source") as butler:
+    files = copy_exposures(tmp_path / "files", exposures=1)
+    with open_repo(copy_repo(tmp_path / "source")) as butler:
         ingest_files(butler, files, transfer="copy")
         certify(butler, put_dark(butler))
-    make_repo(tmp_path / "target").close()
+    copy_repo(tmp_path / "target")
     return tmp_path / "source", tmp_path / "target"
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from lsst.daf.butler import Butler
+from made_once import copy_repo
 
-from spherex_butler import make_repo
 from spherex_butler.cli import main
 from spherex_butler.testing import write_exposures
 
@@ -35,8 +35,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def repo(tmp_path) -> Path:
-    make_repo(tmp_path / "repo").close()
-    return tmp_path / "repo"
+    return copy_repo(tmp_path / "repo")
 
 
 def registered(repo: Path) -> int:

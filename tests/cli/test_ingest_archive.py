@@ -11,9 +11,9 @@ from archive_samples import BUCKET, FIRST_KEY, IRIS, M31, ROOT, sia_table
 from astropy.time import Time
 from click.testing import CliRunner
 from lsst.daf.butler import Butler
+from made_once import copy_repo
 from vo_server import serve_archive
 
-from spherex_butler import make_repo
 from spherex_butler.cli import main
 
 FIRST = "instrument = 'SPHEREx' AND exposure.obs_id = '2025W51_1A_0684_2'"
@@ -21,8 +21,7 @@ FIRST = "instrument = 'SPHEREx' AND exposure.obs_id = '2025W51_1A_0684_2'"
 
 @pytest.fixture
 def repo(tmp_path):
-    make_repo(tmp_path / "repo").close()
-    return tmp_path / "repo"
+    return copy_repo(tmp_path / "repo")
 
 
 @pytest.fixture

@@ -9,11 +9,10 @@ import pytest
 from click.testing import CliRunner
 from damage import damage, images, lose_regions, path_of
 from lsst.daf.butler import Butler
+from made_once import copy_exposures, copy_repo, open_repo
 
-from spherex_butler import make_repo
 from spherex_butler.cli import main
 from spherex_butler.ingest import ingest_files
-from spherex_butler.testing import write_exposures
 
 
 def run(*arguments: object, code: int = 0) -> str:
@@ -24,8 +23,8 @@ def run(*arguments: object, code: int = 0) -> str:
 
 @pytest.fixture
 def repo(tmp_path) -> Path:
-    files = write_exposures(tmp_path / "files", exposures=1, size=16)
-    with make_repo(tmp_path / "repo") as butler:
+    files = copy_exposures(tmp_path / "files", exposures=1)
+    with open_repo(copy_repo(tmp_path / "repo")) as butler:
         ingest_files(butler, files, transfer="copy")
     return tmp_path / "repo"
 

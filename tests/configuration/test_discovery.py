@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from lsst.daf.butler import Butler, Config
 from lsst.resources import ResourcePath
+from made_once import copy_repo
 
 import spherex_butler
-from spherex_butler import make_repo
 from spherex_butler.configuration.check import check_configuration
 from spherex_butler.errors import ConfigurationError
 from spherex_butler.paths import config_path, config_uri
@@ -160,7 +160,7 @@ def test_files_in_the_current_folder_are_not_taken_for_ours(run_python, camera, 
 
 
 def test_repository_picks_up_upgrades_of_the_package(run_python, tmp_path):
-    make_repo(tmp_path / "r").close()
+    copy_repo(tmp_path / "r")
     source = tmp_path / "upgraded"
     shutil.copytree(Path(spherex_butler.__file__).parent, source / "spherex_butler")
     classes = source / "spherex_butler" / "configs" / "storageClasses.yaml"
@@ -288,7 +288,7 @@ def test_check_with_our_folder_finds_ours_in_effect(check):
 
 
 def test_check_of_a_repository_that_includes_us_finds_ours_in_effect(check, tmp_path):
-    make_repo(tmp_path / "r").close()
+    copy_repo(tmp_path / "r")
     report = check(repo=tmp_path / "r")
     assert report.ok
     assert f"{tmp_path / 'r'}, storageClasses.CCDData: ours" in report.lines()

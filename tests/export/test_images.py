@@ -36,6 +36,7 @@ from lsst.daf.butler import (
     FileDataset,
     Timespan,
 )
+from made_once import new_repo
 
 from spherex_butler import extend_universe, make_repo
 from spherex_butler.errors import ConfigurationError, ParameterError
@@ -58,7 +59,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture
 def source(archive) -> Iterator[Butler]:
     """Return a repository with the first exposure on disk, and the second referred to, and darks."""
-    with temporary_repo() as butler:
+    with new_repo() as butler:
         ingest_files(butler, archive[:6], transfer="copy")
         ingest_files(butler, archive[6:], transfer="direct")
         first, _ = timespans(butler)
@@ -70,7 +71,7 @@ def source(archive) -> Iterator[Butler]:
 
 @pytest.fixture
 def target() -> Iterator[Butler]:
-    with temporary_repo() as butler:
+    with new_repo() as butler:
         yield butler
 
 
@@ -279,7 +280,7 @@ def test_files_come_in_as_asked_for(source, target, mode):
 
 
 def test_images_on_a_web_server_stay_there_without_a_request(archive, target):
-    with temporary_repo() as source, serve(archive[0].parent) as served:
+    with new_repo() as source, serve(archive[0].parent) as served:
         ingest_files(source, [f"{served.url}/{path.name}" for path in archive], transfer="direct")
         served.requests.clear()
         assert export_images(source, target).images == 12
@@ -289,7 +290,7 @@ def test_images_on_a_web_server_stay_there_without_a_request(archive, target):
 
 
 def test_images_on_a_web_server_can_be_copied(archive, target):
-    with temporary_repo() as source, serve(archive[0].parent) as served:
+    with new_repo() as source, serve(archive[0].parent) as served:
         ingest_files(source, f"{served.url}/{archive[0].name}", transfer="direct")
         export_images(source, target, transfer="copy")
     assert path_of(target, images(target)[0]).read_bytes() == archive[0].read_bytes()

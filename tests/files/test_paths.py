@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lsst.daf.butler import Butler
 from lsst.resources import ResourcePath
 
 from spherex_butler.errors import ParameterError
 from spherex_butler.files.paths import PathList
 from spherex_butler.ingest import ingest_files, plan_files
-from spherex_butler.testing.repository import temporary_repo
-
-
-@pytest.fixture
-def butler() -> Iterator[Butler]:
-    with temporary_repo() as butler:
-        yield butler
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Iterator
 from pathlib import Path
 
 import astropy.units as u
@@ -17,7 +16,6 @@ from spherex_butler import SpectralImage
 from spherex_butler.files import remote
 from spherex_butler.ingest import ingest_files
 from spherex_butler.testing import write_level2
-from spherex_butler.testing.repository import temporary_repo
 
 PLANES = ("data", "flags", "variance", "zodi")
 
@@ -31,12 +29,6 @@ def path(request, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def full(path) -> SpectralImage:
     return SpectralImage.read(path)
-
-
-@pytest.fixture
-def butler() -> Iterator[Butler]:
-    with temporary_repo() as butler:
-        yield butler
 
 
 def ingested(butler: Butler, served, path: Path) -> DatasetRef:

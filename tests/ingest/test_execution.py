@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import astropy.units as u
@@ -15,11 +14,11 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from lsst.daf.butler import Butler
 from lsst.sphgeom import LonLat
+from made_once import new_repo
 
 from spherex_butler.errors import ParameterError
 from spherex_butler.ingest import ingest_files, plan_files
 from spherex_butler.testing import write_exposures, write_level2
-from spherex_butler.testing.repository import temporary_repo
 
 EXPOSURE = 20255110106842
 NAME = "level2_2025W51_1A_0684_2D3_spx_l2b-v21-2025-354.fits"
@@ -35,12 +34,6 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def files(archive: list[Path], tmp_path: Path) -> list[Path]:
     """The first exposure's files, to do with as a test likes."""
     return [Path(shutil.copy(path, tmp_path)) for path in archive[:6]]
-
-
-@pytest.fixture
-def butler() -> Iterator[Butler]:
-    with temporary_repo() as butler:
-        yield butler
 
 
 def level2(butler: Butler, **data_id: object):
@@ -134,7 +127,7 @@ def test_second_call_skips_what_is_there(butler, files):
 
 
 def test_same_file_gets_the_same_id_in_every_repository(butler, files):
-    with temporary_repo() as other:
+    with new_repo() as other:
         assert ingest_files(butler, files[0]).ingested[0].id == ingest_files(other, files[0]).ingested[0].id
 
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import kill_rounds
 import pytest
+from made_once import copy_repo
 
 import spherex_butler
-from spherex_butler import make_repo
 from spherex_butler.testing import write_exposures
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(spherex_butler.__file__).parents[1])}
@@ -39,7 +39,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("transfer", ["copy", "move", "direct", "symlink"])
 def test_kill_at_any_moment_loses_nothing(folders, tmp_path, transfer):
-    make_repo(tmp_path / "repo").close()
+    copy_repo(tmp_path / "repo")
     command = [sys.executable, kill_rounds.__file__, tmp_path / "repo", folders, tmp_path / "files", transfer]
     done = subprocess.run(
         [*map(str, command), str(ROUNDS), str(SEED)],
@@ -69,7 +69,7 @@ if __name__ == "__main__":
 
 
 def test_readers_of_headers_end_with_an_ingest_that_is_killed(folders, tmp_path):
-    make_repo(tmp_path / "repo").close()
+    copy_repo(tmp_path / "repo")
     script = tmp_path / "script.py"
     script.write_text(INGEST)
     ingest = subprocess.Popen([sys.executable, script, tmp_path / "repo", folders], env=ENVIRONMENT)

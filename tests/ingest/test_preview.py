@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from spherex_butler.errors import ConfigurationError, ParameterError
 from spherex_butler.ingest import ingest_files
 from spherex_butler.ingest.preview import preview_ingest
 from spherex_butler.testing import write_exposures, write_level2
-from spherex_butler.testing.repository import temporary_repo
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +25,6 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def files(archive, tmp_path) -> list[Path]:
     (tmp_path / "files").mkdir()
     return [Path(shutil.copy(path, tmp_path / "files")) for path in archive]
-
-
-@pytest.fixture
-def butler() -> Iterator[Butler]:
-    with temporary_repo() as butler:
-        yield butler
 
 
 def state(*folders: Path) -> dict[str, tuple[int, int, int]]:

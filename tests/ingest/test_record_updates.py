@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from spherex_butler.ingest import ingest_files
 from spherex_butler.ingest.record_updates import update_exposures
 from spherex_butler.repository.reports import IngestReport, RecordChange
 from spherex_butler.testing import write_exposures
-from spherex_butler.testing.repository import temporary_repo
 
 EXPOSURE = 20255110106842
 
@@ -28,12 +26,6 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture
 def files(archive, tmp_path) -> list[Path]:
     return [Path(shutil.copy(path, tmp_path)) for path in archive]
-
-
-@pytest.fixture
-def butler() -> Iterator[Butler]:
-    with temporary_repo() as butler:
-        yield butler
 
 
 def ingested_and_changed(butler: Butler, files: list[Path], *changed: Path, **cards: object) -> IngestReport:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from http_server import serve
-from lsst.daf.butler import Butler
 
 from spherex_butler.ingest import ingest_files, plan_files
 from spherex_butler.testing import write_exposures, write_level2
-from spherex_butler.testing.repository import temporary_repo
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +25,6 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("archive")
     write_exposures(folder, exposures=1, size=64)
     return folder
-
-
-@pytest.fixture
-def butler() -> Iterator[Butler]:
-    with temporary_repo() as butler:
-        yield butler
 
 
 def test_only_the_headers_are_read(folder):

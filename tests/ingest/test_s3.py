@@ -7,13 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lsst.daf.butler import Butler
 from s3_server import Bucket, serve_bucket
 
 from spherex_butler import make_repo
 from spherex_butler.ingest import ingest_files, plan_files
 from spherex_butler.testing import write_exposures, write_level2
-from spherex_butler.testing.repository import temporary_repo
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +29,6 @@ def bucket(archive) -> Iterator[Bucket]:
             bucket.client.upload_file(str(path), "archive", str(path.relative_to(archive)))
         bucket.client.put_object(Bucket="archive", Key="qr2/level2/README.txt", Body=b"read me")
         yield bucket
-
-
-@pytest.fixture
-def butler() -> Iterator[Butler]:
-    with temporary_repo() as butler:
-        yield butler
 
 
 def keys(archive: Path, pattern: str = "**/*.fits") -> list[str]:

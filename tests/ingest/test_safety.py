@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,14 +13,13 @@ from astropy.io import fits
 from http_server import serve
 from lsst.daf.butler import Butler, Config, DatasetRef, FileDataset
 from lsst.resources import ResourcePath
+from made_once import copy_repo
 
-from spherex_butler import make_repo
 from spherex_butler.errors import ConfigurationError, ParameterError
 from spherex_butler.files.placement import resolve_transfer
 from spherex_butler.ingest import execute, ingest_files, plan_files
 from spherex_butler.repository.stored_records import stored_files
 from spherex_butler.testing import write_exposures
-from spherex_butler.testing.repository import temporary_repo
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +32,6 @@ def files(archive, tmp_path) -> list[Path]:
     folder = tmp_path / "files"
     folder.mkdir()
     return [Path(shutil.copy(path, folder)) for path in archive]
-
-
-@pytest.fixture
-def butler() -> Iterator[Butler]:
-    with temporary_repo() as butler:
-        yield butler
 
 
 def test_move_keeps_the_source_while_an_earlier_dataset_is_being_removed(butler, files):
@@ -159,7 +151,7 @@ def test_repository_without_the_dataset_type_is_refused(butler):
 
 
 def test_datastore_without_a_root_is_refused(tmp_path):
-    make_repo(tmp_path / "repo").close()
+    copy_repo(tmp_path / "repo")
     config = Config(str(tmp_path / "repo" / "butler.yaml"))
     config["datastore", "cls"] = "lsst.daf.butler.datastores.inMemoryDatastore.InMemoryDatastore"
     config.dumpToUri(ResourcePath(tmp_path / "repo" / "butler.yaml"))
@@ -234,7 +226,7 @@ with Butler.from_config(repo, writeable=True) as butler:
 
 @pytest.mark.parametrize("transfer", ["copy", "move"])
 def test_two_processes_with_the_same_files_lose_none(files, tmp_path, transfer):
-    make_repo(tmp_path / "repo").close()
+    copy_repo(tmp_path / "repo")
     command = [sys.executable, "-c", INGEST, str(tmp_path / "repo"), str(files[0].parent), transfer, "never"]
     processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     errors = [process.communicate(timeout=120)[1] for process in processes]
@@ -245,7 +237,7 @@ def test_two_processes_with_the_same_files_lose_none(files, tmp_path, transfer):
 
 @pytest.mark.parametrize("killed_at", ["register", "unlink"])
 def test_same_command_finishes_what_was_killed(files, tmp_path, killed_at):
-    make_repo(tmp_path / "repo").close()
+    copy_repo(tmp_path / "repo")
     command = [sys.executable, "-c", INGEST, str(tmp_path / "repo"), str(files[0].parent), "move"]
     killed = subprocess.run([*command, killed_at], check=False, timeout=120)
     assert killed.returncode == -signal.SIGKILL

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lsst.daf.butler import Butler
 
 from spherex_butler.files.failures import FailedFile
 from spherex_butler.ingest import batches as image_batches
@@ -17,7 +16,6 @@ from spherex_butler.ingest.grouping import batches
 from spherex_butler.ingest.plan import PlannedFile, read_plans
 from spherex_butler.repository.reports import IngestReport
 from spherex_butler.testing import write_exposures, write_level2
-from spherex_butler.testing.repository import temporary_repo
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +30,6 @@ def two_runs(archive, tmp_path_factory) -> list[PlannedFile]:
     others = [write_level2(folder, detector=number, size=16, token="l2b-v22-2026-001") for number in (1, 2, 3, 4)]
     planned, _ = plan_files([*archive[:4], *others])
     return [file for pair in zip(planned[:4], planned[4:], strict=True) for file in pair]
-
-
-@pytest.fixture
-def butler() -> Iterator[Butler]:
-    with temporary_repo() as butler:
-        yield butler
 
 
 @pytest.mark.parametrize(("processes", "ahead"), [(1, 33), (2, 9 * 32 + 1)])

@@ -10,10 +10,9 @@ from click.testing import CliRunner
 from damage import certify, certify_others, dimension_records, images, path_of, put_dark
 from lsst.daf.butler import Butler
 from lsst.daf.butler.cli.butler import cli
+from made_once import copy_exposures, new_repo
 
 from spherex_butler.ingest import ingest_files
-from spherex_butler.testing import write_exposures
-from spherex_butler.testing.repository import temporary_repo
 from spherex_butler.verify import Kind, check_repository, repair
 
 ELEMENTS = ("planning_period", "group", "exposure", "exposure_detector_region")
@@ -22,8 +21,8 @@ ELEMENTS = ("planning_period", "group", "exposure", "exposure_detector_region")
 @pytest.fixture
 def source(tmp_path) -> Iterator[Butler]:
     """Return a repository with an exposure on disk, another referred to, and a dark."""
-    archive = write_exposures(tmp_path / "archive", exposures=2, size=16)
-    with temporary_repo() as butler:
+    archive = copy_exposures(tmp_path / "archive", exposures=2)
+    with new_repo() as butler:
         ingest_files(butler, archive[:6], transfer="copy")
         ingest_files(butler, archive[6:], transfer="direct")
         certify(butler, put_dark(butler))
@@ -33,7 +32,7 @@ def source(tmp_path) -> Iterator[Butler]:
 
 @pytest.fixture
 def target() -> Iterator[Butler]:
-    with temporary_repo() as butler:
+    with new_repo() as butler:
         yield butler
 
 

@@ -2,14 +2,14 @@ import uuid
 
 import pytest
 from lsst.daf.butler import DataCoordinate, DatasetIdFactory, DatasetIdGenEnum, DatasetRef
+from made_once import new_repo
 
 from spherex_butler.repository.image_refs import ImageRefs, image_ref
-from spherex_butler.testing import temporary_repo
 
 
 @pytest.fixture(scope="module")
 def level2():
-    with temporary_repo() as butler:
+    with new_repo() as butler:
         yield butler.get_dataset_type("level2")
 
 

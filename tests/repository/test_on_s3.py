@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 from damage import certify, certify_others, images, lose_regions, put_dark
 from lsst.daf.butler import Butler
+from made_once import copy_exposures, new_repo
 from s3_server import serve_bucket
 
 from spherex_butler import make_repo
 from spherex_butler.export import export_images
 from spherex_butler.ingest import ingest_files
-from spherex_butler.testing import write_exposures
-from spherex_butler.testing.repository import temporary_repo
 from spherex_butler.verify import Kind, check_repository, repair
 
 
@@ -30,9 +29,9 @@ def client() -> Iterator[Any]:
 def target(client, tmp_path) -> Iterator[Butler]:
     """Return a repository with files in the bucket: one exposure, and a dark."""
     assert "files" in [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]
-    archive = write_exposures(tmp_path / "archive", exposures=1, size=16)
+    archive = copy_exposures(tmp_path / "archive", exposures=1)
     with (
-        temporary_repo() as source,
+        new_repo() as source,
         make_repo(tmp_path / "repository", datastore_root=f"s3://files/{tmp_path.name}") as target,
     ):
         ingest_files(source, archive, transfer="copy")
@@ -67,14 +66,14 @@ def test_region_rows_of_objects_are_left_alone(target):
 
 
 def test_objects_cannot_be_linked(target):
-    with temporary_repo() as back:
+    with new_repo() as back:
         report = export_images(target, back, transfer="hardlink", calibrations=False)
         assert (report.images, len(report.failed)) == (0, 6)
         assert "'hardlink' is for local files" in report.failed[0].reason
 
 
 def test_bucket_can_be_exported_to_disk(target):
-    with temporary_repo() as back:
+    with new_repo() as back:
         assert export_images(target, back).failed == []
         assert all(Path(back.getURI(ref).ospath).is_file() for ref in images(back))
         assert check_repository(back).ok

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from lsst.daf.butler import Butler
 
 from spherex_butler.errors import FormatError, ParameterError
 from spherex_butler.names import parse_product_name
 from spherex_butler.repository.runs import chain_of, chain_order, ensure_run, register_run, release_of
-from spherex_butler.testing.repository import temporary_repo
 
 
 def product(token: str):
     return parse_product_name(f"level2_2025W51_1A_0684_2D3_spx_{token}.fits")
-
-
-@pytest.fixture
-def butler() -> Iterator[Butler]:
-    with temporary_repo() as butler:
-        yield butler
 
 
 @pytest.mark.parametrize(

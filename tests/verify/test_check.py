@@ -19,15 +19,14 @@ from damage import ALWAYS, certify, certify_others, damage, hex_of, images, lose
 from http_server import serve
 from lsst.daf.butler import Butler, CalibrationLookupError, CollectionType, Config, DatasetType, Timespan
 from lsst.resources import ResourcePath
+from made_once import copy_repo, new_repo
 
-from spherex_butler import make_repo
 from spherex_butler.errors import ConfigurationError, ParameterError
 from spherex_butler.ingest import ingest_files
 from spherex_butler.names import parse_product_name
 from spherex_butler.repository.runs import ensure_run
 from spherex_butler.repository.stored_records import stored_files
 from spherex_butler.testing import write_exposures
-from spherex_butler.testing.repository import temporary_repo
 from spherex_butler.verify import Kind, RepositoryReport, check_repository
 from spherex_butler.verify import files as repository_files
 
@@ -42,7 +41,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture
 def butler(archive) -> Iterator[Butler]:
-    with temporary_repo() as butler:
+    with new_repo() as butler:
         assert len(ingest_files(butler, archive, transfer="copy").ingested) == 12
         yield butler
 
@@ -66,7 +65,7 @@ def test_new_repository_is_well(butler):
 
 
 def test_empty_repository_is_well():
-    with temporary_repo() as empty:
+    with new_repo() as empty:
         report = check_repository(empty)
     assert (report.ok, report.findings, report.checked) == (True, (), {"images": 0, "datasets": 0, "files": 0})
 
@@ -355,7 +354,7 @@ def test_file_that_cannot_be_looked_at_is_found(butler):
 @pytest.fixture
 def checksums(archive, tmp_path) -> Iterator[Butler]:
     """Return a repository that records checksums."""
-    make_repo(tmp_path / "repo").close()
+    copy_repo(tmp_path / "repo")
     config = Config(str(tmp_path / "repo" / "butler.yaml"))
     config["datastore", "checksum"] = True
     config.dumpToUri(ResourcePath(tmp_path / "repo" / "butler.yaml"))
@@ -398,7 +397,7 @@ def test_files_without_checksum_are_counted(butler):
 def test_names_that_a_uri_would_escape_are_looked_up(archive, tmp_path):
     folder = tmp_path / "a %23 b"
     folder.mkdir()
-    with temporary_repo() as other:
+    with new_repo() as other:
         ingest_files(other, shutil.copy(archive[0], folder), transfer="direct")
         report = check_repository(other)
     assert (report.ok, report.checked["files"]) == (True, 1)
@@ -512,7 +511,7 @@ def remote(archive) -> Iterator[tuple[Butler, object]]:
         with lock:
             active[0] -= 1
 
-    with temporary_repo() as butler, serve(archive[0].parent, fault=watch) as served:
+    with new_repo() as butler, serve(archive[0].parent, fault=watch) as served:
         urls = [f"{served.url}/{path.name}" for path in archive]
         assert len(ingest_files(butler, urls, transfer="direct").ingested) == 12
         served.requests.clear()
@@ -666,7 +665,7 @@ def test_repository_of_another_universe_is_refused(tmp_path):
 
 
 def test_repository_without_files_has_none_to_look_up(tmp_path):
-    make_repo(tmp_path / "repo").close()
+    copy_repo(tmp_path / "repo")
     config = Config(str(tmp_path / "repo" / "butler.yaml"))
     config["datastore", "cls"] = "lsst.daf.butler.datastores.inMemoryDatastore.InMemoryDatastore"
     config.dumpToUri(ResourcePath(tmp_path / "repo" / "butler.yaml"))
@@ -682,7 +681,7 @@ def test_number_of_queries_does_not_depend_on_the_number_of_images(archive):
 
 
 def _queries(files: list[Path]) -> int:
-    with temporary_repo() as butler:
+    with new_repo() as butler:
         ingest_files(butler, files, transfer="direct")
         certify(butler, put_dark(butler), ALWAYS)
         count = [0]

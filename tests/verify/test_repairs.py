@@ -11,13 +11,13 @@ import pytest
 from damage import damage, images, lose_regions, path_of
 from http_server import serve
 from lsst.daf.butler import Butler, CollectionType
+from made_once import new_repo
 
 from spherex_butler.errors import ConfigurationError
 from spherex_butler.ingest import ingest_files
 from spherex_butler.names import parse_product_name
 from spherex_butler.repository.runs import ensure_run
 from spherex_butler.testing import write_exposures
-from spherex_butler.testing.repository import temporary_repo
 from spherex_butler.verify import Kind, Repair, RepositoryFinding, check_repository, repair
 
 
@@ -29,7 +29,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture
 def butler(archive) -> Iterator[Butler]:
-    with temporary_repo() as butler:
+    with new_repo() as butler:
         ingest_files(butler, archive, transfer="copy")
         yield butler
 
@@ -79,7 +79,7 @@ def test_repaired_region_is_found_on_the_sky(butler):
 
 
 def test_regions_of_remote_images_stay_away_with_a_reason(archive):
-    with temporary_repo() as butler, serve(archive[0].parent) as served:
+    with new_repo() as butler, serve(archive[0].parent) as served:
         ingest_files(butler, [f"{served.url}/{path.name}" for path in archive[:2]], transfer="direct")
         lose_regions(butler)
         served.requests.clear()

@@ -1,0 +1,60 @@
+"""What many tests need and none of them changes: made once in a run of the tests, and copied."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from lsst.daf.butler import Butler
+
+from spherex_butler.constants import DEFAULT_COLLECTION, INSTRUMENT
+from spherex_butler.repository.creation import make_repo
+from spherex_butler.testing import write_exposures
+
+SHARED_FOLDER = "SPHEREX_BUTLER_SHARED_BY_TESTS"
+"""Environment variable with the folder that all processes of a run share."""
+
+
+def copy_repo(folder: Path) -> Path:
+    """Return a folder that did not exist, now with an empty SPHEREx repository in it."""
+    return shutil.copytree(_made_once("repository", lambda new: make_repo(new).close()), folder)
+
+
+def open_repo(folder: Path) -> Butler:
+    """Return a repository as `make_repo` would have returned it."""
+    return Butler.from_config(folder, writeable=True, collections=DEFAULT_COLLECTION, instrument=INSTRUMENT)
+
+
+@contextlib.contextmanager
+def new_repo() -> Iterator[Butler]:
+    """Open an empty SPHEREx repository in a temporary folder, removed at the end."""
+    with TemporaryDirectory(prefix="repository-") as name, open_repo(copy_repo(Path(name, "repository"))) as butler:
+        yield butler
+
+
+def copy_exposures(folder: Path, *, exposures: int = 1, size: int = 16) -> list[Path]:
+    """Return simulated Level 2 files in a folder, copies of what `write_exposures` wrote."""
+    pristine = _made_once(
+        f"exposures-{exposures}-{size}", lambda new: write_exposures(new, exposures=exposures, size=size)
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    return [Path(shutil.copy(path, folder)) for path in sorted(pristine.iterdir())]
+
+
+def _made_once(name: str, make: Callable[[Path], Any]) -> Path:
+    """Return a folder that the first process of the run that asks for it makes."""
+    shared = Path(os.environ[SHARED_FOLDER])
+    made = shared / name
+    with (shared / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            begun = shared / f"begun-{name}"
+            make(begun)
+            begun.rename(made)
+    return made
