@@ -18,10 +18,10 @@ __all__ = (
     "ingest_calibrations",
 )
 
-from .certifications import calibrations_at, certifications
 from .history import Found, UsedCalibration, calibrations_used
 from .ingest import ingest_calibrations
 from .lookup import Explanation, calibration_for, explain
+from .queries import calibrations_at, certifications
 from .ranges import Certification, Rule
 from .reports import CertificationReport, DecertificationReport
 from .validity import certify, decertify

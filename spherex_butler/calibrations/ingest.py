@@ -36,7 +36,7 @@ from ..repository.arrivals import (
 from ..repository.contention import patiently
 from ..repository.exposures import instrument_records
 from .archive_ids import derived_id
-from .plan import PlannedCalibration, digest_of, plan_calibrations
+from .ingest_plan import PlannedCalibration, digest_of, plan_calibrations
 from .ranges import Rule
 from .reports import CalibrationIngestReport, NotCertified
 from .runs import ensure_calibration_run

@@ -12,7 +12,7 @@ from lsst.daf.butler import Butler, DatasetRef, DatasetType, Timespan
 
 from ..constants import CALIBRATION_COLLECTION
 from ..errors import ConfigurationError, ParameterError
-from .certifications import calibration_types, candidates, certifications, search_path
+from .queries import calibration_types, candidates, certifications, search_path
 from .ranges import Certification, Rule, format_time, range_text, release_ranges, token_of
 from .subject import Image, Subject, subject_of
 

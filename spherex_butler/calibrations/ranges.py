@@ -1,4 +1,4 @@
-"""Validity ranges of calibrations: how users give their times, which rule a range follows, what a new one displaces."""
+"""Validity ranges of calibrations: how users give and read times, and which rule a range follows."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ __all__ = (
     "ALWAYS",
     "Certification",
     "Rule",
+    "UserTime",
     "as_time",
+    "bounds_of",
     "data_id_text",
     "format_time",
+    "is_covered",
     "range_between",
     "range_text",
     "release_ranges",
-    "resolve_overlaps",
     "token_of",
     "token_rank",
 )
@@ -23,6 +25,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from types import MappingProxyType
+from typing import TypeAlias
 
 from astropy.time import ScaleValueError, Time
 from lsst.daf.butler import DatasetRef, Timespan
@@ -35,7 +38,8 @@ from ..repository.runs import release_spans
 ALWAYS = Timespan(None, None)
 """Validity without bounds."""
 
-_Rank = tuple[int, int, int, bool]
+UserTime: TypeAlias = str | dt.datetime | Time
+"""What users give for a time: UTC as ISO 8601 text or a `~datetime.datetime`, or an astropy Time."""
 
 
 class Rule(StrEnum):
@@ -60,7 +64,7 @@ class Certification:
     timespan
         When it is valid; TAI, as in Butler.
     collection
-        Where that is recorded; empty for what is only planned. It is not compared.
+        Where that is recorded; empty for a range that is only planned. It is not compared.
     """
 
     ref: DatasetRef
@@ -74,13 +78,28 @@ class Certification:
 
     @property
     def rule(self) -> Rule:
-        """The rule that gives such a range; ranges are recorded without one, so that it is derived."""
+        """The rule that gives such a range; Butler records ranges without a rule."""
         if self.timespan == ALWAYS:
             return Rule.LATEST
         return Rule.RELEASE if self.timespan in release_ranges().values() else Rule.EXPLICIT
 
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Dataset type and data ID: ranges of one key may not overlap in a collection."""
+        return self.ref.datasetType.name, *self.ref.dataId.required_values
+
+    @property
+    def subject(self) -> str:
+        """The dataset type and what the calibration serves: ``dark D3``."""
+        return f"{self.ref.datasetType.name} {data_id_text(self.ref)}"
+
+    @property
+    def description(self) -> str:
+        """Token, range and rule in words."""
+        return f"{self.token}, valid {range_text(self.timespan)} ({self.rule})"
+
     def __str__(self) -> str:
-        return f"{self.ref.datasetType.name} {data_id_text(self.ref)} {self.token}, valid {range_text(self.timespan)}"
+        return f"{self.subject} {self.token}, valid {range_text(self.timespan)}"
 
 
 def token_of(run: str) -> str:
@@ -88,7 +107,7 @@ def token_of(run: str) -> str:
     return run.removeprefix(RUN_PREFIX)
 
 
-def token_rank(run: str) -> _Rank | None:
+def token_rank(run: str) -> tuple[int, int, int, bool] | None:
     """Return a sort key for calibrations of one type, `None` for a run that is not named by a token.
 
     Version, year and day decide, and not the process: ``cal-wcs`` became ``cal-swcs``.
@@ -100,14 +119,14 @@ def token_rank(run: str) -> _Rank | None:
 
 
 def data_id_text(ref: DatasetRef) -> str:
-    """Return what a calibration is of, in a word: ``D3``, or ``all detectors``."""
+    """Return what a calibration serves, in a word: ``D3``, or ``all detectors``."""
     values = dict(ref.dataId.required)
     values.pop("instrument", None)
     detector = f"D{values.pop('detector')}" if "detector" in values else "all detectors"
     return " ".join([detector, *(f"{name}={value}" for name, value in values.items())])
 
 
-def as_time(value: str | dt.datetime | Time) -> Time:
+def as_time(value: UserTime) -> Time:
     """Return a time in TAI.
 
     Parameters
@@ -151,7 +170,7 @@ def format_time(time: Time) -> str:
     return str(utc.value).rstrip("0").rstrip(".")
 
 
-def range_between(begin: str | dt.datetime | Time | None, end: str | dt.datetime | Time | None) -> Timespan:
+def range_between(begin: UserTime | None, end: UserTime | None) -> Timespan:
     """Return the range from ``begin`` until just before ``end``; `None` is open.
 
     Raises
@@ -179,43 +198,14 @@ def release_ranges() -> Mapping[str, Timespan]:
     return MappingProxyType({release: range_between(*span) for release, span in release_spans().items()})
 
 
-def resolve_overlaps(
-    wanted: Certification, rule: Rule, existing: Iterable[Certification]
-) -> tuple[list[Certification] | None, list[Certification]]:
-    """Return what is in the way of a new range, and which of that may not simply be displaced.
-
-    Parameters
-    ----------
-    wanted
-        The new range.
-    rule
-        By what it was decided.
-    existing
-        Ranges of the same dataset type and data ID; they do not overlap.
-
-    Returns
-    -------
-    overlapping
-        What has to make place; `None` if the dataset is valid in the whole range already.
-    others
-        Those of them that are not an older token's range by the same rule.
-    """
-    overlapping = [old for old in existing if old.timespan.overlaps(wanted.timespan)]
-    if _is_covered(wanted.timespan, [old.timespan for old in overlapping if old.ref.id == wanted.ref.id]):
-        return None, []
-    return overlapping, [old for old in overlapping if not _supersedes(wanted, rule, old)]
+def bounds_of(timespans: Iterable[Timespan]) -> set[Time]:
+    """Return the times at which ranges begin and end; an open range has no such bound."""
+    return {bound for timespan in timespans for bound in (timespan.begin, timespan.end) if bound is not None}
 
 
-def _is_covered(timespan: Timespan, by: Iterable[Timespan]) -> bool:
+def is_covered(timespan: Timespan, by: Iterable[Timespan]) -> bool:
+    """Return whether every instant of a range is in one of the others."""
     left = [timespan]
     for other in by:
         left = [part for span in left for part in span.difference(other)]
     return not left
-
-
-def _supersedes(wanted: Certification, rule: Rule, old: Certification) -> bool:
-    """Say whether a range is an earlier one by the same rule."""
-    ranks = token_rank(old.ref.run), token_rank(wanted.ref.run)
-    if rule is Rule.EXPLICIT or wanted.timespan != old.timespan or ranks[0] is None or ranks[1] is None:
-        return False
-    return ranks[0] < ranks[1]

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..repository.reports import IngestReport
-from .ranges import Certification, range_text
+from .ranges import Certification
 
 
 @dataclass(slots=True)
@@ -36,11 +36,10 @@ class CertificationReport:
     def replacements(self) -> list[str]:
         """What took the place of what, a line each."""
         return [
-            f"{new}, took the place of {old.token}, valid {range_text(old.timespan)} ({old.rule})"
+            f"{new}, took the place of {old.description}"
             for new in self.certified
             for old in self.replaced
-            if (new.ref.datasetType, new.ref.dataId) == (old.ref.datasetType, old.ref.dataId)
-            and new.timespan.overlaps(old.timespan)
+            if new.key == old.key and new.timespan.overlaps(old.timespan)
         ]
 
     @property

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ("CertificationReport", "DecertificationReport", "certify", "certify_arrivals", "decertify")
+__all__ = ("certify", "certify_arrivals", "decertify")
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace as with_fields
-from functools import partial
-from typing import TypeAlias
+from typing import TypeVar
 from uuid import UUID
 
 from lsst.daf.butler import Butler, CollectionType, DatasetRef, DatasetType, Timespan
@@ -16,13 +14,19 @@ from lsst.daf.butler import Butler, CollectionType, DatasetRef, DatasetType, Tim
 from ..constants import CALIBRATION_COLLECTION
 from ..errors import ParameterError
 from ..repository.contention import patiently, together
-from .certifications import calibration_types, require_calibration_collection
-from .ranges import Certification, range_between
+from .queries import (
+    calibration_types,
+    certifications,
+    read_registered,
+    require_between_exposures,
+    require_calibration_collection,
+    runs_of_tokens,
+)
+from .ranges import Certification, UserTime
 from .reports import CertificationReport, DecertificationReport
-from .rules import UserTime, requested
-from .validity_plan import Overlaps, plan_certification, plan_removal
+from .validity_plan import Overlaps, Plan, Request, make_request, plan_certification, plan_decertification
 
-_Plan: TypeAlias = Callable[[], tuple[CertificationReport, list[Certification]]]
+_Report = TypeVar("_Report", CertificationReport, DecertificationReport)
 
 
 def certify(
@@ -84,13 +88,20 @@ def certify(
     ConfigurationError
         Raised if the repository is read-only, the collection of another type, or others were writing.
     """
-    types = calibration_types(butler, dataset_type)
-    request = requested(butler, rule=rule, release=release, begin=begin, end=end, token=token, detectors=detectors)
     if replace and keep:
         raise ParameterError("What is in the way cannot both be replaced and kept; give one of replace and keep.")
-    overlaps = Overlaps.REPLACE if replace else Overlaps.KEEP if keep else Overlaps.REFUSE
-    plan = partial(plan_certification, butler, types, request, collection, overlaps, named=dataset_type is not None)
-    return plan()[0] if dry_run else _carry_out(butler, types, plan, collection)
+    types = calibration_types(butler, dataset_type)
+    request = make_request(
+        rule=rule,
+        release=release,
+        begin=begin,
+        end=end,
+        runs=runs_of_tokens(butler, token),
+        detectors=detectors,
+        overlaps=Overlaps.REPLACE if replace else Overlaps.KEEP if keep else Overlaps.REFUSE,
+        named=dataset_type is not None,
+    )
+    return _certify(butler, types, request, collection, dry_run=dry_run)
 
 
 def certify_arrivals(
@@ -122,10 +133,8 @@ def certify_arrivals(
     """
     types = calibration_types(butler, dataset_type)
     detectors = {int(ref.dataId["detector"]) for ref in refs if "detector" in ref.dataId}
-    request = requested(butler, rule=rule, release=None, begin=None, end=None, token=None, detectors=detectors or None)
-    request = with_fields(request, deciding=frozenset(new))
-    plan = partial(plan_certification, butler, types, request, CALIBRATION_COLLECTION, Overlaps.KEEP, named=True)
-    return _carry_out(butler, types, plan, CALIBRATION_COLLECTION)
+    request = make_request(rule=rule, detectors=detectors or None, overlaps=Overlaps.KEEP, deciding=new)
+    return _certify(butler, types, request, CALIBRATION_COLLECTION)
 
 
 def decertify(
@@ -171,32 +180,58 @@ def decertify(
         Raised if the repository is read-only, the collection of another type, or others were writing.
     """
     types = calibration_types(butler, dataset_type)
-    timespan = range_between(begin, end)
-    request = requested(butler, rule=None, release=None, begin=begin, end=end, token=token, detectors=detectors)
+    request = make_request(begin=begin, end=end, runs=runs_of_tokens(butler, token), detectors=detectors)
 
-    def change() -> DecertificationReport:
-        _lock(butler, types, collection)
-        report = plan_removal(butler, types, request, timespan, collection)
-        _remove(butler, report.removed, collection)
-        return report
+    def plan() -> Plan[DecertificationReport]:
+        certified = certifications(butler, [kind.name for kind in types], collection=collection)
+        return plan_decertification(certified, request)
 
-    if dry_run or not require_calibration_collection(butler, collection):
-        return plan_removal(butler, types, request, timespan, collection)
-    return together(butler, change)
+    nothing = not require_calibration_collection(butler, collection)
+    return _carry_out(butler, types, plan, collection, dry_run=dry_run or nothing)
 
 
-def _carry_out(butler: Butler, types: Sequence[DatasetType], plan: _Plan, collection: str) -> CertificationReport:
-    def change() -> CertificationReport:
-        _lock(butler, types, collection)
-        report, displaced = plan()
-        _remove(butler, displaced, collection)
-        for timespan, ranges in _by_timespan(report.certified).items():
-            butler.registry.certify(collection, [new.ref for new in ranges], timespan)
-        return report
+def _certify(
+    butler: Butler, types: Sequence[DatasetType], request: Request, collection: str, *, dry_run: bool = False
+) -> CertificationReport:
+    def plan() -> Plan[CertificationReport]:
+        return plan_certification(read_registered(butler, types, request, collection), request)
 
-    if not require_calibration_collection(butler, collection) and butler.isWriteable():
+    if not (dry_run or require_calibration_collection(butler, collection)) and butler.isWriteable():
         patiently(lambda: butler.collections.register(collection, CollectionType.CALIBRATION))
-    return together(butler, change)
+    return _carry_out(butler, types, plan, collection, dry_run=dry_run)
+
+
+def _carry_out(
+    butler: Butler,
+    types: Sequence[DatasetType],
+    make_plan: Callable[[], Plan[_Report]],
+    collection: str,
+    *,
+    dry_run: bool,
+) -> _Report:
+    """Plan from what is there, and make the changes in the same transaction; return the report."""
+
+    def checked_plan() -> Plan[_Report]:
+        plan = make_plan()
+        require_between_exposures(butler, plan.bounds)
+        return plan
+
+    def change() -> _Report:
+        _lock(butler, types, collection)
+        plan = checked_plan()
+        _execute(butler, plan, collection)
+        return plan.report
+
+    return checked_plan().report if dry_run else together(butler, change)
+
+
+def _execute(butler: Butler, plan: Plan[_Report], collection: str) -> None:
+    for timespan, parts in _by_timespan(plan.decertify).items():
+        for kind in {part.ref.datasetType for part in parts}:
+            data_ids = [part.ref.dataId for part in parts if part.ref.datasetType == kind]
+            butler.registry.decertify(collection, kind, timespan, dataIds=data_ids)
+    for timespan, ranges in _by_timespan(plan.certify).items():
+        butler.registry.certify(collection, [new.ref for new in ranges], timespan)
 
 
 def _lock(butler: Butler, types: Sequence[DatasetType], collection: str) -> None:
@@ -209,13 +244,6 @@ def _lock(butler: Butler, types: Sequence[DatasetType], collection: str) -> None
     tables = {kind.dimensions: kind for kind in sorted(types) if kind.name in known}
     for kind in tables.values():
         butler.registry.decertify(collection, kind, Timespan.makeEmpty())
-
-
-def _remove(butler: Butler, ranges: Iterable[Certification], collection: str) -> None:
-    for timespan, parts in _by_timespan(ranges).items():
-        for kind in {part.ref.datasetType for part in parts}:
-            data_ids = [part.ref.dataId for part in parts if part.ref.datasetType == kind]
-            butler.registry.decertify(collection, kind, timespan, dataIds=data_ids)
 
 
 def _by_timespan(ranges: Iterable[Certification]) -> dict[Timespan, list[Certification]]:

@@ -1,142 +1,294 @@
-"""What a certification or a decertification will do, and what keeps it from being done."""
+"""What a certification or a decertification changes: decided from plain values, without a repository."""
 
 from __future__ import annotations
 
-__all__ = ("Overlaps", "plan_certification", "plan_removal")
+__all__ = ("Overlaps", "Plan", "Registered", "Request", "make_request", "plan_certification", "plan_decertification")
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Generic, TypeVar
+from uuid import UUID
 
 from astropy.time import Time
-from lsst.daf.butler import Butler, DatasetRef, DatasetType, Timespan
+from lsst.daf.butler import DataCoordinate, DatasetRef, DatasetType, Timespan
 
 from ..errors import ParameterError
-from .boundaries import require_between_exposures
-from .certifications import candidates, certifications
-from .ranges import Certification, data_id_text, range_text, resolve_overlaps, token_of
+from ..repository.runs import chain_of
+from .ranges import (
+    ALWAYS,
+    Certification,
+    Rule,
+    UserTime,
+    bounds_of,
+    data_id_text,
+    is_covered,
+    range_between,
+    release_ranges,
+    token_of,
+    token_rank,
+)
 from .reports import CertificationReport, DecertificationReport
-from .rules import Request, choose, in_detectors
+from .runs import sources_of
 
 _SHOWN = 5  # conflicts in a message: the first ones tell
 
-_Existing = Mapping[tuple[object, ...], Sequence[Certification]]
+_Report = TypeVar("_Report", CertificationReport, DecertificationReport)
 
 
 class Overlaps(Enum):
-    """What to do where ranges certified otherwise are in the way."""
+    """What to do where ranges that were certified otherwise are in the way."""
 
     REFUSE = auto()
-    """Nothing at all, with an error."""
+    """Do nothing at all, with an error."""
     KEEP = auto()
     """Leave them, with a note, and certify the others."""
     REPLACE = auto()
     """Trim, split or remove them."""
 
 
-def plan_certification(
-    butler: Butler, types: Sequence[DatasetType], request: Request, collection: str, overlaps: Overlaps, *, named: bool
-) -> tuple[CertificationReport, list[Certification]]:
-    """Return what a certification does, and the parts of ranges to be removed for it.
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a user asks for.
 
     Parameters
     ----------
-    butler
-        The repository.
-    types
-        Calibration types.
-    request
-        What was asked for.
-    collection
-        The calibration collection.
+    rule
+        The rule that decides.
+    ranges
+        Validity ranges, by release where the rule is that of releases, else by `None`.
+    runs
+        Where calibrations are looked for; `None` leaves that to the rule.
+    detectors
+        Which detectors; `None` for all, and for calibrations that serve all at once.
     overlaps
         What to do where other ranges are in the way.
     named
         Whether the types were named one by one, so that each must have an answer.
-
-    Raises
-    ------
-    ParameterError
-        Raised if there is nothing to certify, ranges are in the way, or a bound lies inside an exposure.
+    deciding
+        Ids of the datasets that may displace others' ranges, as far as the rule allows it; all other datasets are
+        certified only where no range is in the way. `None` for all.
     """
-    report = CertificationReport()
-    wanted: list[Certification] = []
-    for kind in types:
-        chosen = choose(butler, kind, request)
-        report.notes += _missing(butler, kind, request, chosen, named=named)
-        wanted += chosen
-    if not wanted:
-        raise ParameterError(" ".join(["There is nothing to certify.", *report.notes]))
-    displaced = _resolve(wanted, _existing(butler, types, collection), report, request, overlaps)
-    require_between_exposures(butler, _bounds(new.timespan for new in report.certified))
-    return report, displaced
+
+    rule: Rule
+    ranges: Mapping[str | None, Timespan]
+    runs: Sequence[str] | None = None
+    detectors: frozenset[int] | None = None
+    overlaps: Overlaps = Overlaps.REFUSE
+    named: bool = True
+    deciding: frozenset[UUID] | None = None
+
+    def ranges_of(self, dataset_type: str) -> Mapping[str | None, Timespan]:
+        """Return the ranges asked for of a type: of several releases only those for whose images it is made."""
+        if len(self.ranges) == 1:
+            return self.ranges
+        return {key: span for key, span in self.ranges.items() if key is None or sources_of(dataset_type, key)}
+
+    def covers(self, ref: DatasetRef) -> bool:
+        """Return whether a dataset is of one of the detectors."""
+        return self.detectors is None or ref.dataId.get("detector") in self.detectors
 
 
-def plan_removal(
-    butler: Butler, types: Sequence[DatasetType], request: Request, timespan: Timespan, collection: str
-) -> DecertificationReport:
-    """Return what a decertification does.
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What a repository has of calibrations.
 
     Parameters
     ----------
-    butler
-        The repository.
-    types
-        Calibration types.
-    request
-        Which runs and detectors.
-    timespan
-        When they shall not be valid.
-    collection
-        The calibration collection.
+    candidates
+        The datasets of each type in the runs of the request, newest first.
+    certified
+        The validity ranges of these types.
+    published
+        By release, the runs of the calibrations that are published with it.
+    """
+
+    candidates: Mapping[DatasetType, Sequence[DatasetRef]]
+    certified: Sequence[Certification]
+    published: Mapping[str, Collection[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan(Generic[_Report]):
+    """What is to be changed; ``str()`` of it is for reading.
+
+    Parameters
+    ----------
+    report
+        What the user is told.
+    decertify
+        Parts of ranges that end to be valid, first.
+    certify
+        New ranges.
+    bounds
+        Times that must lie between exposures.
+    """
+
+    report: _Report
+    decertify: Sequence[Certification]
+    certify: Sequence[Certification] = ()
+    bounds: Collection[Time] = field(default_factory=frozenset)
+
+    def __str__(self) -> str:
+        return str(self.report)
+
+
+def make_request(
+    *,
+    rule: str | None = None,
+    release: str | None = None,
+    begin: UserTime | None = None,
+    end: UserTime | None = None,
+    runs: Sequence[str] | None = None,
+    detectors: int | Iterable[int] | None = None,
+    overlaps: Overlaps = Overlaps.REFUSE,
+    named: bool = True,
+    deciding: Iterable[UUID] | None = None,
+) -> Request:
+    """Return what a user asks for.
 
     Raises
     ------
     ParameterError
-        Raised if a range would be cut inside an exposure.
+        Raised if the parts do not go together, or a rule or a release does not exist.
+    """
+    given = _rule(rule, release, bounded=begin is not None or end is not None)
+    ranges: dict[str | None, Timespan] = {None: ALWAYS}
+    if given is Rule.RELEASE:
+        ranges = _ranges_of_releases(release)
+    elif given is Rule.EXPLICIT:
+        ranges = {None: range_between(begin, end)}
+    ids = None if deciding is None else frozenset(deciding)
+    return Request(given, ranges, runs, _detectors(detectors), overlaps, named, ids)
+
+
+def _rule(rule: str | None, release: str | None, *, bounded: bool) -> Rule:
+    implied = Rule.EXPLICIT if bounded else Rule.LATEST if release is None else Rule.RELEASE
+    try:
+        given = implied if rule is None else Rule(rule)
+    except ValueError as error:
+        raise ParameterError(f"There is no rule {rule!r}; expected one of {[str(known) for known in Rule]}.") from error
+    if bounded and release is not None:
+        raise ParameterError(f"Give begin and end, or release={release!r}, which has its own; not both.")
+    if given is not implied and (given, implied) != (Rule.RELEASE, Rule.LATEST):
+        raise ParameterError(
+            f"The rule {str(given)!r} does not go with the other choices, which are for {str(implied)!r}: 'explicit' "
+            "takes begin, end or both, 'release' a release or none for all, 'latest' nothing."
+        )
+    return given
+
+
+def _ranges_of_releases(release: str | None) -> dict[str | None, Timespan]:
+    known = release_ranges()
+    if release is not None:
+        chain_of(release)  # refuses unknown releases
+        if release not in known:
+            raise ParameterError(
+                f"The release {release!r} has no time of its own: later ones hold its observations. Give begin and "
+                f"end; {list(known)} have one."
+            )
+    return {key: timespan for key, timespan in known.items() if release in {None, key}}
+
+
+def _detectors(detectors: int | Iterable[int] | None) -> frozenset[int] | None:
+    if detectors is None:
+        return None
+    given = frozenset([detectors]) if isinstance(detectors, int) else frozenset(detectors)
+    if not given:
+        raise ParameterError("detectors is empty; leave it out for all.")
+    return given
+
+
+def plan_certification(registered: Registered, request: Request) -> Plan[CertificationReport]:
+    """Return what a certification changes.
+
+    Parameters
+    ----------
+    registered
+        What there is.
+    request
+        What is asked for.
+
+    Raises
+    ------
+    ParameterError
+        Raised if there is nothing to certify, or ranges are in the way.
+    """
+    report = CertificationReport()
+    wanted: list[Certification] = []
+    for kind, candidates in registered.candidates.items():
+        chosen = _choose(kind, candidates, registered.published, request)
+        report.notes += _missing(kind, candidates, chosen, request)
+        wanted += chosen
+    if not wanted:
+        raise ParameterError(" ".join(["There is nothing to certify.", *report.notes]))
+    displaced = _resolve(wanted, registered.certified, request, report)
+    return Plan(report, displaced, report.certified, bounds_of(new.timespan for new in report.certified))
+
+
+def plan_decertification(certified: Iterable[Certification], request: Request) -> Plan[DecertificationReport]:
+    """Return what a decertification changes.
+
+    Parameters
+    ----------
+    certified
+        The validity ranges of the types that are meant.
+    request
+        When calibrations shall not be valid, and of which runs and detectors.
     """
     report = DecertificationReport()
-    cuts: set[Time] = set()
-    for found in certifications(butler, [kind.name for kind in types], collection=collection):
-        if not (found.timespan.overlaps(timespan) and _is_meant(found.ref, request)):
-            continue
-        report.removed.append(Certification(found.ref, found.timespan.intersection(timespan)))
-        report.kept += [Certification(found.ref, part) for part in found.timespan.difference(timespan)]
-        inside = {bound for bound in _bounds([timespan]) if found.timespan.contains(bound)}
-        cuts |= inside - set(_bounds([found.timespan]))
-    require_between_exposures(butler, cuts)
-    return report
+    (timespan,) = request.ranges.values()
+    for found in certified:
+        meant = request.covers(found.ref) and (request.runs is None or found.ref.run in request.runs)
+        if meant and found.timespan.overlaps(timespan):
+            report.removed.append(Certification(found.ref, found.timespan.intersection(timespan)))
+            report.kept += [Certification(found.ref, part) for part in found.timespan.difference(timespan)]
+    cuts = bounds_of([timespan]) & bounds_of(part.timespan for part in report.kept)
+    return Plan(report, report.removed, bounds=cuts)
 
 
-def _is_meant(ref: DatasetRef, request: Request) -> bool:
-    return in_detectors(ref, request.detectors) and (request.runs is None or ref.run in request.runs)
+def _choose(
+    kind: DatasetType, candidates: Iterable[DatasetRef], published: Mapping[str, Collection[str]], request: Request
+) -> list[Certification]:
+    """Return the newest calibration for each detector and range, none where there is no candidate."""
+    chosen = []
+    for release, timespan in request.ranges_of(kind.name).items():
+        runs = None
+        if release is not None and request.runs is None:
+            runs = {run for source in sources_of(kind.name, release) for run in published[source]}
+        newest: dict[DataCoordinate, DatasetRef] = {}
+        for ref in candidates:
+            if request.covers(ref) and (runs is None or ref.run in runs):
+                newest.setdefault(ref.dataId, ref)
+        chosen += [Certification(ref, timespan) for ref in newest.values()]
+    return chosen
 
 
 def _missing(
-    butler: Butler, kind: DatasetType, request: Request, chosen: Sequence[Certification], *, named: bool
+    kind: DatasetType, candidates: Sequence[DatasetRef], chosen: Sequence[Certification], request: Request
 ) -> list[str]:
-    """Return what to say of what is asked for and not there.
+    """Return a note on each range for which a calibration was asked for and there is none.
 
     Raises
     ------
     ParameterError
-        Raised if it was asked for by name.
+        Raised if the type was asked for by name and there is nothing at all, or not of each detector.
     """
-    known = candidates(butler, kind, request.runs)
-    tokens = sorted({token_of(ref.run) for ref in known})
-    lacking = sorted((request.detectors or frozenset()) - {ref.dataId.get("detector") for ref in known})
-    if named and lacking:
+    tokens = sorted({token_of(ref.run) for ref in candidates})
+    lacking = sorted((request.detectors or frozenset()) - {ref.dataId.get("detector") for ref in candidates})
+    if request.named and lacking:
         raise ParameterError(_lacking(kind, lacking, tokens))
     notes = []
     for release, timespan in request.ranges_of(kind.name).items():
         there = {new.ref.dataId for new in chosen if new.timespan == timespan}
-        absent = {data_id_text(r) for r in known if in_detectors(r, request.detectors) and r.dataId not in there}
+        absent = {data_id_text(ref) for ref in candidates if request.covers(ref) and ref.dataId not in there}
         if absent:
             notes.append(
                 f"{kind.name} {', '.join(sorted(absent))}: no token of {release} is known; give one of {tokens} as "
                 f"token, with release={release!r}."
             )
-    if named and not chosen:
+    if request.named and not chosen:
         raise ParameterError(" ".join(notes) or _lacking(kind, [], tokens))
     return notes
 
@@ -150,66 +302,58 @@ def _lacking(kind: DatasetType, detectors: Sequence[int], tokens: Sequence[str])
 
 
 def _resolve(
-    wanted: Sequence[Certification],
-    existing: _Existing,
-    report: CertificationReport,
-    request: Request,
-    overlaps: Overlaps,
+    wanted: Iterable[Certification], certified: Iterable[Certification], request: Request, report: CertificationReport
 ) -> list[Certification]:
-    """Fill in the report and return the parts of ranges that are displaced.
+    """Fill in the report and return the parts of ranges that make place.
 
     Raises
     ------
     ParameterError
-        Raised if there are some that may not be.
+        Raised if some are in the way and the request refuses that.
     """
+    existing: dict[tuple[object, ...], list[Certification]] = defaultdict(list)
+    for old in certified:
+        existing[old.key].append(old)
     displaced: list[Certification] = []
     conflicts: list[str] = []
     for new in wanted:
-        old, others = resolve_overlaps(new, request.rule, existing.get(_key(new), ()))
-        if old is None:
+        overlapping = [old for old in existing[new.key] if old.timespan.overlaps(new.timespan)]
+        others = [old for old in overlapping if not _supersedes(new, request.rule, old)]
+        if is_covered(new.timespan, [old.timespan for old in overlapping if old.ref.id == new.ref.id]):
             report.unchanged.append(new)
-        elif old and not request.decides(new.ref):
-            report.notes.append(_left(new, old))
-        elif others and overlaps is not Overlaps.REPLACE:
-            conflicts += [_conflict(new, other) for other in others]
+        elif overlapping and request.deciding is not None and new.ref.id not in request.deciding:
+            report.notes.append(_left(new, overlapping))
+        elif others and request.overlaps is not Overlaps.REPLACE:
+            conflicts += [f"{new}, would take the place of {old.description}" for old in others]
         else:
             report.certified.append(new)
-            report.replaced += [other for other in old if other not in report.replaced]
-            displaced += [Certification(other.ref, other.timespan.intersection(new.timespan)) for other in old]
-    if conflicts and overlaps is Overlaps.REFUSE:
-        more = f"; and {len(conflicts) - _SHOWN} more" if len(conflicts) > _SHOWN else ""
-        raise ParameterError(
-            f"Certified otherwise already: {'; '.join(conflicts[:_SHOWN])}{more}. Nothing was changed; replace trims, "
-            "splits or removes what is in the way, keep leaves it and certifies the others."
-        )
+            report.replaced += [old for old in overlapping if old not in report.replaced]
+            displaced += [Certification(old.ref, old.timespan.intersection(new.timespan)) for old in overlapping]
+    if conflicts and request.overlaps is Overlaps.REFUSE:
+        raise ParameterError(_refusal(conflicts))
     report.notes += conflicts
     return displaced
 
 
-def _conflict(new: Certification, old: Certification) -> str:
-    return f"{new}, would take the place of {old.token}, valid {range_text(old.timespan)} ({old.rule})"
+def _supersedes(new: Certification, rule: Rule, old: Certification) -> bool:
+    """Return whether a range is that of an older token by the same rule, which makes place by itself."""
+    ranks = token_rank(old.ref.run), token_rank(new.ref.run)
+    if rule is Rule.EXPLICIT or new.timespan != old.timespan or ranks[0] is None or ranks[1] is None:
+        return False
+    return ranks[0] < ranks[1]
 
 
-def _left(new: Certification, known: Iterable[Certification]) -> str:
-    what = f"{new.ref.datasetType.name} {data_id_text(new.ref)}"
-    stays = ", ".join(f"{old.token}, valid {range_text(old.timespan)} ({old.rule})" for old in known)
+def _refusal(conflicts: Sequence[str]) -> str:
+    more = f"; and {len(conflicts) - _SHOWN} more" if len(conflicts) > _SHOWN else ""
     return (
-        f"{new}: it was there before, and what was certified for {what} meanwhile is left as it is: {stays}. "
-        "'butler spherex certify' changes that."
+        f"Certified otherwise already: {'; '.join(conflicts[:_SHOWN])}{more}. Nothing was changed; replace trims, "
+        "splits or removes what is in the way, keep leaves it and certifies the others."
     )
 
 
-def _existing(butler: Butler, types: Sequence[DatasetType], collection: str) -> _Existing:
-    existing: dict[tuple[object, ...], list[Certification]] = defaultdict(list)
-    for found in certifications(butler, [kind.name for kind in types], collection=collection):
-        existing[_key(found)].append(found)
-    return existing
-
-
-def _key(found: Certification) -> tuple[object, ...]:
-    return found.ref.datasetType.name, *found.ref.dataId.required_values
-
-
-def _bounds(timespans: Iterable[Timespan]) -> list[Time]:
-    return [bound for timespan in timespans for bound in (timespan.begin, timespan.end) if bound is not None]
+def _left(new: Certification, known: Iterable[Certification]) -> str:
+    stays = ", ".join(old.description for old in known)
+    return (
+        f"{new}: the dataset was there before, and what was certified for {new.subject} meanwhile is left as it is: "
+        f"{stays}. 'butler spherex certify' changes that."
+    )

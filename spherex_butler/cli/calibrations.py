@@ -10,8 +10,8 @@ from typing import Any
 import click
 from lsst.daf.butler import Butler
 
-from ..calibrations.certifications import calibrations_at
 from ..calibrations.lookup import explain as explain_calibration
+from ..calibrations.queries import calibrations_at
 from ..constants import CALIBRATION_COLLECTION
 from ..errors import FormatError
 from ..names import ObservationId

@@ -16,7 +16,7 @@ from lsst.daf.butler import Butler, ButlerUserError, CollectionType, DatasetRef,
 from lsst.daf.butler.progress import Progress
 from numpy.typing import NDArray
 
-from ..calibrations.certifications import certifications, search_path
+from ..calibrations.queries import certifications, search_path
 from ..calibrations.ranges import Certification, data_id_text, range_text
 from ..constants import DATASET_TYPE, DEFAULT_COLLECTION, INSTRUMENT
 from ..errors import ParameterError, reason_of

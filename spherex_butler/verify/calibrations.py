@@ -15,12 +15,11 @@ from lsst.daf.butler import Butler, DatasetRef, DatasetType, Timespan
 from lsst.daf.butler.time_utils import TimeConverter
 from numpy.typing import NDArray
 
-from ..calibrations.certifications import calibration_types, candidates, certifications, search_path
+from ..calibrations.queries import calibration_types, candidates, certifications, search_path
 from ..calibrations.ranges import Certification, format_time, range_text
-from ..calibrations.runs import calibration_runs_of, image_release_of
+from ..calibrations.runs import image_release_of, published_runs
 from ..configuration.dataset_types import definitions
 from ..constants import CALIBRATION_COLLECTION, DETECTORS
-from ..repository.runs import release_chains
 from .chains import run_releases
 from .images import Period
 from .report import Findings, Kind, counted
@@ -217,9 +216,8 @@ def _detectors(dataset_type: str) -> Iterable[int]:
 
 def _releases_by_run(butler: Butler) -> dict[str, set[str]]:
     found: dict[str, set[str]] = defaultdict(set)
-    for chain in release_chains():
-        release = chain.rpartition("/")[2]
-        for run in calibration_runs_of(butler, release):
+    for release, runs in published_runs(butler).items():
+        for run in runs:
             found[run].add(release)
     return found
 

@@ -14,7 +14,7 @@ from lsst.daf.butler.registry import ConflictingDefinitionError
 from made_once import new_repo
 from sqlalchemy.exc import OperationalError
 
-from spherex_butler.calibrations.certifications import certifications
+from spherex_butler.calibrations.queries import certifications
 from spherex_butler.calibrations.validity import certify, decertify
 from spherex_butler.errors import ConfigurationError, ParameterError
 from spherex_butler.repository import contention

@@ -26,9 +26,9 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from spherex_butler.calibrations.archive_ids import archive_id_of, derived_id, find_by_archive_id
-from spherex_butler.calibrations.certifications import calibrations_at, certifications
 from spherex_butler.calibrations.ingest import CalibrationIngestReport, execute, ingest_calibrations
-from spherex_butler.calibrations.plan import calibration_types, plan_calibrations
+from spherex_butler.calibrations.ingest_plan import calibration_types, plan_calibrations
+from spherex_butler.calibrations.queries import calibrations_at, certifications
 from spherex_butler.calibrations.runs import calibration_chain_of, ensure_calibration_run
 from spherex_butler.calibrations.validity import certify, decertify
 from spherex_butler.constants import CALIBRATION_COLLECTION
@@ -146,7 +146,7 @@ def test_runs_are_in_the_chains_of_the_releases_whose_folders_hold_them(filled):
 
 
 def test_real_spectral_channels_come_back(butler, tmp_path):
-    real = Path(__file__).parent / "data" / "spectral_channels_table.fits"
+    real = Path(__file__).parents[1] / "data" / "spectral_channels_table.fits"
     path = tmp_path / "spectral_channels_spx_cal-sch-v1-2026-106.fits"
     shutil.copy(real, path)
     (ref,) = ingest_calibrations(butler, path, transfer="copy").ingested
@@ -319,8 +319,8 @@ def test_older_token_that_somebody_pinned_stays(butler, darks):
     assert report.certified == []
     (warning,) = report.warnings
     assert warning == (
-        f"not certified: dark D3 {LATER_DARK}, valid always: it was there before, and what was certified for dark D3 "
-        f"meanwhile is left as it is: {DARK}, valid always (latest). 'butler spherex certify' changes that."
+        f"not certified: dark D3 {LATER_DARK}, valid always: the dataset was there before, and what was certified for "
+        f"dark D3 meanwhile is left as it is: {DARK}, valid always (latest). 'butler spherex certify' changes that."
     )
 
 

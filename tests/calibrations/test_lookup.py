@@ -13,8 +13,8 @@ from made_once import new_repo
 
 from spherex_butler import SpectralImage
 from spherex_butler.calibrations import ingest_calibrations
-from spherex_butler.calibrations.certifications import search_path
 from spherex_butler.calibrations.lookup import calibration_for, explain
+from spherex_butler.calibrations.queries import search_path
 from spherex_butler.calibrations.ranges import Rule
 from spherex_butler.calibrations.validity import certify, decertify
 from spherex_butler.errors import ConfigurationError, ParameterError

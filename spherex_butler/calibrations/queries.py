@@ -1,4 +1,4 @@
-"""What is certified in a repository: its calibration types, candidates and validity ranges, as they are found."""
+"""What a repository has of calibrations: types, datasets, validity ranges, and exposures that no bound may cut."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ __all__ = (
     "calibrations_at",
     "candidates",
     "certifications",
-    "newest_first",
+    "read_registered",
+    "require_between_exposures",
     "require_calibration_collection",
+    "runs_of_tokens",
     "search_path",
 )
 
@@ -16,13 +18,15 @@ from collections.abc import Collection, Iterable
 
 from astropy.table import Table
 from astropy.time import Time
-from lsst.daf.butler import Butler, CollectionType, DatasetRef, DatasetType
+from lsst.daf.butler import Butler, CollectionType, DatasetRef, DatasetType, DimensionRecord
 from lsst.daf.butler.registry import MissingCollectionError
 
 from ..constants import CALIBRATION_COLLECTION, DEFAULT_COLLECTION, INSTRUMENT
 from ..errors import ConfigurationError, ParameterError
 from ..names import RUN_PREFIX
-from .ranges import Certification, as_time, format_time, token_rank
+from .ranges import Certification, as_time, format_time, token_of, token_rank
+from .runs import published_runs
+from .validity_plan import Registered, Request
 
 
 def calibration_types(butler: Butler, names: str | Iterable[str] | None = None) -> list[DatasetType]:
@@ -31,7 +35,7 @@ def calibration_types(butler: Butler, names: str | Iterable[str] | None = None) 
     Raises
     ------
     ParameterError
-        Raised if a name is that of none.
+        Raised if a name is not that of a calibration type.
     """
     found = {kind.name: kind for kind in butler.registry.queryDatasetTypes() if kind.isCalibration()}
     if names is None:
@@ -62,13 +66,48 @@ def candidates(butler: Butler, dataset_type: DatasetType, runs: Iterable[str] | 
         return []
     instrument = {"instrument": INSTRUMENT} if "instrument" in dataset_type.dimensions else {}
     with butler.query() as query:
-        return newest_first(query.datasets(dataset_type, collections=names, find_first=False).where(instrument))
+        found = list(query.datasets(dataset_type, collections=names, find_first=False).where(instrument))
+    return sorted(found, key=lambda ref: (token_rank(ref.run) or (), ref.run), reverse=True)
 
 
-def newest_first(refs: Iterable[DatasetRef]) -> list[DatasetRef]:
-    """Return datasets by the rank of their tokens; those whose run is not named by one come last."""
-    ranked = [((token_rank(ref.run) or ()), ref.run, ref) for ref in refs]
-    return [ref for *_, ref in sorted(ranked, key=lambda item: item[:2], reverse=True)]
+def runs_of_tokens(butler: Butler, token: str | Iterable[str] | None) -> list[str] | None:
+    """Return the runs of processing tokens, or other runs that are given as they are.
+
+    Raises
+    ------
+    ParameterError
+        Raised if one of them does not exist.
+    """
+    if token is None:
+        return None
+    there = set(butler.collections.query("*", collection_types=CollectionType.RUN))
+    tokens = [token] if isinstance(token, str) else list(token)
+    runs = [run if (run := RUN_PREFIX + given) in there else given for given in tokens]
+    if unknown := [run for run in runs if run not in there]:
+        calibrations = sorted(token_of(run) for run in there if not run.startswith(f"{RUN_PREFIX}l2b"))
+        raise ParameterError(
+            f"{unknown} are neither tokens nor runs of this repository; besides images it has {calibrations}."
+        )
+    return runs
+
+
+def read_registered(butler: Butler, types: Iterable[DatasetType], request: Request, collection: str) -> Registered:
+    """Return what a certification is planned from.
+
+    Parameters
+    ----------
+    butler
+        The repository.
+    types
+        Calibration types.
+    request
+        What is asked for.
+    collection
+        The calibration collection.
+    """
+    found = {kind: candidates(butler, kind, request.runs) for kind in types}
+    certified = certifications(butler, [kind.name for kind in found], collection=collection)
+    return Registered(found, certified, published_runs(butler))
 
 
 def certifications(
@@ -101,7 +140,7 @@ def certifications(
         for association in butler.registry.queryDatasetAssociations(kind, [collection])
         if association.timespan is not None
     ]
-    return sorted(found, key=_order)
+    return sorted(found, key=lambda one: (one.key, one.timespan.nsec[0]))
 
 
 def require_calibration_collection(butler: Butler, collection: str) -> bool:
@@ -122,6 +161,45 @@ def require_calibration_collection(butler: Butler, collection: str) -> bool:
             f"{CALIBRATION_COLLECTION!r}."
         )
     return True
+
+
+def require_between_exposures(butler: Butler, bounds: Iterable[Time]) -> None:
+    """Refuse bounds inside an exposure, whose image would find two calibrations.
+
+    Parameters
+    ----------
+    butler
+        The repository, with its exposures.
+    bounds
+        Times of any scale; the begin and the end of an exposure are between exposures.
+
+    Raises
+    ------
+    ParameterError
+        Raised if an exposure began before and ended after one of them.
+    """
+    for bound in sorted({bound.tai for bound in bounds}):
+        if (exposure := _exposure_over(butler, bound)) is not None:
+            begin, end = exposure.timespan.begin, exposure.timespan.end
+            raise ParameterError(
+                f"The bound {format_time(bound)} UTC lies inside exposure {exposure.id} ({exposure.obs_id}), which "
+                f"lasted from {format_time(begin)} to {format_time(end)} UTC; expected one between exposures, such as "
+                "either of these. Nothing was changed."
+            )
+
+
+def _exposure_over(butler: Butler, bound: Time) -> DimensionRecord | None:
+    """Return an exposure that a bound lies inside of.
+
+    Each bound takes a query, 0.1 s with all exposures of the mission: of several bounds in one query, Butler writes
+    out every combination of the terms.
+    """
+    with butler.query() as query:
+        timespan = query.expression_factory.exposure.timespan
+        records = query.dimension_records("exposure").where(
+            timespan.begin < bound, timespan.end > bound, instrument=INSTRUMENT
+        )
+        return next(iter(records.limit(1)), None)
 
 
 def search_path(butler: Butler, collections: str | Iterable[str] = DEFAULT_COLLECTION) -> list[str]:
@@ -191,7 +269,3 @@ def _row(found: Certification) -> tuple[str | int, ...]:
         "" if end is None else format_time(end),
         str(found.ref.id),
     )
-
-
-def _order(found: Certification) -> tuple[str, tuple[str | int, ...], int]:
-    return found.ref.datasetType.name, found.ref.dataId.required_values, found.timespan.nsec[0]
