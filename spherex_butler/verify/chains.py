@@ -1,13 +1,12 @@
-"""Whether runs are in the chains that images are searched in, and those in order."""
+"""Whether runs are in the chains that images are searched in, and whether these chains are in order."""
 
 from __future__ import annotations
 
-__all__ = ("check_chains", "is_image_run", "run_releases")
+__all__ = ("check_chains", "run_releases")
 
 from collections import defaultdict
 
 from lsst.daf.butler import Butler, CollectionType
-from lsst.daf.butler.registry import MissingCollectionError
 
 from ..calibrations.runs import calibration_chain_of
 from ..constants import CALIBRATION_COLLECTION, DEFAULT_COLLECTION
@@ -17,16 +16,6 @@ from ..repository.runs import chain_members, chain_order, ranked, release_chains
 from .report import Findings, Kind
 
 _IMAGE_PROCESS = "l2b"
-
-
-def is_image_run(run: str) -> bool:
-    """Whether a run is a processing of Level 2 images: ``spx/l2b-…``."""
-    try:
-        return run.startswith(RUN_PREFIX) and ProcessingToken.parse(run.removeprefix(RUN_PREFIX)).process == (
-            _IMAGE_PROCESS
-        )
-    except FormatError:
-        return False
 
 
 def run_releases(butler: Butler) -> dict[str, set[str]]:
@@ -39,17 +28,19 @@ def run_releases(butler: Butler) -> dict[str, set[str]]:
 
 
 def check_chains(butler: Butler, found: Findings) -> None:
-    """Look at the chains of releases, of their calibrations, and over all."""
-    release = [chain for chain in release_chains() if _exists(butler, chain)]
-    calibrations = [
-        chain for name in release_chains() if _exists(butler, chain := calibration_chain_of(_release(name)))
-    ]
-    types = dict.fromkeys((*release, *calibrations, DEFAULT_COLLECTION), CollectionType.CHAINED)
-    wrong = _wrong_types(butler, {**types, CALIBRATION_COLLECTION: CollectionType.CALIBRATION}, found)
+    """Look at the chains of releases, of their calibrations, and at the default one over all."""
+    releases = release_chains()
+    chains = (*releases, *(calibration_chain_of(_release(chain)) for chain in releases), DEFAULT_COLLECTION)
+    expected = dict.fromkeys(chains, CollectionType.CHAINED) | {CALIBRATION_COLLECTION: CollectionType.CALIBRATION}
+    there = {info.name: info.type for info in butler.collections.query_info("SPHEREx/*")}
+    wrong = [name for name, kind in expected.items() if there.get(name, kind) is not kind]
+    for name in wrong:
+        message = f"is of type {there[name].name}; expected {expected[name].name}."
+        found.add(Kind.COLLECTION_TYPE, name, message)
     _check_unchained(butler, found)
-    if not wrong & {DEFAULT_COLLECTION, CALIBRATION_COLLECTION, *release}:
-        _check_defaults(butler, release, found)
-    for chain in types:
+    if not {DEFAULT_COLLECTION, CALIBRATION_COLLECTION, *releases}.intersection(wrong):
+        _check_defaults(butler, [chain for chain in releases if chain in there], found)
+    for chain in chains:
         _check_order(butler, chain, found)
 
 
@@ -57,27 +48,18 @@ def _release(chain: str) -> str:
     return chain.rpartition("/")[2]
 
 
-def _exists(butler: Butler, collection: str) -> bool:
+def _is_image_run(run: str) -> bool:
+    """Return whether a run is a processing of Level 2 images: ``spx/l2b-…``."""
     try:
-        butler.collections.get_info(collection)
-    except MissingCollectionError:
+        return ProcessingToken.parse(run.removeprefix(RUN_PREFIX)).process == _IMAGE_PROCESS
+    except FormatError:
         return False
-    return True
-
-
-def _wrong_types(butler: Butler, wanted: dict[str, CollectionType], found: Findings) -> set[str]:
-    wrong = set()
-    for name, expected in wanted.items():
-        if _exists(butler, name) and (actual := butler.collections.get_info(name).type) is not expected:
-            found.add(Kind.COLLECTION_TYPE, name, f"is of type {actual.name}; expected {expected.name}.")
-            wrong.add(name)
-    return wrong
 
 
 def _check_unchained(butler: Butler, found: Findings) -> None:
     chained = run_releases(butler)
     for run in sorted(butler.collections.query(f"{RUN_PREFIX}*", collection_types=CollectionType.RUN)):
-        if is_image_run(run) and run not in chained:
+        if _is_image_run(run) and run not in chained:
             message = "is in no release's chain, so that searches do not find its images."
             found.add(Kind.RUN_UNCHAINED, run, message)
 

@@ -9,7 +9,8 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -29,25 +30,20 @@ _DAY = 86400.0
 
 
 def is_stale_part(path: Path, age: float = _DAY) -> bool:
-    """Whether a file is what a killed copy left: not touched for so many seconds, and locked by no writer.
+    """Return whether a file is what a killed copy left: unchanged for so many seconds, and locked by no writer.
 
-    Touched is what its record says, as the copy of a file may have that one's
-    time of modification.  What cannot be looked at, such as another user's, is
-    none.
+    The change of its record counts, as the copy of a file may have the
+    original's time of modification.
+
+    Raises
+    ------
+    OSError
+        Raised if that cannot be looked at, as of another user's file.
     """
-    try:
-        return _is_stale(path, age)
-    except OSError:
-        return False
-
-
-def _is_stale(path: Path, age: float) -> bool:
-    if not TEMPORARY_NAME.fullmatch(path.name):
-        return False
     try:
         status = path.lstat()
         old = stat.S_ISREG(status.st_mode) and time.time() - status.st_ctime > age
-        return old and not _is_locked(path)
+        return old and TEMPORARY_NAME.fullmatch(path.name) is not None and not _is_locked(path)
     except FileNotFoundError:
         return False
 
@@ -64,7 +60,7 @@ def _is_locked(path: Path) -> bool:
 
 
 class FileCheck:
-    """The check of files, batch by batch.
+    """A check of files that is given datasets batch by batch.
 
     Parameters
     ----------
@@ -73,9 +69,9 @@ class FileCheck:
     found
         Where findings go.
     checksum
-        Whether content is compared, where a checksum is on record and the file local.
+        Whether the content of local files is compared where a checksum is on record.
     remote
-        How many requests for remote files are made at once; none at all if 0.
+        How many requests for remote files are made at once; 0 for none at all.
     """
 
     def __init__(self, butler: Butler, found: Findings, *, checksum: bool, remote: int) -> None:
@@ -85,7 +81,7 @@ class FileCheck:
         self._remote = remote
         self._root = datastore_root(butler)
         self._folder = self._root.ospath.rstrip("/") if self._root.isLocal else None
-        self._unasked: dict[str, int] = {}
+        self._unasked: Counter[str] = Counter()
         self._without_checksum = 0
 
     def check(self, refs: Sequence[DatasetRef]) -> None:
@@ -112,15 +108,17 @@ class FileCheck:
         """Check what belongs to no dataset, and say what was not checked."""
         count, rows = records_without_dataset(self._butler, self._found.limit)
         for identifier, path in rows:
-            message = f"is on record of {identifier}, whose removal was begun or which is no dataset any more."
+            message = f"is on record for {identifier}, a dataset that was removed or whose removal was begun."
             self._found.add(Kind.NO_DATASET, path, message)
         self._found.unlisted(Kind.NO_DATASET, count - len(rows))
-        for part in self._parts():
-            self._check_part(part)
+        if self._root.isLocal:
+            for folder, _, names in os.walk(self._root.ospath):
+                for name in filter(TEMPORARY_NAME.fullmatch, names):
+                    self._check_part(Path(folder, name))
         self._say_what_was_not_checked()
 
     def _local_path(self, file: StoredFile) -> str | None:
-        """Return where a file is if it is local; where its path is plain, without a URI, which takes longer to make."""
+        """Return where a local file is; without making a URI, which takes longer, if its path is plain."""
         if _PLAIN.fullmatch(file.path):
             return None if self._folder is None else f"{self._folder}/{file.path}"
         path = file.path.removeprefix(_LOCAL)
@@ -197,28 +195,22 @@ class FileCheck:
     def _count_unasked(self, file: StoredFile) -> None:
         place = file.path if "://" in file.path else str(self._root)
         parts = urlsplit(place)
-        server = f"{parts.scheme}://{parts.netloc}"
-        self._unasked[server] = self._unasked.get(server, 0) + 1
-
-    def _parts(self) -> Iterator[Path]:
-        if self._root.isLocal:
-            for folder, _, names in os.walk(self._root.ospath):
-                yield from (Path(folder, name) for name in names if TEMPORARY_NAME.fullmatch(name))
+        self._unasked[f"{parts.scheme}://{parts.netloc}"] += 1
 
     def _check_part(self, path: Path) -> None:
         try:
-            stale = _is_stale(path, _DAY)
+            stale = is_stale_part(path)
         except OSError as error:  # another user's, who alone may remove it
-            message = f"whether it was left by a copy that did not end is not known: {_error_text(error)}"
+            message = f"it cannot be said whether an interrupted copy left it: {_error_text(error)}"
             self._found.add(Kind.FILE_UNREADABLE, str(path), message, problem=False)
             return
         if stale:
-            message = "was left by a copy that did not end; it is older than a day."
+            message = "was left by an interrupted copy; it is older than a day."
             self._found.add(Kind.STALE_PART, str(path), message)
 
     def _say_what_was_not_checked(self) -> None:
         for server, count in sorted(self._unasked.items()):
-            message = f"{count} files there were not asked for; --remote does."
+            message = f"{count} files there were not checked; --remote does that."
             self._found.add(Kind.NOT_CHECKED, server, message, count=count, problem=False)
         if self._without_checksum:
             message = f"{self._without_checksum} files have no checksum on record; their sizes were compared."

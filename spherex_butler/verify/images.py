@@ -1,15 +1,8 @@
-"""Images as a repository has them, by planning period: thousands at a time, so that memory is bounded."""
+"""Images and their records, read a planning period at a time so that memory is bounded."""
 
 from __future__ import annotations
 
-__all__ = (
-    "Period",
-    "check_period",
-    "dataset_batches",
-    "planning_periods",
-    "read_period",
-    "runs_by_type",
-)
+__all__ = ("Period", "check_period", "dataset_batches", "planning_periods", "read_period", "runs_by_type")
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -110,7 +103,7 @@ def check_period(period: Period, refs: Iterable[DatasetRef], found: Findings) ->
         found.add(Kind.REGION_NULL, period.name, message, count=len(off_sky), problem=False)
     if timeless:
         exposures = counted(len(timeless), "exposure")
-        message = f"{exposures} without timespan, the first {min(timeless)}: such find no calibrations."
+        message = f"{exposures} without timespan, the first {min(timeless)}: their images find no calibrations."
         found.add(Kind.TIMESPAN_MISSING, period.name, message, count=len(timeless))
 
 

@@ -1,4 +1,4 @@
-"""What of the findings about a repository can safely be put right: no dataset is removed, and no file of a user."""
+"""Repairs of what a check found, as far as they are safe: no dataset is removed, and no file of a user."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 
 from lsst.daf.butler import Butler, DatasetRef
 from lsst.daf.butler.progress import Progress
-from lsst.resources import ResourcePath
 
 from ..constants import CALIBRATION_COLLECTION, DATASET_TYPE
 from ..errors import FormatError, reason_of
@@ -40,9 +39,9 @@ class Repair:
     finding
         What was to be repaired.
     done
-        Whether it is repaired, and wholly.
+        Whether all of it is repaired.
     message
-        What was done, or why not.
+        What was done, or why nothing was.
     """
 
     finding: RepositoryFinding
@@ -54,7 +53,7 @@ class Repair:
 
 
 def repair(butler: Butler, findings: Iterable[RepositoryFinding]) -> list[Repair]:
-    """Repair what safely can be: chains, missing region rows of images in local files, what killed copies left.
+    """Repair what can be repaired safely: chains, missing region rows of images in local files, leftovers of copies.
 
     Parameters
     ----------
@@ -89,7 +88,7 @@ def _repair(butler: Butler, finding: RepositoryFinding, act: Callable[[Butler, s
 
 
 class _NotRepairedError(Exception):
-    """Why something, or some of it, is as it was."""
+    """Why something was not repaired, or not all of it."""
 
 
 def _chain_run(butler: Butler, run: str) -> str:
@@ -112,7 +111,7 @@ def _order_chain(butler: Butler, chain: str) -> str:
 
 def _remove_part(_: Butler, path: str) -> str:
     if not is_stale_part(Path(path)):
-        raise _NotRepairedError("is not there any more, or in use again; it was left alone.")
+        raise _NotRepairedError("is gone or in use again; it was left alone.")
     Path(path).unlink()
     return "was removed."
 
@@ -149,7 +148,7 @@ def _insert_in_batches(butler: Butler, images: Sequence[Sequence[DatasetRef]]) -
 def _describe_all(
     butler: Butler, images: Iterable[Sequence[DatasetRef]], reasons: list[str]
 ) -> Iterator[ImageDescription]:
-    """Yield what headers say, of the first processing of each image whose file is local and readable."""
+    """Yield a description of each image from the header of its first processing whose local file can be read."""
     for refs in images:
         problems = []
         for ref in refs:
@@ -165,19 +164,15 @@ def _describe_all(
 def _describe(butler: Butler, ref: DatasetRef) -> ImageDescription:
     uri = stored_uri(butler, ref)
     if uri is None or not uri.isLocal:
-        raise FormatError(f"its file is {str(uri)!r}; headers of local files are read only.")
-    description = _read_description(uri)
+        raise FormatError(f"its file is {str(uri)!r}; only headers of local files are read.")
+    with open_ranges(uri) as (read_ranges, size):
+        image = FitsFile(read_ranges, size, repr(str(uri)))["IMAGE"]
+        description = describe_image(LazyHeader(image.text), image.shape)
     found = description.observation.exposure_id, description.detector
     expected = ref.dataId["exposure"], ref.dataId["detector"]
     if found != expected:
         raise FormatError(f"the header is of exposure and detector {found}; expected {expected}.")
     return description
-
-
-def _read_description(uri: ResourcePath) -> ImageDescription:
-    with open_ranges(uri) as (read_ranges, size):
-        image = FitsFile(read_ranges, size, repr(str(uri)))["IMAGE"]
-        return describe_image(LazyHeader(image.text), image.shape)
 
 
 _ACTIONS: dict[Kind, Callable[[Butler, str], str]] = {
@@ -187,4 +182,4 @@ _ACTIONS: dict[Kind, Callable[[Butler, str], str]] = {
     Kind.REGION_MISSING: _insert_regions,
     Kind.STALE_PART: _remove_part,
 }
-"""What is repaired, in this order: a run that joins a chain may be all that its order lacked."""
+"""What is repaired, in this order: adding a run to a chain may already put the chain in order."""

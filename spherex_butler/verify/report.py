@@ -1,4 +1,4 @@
-"""What can be wrong with a repository, what to do about each, and the report of what was found."""
+"""What can be wrong with a repository, what to do about it, and the report of what was found."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ __all__ = ("ADVICE", "Findings", "Kind", "RepositoryFinding", "RepositoryReport"
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -74,15 +74,15 @@ class RepositoryFinding:
     Parameters
     ----------
     kind
-        What.
+        What is wrong, or noted.
     subject
-        What it is about: a collection, a planning period, a dataset, a file.
+        The collection, planning period, dataset or file that it is about.
     message
-        What was found there, and expected.
+        What was found there, and what was expected.
     count
         How many images, datasets or files it stands for.
     problem
-        Whether something is wrong, or worth knowing only.
+        Whether something is wrong; otherwise it is a note.
     """
 
     kind: Kind
@@ -96,13 +96,7 @@ class RepositoryFinding:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the finding as what JSON can hold."""
-        return {
-            "kind": self.kind.name.lower(),
-            "subject": self.subject,
-            "message": self.message,
-            "count": self.count,
-            "problem": self.problem,
-        }
+        return asdict(self) | {"kind": self.kind.name.lower()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +106,11 @@ class RepositoryReport:
     Parameters
     ----------
     findings
-        By kind, of each no more than were asked for.
+        Ordered by kind; of each kind no more than were asked for.
     checked
         How many images, datasets and files were looked at.
     unlisted
-        How many images, datasets or files with problems of a kind there are beyond those listed.
+        By kind, how many images, datasets or files have problems beyond those listed.
     unlisted_notes
         The same of notes.
     """
@@ -128,7 +122,7 @@ class RepositoryReport:
 
     @property
     def problems(self) -> tuple[RepositoryFinding, ...]:
-        """The findings that want something done, as far as they are listed."""
+        """The listed findings about which something should be done."""
         return tuple(finding for finding in self.findings if finding.problem)
 
     @property
@@ -163,7 +157,7 @@ class RepositoryReport:
 
 @dataclass(slots=True)
 class Findings:
-    """Findings as they come in; many of one kind are counted only, so that memory does not grow with them.
+    """Findings as they are made; beyond a limit they are only counted, so that memory does not grow with them.
 
     Parameters
     ----------

@@ -108,7 +108,7 @@ def test_detectors_that_a_type_has_no_dataset_of_are_found(butler):
     messages = found(report, Kind.NO_CALIBRATION)
     assert [message.partition(":")[0] for message in messages] == ["dark D1", "dark D2", "dark D5", "dark D6"]
     assert messages[0].startswith("dark D1: 2 images from 2025-12-18")
-    assert messages[0].endswith("there is no dataset of it, but of D3, D4.")
+    assert messages[0].endswith("there is no dataset for it, only for D3, D4.")
     assert kinds(report) == {Kind.NO_CALIBRATION}
 
 
@@ -228,7 +228,7 @@ def test_calibrations_of_another_release_are_only_noted(butler):
     report = check_repository(butler)
     assert report.ok
     messages = found(report, Kind.NO_CALIBRATION)
-    assert messages[0].endswith("there is no dataset of it, but of D3; there are some of qr3 only.")
+    assert messages[0].endswith("there is no dataset for it, only for D3; there are some of qr3 only.")
     assert messages[2].endswith("certified; there are some of qr3 only.")
 
 
@@ -266,7 +266,7 @@ def test_calibration_type_of_other_dimensions_is_noted(butler):
     kind = DatasetType("skyflat", ["instrument", "channel"], "CCDData", universe=butler.dimensions, isCalibration=True)
     butler.registry.registerDatasetType(kind)
     (message,) = found(check_repository(butler), Kind.NOT_CHECKED)
-    assert message.startswith("skyflat: of other dimensions than instrument and detector")
+    assert message.startswith("skyflat: have other dimensions than instrument and detector")
 
 
 # Regions and exposures.
@@ -294,7 +294,7 @@ def test_exposure_without_time_is_found(butler):
     certify_others(butler)
     report = check_repository(butler)
     assert found(report, Kind.TIMESPAN_MISSING) == [
-        "2025W51_1A: 1 exposure without timespan, the first 20255110106843: such find no calibrations."
+        "2025W51_1A: 1 exposure without timespan, the first 20255110106843: their images find no calibrations."
     ]
     assert kinds(report) == {Kind.TIMESPAN_MISSING}
 
@@ -411,7 +411,7 @@ def test_dataset_without_file_and_file_without_dataset_are_found(butler):
         f"level2 detector=1 exposure=20255110106842 in {RUN} ({ref.id}): is registered, but no file is on record."
     ]
     (message,) = found(report, Kind.NO_DATASET)
-    assert message.endswith(f"is on record of {ref.id}, whose removal was begun or which is no dataset any more.")
+    assert message.endswith(f"is on record for {ref.id}, a dataset that was removed or whose removal was begun.")
 
 
 def test_file_of_an_interrupted_removal_is_found(butler, monkeypatch):
@@ -476,9 +476,8 @@ def test_part_that_cannot_be_looked_at_is_noted(butler, monkeypatch):
     monkeypatch.setattr(Path, "open", refuse)
     report = check_repository(butler)
     (note,) = found(report, Kind.FILE_UNREADABLE)
-    assert note.startswith(f"{part}: whether it was left by a copy that did not end is not known: PermissionError: ")
+    assert note.startswith(f"{part}: it cannot be said whether an interrupted copy left it: PermissionError: ")
     assert report.ok
-    assert not repository_files.is_stale_part(part)
 
 
 def test_what_is_no_file_is_no_part(butler, monkeypatch):
@@ -523,7 +522,7 @@ def test_remote_files_are_not_asked_for_but_counted(remote):
     butler, served, _ = remote
     report = check_repository(butler)
     assert (report.ok, served.requests) == (True, [])
-    assert found(report, Kind.NOT_CHECKED) == [f"{served.url}: 12 files there were not asked for; --remote does."]
+    assert found(report, Kind.NOT_CHECKED) == [f"{served.url}: 12 files there were not checked; --remote does that."]
 
 
 def test_remote_files_are_asked_for_a_few_at_a_time(remote):

@@ -89,7 +89,7 @@ def test_regions_of_remote_images_stay_away_with_a_reason(archive):
     assert str(left).startswith(
         "not repaired: 2025W51_1A: 0 region rows were inserted; 2 could not be made from header"
     )
-    assert "headers of local files are read only" in left.message
+    assert "only headers of local files are read" in left.message
 
 
 def test_region_is_not_made_from_another_images_header(butler):
@@ -188,7 +188,7 @@ def test_part_that_is_in_use_again_is_left_alone(butler):
     part = path_of(butler, images(butler)[0]).with_name(f".{'0' * 32}.part")
     part.write_text("half")
     (left,) = repair(butler, [RepositoryFinding(Kind.STALE_PART, str(part), "")])
-    assert str(left) == f"not repaired: {part}: is not there any more, or in use again; it was left alone."
+    assert str(left) == f"not repaired: {part}: is gone or in use again; it was left alone."
     assert part.exists()
 
 
