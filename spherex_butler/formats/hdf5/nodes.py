@@ -1,23 +1,15 @@
-"""Opening HDF5 files of our format, and their datasets, tags and attributes one at a time.
-
-The format is specified in `spherex_butler.formatters.hdf5`.
-"""
+"""HDF5 files of our format, and their groups and datasets one at a time."""
 
 from __future__ import annotations
 
 __all__ = (
     "ATTRIBUTES",
+    "Node",
     "Options",
-    "index_of",
-    "member",
     "named",
     "new_file",
     "new_group",
     "open_file",
-    "read_attributes",
-    "read_tags",
-    "read_value",
-    "value_shape",
     "write_attributes",
     "write_tags",
     "write_value",
@@ -27,6 +19,7 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import h5py
@@ -53,11 +46,6 @@ Options = Mapping[str, Any]
 """The options of a write recipe."""
 
 
-def named(path: str) -> str:
-    """Return what to call the object at ``path`` in an error."""
-    return repr(path) if path else "the root of the file"
-
-
 @contextmanager
 def open_file(path: str) -> Iterator[h5py.File]:
     """Open a file for reading.
@@ -68,7 +56,7 @@ def open_file(path: str) -> Iterator[h5py.File]:
         Raised if it is no HDF5 file, is damaged or of a newer version.
     """
     try:
-        # Datasets never change, and some shared file systems have no locks.
+        # Stored datasets never change, and some shared file systems have no locks.
         with h5py.File(path, "r", locking=False) as file:
             _check_version(file)
             yield file
@@ -80,7 +68,7 @@ def open_file(path: str) -> Iterator[h5py.File]:
 
 
 def _check_version(file: h5py.File) -> None:
-    version = read_tags(file, "").get("format", _FORMAT_VERSION)
+    version = _read_tags(file, "").get("format", _FORMAT_VERSION)
     if not isinstance(version, int) or version > _FORMAT_VERSION:
         raise FormatError(
             f"The file has format version {version!r}; this spherex-butler reads versions up to {_FORMAT_VERSION}. "
@@ -99,47 +87,155 @@ def new_file(path: str) -> Iterator[h5py.File]:
         yield file
 
 
-def member(group: h5py.Group, name: str, path: str) -> Any:
-    """Return a member of a group, which must lie in the same file.
+# Reading.
 
-    Raises
-    ------
-    FormatError
-        Raised if it is a link to another file or to nothing.
+
+def named(path: str) -> str:
+    """Return what to call the object at ``path`` in an error."""
+    return repr(path) if path else "the root of the file"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A group or dataset of an open file, of which only the tags have been read.
+
+    Parameters
+    ----------
+    path
+        Its keys joined by "/"; empty for the root.
+    source
+        The HDF5 group or dataset; `None` for a link that leads out of the
+        file, nowhere, or to a group around it.
+    tags
+        What this package noted about it; nothing for what others wrote.
+    slices
+        A slice or tuple of slices to read of it; `None` for the whole.
     """
-    link = group.get(name, getlink=True)
-    if isinstance(link, h5py.ExternalLink):
-        raise FormatError(
-            f"{named(path)} is a link to {link.path!r} in the file {link.filename!r}; expected data in the file itself."
-        )
-    try:
-        return group[name]
-    except KeyError as error:
-        raise FormatError(f"{named(path)} is a broken link or damaged: {error.args[0]}.") from error
+
+    path: str
+    source: Any
+    tags: Tags
+    slices: Any = None
+
+    @classmethod
+    def of(cls, source: Any, path: str = "", slices: Any = None) -> Node:
+        """Return the node for a group or dataset.
+
+        Raises
+        ------
+        FormatError
+            Raised if its tags are not what this package writes.
+        """
+        return cls(path, source, {} if source is None else _read_tags(source, path), slices)
+
+    def member(self, name: str, path: str, slices: Any = None) -> Node:
+        """Return a member of this group."""
+        external = isinstance(self.source.get(name, getlink=True), h5py.ExternalLink)
+        return self.of(None if external else self.source.get(name), path, slices)
+
+    @property
+    def is_table(self) -> bool:
+        """Whether the node is a table."""
+        return isinstance(self.source, h5py.Group) and self.tags.get("kind") == "table"
+
+    @property
+    def is_mapping(self) -> bool:
+        """Whether the node is a mapping."""
+        return isinstance(self.source, h5py.Group) and not self.is_table
+
+    @property
+    def is_array(self) -> bool:
+        """Whether the node is an array of at least one dimension."""
+        return isinstance(self.source, h5py.Dataset) and self._full_shape != ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of what is read: of an array, ``(rows,)`` of a table, ``()`` of other values."""
+        index = self.index
+        return tuple(len(range(s.start, s.stop, s.step)) for s in index) + self._full_shape[len(index) :]
+
+    @property
+    def index(self) -> tuple[slice, ...]:
+        """The slices with explicit bounds, for the leading dimensions.
+
+        Raises
+        ------
+        ParameterError
+            Raised if there are more slices than dimensions, or other things than slices.
+        """
+        if self.slices is None:
+            return ()
+        wanted = self.slices if isinstance(self.slices, tuple) else (self.slices,)
+        bounds, shape = [as_slice(item, what="slices") for item in wanted], self._full_shape
+        if len(bounds) > len(shape):
+            raise ParameterError(
+                f"slices={self.slices!r} has {len(bounds)} dimensions, but {named(self.path)} has shape {shape}; give "
+                "no more slices than an array has dimensions, or choose arrays with a mapping of path to slices."
+            )
+        return tuple(_bounded(item, size) for item, size in zip(bounds, shape, strict=False))
+
+    @property
+    def _full_shape(self) -> tuple[int, ...]:
+        if self.is_table:
+            return (self.tags["rows"],)
+        return tuple(self._dataset().shape or ()) if self.tags.get("kind") in SLICEABLE_KINDS else ()
+
+    def _dataset(self) -> h5py.Dataset:
+        found = self.source
+        if not isinstance(found, h5py.Dataset) or found.external or found.is_virtual:
+            raise FormatError(
+                f"{named(self.path)} is no dataset, but damaged or a reference to data elsewhere (another file, "
+                "nothing, a group around it); expected data in the file itself."
+            )
+        return found
+
+    def read(self) -> Any:
+        """Read a value, or the part of an array that the slices choose.
+
+        Raises
+        ------
+        FormatError
+            Raised if the dataset is damaged, or is not in the file itself.
+        """
+        dataset, index = self._dataset(), self.index
+        try:
+            text = h5py.check_string_dtype(dataset.dtype)
+            if text is not None and text.length is None and dataset.shape is not None:
+                stored = dataset.asstr(errors="surrogateescape")[index or ()]
+            else:
+                stored = dataset[index or ...]
+        except (OSError, RuntimeError) as error:
+            raise FormatError(
+                f"{named(self.path)} cannot be read: {error}. The file is damaged; fetch it again."
+            ) from error
+        return decode(stored, dataset.dtype, self.tags, named(self.path))
+
+    def attributes(self) -> dict[str, Any] | None:
+        """Return the attributes of a group or dataset, or `None` if it has none."""
+        if "attributes" in self.tags:
+            return {name: self._attribute(name, tags) for name, tags in self.tags["attributes"]}
+        attributes = {}
+        for name in {} if self.source is None else self.source.attrs:
+            if name != _TAGS:
+                try:
+                    attributes[name] = self._attribute(name, {})
+                except FormatError as error:
+                    # References to other objects, as netCDF's, mean nothing outside the file.
+                    _log.info("Left out of the attributes: %s", error)
+        return attributes or None
+
+    def _attribute(self, name: str, tags: Tags) -> Any:
+        attributes = self.source.attrs
+        where = f"attribute {name!r} of {named(self.path)}"
+        return decode(attributes[name], attributes.get_id(name).dtype, tags, where)
 
 
-def new_group(parent: h5py.Group, name: str) -> h5py.Group:
-    """Return a new group that keeps the order of its members."""
-    return parent.create_group(name, track_order=True)
+def _bounded(item: slice, size: int) -> slice:
+    start, stop, step = item.indices(size)
+    return slice(start, max(start, stop), step)
 
 
-# Tags.
-
-
-def write_tags(target: Any, tags: Tags) -> None:
-    """Add to the tags of a file, group or dataset."""
-    if tags:
-        target.attrs[_TAGS] = json.dumps({**read_tags(target, ""), **tags})
-
-
-def read_tags(source: Any, path: str) -> Tags:
-    """Return the tags of a file, group or dataset; none for what others wrote.
-
-    Raises
-    ------
-    FormatError
-        Raised if they are not what this package writes.
-    """
+def _read_tags(source: Any, path: str) -> Tags:
     text = source.attrs.get(_TAGS, "{}")
     try:
         tags = json.loads(text)
@@ -150,90 +246,36 @@ def read_tags(source: Any, path: str) -> Tags:
     return tags
 
 
-# Values.
+# Writing.
 
 
-def write_value(group: h5py.Group, name: str, value: Any, where: str, options: Options) -> h5py.Dataset:
-    """Write one value as a dataset.
+def new_group(parent: h5py.Group, name: str) -> h5py.Group:
+    """Return a new group that keeps the order of its members."""
+    return parent.create_group(name, track_order=True)
+
+
+def write_tags(target: Any, tags: Tags) -> None:
+    """Add to the tags of a file, group or dataset."""
+    if tags:
+        target.attrs[_TAGS] = json.dumps({**_read_tags(target, ""), **tags})
+
+
+def write_value(group: h5py.Group, name: str, value: Any, where: str, options: Options, **tags: Any) -> None:
+    """Write one value as a dataset, with ``tags`` besides its own.
 
     Raises
     ------
     FormatError
-        Raised if the value or the recipe is not one HDF5 can do.
+        Raised if HDF5 cannot store the value, or not with these options.
     """
-    data, tags = encode(value, where)
+    data, own = encode(value, where)
     large = isinstance(data, np.ndarray) and data.ndim > 0 and data.nbytes >= _COMPRESSED_FROM
     filters = {option: setting for option, setting in options.items() if setting is not None} if large else {}
     try:
         dataset = group.create_dataset(name, data=data, track_times=False, **filters)
     except (TypeError, ValueError, OSError) as error:
         raise FormatError(f"HDF5 cannot store {where} with options {filters!r}: {error}.") from error
-    write_tags(dataset, tags)
-    return dataset
-
-
-def read_value(dataset: h5py.Dataset, tags: Tags, path: str, index: tuple[slice, ...] = ()) -> Any:
-    """Read one value, or the part of an array that ``index`` (see `index_of`) chooses.
-
-    Raises
-    ------
-    FormatError
-        Raised if the dataset is damaged, or lies in another file.
-    """
-    if dataset.external or dataset.is_virtual:
-        raise FormatError(f"{named(path)} keeps its data in other files; expected data in the file itself.")
-    try:
-        text = h5py.check_string_dtype(dataset.dtype)
-        if text is not None and text.length is None and dataset.shape is not None:
-            stored = dataset.asstr(errors="surrogateescape")[index or ()]
-        else:
-            stored = dataset[index or ...]
-    except (OSError, RuntimeError) as error:
-        raise FormatError(f"{named(path)} cannot be read: {error}. The file is damaged; fetch it again.") from error
-    return decode(stored, dataset.dtype, tags, named(path))
-
-
-def index_of(dataset: h5py.Dataset, tags: Tags, path: str, slices: Any) -> tuple[slice, ...]:
-    """Return slices with explicit bounds for the leading dimensions of a dataset.
-
-    Parameters
-    ----------
-    dataset
-        The dataset to slice.
-    tags
-        Its tags.
-    path
-        Its path, for an error.
-    slices
-        A slice or a tuple of them.
-
-    Raises
-    ------
-    ParameterError
-        Raised if there are more slices than dimensions.
-    """
-    shape = value_shape(dataset, tags)
-    wanted = slices if isinstance(slices, tuple) else (slices,)
-    bounds = [as_slice(item, what="slices") for item in wanted]
-    if len(bounds) > len(shape):
-        raise ParameterError(
-            f"slices={slices!r} has {len(bounds)} dimensions, but {named(path)} has shape {shape}; give no more slices "
-            "than an array has dimensions, or choose arrays with a mapping of path to slices."
-        )
-    return tuple(_bounded(item, size) for item, size in zip(bounds, shape, strict=False))
-
-
-def _bounded(item: slice, size: int) -> slice:
-    start, stop, step = item.indices(size)
-    return slice(start, max(start, stop), step)
-
-
-def value_shape(dataset: h5py.Dataset, tags: Tags) -> tuple[int, ...]:
-    """Return the shape of the value in a dataset, which is ``()`` for all but arrays."""
-    return tuple(dataset.shape or ()) if tags.get("kind") in SLICEABLE_KINDS else ()
-
-
-# Attributes.
+    write_tags(dataset, {**own, **tags})
 
 
 def write_attributes(target: Any, attributes: Any, path: str) -> None:
@@ -258,23 +300,3 @@ def write_attributes(target: Any, attributes: Any, path: str) -> None:
             raise FormatError(f"HDF5 cannot store {where}: {error}.") from error
         listing.append([name, tags])
     write_tags(target, {"attributes": listing})
-
-
-def read_attributes(source: Any, path: str) -> dict[str, Any] | None:
-    """Return the attributes of a group or dataset, or `None` if it has none."""
-    listing = read_tags(source, path).get("attributes")
-    if listing is not None:
-        return {name: _read_attribute(source, name, tags, path) for name, tags in listing}
-    attributes = {}
-    for name in source.attrs:
-        if name != _TAGS:
-            try:
-                attributes[name] = _read_attribute(source, name, {}, path)
-            except FormatError as error:
-                # References to other objects, as netCDF's, mean nothing outside the file.
-                _log.info("Left out of the attributes: %s", error)
-    return attributes or None
-
-
-def _read_attribute(source: Any, name: str, tags: Tags, path: str) -> Any:
-    return decode(source.attrs[name], source.attrs.get_id(name).dtype, tags, f"attribute {name!r} of {named(path)}")

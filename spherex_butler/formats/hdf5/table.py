@@ -1,7 +1,4 @@
-"""How a table is stored in an HDF5 group: a dataset for each column, or for each part of one.
-
-The format is specified in `spherex_butler.formatters.hdf5`.
-"""
+"""How a table is stored in an HDF5 group: a dataset for each column, or for each part of one."""
 
 from __future__ import annotations
 
@@ -19,8 +16,8 @@ from astropy.utils.data_info import serialize_context_as
 
 from ...errors import FormatError
 from ..selection import select_names
-from .nodes import Options, index_of, member, named, new_group, read_tags, read_value, write_tags, write_value
-from .values import Tags, check_name, unit_text
+from .nodes import Node, Options, named, new_group, write_tags, write_value
+from .values import check_name, unit_text
 
 _PARTS = "__serialized_columns__"
 """The key of a table's meta in which astropy says how columns were taken apart."""
@@ -41,13 +38,15 @@ def write_table(parent: h5py.Group, name: str, table: Table, path: str, options:
         table = kind(table)
     group = new_group(parent, name)
     tags = {"kind": "table", "class": kind.__name__, "rows": len(table), "masked": bool(table.masked)}
-    write_tags(group, {**tags, "meta": _dumped_meta(dict(table.meta), named(path))})
+    for key, value in table.meta.items():
+        _dumped({key: value}, f"meta[{key!r}] of {named(path)}")  # an error names the key
+    write_tags(group, {**tags, "meta": _dumped(dict(table.meta), f"meta of {named(path)}")})
     for column in table.colnames:
         # Taken apart one by one, the parts of two columns cannot clash.
         _write_column(group, kind([table[column]], names=[column], copy_indices=False), path, options)
 
 
-def read_table(group: h5py.Group, path: str, *, columns: Any = None, rows: slice = slice(None)) -> Table:
+def read_table(node: Node, columns: Any = None) -> Table:
     """Read a table, or some columns and rows of one.
 
     Raises
@@ -57,17 +56,16 @@ def read_table(group: h5py.Group, path: str, *, columns: Any = None, rows: slice
     FormatError
         Raised if the file is damaged.
     """
-    tags = read_tags(group, path)
-    names = table_columns(group, columns)
-    kind = {"QTable": QTable}.get(tags.get("class", ""), Table)
-    values = [_read_column(group, name, path, rows) for name in names]
-    meta = _loaded(tags.get("meta", "{}"), f"meta of {named(path)}")
-    return kind(values, names=names, meta=meta, masked=bool(tags.get("masked")), copy=False)
+    names = table_columns(node, columns)
+    kind = {"QTable": QTable}.get(node.tags.get("class", ""), Table)
+    values = [_read_column(node, name) for name in names]
+    meta = _loaded(node.tags.get("meta", "{}"), f"meta of {named(node.path)}")
+    return kind(values, names=names, meta=meta, masked=bool(node.tags.get("masked")), copy=False)
 
 
-def table_columns(group: h5py.Group, columns: Any = None) -> list[str]:
+def table_columns(node: Node, columns: Any = None) -> list[str]:
     """Return the names of a table's columns, or those that ``columns`` asks for."""
-    return select_names([unquote(name) for name in group], columns, what="column")
+    return select_names([unquote(name) for name in node.source], columns, what="column")
 
 
 # Columns.
@@ -92,40 +90,36 @@ def _write_column(group: h5py.Group, single: Table, path: str, options: Options)
 
 
 def _write_part(group: h5py.Group, name: str, part: Column, where: str, options: Options) -> None:
-    info: Tags = {
+    tags = {
         "unit": None if part.unit is None else unit_text(part.unit, where),
         "description": part.description,
         "format": part.format,
         "meta": _dumped(dict(part.meta), where) if part.meta else None,
     }
-    wrong = [key for key, value in info.items() if not isinstance(value, str | None)]
-    if wrong:
-        raise FormatError(f"{wrong[0]}={info[wrong[0]]!r} of {where} cannot be stored; expected a str or None.")
-    dataset = write_value(group, name, part.data, where, options)
-    write_tags(dataset, {key: value for key, value in info.items() if value is not None})
+    for key, value in tags.items():
+        if not isinstance(value, str | None):
+            raise FormatError(f"{key}={value!r} of {where} cannot be stored; expected a str or None.")
+    write_value(group, name, part.data, where, options, **{k: text for k, text in tags.items() if text is not None})
 
 
-def _read_column(group: h5py.Group, name: str, path: str, rows: slice) -> Any:
-    path = f"{path}/{name}"
-    node = member(group, _escaped(name), path)
-    if isinstance(node, h5py.Dataset):
-        return _read_part(node, name, path, rows)
-    parts = [_read_part(member(node, part, f"{path}/{part}"), unquote(part), path, rows) for part in node]
-    return _assembled(name, parts, read_tags(node, path)["parts"], f"column {path!r}")
+def _read_column(table: Node, name: str) -> Any:
+    path = f"{table.path}/{name}"
+    node = table.member(_escaped(name), path, table.slices)
+    if not node.is_mapping:
+        return _read_part(node, name)
+    parts = [_read_part(node.member(part, f"{path}/{part}", table.slices), unquote(part)) for part in node.source]
+    return _assembled(name, parts, node.tags["parts"], f"column {path!r}")
 
 
-def _read_part(dataset: h5py.Dataset, name: str, path: str, rows: slice) -> Column:
-    tags = read_tags(dataset, path)
-    index = index_of(dataset, tags, path, rows)
-    data = read_value(dataset, tags, path, index)
-    unit = tags.get("unit")
+def _read_part(node: Node, name: str) -> Column:
+    unit = node.tags.get("unit")
     return Column(
-        data,
+        node.read(),
         name=name,
         unit=None if unit is None else u.Unit(unit, parse_strict="silent"),
-        description=tags.get("description"),
-        format=tags.get("format"),
-        meta=_loaded(tags.get("meta", "{}"), f"meta of {named(path)}"),
+        description=node.tags.get("description"),
+        format=node.tags.get("format"),
+        meta=_loaded(node.tags["meta"], f"meta of {named(node.path)}") if "meta" in node.tags else None,
         copy=False,
     )
 
@@ -152,12 +146,6 @@ def _escaped(name: str) -> str:
 
 
 # Metadata as YAML, for which astropy has safe representations of its classes.
-
-
-def _dumped_meta(meta: dict[Any, Any], where: str) -> str:
-    for key, value in meta.items():
-        _dumped({key: value}, f"meta[{key!r}] of {where}")
-    return _dumped(meta, f"meta of {where}")
 
 
 def _dumped(value: Any, where: str) -> str:

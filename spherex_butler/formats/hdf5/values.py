@@ -1,12 +1,8 @@
-"""How one value, such as an array or a string, is stored in one HDF5 dataset or attribute.
-
-The format is specified in `spherex_butler.formatters.hdf5`; here are its
-*kinds*, what HDF5 lacks (unicode arrays, times) and how both come back.
-"""
+"""How one value, such as an array or a string, is stored in one HDF5 dataset or attribute."""
 
 from __future__ import annotations
 
-__all__ = ("SLICEABLE_KINDS", "Encoded", "Tags", "check_name", "decode", "encode", "plain_dtype", "unit_text")
+__all__ = ("SLICEABLE_KINDS", "Encoded", "Tags", "check_name", "decode", "encode", "unit_text")
 
 import json
 from collections.abc import Callable, Mapping
@@ -46,19 +42,20 @@ def encode(value: Any, where: str) -> Encoded:
     Raises
     ------
     FormatError
-        Raised for anything else, subclasses included: what is read back has
-        the very type that was written.
+        Raised for anything else, subclasses included, and for integers and
+        text that HDF5 cannot hold.
     """
-    encoder = _ENCODERS.get(type(value))
-    if encoder is None and isinstance(value, np.generic):
-        encoder = _encode_numpy_scalar
+    encoder = _ENCODERS.get(type(value), _encode_scalar if isinstance(value, np.generic) else None)
     if encoder is None:
         raise FormatError(
             f"{where} is a {_type_name(value)}, which this format does not store; expected a mapping, a table, "
             "a plain array or Quantity, a scalar, str, bytes, None, or a list or tuple of plain Python values. "
             "Convert it (np.asarray, u.Quantity), or make it a column of a table."
         )
-    return encoder(value, where)
+    try:
+        return encoder(value, where)
+    except UnicodeEncodeError as error:
+        raise FormatError(f"{where} holds text that is not valid Unicode: {error}. Store it as bytes.") from None
 
 
 def decode(stored: Any, dtype: np.dtype[Any], tags: Tags, where: str) -> Any:
@@ -96,18 +93,13 @@ def decode(stored: Any, dtype: np.dtype[Any], tags: Tags, where: str) -> Any:
         raise FormatError(f"{where} is damaged: its tags {tags!r} do not fit what is stored ({error}).") from error
 
 
-def plain_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return a data type in native byte order, without what h5py notes in its metadata."""
-    return _parsed_dtype(_described_dtype(dtype))
-
-
 def unit_text(unit: u.UnitBase, where: str) -> str:
-    """Return a unit as a string that gives the same unit back.
+    """Return a unit as a string from which astropy makes the same unit.
 
     Raises
     ------
     FormatError
-        Raised if there is none, as for a unit the user defined.
+        Raised if there is no such string, as for a unit the user defined.
     """
     text: str = unit.to_string()
     if u.Unit(text, parse_strict="silent") != unit:
@@ -118,24 +110,17 @@ def unit_text(unit: u.UnitBase, where: str) -> str:
 
 
 def check_name(name: Any, where: str) -> str:
-    """Return a name that HDF5 can give to a link or attribute.
+    """Return a name that HDF5 can give to a link, field or attribute.
 
     Raises
     ------
     FormatError
         Raised if it is not a string, is empty, or holds what HDF5 lacks.
     """
-    if not isinstance(name, str) or not name or "\0" in name or not _encodes(name):
-        raise FormatError(f"{where} has the name {name!r}; expected a non-empty str of valid unicode without NUL.")
+    # Encoding drops lone surrogates here, which UTF-8 does not have.
+    if not isinstance(name, str) or not name or "\0" in name or name.encode(errors="ignore").decode() != name:
+        raise FormatError(f"{where} has the name {name!r}; expected a non-empty str of valid Unicode without NUL.")
     return name
-
-
-def _encodes(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 # Encoding.
@@ -154,42 +139,30 @@ def _encode_number(value: complex, _where: str) -> Encoded:
 
 
 def _encode_int(value: int, where: str) -> Encoded:
-    if -(2**63) <= value < 2**63:
-        return _encode_number(value, where)
-    return Encoded(hex(value), {"kind": "int"})
+    if not -(2**63) <= value < 2**64:
+        raise FormatError(
+            f"{where} is an integer of {value.bit_length()} bits, which the 64 bits of HDF5 cannot hold; "
+            "store it as a str or a float."
+        )
+    return _encode_number(value, where)
 
 
 def _encode_str(value: str, _where: str) -> Encoded:
-    kind = "numpy.str" if isinstance(value, np.str_) else "str"
-    try:
-        value.encode()
-        simple = "\0" not in value
-    except UnicodeEncodeError:
-        simple = False
-    # HDF5 strings end at the first NUL and hold no lone surrogates.
-    return Encoded(str(value) if simple else _bytes_array(value.encode("utf-8", "surrogatepass")), {"kind": kind})
+    return Encoded(str(value), {"kind": "str"})
 
 
 def _encode_bytes(value: bytes, _where: str) -> Encoded:
     # numpy and HDF5 strip trailing NULs from byte strings, so they are stored as numbers.
-    return Encoded(_bytes_array(value), {"kind": "numpy.bytes" if isinstance(value, np.bytes_) else "bytes"})
-
-
-def _bytes_array(value: bytes) -> np.ndarray[Any, Any]:
-    return np.frombuffer(value, np.uint8)
+    return Encoded(np.frombuffer(value, np.uint8), {"kind": "bytes"})
 
 
 def _encode_json(value: Any, where: str) -> Encoded:
-    try:
-        text = json.dumps(_to_json(value, where))
-    except ValueError as error:
-        if isinstance(error, FormatError):
-            raise
-        raise FormatError(f"{where} cannot be stored as JSON: {error}.") from error
-    return Encoded(text, {"kind": "json"})
+    return Encoded(json.dumps(_to_json(value, where)), {"kind": "json"})
 
 
 def _to_json(value: Any, where: str) -> Any:
+    if type(value) is int:
+        _encode_int(value, where)
     if value is None or type(value) in {bool, int, float, str}:
         return value
     if type(value) is list:
@@ -204,7 +177,7 @@ def _to_json(value: Any, where: str) -> Any:
     )
 
 
-def _encode_numpy_scalar(value: np.generic, where: str) -> Encoded:
+def _encode_scalar(value: np.generic, where: str) -> Encoded:
     encoded = _encode_array(np.asarray(value), where)
     return Encoded(encoded.data, {**encoded.tags, "kind": "scalar"})
 
@@ -225,7 +198,7 @@ def _encode_array(value: np.ndarray[Any, Any], where: str) -> Encoded:
     native = value.astype(dtype.newbyteorder("="), copy=False)
     data = _storable(native, where)
     tags: Tags = {} if native.ndim else {"kind": "array"}
-    if data.dtype != native.dtype or native.dtype.names is not None:
+    if data.dtype != native.dtype:
         tags["dtype"] = _described_dtype(native.dtype)
     return Encoded(data, tags)
 
@@ -234,20 +207,26 @@ def _storable(array: np.ndarray[Any, Any], where: str) -> np.ndarray[Any, Any]:
     """Return an array, or what HDF5 can store in its place."""
     dtype = array.dtype
     if dtype.kind == "U":
-        encoded = np.asarray(np.strings.encode(array, "utf-8", "surrogatepass"))
+        encoded = np.asarray(np.strings.encode(array, "utf-8"))
         return encoded.astype(h5py.string_dtype("utf-8", max(1, encoded.dtype.itemsize)))
     if dtype.kind in "mM":
         return array.view(np.int64)
     if dtype.names is None:
         return array
-    fields = {name: _storable(array[check_name(name, f"A field of {where}")], where) for name in dtype.names}
+    fields = {name: _storable(array[_field_name(dtype, name, where)], where) for name in dtype.names}
     if all(field.dtype == array[name].dtype for name, field in fields.items()):
         return array
-    layout = [(name, field.dtype, field.shape[array.ndim :]) for name, field in fields.items()]
-    result = np.zeros(array.shape, layout)
+    result = np.zeros(array.shape, [(name, field.dtype, field.shape[array.ndim :]) for name, field in fields.items()])
     for name, field in fields.items():
         result[name] = field
     return result
+
+
+def _field_name(dtype: np.dtype[Any], name: str, where: str) -> str:
+    title = dict(dtype.fields or {})[name][2:]
+    if title:
+        raise FormatError(f"The field {name!r} of {where} has the title {title[0]!r}; expected fields without titles.")
+    return check_name(name, f"A field of {where}")
 
 
 _ENCODERS: Mapping[type, Callable[[Any, str], Encoded]] = {
@@ -278,30 +257,30 @@ def _raw(stored: Any, dtype: np.dtype[Any], tags: Tags, where: str) -> Any:
         return None
     text = h5py.check_string_dtype(dtype)
     if text is not None and text.length is None:
-        return stored if isinstance(stored, str) else _unicode_array(np.asarray(stored, object))
+        return stored if isinstance(stored, str) else np.asarray(stored, object).astype(str)
     if dtype.hasobject:
         raise FormatError(
             f"{where} holds items of variable length or references (HDF5 type {h5py.h5t.py_create(dtype)!r}), which "
             "this format does not read; choose other data with the parameter keys, or open the file with h5py."
         )
     array = stored if isinstance(stored, np.ndarray) else np.asarray(stored, dtype)
-    plain = plain_dtype(array.dtype)
+    plain = _parsed_dtype(_described_dtype(array.dtype))  # without h5py's metadata, in native byte order
     array = array.view(plain) if array.dtype.isnative else array.astype(plain)
-    if text is not None and text.encoding == "utf-8" and "dtype" not in tags:
-        return _unicode_array(np.strings.decode(array, "utf-8", "surrogateescape"))
-    return array
+    return _text(array) if text is not None and text.encoding == "utf-8" and "dtype" not in tags else array
 
 
-def _unicode_array(strings: Any) -> Any:
-    array = np.asarray(strings)
-    return array.astype(str) if array.ndim else str(array[()])
+def _text(array: np.ndarray[Any, Any], errors: str = "surrogateescape") -> np.ndarray[Any, Any]:
+    try:
+        return array.astype(str)  # ASCII, which numpy decodes six times as fast
+    except UnicodeDecodeError:
+        return np.asarray(np.strings.decode(array, "utf-8", errors))
 
 
 def _restored(raw: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     if raw.dtype == dtype:
         return raw
     if dtype.kind == "U":
-        return np.asarray(np.strings.decode(raw, "utf-8", "surrogatepass")).astype(dtype)
+        return _text(raw, "surrogatepass").astype(dtype)  # which early files have
     if dtype.kind in "mM" and raw.dtype == np.int64:
         return raw.view(dtype)
     if dtype.names is not None:
@@ -313,7 +292,9 @@ def _restored(raw: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> np.ndarray[Any
 
 
 def _decode_untagged(raw: Any, _tags: Tags) -> Any:
-    return raw[()] if isinstance(raw, np.ndarray) and raw.ndim == 0 else raw
+    if not isinstance(raw, np.ndarray) or raw.ndim:
+        return raw
+    return str(raw) if raw.dtype.kind == "U" else raw[()]
 
 
 def _decode_int(raw: Any, _tags: Tags) -> int:
@@ -328,8 +309,8 @@ def _decode_bytes(raw: Any, _tags: Tags) -> bytes:
     return bytes(raw.astype(np.uint8, casting="no", copy=False).tobytes())
 
 
-def _decode_json(raw: str, _tags: Tags) -> Any:
-    return _from_json(json.loads(raw))
+def _decode_quantity(raw: Any, tags: Tags) -> u.Quantity:
+    return u.Quantity(raw, u.Unit(tags["unit"], parse_strict="silent"), dtype=raw.dtype, copy=False)
 
 
 def _from_json(value: Any) -> Any:
@@ -351,15 +332,13 @@ _DECODERS: Mapping[str | None, Callable[[Any, Tags], Any]] = {
     "float": lambda raw, _tags: float(raw),
     "complex": lambda raw, _tags: complex(raw),
     "str": _decode_str,
-    "numpy.str": lambda raw, tags: np.str_(_decode_str(raw, tags)),
+    "numpy.str": _decode_str,
     "bytes": _decode_bytes,
-    "numpy.bytes": lambda raw, tags: np.bytes_(_decode_bytes(raw, tags)),
-    "json": _decode_json,
+    "numpy.bytes": _decode_bytes,
+    "json": lambda raw, _tags: _from_json(json.loads(raw)),
     "scalar": lambda raw, _tags: raw[()],
     "array": lambda raw, _tags: np.asarray(raw),
-    "quantity": lambda raw, tags: u.Quantity(
-        raw, u.Unit(tags["unit"], parse_strict="silent"), dtype=raw.dtype, copy=False
-    ),
+    "quantity": _decode_quantity,
 }
 
 
@@ -377,7 +356,6 @@ def _described_dtype(dtype: np.dtype[Any]) -> Any:
         "names": list(dtype.names or ()),
         "formats": [_described_dtype(field[0]) for field in fields],
         "offsets": [field[1] for field in fields],
-        "titles": [field[2] if len(field) > 2 else None for field in fields],
         "itemsize": dtype.itemsize,
     }
 
