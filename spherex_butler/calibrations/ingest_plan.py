@@ -26,12 +26,11 @@ from ..configuration.dataset_types import DatasetTypeDefinition, definitions
 from ..constants import INSTRUMENT
 from ..errors import FormatError, ParameterError, reason_of
 from ..files.failures import FailedFile
+from ..files.fits import open_fits
 from ..files.paths import Paths, expand_paths
-from ..files.ranges import open_ranges
 from ..formats.fits.file import FitsFile
-from ..formats.fits.gzipped import unzipped_ranges
 from ..formats.fits.hdu import HduInfo
-from ..formatters.ccddata import check_image
+from ..images.ccddata_reading import check_image
 from ..names import ProductName, parse_product_name
 from ..repository.runs import release_in_path
 from .archive_ids import known_archive_ids, stated_id
@@ -128,7 +127,7 @@ def _look_at(uri: str, archive_ids: Mapping[str, UUID]) -> PlannedCalibration | 
         known = archive_ids.get(str(name))
         if definition.storageClass == "StructuredDataDict":
             return PlannedCalibration(uri, name, release_in_path(uri), known, _look_at_yaml(ResourcePath(uri)))
-        with _open_fits(ResourcePath(uri)) as file:
+        with _open_complete(ResourcePath(uri)) as file:
             infos = file.hdus()
             _require_detector(name, infos)
             stated, warnings = (known, []) if known is not None else stated_id(name.dataset_type, infos[0].text)
@@ -145,7 +144,7 @@ def digest_of(name: ProductName, uri: ResourcePath) -> str:
     """Return the digest that a planned file of that name and this content has."""
     if calibration_types()[name.dataset_type].storageClass == "StructuredDataDict":
         return _look_at_yaml(uri)
-    with _open_fits(uri) as file:
+    with _open_complete(uri) as file:
         return _digest(info.text for info in file.hdus())
 
 
@@ -183,16 +182,9 @@ def _look_at_yaml(uri: ResourcePath) -> str:
 
 
 @contextmanager
-def _open_fits(uri: ResourcePath) -> Iterator[FitsFile]:
+def _open_complete(uri: ResourcePath) -> Iterator[FitsFile]:
     """Give a FITS file, having checked that it has all the data that its headers announce."""
-    name = repr(str(uri))
-    if uri.getExtension().endswith(".gz"):
-        file = FitsFile(*unzipped_ranges(uri.read(), name), name)
-        file.check_complete()
-        yield file
-        return
-    with open_ranges(uri) as (read_ranges, size):
-        file = FitsFile(read_ranges, size or uri.size() or None, name)
+    with open_fits(uri, size=None if uri.isLocal else uri.size() or None) as file:
         file.check_complete()
         yield file
 

@@ -42,7 +42,7 @@ from pathlib import Path
 from lsst.resources import ResourcePath
 
 from ..errors import FormatError, ParameterError
-from .downloads import download
+from .remote import download
 
 TRANSFER_MODES = ("auto", "copy", "move", "link", "hardlink", "symlink", "relsymlink", "direct")
 """Butler's ways to bring a file in."""

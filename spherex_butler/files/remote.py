@@ -1,29 +1,33 @@
-"""Byte ranges of remote files: independent ones at once, retried with back-off, whole or not at all.
+"""Remote files: byte ranges of them, and whole downloads, in requests that are repeated where they fail.
 
-The transport is fsspec's, with the credentials that lsst-resources gives it.
-Needs one of the extras ``https`` and ``s3``.
+Independent ranges are requested at once.  The transport is fsspec's, with the
+credentials that lsst-resources gives it, and comes with the extras ``https``
+and ``s3``.  Without it, and from servers that know no byte ranges, a file can
+only be fetched whole.
 """
 
 from __future__ import annotations
 
-__all__ = ("NoRangesError", "remote_ranges")
+__all__ = ("NoRangesError", "download", "remote_ranges")
 
-import asyncio
 import logging
+import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
-import aiohttp
-from fsspec.exceptions import FSTimeoutError
 from lsst.resources import ResourcePath
 
-from ..errors import SpherexButlerError
-from ..formats.fits.file import RangeReader
+from ..errors import FormatError, SpherexButlerError
+from ..formats.fits.byte_ranges import RangeReader
 
 _PAUSES = (0.0, 0.25, 0.5, 1.0, 2.0)  # seconds before each attempt
 _SILENCE = 30.0  # seconds in which a server has to begin to answer …
 _SLOWEST = 200e3  # … and bytes a second that it has to send then
+_PIECE = 8 << 20  # bytes of one request of a download …
+_AT_ONCE = 4  # … and how many of these are under way, and in memory
 _PASSING_STATUS = frozenset({408, 425, 429})
 _BEYOND_END = 416
 
@@ -31,10 +35,12 @@ _log = logging.getLogger(__name__)
 
 
 class NoRangesError(SpherexButlerError, OSError):
-    """The server answers a request for a range with something else; the whole file has to be fetched."""
+    """Byte ranges of a remote file cannot be requested: the whole file has to be fetched."""
 
 
-def remote_ranges(uri: ResourcePath, size: int | None = None) -> RangeReader:
+def remote_ranges(
+    uri: ResourcePath, size: int | None = None, *, pauses: Sequence[float] = _PAUSES, silence: float = _SILENCE
+) -> RangeReader:
     """Return a reader of byte ranges of a remote file.
 
     Parameters
@@ -43,29 +49,38 @@ def remote_ranges(uri: ResourcePath, size: int | None = None) -> RangeReader:
         The file, ``https://``, ``http://`` or ``s3://``.
     size
         Its size in bytes, if known: a range within it that comes back shorter
-        is then known to be cut off, and asked for again.
+        is then known to be cut off, and requested again.
+    pauses
+        Seconds to wait before each attempt at a range, the first included.
+    silence
+        Seconds in which the server has to begin to answer.
 
     Returns
     -------
     read_ranges
-        Raises `NoRangesError` where the server knows no ranges, and `OSError`
-        where it goes on failing.
+        It raises `NoRangesError` where the server knows no ranges, and
+        `OSError` where the server goes on failing.
+
+    Raises
+    ------
+    NoRangesError
+        Raised if the extra for the URI's scheme is not installed.
     """
-    filesystem, path = uri.to_fsspec()
+    filesystem, path = _filesystem(uri)
 
     def fetch(ranges: Sequence[tuple[int, int]]) -> list[Any]:
         starts, stops = zip(*ranges, strict=True)
-        patience = _SILENCE + sum(stop - start for start, stop in ranges) / _SLOWEST
+        patience = silence + sum(stop - start for start, stop in ranges) / _SLOWEST
         try:
             answers = filesystem.cat_ranges([path] * len(ranges), starts, stops, on_error="return", timeout=patience)
-        except FSTimeoutError as error:
+        except TimeoutError as error:
             return [error] * len(ranges)
         return [b"" if getattr(answer, "status", None) == _BEYOND_END else answer for answer in answers]
 
     def read_ranges(ranges: Sequence[tuple[int, int]]) -> list[Any]:
         answers: dict[int, bytes] = {}
         problems: dict[int, str] = {}
-        for pause in _PAUSES:
+        for pause in pauses:
             time.sleep(pause)
             missing = [number for number in range(len(ranges)) if number not in answers]
             found = dict(zip(missing, fetch([ranges[number] for number in missing]), strict=True))
@@ -75,15 +90,24 @@ def remote_ranges(uri: ResourcePath, size: int | None = None) -> RangeReader:
                 return [answers[number] for number in range(len(ranges))]
             _log.info("%s: %s", uri, next(iter(problems.values())))
         number, problem = next(iter(problems.items()))
-        raise OSError(f"{uri}: bytes {ranges[number]} could not be read in {len(_PAUSES)} attempts: {problem}")
+        raise OSError(f"{uri}: bytes {ranges[number]} could not be read in {len(pauses)} attempts: {problem}")
 
     return read_ranges
+
+
+def _filesystem(uri: ResourcePath) -> tuple[Any, str]:
+    try:
+        import aiohttp  # noqa: F401, PLC0415 - of an extra, and slow to load: both transports need it
+
+        return uri.to_fsspec()
+    except (ImportError, NotImplementedError, ValueError) as error:  # the last: fsspec does not know the scheme
+        raise NoRangesError(f"{uri} can only be fetched whole: {error}") from error
 
 
 def _problem(answer: Any, wanted: tuple[int, int], size: int | None, uri: ResourcePath) -> str | None:
     """Return what is wrong with an answer and may pass, `None` if nothing is; raise what will not pass."""
     if isinstance(answer, BaseException):
-        if not _is_passing(answer):
+        if not _may_pass(answer):
             raise answer
         return f"{type(answer).__name__}: {answer}"
     start, stop = wanted
@@ -96,11 +120,51 @@ def _problem(answer: Any, wanted: tuple[int, int], size: int | None, uri: Resour
     return None
 
 
-def _is_passing(error: BaseException) -> bool:
+def _may_pass(error: BaseException) -> bool:
     """Whether an error may go away by itself."""
+    import aiohttp  # noqa: PLC0415 - of an extra
+
     status = getattr(error, "status", None)
     if isinstance(status, int):
         return status >= 500 or status in _PASSING_STATUS
     if isinstance(error, (FileNotFoundError, PermissionError)):
         return False
-    return isinstance(error, (OSError, asyncio.TimeoutError, FSTimeoutError, aiohttp.ClientError))
+    return isinstance(error, (OSError, aiohttp.ClientError))
+
+
+def download(source: ResourcePath, path: Path, *, piece: int = _PIECE) -> None:
+    """Write the content of a remote file to a local one that is there.
+
+    Parameters
+    ----------
+    source
+        The remote file.
+    path
+        The local file; its content is replaced.
+    piece
+        Bytes to request at a time.
+
+    Raises
+    ------
+    FormatError
+        Raised if another number of bytes came than the server has.
+    """
+    size = source.size()
+    try:
+        _download_pieces(remote_ranges(source, size), _pieces(size, piece), path)
+    except NoRangesError:
+        with source.as_local() as local:
+            shutil.copyfile(local.ospath, path)
+    if path.stat().st_size != size:
+        raise FormatError(f"Of {str(source)!r} {path.stat().st_size} bytes came; expected {size}.")
+
+
+def _download_pieces(read_ranges: RangeReader, pieces: Iterator[tuple[int, int]], path: Path) -> None:
+    with path.open("wb") as stream:
+        while some := list(islice(pieces, _AT_ONCE)):
+            for data in read_ranges(some):
+                stream.write(data)
+
+
+def _pieces(size: int, piece: int) -> Iterator[tuple[int, int]]:
+    return ((start, min(start + piece, size)) for start in range(0, size, piece))

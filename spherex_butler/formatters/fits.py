@@ -1,71 +1,76 @@
-"""What the FITS formatters share: write recipes, provenance and remote reads."""
+"""The base of every formatter of FITS files: parts read by byte range, local or remote, and provenance in headers."""
 
 from __future__ import annotations
 
-__all__ = ("FITS_RECIPES", "add_provenance_cards", "read_remote")
+__all__ = ("FITSFormatter",)
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from abc import abstractmethod
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar
 
 from astropy.io import fits
-from lsst.daf.butler import DatasetProvenance, DatasetRef
+from lsst.daf.butler import DatasetProvenance
 from lsst.resources import ResourcePath
 
+from ..files.remote import NoRangesError, remote_ranges
 from ..formats.fits.cards import PREFIX, strip_provenance
-from ..formats.fits.file import FitsFile
-
-FITS_RECIPES: Mapping[str, Mapping[str, Any]] = {
-    "none": {"compression": None, "quantize_level": 0.0},
-    "gzip_2": {"compression": "GZIP_2", "quantize_level": 0.0},
-    "rice_1": {"compression": "RICE_1", "quantize_level": 0.0},
-}
-"""Write recipes of images.
-
-``compression`` is a tile compression astropy knows, or `None`; a plane that it
-cannot hold without loss is written with GZIP_2.  ``quantize_level`` above zero
-quantizes float planes, which *loses* digits: noise / ``quantize_level`` is the
-step (FITS standard 4.0, section 10.2).
-"""
+from ..formats.fits.file import FitsFile, open_local_fits
+from ..formats.fits.tile_compression import RECIPES
+from ..formats.fits.writing import write_hdus
+from .base import BaseFormatter
 
 _MAX_INPUTS = 3000  # as Rubin's obs_base: beyond that a header is no place for them
 
 
-def read_remote(uri: ResourcePath, expected_size: int, read: Callable[[FitsFile], Any]) -> Any:
-    """Read a part of a remote file by byte ranges.
+class FITSFormatter(BaseFormatter):
+    """A formatter of FITS files, whose readers take a `~spherex_butler.formats.fits.file.FitsFile`.
 
-    Parameters
-    ----------
-    uri
-        The file.
-    expected_size
-        Its size in bytes, if above zero.
-    read
-        Reads what is wanted.
-
-    Returns
-    -------
-    part
-        What ``read`` returns; `NotImplemented` where only the whole file can be fetched.
+    A subclass gives `readers`, `parameters` and `to_hdulist`.  Of a remote
+    file, a component or a ``get`` with parameters reads byte ranges; the whole
+    file is left to Butler, which keeps it in its cache.  The primary header of
+    what is written says which dataset it is, and what that was made from.
     """
-    try:
-        # Needs an extra, without which Butler's own download still works.
-        from ..files.remote import NoRangesError, remote_ranges  # noqa: PLC0415
-    except ImportError:
-        return NotImplemented
-    if uri.getExtension().endswith(".gz"):
-        return NotImplemented
-    size = expected_size if expected_size > 0 else None
-    try:
-        return read(FitsFile(remote_ranges(uri, size), size, repr(str(uri))))
-    except NoRangesError:
-        return NotImplemented
 
+    default_extension: ClassVar[str | None] = ".fits"
+    supported_extensions: ClassVar[AbstractSet[str]] = frozenset({".fits", ".fit", ".fts", ".fits.gz"})
+    can_read_from_uri: ClassVar[bool] = True
+    recipes: ClassVar[Mapping[str, Mapping[str, Any]]] = RECIPES
+    default_recipe: ClassVar[str] = "none"
 
-def add_provenance_cards(header: fits.Header, ref: DatasetRef, provenance: DatasetProvenance | None) -> None:
-    """Say in a header which dataset it belongs to and what that was made from, in place of what it said."""
-    strip_provenance(header)
-    flat = (provenance or DatasetProvenance()).to_flat_dict(
-        ref, prefix=f"HIERARCH {PREFIX}", sep=" ", simple_types=True, max_inputs=_MAX_INPUTS
-    )
-    for keyword, value in flat.items():
-        header.append(fits.Card(keyword, value), end=True)
+    @abstractmethod
+    def to_hdulist(self, dataset: Any) -> fits.HDUList:
+        """Return the HDUs of a dataset, in the way of the `recipe`; the headers are ours to change."""
+
+    def open_file(self, path: str) -> AbstractContextManager[FitsFile]:
+        """Open a local file."""
+        return open_local_fits(path)
+
+    def read_from_uri(self, uri: ResourcePath, component: str | None = None, expected_size: int = -1) -> Any:
+        """Return a part of a remote file; `NotImplemented` where Butler has to fetch the file whole."""
+        if uri.isLocal:
+            return self.read_from_local_file(uri.ospath, component, expected_size)
+        if (component is None and not self.read_parameters) or uri.getExtension().endswith(".gz"):
+            return NotImplemented
+        size = expected_size if expected_size > 0 else None
+        try:
+            return self.read_part(FitsFile(remote_ranges(uri, size), size, repr(str(uri)), remote=True), component)
+        except NoRangesError:
+            return NotImplemented
+
+    def add_provenance(self, in_memory_dataset: Any, /, *, provenance: DatasetProvenance | None = None) -> fits.HDUList:
+        """Return the HDUs to be written, with the dataset's provenance in the primary header."""
+        hdus = self.to_hdulist(in_memory_dataset)
+        header = hdus[0].header
+        strip_provenance(header)
+        flat = (provenance or DatasetProvenance()).to_flat_dict(
+            self.dataset_ref, prefix=f"HIERARCH {PREFIX}", sep=" ", simple_types=True, max_inputs=_MAX_INPUTS
+        )
+        for keyword, value in flat.items():
+            header.append(fits.Card(keyword, value), end=True)
+        return hdus
+
+    def write_local_file(self, in_memory_dataset: fits.HDUList, uri: ResourcePath) -> None:
+        """Write what `add_provenance` returned."""
+        write_hdus(in_memory_dataset, uri.ospath)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 __all__ = ("HDF5ArrayFormatter", "HDF5Formatter", "HDF5TableFormatter")
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 import h5py
@@ -12,19 +13,18 @@ import numpy as np
 from astropy.table import Table
 from lsst.resources import ResourcePath
 
-from ..errors import FormatError, ParameterError
+from ..errors import FormatError
 from ..formats.hdf5.nodes import Node, new_file, open_file
 from ..formats.hdf5.table import read_table, table_columns
 from ..formats.hdf5.tree import read_tree, select, sole_leaf, write_member, write_tree
 from ..formats.selection import as_slice
 from ..formats.tables import table_schema
-from .base import RecipeFormatter
+from .base import BaseFormatter
 
 Parameters = Mapping[str, Any]
-Reader = Callable[[h5py.File, Parameters], Any]
 
 
-class _HDF5FileFormatter(RecipeFormatter):
+class _HDF5FileFormatter(BaseFormatter):
     """What the formatters have in common: the file, the recipes, a reader for each component."""
 
     default_extension = ".h5"
@@ -37,28 +37,12 @@ class _HDF5FileFormatter(RecipeFormatter):
     }
     default_recipe = "gzip"
 
-    readers: ClassVar[Mapping[str | None, Reader]]
-    """What reads the dataset (`None`) and each of its components."""
-
     member: ClassVar[str | None] = None
     """The one member of the file, or `None` if the dataset is the whole file."""
 
-    def read_from_local_file(self, path: str, component: str | None = None, expected_size: int = -1) -> Any:
-        """Read the dataset, a component or a subset of either.
-
-        Raises
-        ------
-        ParameterError
-            Raised if a parameter or component has no meaning for the file.
-        FormatError
-            Raised if the file is damaged or not what the storage class says.
-        """
-        reader = self.readers.get(component)
-        if reader is None:
-            known = sorted(filter(None, self.readers))
-            raise ParameterError(f"{type(self).__name__} has no component {component!r}; expected one of {known}.")
-        with open_file(path) as file:
-            return reader(file, self.read_parameters)
+    def open_file(self, path: str) -> AbstractContextManager[h5py.File]:
+        """Open a local file."""
+        return open_file(path)
 
     def write_local_file(self, in_memory_dataset: Any, uri: ResourcePath) -> None:
         """Write the dataset as the recipe says.
@@ -86,6 +70,7 @@ class HDF5Formatter(_HDF5FileFormatter):
     They take the same parameters.
     """
 
+    parameters = frozenset({"keys", "slices"})
     readers = {  # noqa: RUF012
         None: lambda file, parameters: read_tree(select(file, **parameters)),
         "keys": lambda file, parameters: [node.path for node in select(file, **parameters) if not node.is_mapping],
@@ -118,6 +103,7 @@ class HDF5TableFormatter(_HDF5FileFormatter):
     take the same parameters.
     """
 
+    parameters = frozenset({"columns", "rows"})
     member = "table"
     readers = {  # noqa: RUF012
         None: _table,
@@ -147,6 +133,7 @@ class HDF5ArrayFormatter(_HDF5FileFormatter):
     are ``shape`` (with ``slices``, that of the part) and ``dtype``.
     """
 
+    parameters = frozenset({"slices"})
     member = "array"
     readers = {  # noqa: RUF012
         None: _array,

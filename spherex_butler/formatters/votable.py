@@ -31,9 +31,8 @@ from __future__ import annotations
 
 __all__ = ("VOTableFormatter",)
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
 from astropy.table import QTable, Table
@@ -43,12 +42,24 @@ from ..errors import ConfigurationError
 from ..formats.tables import table_schema
 from ..formats.votable.reading import TableFile
 from ..formats.votable.writing import write_table
-from .base import RecipeFormatter
+from .base import BaseFormatter, Reader
 
 _SERIALIZATIONS = ("binary2", "binary", "tabledata")
 
 
-class VOTableFormatter(RecipeFormatter):
+def _units(table: Table) -> dict[str, str | None]:
+    return {name: column["unit"] for name, column in table_schema(table).items()}
+
+
+_COMPONENTS: Mapping[str | None, Reader] = {
+    "columns": lambda table, _: table.columns,
+    "rowcount": lambda table, _: table.rowcount,
+    "schema": lambda table, _: table_schema(table.empty()),
+    "units": lambda table, _: _units(table.empty()),
+}
+
+
+class VOTableFormatter(BaseFormatter):
     """Reads and writes `~astropy.table.Table` and `~astropy.table.QTable` as VOTable.
 
     Recipes: ``binary2`` (default), ``binary``, ``tabledata``.
@@ -73,7 +84,8 @@ class VOTableFormatter(RecipeFormatter):
         f"{extension}{compression}" for extension in (".vot", ".votable", ".xml") for compression in ("", ".gz")
     )
     can_read_from_stream: ClassVar[bool] = True
-    can_read_from_local_file: ClassVar[bool] = True
+    parameters = frozenset({"columns", "rows"})
+    readers = _COMPONENTS
 
     @classmethod
     def validate_write_recipes(cls, recipes: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -99,32 +111,16 @@ class VOTableFormatter(RecipeFormatter):
         """Read a component, for which a remote file need not be copied."""
         if component is None:
             return NotImplemented  # a local copy, which may be kept in the cache, serves better
-        return self._read(stream, component)
-
-    def read_from_local_file(self, path: str, component: str | None = None, expected_size: int = -1) -> Any:
-        """Read a table or a component of it."""
-        with Path(path).open("rb") as stream:
-            return self._read(stream, component)
+        return self.read_part(stream, component)
 
     def to_bytes(self, in_memory_dataset: Any) -> bytes:
         """Return the document that holds a table."""
         return write_table(in_memory_dataset, self.recipe.get("serialization", "binary2"))
 
-    def _read(self, stream: Any, component: str | None) -> Any:
-        table = TableFile(stream)
+    def read_part(self, file: Any, component: str | None) -> Any:
+        """Read a table or a component of it."""
+        table = TableFile(file)
         if component is not None:
-            return _COMPONENTS[component](table)
+            return super().read_part(table, component)
         quantities = issubclass(self.file_descriptor.readStorageClass.pytype, QTable)
         return table.read(quantities=quantities, **self.read_parameters)
-
-
-def _units(table: Table) -> dict[str, str | None]:
-    return {name: column["unit"] for name, column in table_schema(table).items()}
-
-
-_COMPONENTS: Mapping[str, Callable[[TableFile], Any]] = {
-    "columns": lambda table: table.columns,
-    "rowcount": lambda table: table.rowcount,
-    "schema": lambda table: table_schema(table.empty()),
-    "units": lambda table: _units(table.empty()),
-}

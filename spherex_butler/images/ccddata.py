@@ -1,11 +1,46 @@
-"""What a stored `~astropy.nddata.CCDData` holds, each part read alone: the form is that of `.ccddata`."""
+"""`~astropy.nddata.CCDData` as FITS, keeping what ``CCDData.write`` loses.
+
+============  ==========  ====================================================
+HDU           Form        Holds
+============  ==========  ====================================================
+PRIMARY       image       Data; the header has the cards of ``meta`` that are
+                          not about an HDU, ``BUNIT`` and the cards of ``wcs``.
+META          table       ``CARD``: the cards of ``meta``, verbatim.
+MASK          image       ``mask``
+UNCERT        image       ``uncertainty``; its class is ``UTYPE``, its unit
+                          ``BUNIT``.  Called ``UNCERTAINTY`` where astropy's
+                          own reader would take it for something else: of
+                          unknown kind, or in a unit not the data's.
+FLAGS         image       ``flags``
+PSFIMAGE      image       ``psf``
+============  ==========  ====================================================
+
+``CCDData.read(path, format="fits")`` reads data, unit, mask, uncertainty, WCS
+and PSF.  With a compressing recipe the primary HDU has no data, and the image
+with its header is the HDU ``IMAGE``: there it needs ``hdu="IMAGE"``.
+
+``NPDTYPE`` is the dtype in memory: bool is stored as uint8 and float16 as
+float32.  ``NPSCALAR`` marks a plane of one value for all pixels.  Arrays come
+back in this machine's byte order, ``meta`` as a `~astropy.io.fits.Header`; a
+dict's keys become upper-case keywords.  Butler's provenance cards are in the
+primary header and never in ``meta``.
+
+A cutout's ``meta`` has ``CRPIX`` cards of the cutout, as its ``wcs`` has.
+
+Other files can be read too, gzipped ones included: those without ``META``, such
+as ``CCDData.write`` makes, and those whose image is in an extension, such as the
+archive's calibrations.  The image is that of the primary HDU, else of ``IMAGE``,
+else the one image that is there besides those of the table above.  A missing or
+blank ``BUNIT`` is dimensionless; one may be written as ``(MJy/sr)/(e-/s)``.
+"""
 
 from __future__ import annotations
 
-__all__ = ("UNCERTAINTIES", "StoredCCDData")
+__all__ = ("UNCERTAINTIES", "ccddata_to_hdulist", "stored_hdus")
 
+import re
 from collections.abc import Mapping
-from functools import cached_property
+from copy import copy
 from typing import Any
 
 import astropy.units as u
@@ -20,199 +55,184 @@ from astropy.nddata import (
     VarianceUncertainty,
 )
 from astropy.wcs import WCS
-from numpy.typing import NDArray
 
-from ..errors import FormatError, ParameterError
-from ..formats.fits.boxes import Box
-from ..formats.fits.cards import strip_provenance
-from ..formats.fits.file import FitsFile
-from ..formats.fits.hdu import HduInfo, to_native
-from ..formats.fits.lazy_header import LazyHeader
-from ..formats.fits.tile_reading import decompress
-from ..formats.fits.units import read_unit_text
-from ..formats.fits.wcs import read_wcs, shift_reference_pixels
-from ..formats.fits.whole import native
-from .cutouts import requested_box
+from ..errors import FormatError
+from ..formats.fits.cards import exact_images, strip_provenance
+from ..formats.fits.tile_compression import compress_images
+from ..formats.fits.wcs import put_wcs
+from .spectral_image import SpectralImage
 
 UNCERTAINTIES = {
     cls.__name__: cls for cls in (StdDevUncertainty, VarianceUncertainty, InverseVariance, UnknownUncertainty)
 }
 """The kinds of uncertainty that a file can hold, by name."""
 
-_NOT_THE_IMAGE = frozenset({"MASK", "UNCERT", "UNCERTAINTY", "FLAGS", "PSFIMAGE"})
+_POWER_OF_UNIT = {StdDevUncertainty: 1, VarianceUncertainty: 2, InverseVariance: -2}
+_STORED_AS = {"bool": "uint8", "float16": "float32"}
+_FITS_DTYPES = (
+    *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"),
+    *_STORED_AS,
+)
+# About an HDU, a table or tile compression rather than about the image.
+_ABOUT_HDU = re.compile(
+    r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|BLOCKED|[PG]COUNT|GROUPS|BSCALE|BZERO|BLANK|EXT(NAME|VER|LEVEL)|INHERIT"
+    r"|CHECKSUM|DATASUM|NPDTYPE|NPSCALAR|THEAP|TFIELDS|T(TYPE|FORM|UNIT|NULL|SCAL|ZERO|DISP|BCOL|DIM)\d+"
+    r"|Z(IMAGE|TENSION|SIMPLE|EXTEND|BLOCKED|BITPIX|NAXIS\d*|[PG]COUNT|HECKSUM|DATASUM|CMPTYPE|MASKCMP|QUANTIZ|DITHER0"
+    r"|BLANK|SCALE|ZERO|TILE\d+|NAME\d+|VAL\d+)"
+)
 
 
-class StoredCCDData:
-    """A file: each property reads only what it is named after, cut to the box that was asked for.
+def ccddata_to_hdulist(ccd: CCDData) -> fits.HDUList:
+    """Return the HDUs that hold everything a `~astropy.nddata.CCDData` has.
 
     Parameters
     ----------
-    file
-        The file.
-    parameters
-        The parameters of the ``get``.
+    ccd
+        The image; its arrays are shared, not copied.
+
+    Returns
+    -------
+    hdus
+        As this module's documentation describes.
+
+    Raises
+    ------
+    FormatError
+        Raised if something in it cannot be held without loss.
     """
-
-    def __init__(self, file: FitsFile, parameters: Mapping[str, Any]) -> None:
-        self._file = file
-        self._parameters = parameters
-
-    @cached_property
-    def _image(self) -> HduInfo:
-        info = self._find_image()
-        if 0 in info.shape:
-            raise FormatError(f"HDU {info.name!r} has shape {info.shape}; expected one pixel or more.")
-        return info
-
-    def _find_image(self) -> HduInfo:
-        (primary,) = self._file.first(1)
-        if _is_image(primary):
-            return primary
-        named = self._file.find("IMAGE")
-        if named is not None and _is_image(named):
-            return named
-        infos = self._file.hdus()
-        images = [info for info in infos if _is_image(info) and info.name not in _NOT_THE_IMAGE]
-        if len(images) == 1:
-            return images[0]
-        found = ", ".join(f"{info.index} {info.name!r}" for info in images or infos)
+    if isinstance(ccd, SpectralImage):
         raise FormatError(
-            f"The file holds {'images' if images else 'no image'} in {found}; expected one image, or that of HDU 0 "
-            "or 'IMAGE': a file of several is an HDUList."
+            "A SpectralImage stored as CCDData would lose its flag definitions, zodi and psf; "
+            "use the storage class SpectralImage, or read it with storageClass='HDUList'."
         )
-
-    @cached_property
-    def _image_header(self) -> fits.Header:
-        return LazyHeader(self._image.text, compressed=self._image.is_compressed).header
-
-    @cached_property
-    def _box(self) -> Box | None:
-        if not self._parameters:
-            return None
-        shape = self._image.shape
-        if len(shape) < 2:
-            raise ParameterError(
-                f"{sorted(self._parameters)} need an image of two axes or more; this has shape {shape}."
-            )
-        wcs = read_wcs(self._image_header) if "center" in self._parameters else None
-        return requested_box(self._parameters, bounds=Box.of_shape(shape), wcs=wcs)
-
-    @property
-    def shape(self) -> list[int]:
-        """Shape of the image."""
-        shape = list(self._image.shape)
-        return shape if self._box is None else [*shape[:-2], *self._box.shape]
-
-    @property
-    def unit(self) -> u.UnitBase:
-        """Unit of the pixels."""
-        return _read_unit(self._image) or u.dimensionless_unscaled
-
-    @property
-    def wcs(self) -> WCS | None:
-        """Celestial or other WCS."""
-        wcs = read_wcs(self._cut(self._image_header.copy()))
-        if wcs is not None and wcs.naxis == len(self._image.shape):
-            wcs.array_shape = tuple(self.shape)
-        return wcs
-
-    @property
-    def header(self) -> fits.Header:
-        """The metadata."""
-        return self._cut(self._full_header())
-
-    def _full_header(self) -> fits.Header:
-        if (meta := self._file.find("META")) is not None:
-            return fits.Header.fromstring("".join(card.ljust(80) for card in self._file.table(meta)["CARD"]))
-        header = self._image_header.copy()
-        if self._image.index:
-            (primary,) = self._file.first(1)
-            header.extend(fits.Header.fromstring(primary.text), strip=True, unique=True)
-        strip_provenance(header)
-        return header
-
-    def _cut(self, header: fits.Header) -> fits.Header:
-        if self._box is not None:
-            shift_reference_pixels(header, self._box)
-        return header
-
-    @property
-    def image(self) -> NDArray[Any]:
-        """The pixels."""
-        return self._pixels(self._image)
-
-    @property
-    def mask(self) -> NDArray[np.bool_] | None:
-        """The mask."""
-        info = self._file.find("MASK")
-        return None if info is None else self._pixels(info, default="bool")
-
-    @property
-    def flags(self) -> NDArray[Any] | None:
-        """The flags."""
-        info = self._file.find("FLAGS")
-        return None if info is None else self._pixels(info)
-
-    @property
-    def uncertainty(self) -> NDUncertainty | None:
-        """The uncertainty, in a unit of its own only where the file states one."""
-        info = self._file.find("UNCERT") or self._file.find("UNCERTAINTY")
-        if info is None:
-            return None
-        # astropy's reader takes an uncertainty without UTYPE as a standard deviation.
-        kind = info.value("UTYPE", "StdDevUncertainty")
-        if kind not in UNCERTAINTIES:
-            raise FormatError(f"HDU {info.name!r} has UTYPE={kind!r}; expected one of {sorted(UNCERTAINTIES)}.")
-        return UNCERTAINTIES[kind](self._pixels(info), unit=_read_unit(info), copy=False)
-
-    @property
-    def ccddata(self) -> CCDData:
-        """All of it."""
-        info = self._file.find("PSFIMAGE")
-        psf = None if info is None else native(self._file.image(info), info.value("NPDTYPE"))
-        parts = {name: getattr(self, name) for name in ("unit", "mask", "uncertainty", "flags", "wcs")}
-        return CCDData(self.image, meta=self.header, psf=psf, **parts)
-
-    def _pixels(self, info: HduInfo, *, default: str | None = None) -> NDArray[Any]:
-        shape = self._image.shape
-        if info.shape != shape:
-            raise FormatError(f"HDU {info.name!r} has shape {info.shape}; expected that of the image, {shape}.")
-        dtype = info.value("NPDTYPE", default)
-        if info.value("NPSCALAR", False):
-            return native(self._cut_pixels(info, Box(0, 1, 0, 1)).flat[:1], dtype).reshape(())
-        return native(self._cut_pixels(info, self._box), dtype)
-
-    def _cut_pixels(self, info: HduInfo, box: Box | None) -> NDArray[Any]:
-        if len(info.shape) == 1:
-            return self._spectrum(info)
-        if box is None or len(info.shape) == 2:
-            return self._file.image(info, box)
-        # A copy, so that a small cutout does not keep the cube alive.
-        return self._file.image(info)[..., *box.slices].copy()
-
-    def _spectrum(self, info: HduInfo) -> NDArray[Any]:
-        (span,) = self._file.read([info.span], info)
-        if info.is_compressed:
-            return decompress(info, span)
-        cls = fits.ImageHDU if info.index else fits.PrimaryHDU
-        return to_native(np.asarray(cls.fromstring(bytes(span)).data))
+    data = _plane(ccd.data, "PRIMARY")
+    meta = _meta_header(ccd.meta)
+    header = _image_header(meta, ccd.unit, ccd.wcs)
+    header.append(data.header.cards["NPDTYPE"])
+    hdus = [fits.PrimaryHDU(data.data, header), _meta_table(meta)]
+    if ccd.mask is not None:
+        hdus.append(_plane(ccd.mask, "MASK", shape=ccd.data.shape))
+    if ccd.uncertainty is not None:
+        hdus.append(_uncertainty_plane(ccd.uncertainty, ccd.unit, ccd.data.shape))
+    if ccd.flags is not None:
+        hdus.append(_plane(ccd.flags, "FLAGS", shape=ccd.data.shape))
+    if ccd.psf is not None:
+        hdus.append(_plane(ccd.psf, "PSFIMAGE"))
+    return fits.HDUList(hdus)
 
 
-def _is_image(info: HduInfo) -> bool:
-    return bool(info.shape) and not info.is_table
+def stored_hdus(ccd: CCDData, recipe: Mapping[str, Any]) -> fits.HDUList:
+    """Return the HDUs of an image to be written, compressed as a recipe says.
+
+    Parameters
+    ----------
+    ccd
+        The image.
+    recipe
+        Options as in `~spherex_butler.formats.fits.tile_compression.RECIPES`.
+    """
+    primary, *others = ccddata_to_hdulist(ccd)
+    for hdu in (primary, *others):
+        if hdu.is_image:
+            # astropy swaps bytes in place where it may, even if other threads read them.
+            hdu.data.flags.writeable = False
+    if recipe.get("compression") is None:
+        return fits.HDUList([primary, *others])
+    return compress_images([*_image_as_extension(primary), *others], recipe)
 
 
-def _read_unit(info: HduInfo) -> u.UnitBase | None:
-    """Return the unit that ``BUNIT`` names, `None` where it is missing or blank."""
-    value = info.value("BUNIT")
-    text = "" if value is None or isinstance(value, fits.card.Undefined) else str(value).strip()
-    if not text:
-        return None
-    # The two things that astropy's own CCDData reader forgives.
-    known = CCDData.known_invalid_fits_unit_strings.get(text, "adu" if text.lower() == "adu" else text)
-    try:
-        return read_unit_text(known) if isinstance(known, str) else known
-    except ValueError as error:
+def _plane(array: Any, name: str, *, shape: tuple[int, ...] | None = None) -> fits.ImageHDU:
+    """Return an array as an HDU; one value for all pixels is given a ``shape``."""
+    values = np.asarray(array)
+    if values.dtype.name not in _FITS_DTYPES:
         raise FormatError(
-            f"HDU {info.name!r} has BUNIT={text!r}, which is no unit that astropy knows: {error}"
-        ) from error
+            f"HDU {name!r} cannot hold {type(array).__name__} of dtype {values.dtype}; "
+            f"FITS images hold {sorted(_FITS_DTYPES)}."
+        )
+    dtype, scalar = values.dtype.name, values.ndim == 0 and shape is not None
+    if scalar:
+        values = np.broadcast_to(values, shape or ())
+    if shape is not None and values.shape != shape:
+        raise FormatError(f"HDU {name!r} would have shape {values.shape}; expected that of the data, {shape}.")
+    if values.ndim == 0 or values.size == 0:
+        raise FormatError(
+            f"HDU {name!r} would have shape {values.shape}, which is no image; expected one pixel or more."
+        )
+    stored = values.astype(_STORED_AS[dtype]) if dtype in _STORED_AS else values.view()
+    hdu = fits.ImageHDU(stored, name=name)
+    hdu.header["NPDTYPE"] = (dtype, "dtype in memory")
+    if scalar:
+        hdu.header["NPSCALAR"] = (True, "one value for all pixels")
+    return hdu
+
+
+def _uncertainty_plane(uncertainty: NDUncertainty, unit: u.UnitBase, shape: tuple[int, ...]) -> fits.ImageHDU:
+    kind = type(uncertainty)
+    if kind not in UNCERTAINTIES.values():
+        raise FormatError(f"uncertainty is {kind.__name__}; expected one of {sorted(UNCERTAINTIES)}.")
+    power = _POWER_OF_UNIT.get(kind)
+    own_unit = uncertainty.unit
+    implied = power is not None and (own_unit is None or own_unit == (unit if power == 1 else unit**power))
+    hdu = _plane(uncertainty.array, "UNCERT" if implied else "UNCERTAINTY", shape=shape)
+    hdu.header["UTYPE"] = (kind.__name__, "class of the uncertainty")
+    if own_unit is not None:
+        hdu.header["BUNIT"] = _unit_text(own_unit, hdu.name)
+    return hdu
+
+
+def _unit_text(unit: u.UnitBase, name: str) -> str:
+    text = str(unit.to_string())
+    try:
+        same = u.Unit(text) == unit
+    except ValueError:
+        same = False
+    if not same:
+        raise FormatError(
+            f"BUNIT of HDU {name!r} cannot be {text!r}: it does not read back as the same unit; "
+            "expected a unit that astropy.units.Unit reads, so convert to one."
+        )
+    return text
+
+
+def _meta_header(meta: Mapping[str, Any]) -> fits.Header:
+    """Return the metadata as a header, without Butler's own."""
+    header = meta.copy() if isinstance(meta, fits.Header) else _header_from_mapping(meta)
+    strip_provenance(header)
+    return header
+
+
+def _header_from_mapping(meta: Mapping[str, Any]) -> fits.Header:
+    header = fits.Header()
+    for key, value in meta.items():
+        if isinstance(value, list | tuple | set | Mapping | np.ndarray):
+            raise FormatError(
+                f"meta[{key!r}] is {value!r}; a header card holds one string, number or truth value: "
+                "make it several keys."
+            )
+        try:
+            keyword = fits.Card.normalize_keyword(key)
+            if keyword in header and keyword not in {"COMMENT", "HISTORY", ""}:
+                raise ValueError(f"another key is {keyword!r} in upper case as well")  # noqa: TRY301
+            header[f"HIERARCH {keyword}" if len(keyword) > 8 else keyword] = value
+            exact_images(header[-1:])
+        except (TypeError, ValueError, AttributeError) as error:
+            raise FormatError(f"meta[{key!r}] = {value!r} cannot be a FITS header card: {error}") from error
+    return header
+
+
+def _image_header(meta: fits.Header, unit: u.UnitBase, wcs: WCS | None) -> fits.Header:
+    """Return the header for the image itself: what of ``meta`` it can hold, with the true unit and WCS."""
+    header = fits.Header([copy(card) for card in meta.cards if not _ABOUT_HDU.fullmatch(card.keyword)])
+    put_wcs(header, wcs)
+    header["BUNIT"] = _unit_text(unit, "PRIMARY")
+    return header
+
+
+def _meta_table(meta: fits.Header) -> fits.BinTableHDU:
+    images = np.array(exact_images(meta), dtype="S80")
+    return fits.BinTableHDU.from_columns([fits.Column("CARD", "80A", array=images)], name="META")
+
+
+def _image_as_extension(primary: fits.PrimaryHDU) -> tuple[fits.PrimaryHDU, fits.ImageHDU]:
+    """Return an empty primary HDU, and the image as an extension: only those can be compressed."""
+    return fits.PrimaryHDU(), fits.ImageHDU(primary.data, primary.header.copy(strip=True), name="IMAGE")

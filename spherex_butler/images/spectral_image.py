@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import FormatError, ParameterError
 from ..formats.fits.boxes import Box
-from ..formats.fits.file import FitsFile, local_ranges
+from ..formats.fits.file import open_local_fits
 from ..formats.fits.lazy_header import LazyHeader
 from .arithmetic import ImageArithmetic
 from .cutouts import requested_box
@@ -119,8 +119,8 @@ class SpectralImage(ImageArithmetic, CCDData):
         FormatError
             Raised if the file is not a Level 2 file, or is truncated.
         """
-        with local_ranges(path) as (read_ranges, size):
-            return cls.from_level2(Level2File(FitsFile(read_ranges, size, repr(fspath(path))), cutout), planes)
+        with open_local_fits(path, repr(fspath(path))) as file:
+            return cls.from_level2(Level2File(file, cutout), planes)
 
     @classmethod
     def from_hdulist(cls, hdulist: fits.HDUList) -> Self:

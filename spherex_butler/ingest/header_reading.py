@@ -17,8 +17,8 @@ from lsst.resources import ResourcePath
 
 from ..constants import DATASET_TYPE
 from ..errors import FormatError, reason_of
-from ..files.ranges import open_ranges
-from ..formats.fits.file import FitsFile, local_ranges
+from ..files.fits import open_fits
+from ..formats.fits.file import FitsFile, open_local_fits
 from ..formats.fits.lazy_header import LazyHeader
 from ..images.description import ImageDescription, describe_image
 from ..names import ProductName, parse_product_name
@@ -60,13 +60,12 @@ def read_remote(uris: list[str]) -> list[Reading | str]:
 def _read_local(uri: str) -> Reading | str:
     try:
         name = _image_name(uri)
-        with local_ranges(unquote(urlsplit(uri).path)) as (read_ranges, size):
-            file = FitsFile(read_ranges, size, repr(uri))
+        with open_local_fits(unquote(urlsplit(uri).path), repr(uri)) as file:
             description = _describe(file)
             last = file.find_last(_LAST_HDU)
-            if last is None or last.end != size:
+            if last is None or last.end != file.size:
                 file.check_complete()
-        return Reading(name, _agreeing(name, description), size)
+        return Reading(name, _agreeing(name, description), file.size)
     except _ERRORS as error:
         return reason_of(error)
 
@@ -74,7 +73,9 @@ def _read_local(uri: str) -> Reading | str:
 def _read_remote(uri: str) -> Reading | str:
     try:
         name, source = _image_name(uri), ResourcePath(uri)
-        return Reading(name, _agreeing(name, _describe_remote(source)), _remote_size(source))
+        with open_fits(source) as file:
+            description = _describe(file)
+        return Reading(name, _agreeing(name, description), _remote_size(source))
     except _ERRORS as error:
         return reason_of(error)
 
@@ -85,23 +86,6 @@ def _remote_size(uri: ResourcePath) -> int | None:
         return uri.size()
     except (OSError, ValueError):
         return None
-
-
-def _describe_remote(uri: ResourcePath) -> ImageDescription:
-    try:
-        # Needs an extra, without which there are more requests.
-        from ..files.remote import NoRangesError, remote_ranges  # noqa: PLC0415
-    except ImportError:
-        return _describe_stream(uri)
-    try:
-        return _describe(FitsFile(remote_ranges(uri), None, repr(str(uri))))
-    except NoRangesError:
-        return _describe_stream(uri)
-
-
-def _describe_stream(uri: ResourcePath) -> ImageDescription:
-    with open_ranges(uri) as (read_ranges, size):
-        return _describe(FitsFile(read_ranges, size, repr(str(uri))))
 
 
 def _image_name(uri: str) -> ProductName:

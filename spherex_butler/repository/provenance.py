@@ -11,9 +11,8 @@ from lsst.daf.butler import Butler, DatasetRef
 from lsst.resources import ResourcePath
 
 from ..errors import ParameterError
-from ..files.ranges import open_ranges
+from ..files.fits import open_fits
 from ..formats.fits.cards import PREFIX
-from ..formats.fits.file import FitsFile
 
 
 def read_provenance(butler: Butler, ref: DatasetRef) -> dict[str, Any]:
@@ -47,6 +46,5 @@ def read_provenance(butler: Butler, ref: DatasetRef) -> dict[str, Any]:
 
 
 def _primary_header(uri: ResourcePath) -> fits.Header:
-    with open_ranges(uri) as (read_ranges, size):
-        (primary,) = FitsFile(read_ranges, size, repr(str(uri))).first(1)
-    return fits.Header.fromstring(primary.text)
+    with open_fits(uri) as file:
+        return fits.Header.fromstring(file.primary.text)

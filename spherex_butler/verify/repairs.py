@@ -13,8 +13,7 @@ from lsst.daf.butler.progress import Progress
 
 from ..constants import CALIBRATION_COLLECTION, DATASET_TYPE
 from ..errors import FormatError, reason_of
-from ..files.ranges import open_ranges
-from ..formats.fits.file import FitsFile
+from ..files.fits import open_fits
 from ..formats.fits.lazy_header import LazyHeader
 from ..images.description import ImageDescription, describe_image
 from ..names import RUN_PREFIX, ProcessingToken, ProductName
@@ -165,8 +164,8 @@ def _describe(butler: Butler, ref: DatasetRef) -> ImageDescription:
     uri = stored_uri(butler, ref)
     if uri is None or not uri.isLocal:
         raise FormatError(f"its file is {str(uri)!r}; only headers of local files are read.")
-    with open_ranges(uri) as (read_ranges, size):
-        image = FitsFile(read_ranges, size, repr(str(uri)))["IMAGE"]
+    with open_fits(uri) as file:
+        image = file["IMAGE"]
         description = describe_image(LazyHeader(image.text), image.shape)
     found = description.observation.exposure_id, description.detector
     expected = ref.dataId["exposure"], ref.dataId["detector"]

@@ -15,8 +15,8 @@ from http_server import serve
 from lsst.resources import ResourcePath
 
 from spherex_butler.errors import FormatError
-from spherex_butler.files.downloads import download
 from spherex_butler.files.placement import is_same, place
+from spherex_butler.files.remote import download
 
 LEFTOVER = f".{'0123456789abcdef' * 2}.part"
 
@@ -167,12 +167,11 @@ def test_files_of_other_sizes_are_not_read(source, tmp_path):
 
 
 @pytest.mark.parametrize("fault", [None, "503", "reset", "cut", "short"])
-def test_download_is_whole(source, tmp_path, monkeypatch, fault):
-    monkeypatch.setattr("spherex_butler.files.downloads._PIECE", 100_000)
+def test_download_is_whole(source, tmp_path, fault):
     with serve(source.parent, fault=lambda number: fault if number == 2 else None) as served:
         path = tmp_path / "copy"
         path.touch()
-        download(ResourcePath(f"{served.url}/{source.name}"), path)
+        download(ResourcePath(f"{served.url}/{source.name}"), path, piece=100_000)
         requests = [wanted for method, _, wanted, _ in served.requests if method == "GET"]
     assert path.read_bytes() == source.read_bytes()
     assert len(requests) == 3 + (fault is not None)
@@ -189,7 +188,7 @@ def test_download_from_a_server_without_ranges(source, tmp_path):
 def test_download_without_the_extra_is_checked_too(source, tmp_path, monkeypatch):
     path = tmp_path / "copy"
     path.touch()
-    monkeypatch.setitem(sys.modules, "spherex_butler.files.remote", None)
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
     with serve(source.parent) as served:
         uri = ResourcePath(f"{served.url}/{source.name}")
         download(uri, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 
@@ -9,7 +10,6 @@ import pytest
 from http_server import serve
 from lsst.resources import ResourcePath
 
-from spherex_butler.files import remote
 from spherex_butler.files.remote import NoRangesError, remote_ranges
 
 CONTENT = bytes(range(256)) * 400
@@ -18,14 +18,14 @@ SPANS = [(0, 10), (1000, 70_000), (SIZE - 5, SIZE)]
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path) -> Path:
     (tmp_path / "data").write_bytes(CONTENT)
-    monkeypatch.setattr(remote, "_PAUSES", (0.0, 0.01, 0.01))
     return tmp_path
 
 
-def read(served, spans=SPANS, name="data", size=SIZE):
-    return remote_ranges(ResourcePath(f"{served.url}/{name}"), size)(spans)
+def read(served, spans=SPANS, *, name="data", size=SIZE, silence=30.0):
+    uri = ResourcePath(f"{served.url}/{name}")
+    return remote_ranges(uri, size, pauses=(0.0, 0.01, 0.01), silence=silence)(spans)
 
 
 def expected(spans=SPANS):
@@ -55,10 +55,9 @@ def test_passing_fault_is_retried_and_nothing_else_asked_again(folder, problem):
         assert len(served.requests) == len(SPANS) + 1
 
 
-def test_stall_is_given_up_and_retried(folder, monkeypatch):
-    monkeypatch.setattr(remote, "_SILENCE", 0.5)
+def test_stall_is_given_up_and_retried(folder):
     with serve(folder, fault=lambda number: "stall" if number == 0 else None) as served:
-        assert read(served) == expected()
+        assert read(served, silence=0.5) == expected()
 
 
 @pytest.mark.parametrize(
@@ -89,3 +88,11 @@ def test_range_past_the_end_of_a_file_of_unknown_size_is_cut_short(folder):
     with serve(folder) as served:
         found = read(served, [(SIZE - 5, SIZE + 100), (SIZE + 1, SIZE + 10)], size=None)
     assert found == [CONTENT[-5:], b""]
+
+
+@pytest.mark.parametrize("url", ["https://example.org/data", "s3://bucket/data"])
+def test_without_the_extra_the_file_can_only_be_fetched_whole(monkeypatch, url):
+    uri = ResourcePath(url)
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+    with pytest.raises(NoRangesError, match=f"{url} can only be fetched whole: .*aiohttp"):
+        remote_ranges(uri)

@@ -18,8 +18,8 @@ from lsst.resources import ResourcePath
 from refusals import messages
 
 from spherex_butler.errors import FormatError
-from spherex_butler.formats.fits.file import FitsFile, local_ranges
-from spherex_butler.formatters.ccddata import check_image
+from spherex_butler.formats.fits.file import open_local_fits
+from spherex_butler.images.ccddata_reading import check_image
 from spherex_butler.testing import write_calibration
 
 SIDE = 512
@@ -93,15 +93,15 @@ def test_blank_unit_is_dimensionless(store, tmp_path, value):
 
 
 def test_image_that_can_be_read_has_nothing_odd(tmp_path):
-    with local_ranges(write(tmp_path, "dark")) as (read_ranges, size):
-        assert check_image(FitsFile(read_ranges, size)) == []
+    with open_local_fits(write(tmp_path, "dark")) as file:
+        assert check_image(file) == []
 
 
 def test_unknown_unit_is_odd(tmp_path):
     path = write(tmp_path, "dark")
     fits.setval(path, "BUNIT", value="smoots", ext=1)
-    with local_ranges(path) as (read_ranges, size):
-        (warning,) = check_image(FitsFile(read_ranges, size))
+    with open_local_fits(path) as file:
+        (warning,) = check_image(file)
     assert warning.startswith("HDU 'DARK' has BUNIT='smoots', which is no unit that astropy knows")
     assert warning.endswith("only its components other than unit can be read.")
 
@@ -109,10 +109,10 @@ def test_unknown_unit_is_odd(tmp_path):
 def test_file_without_image_is_refused(tmp_path):
     fits.PrimaryHDU().writeto(tmp_path / "empty.fits")
     with (
-        local_ranges(tmp_path / "empty.fits") as (read_ranges, size),
+        open_local_fits(tmp_path / "empty.fits") as file,
         pytest.raises(FormatError, match="The file holds no image in 0 'PRIMARY'; expected one image"),
     ):
-        check_image(FitsFile(read_ranges, size))
+        check_image(file)
 
 
 # Gzipped files.

@@ -29,7 +29,7 @@ from refusals import messages, refused
 
 import spherex_butler.testing
 from spherex_butler.errors import FormatError
-from spherex_butler.formatters.ccddata import ccddata_to_hdulist
+from spherex_butler.images.ccddata import ccddata_to_hdulist
 from spherex_butler.images.spectral_image import SpectralImage
 
 DTYPES = [
@@ -763,7 +763,7 @@ def test_truncated_file_is_refused_by_hdu(store, component):
     ref = store.put(full_image(), "CCDData")
     path = store.path(ref)
     path.write_bytes(path.read_bytes()[: -2880 - 1000])
-    refused_read(store, ref, path, component, "truncated in HDU 5 ('PSFIMAGE')")
+    refused_read(store, ref, path, component, "truncated in HDU 'PSFIMAGE'")
 
 
 def refused_read(store: Any, ref: Any, path: Path, component: str | None, why: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import pickle
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from http_server import serve
 from lsst.daf.butler import Butler, DatasetRef
 
 from spherex_butler import SpectralImage
-from spherex_butler.files import remote
 from spherex_butler.ingest import ingest_files
 from spherex_butler.testing import write_level2
 
@@ -121,24 +121,23 @@ def test_server_without_ranges_still_works(butler, path, full):
         assert_same(butler.get(ref, parameters={"bbox": (600, 620, 700, 710)}), full.cutout(bbox=(600, 620, 700, 710)))
 
 
-@pytest.mark.parametrize("problem", ["503", "reset", "cut", "short"])
-def test_every_third_request_failing_changes_nothing(butler, path, full, problem, monkeypatch):
-    monkeypatch.setattr(remote, "_PAUSES", (0.0, 0.01, 0.01, 0.01, 0.01))
+def test_every_third_request_failing_changes_nothing(butler, path, full):
     faults: list[int] = []
-    with serve(path.parent, fault=lambda number: problem if faults and number % 3 == 0 else None) as served:
+    problems = itertools.cycle(["503", "reset", "cut", "short"])
+    with serve(path.parent, fault=lambda number: next(problems) if faults and number % 3 == 0 else None) as served:
         ref = ingested(butler, served, path)
         faults.append(1)
         found = butler.get(ref, parameters={"bbox": (600, 620, 700, 710)})
+        assert len(served.requests) >= 12
     assert_same(found, full.cutout(bbox=(600, 620, 700, 710)))
 
 
-def test_server_that_goes_on_failing_gives_an_error_and_no_image(butler, path, monkeypatch):
-    monkeypatch.setattr(remote, "_PAUSES", (0.0, 0.01))
+def test_server_that_goes_on_failing_gives_an_error_and_no_image(butler, path):
     faults: list[int] = []
     with serve(path.parent, fault=lambda number: "short" if faults and number > 1 else None) as served:
         ref = ingested(butler, served, path)
         faults.append(1)
-        with pytest.raises(ValueError, match="could not be read in 2 attempts"):
+        with pytest.raises(ValueError, match="could not be read in 5 attempts"):
             butler.get(ref, parameters={"bbox": (600, 620, 700, 710)})
 
 

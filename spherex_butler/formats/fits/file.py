@@ -9,15 +9,13 @@ Cards, tables and tile compression are astropy's; only the places are ours.
 
 from __future__ import annotations
 
-__all__ = ("FitsFile", "RangeReader", "local_ranges")
+__all__ = ("FitsFile", "open_local_fits")
 
 import math
-import mmap
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -25,6 +23,7 @@ from numpy.typing import NDArray
 
 from ...errors import FormatError
 from .boxes import Box
+from .byte_ranges import LARGE, LocalRanges, RangeReader, local_ranges
 from .hdu import BLOCK, HduInfo, hdu_from_bytes, to_native, whole_blocks
 from .lazy_header import CARD
 from .tile_reading import TileStrip, decompress
@@ -32,66 +31,28 @@ from .tile_reading import TileStrip, decompress
 _END = b"END" + b" " * 77
 _HEADER_CHUNK = 16 * BLOCK  # holds any header of a Level 2 file, the longest being that of the PSF
 _HEADER_LIMIT = 1024 * BLOCK
-_MAPPED = 4 << 20  # bytes of pixels mapped into memory at a time; fewer are simply read
 _TAIL = 8 * BLOCK  # holds the wavelength table that ends a Level 2 file
 _SCALING = ("BZERO", "BSCALE", "BLANK")
 
 
-class RangeReader(Protocol):
-    """Something that reads byte ranges of one file."""
-
-    def __call__(self, ranges: Sequence[tuple[int, int]]) -> list[Any]:
-        """Return the bytes of each ``(start, stop)`` as a buffer; one that passes the file's end is shorter."""
-
-
-class LocalRanges:
-    """Reads byte ranges of an open local file, and pixels in the fastest way found.
+@contextmanager
+def open_local_fits(path: str | os.PathLike[str], name: str = "The file") -> Iterator[FitsFile]:
+    """Give a local FITS file, gzipped or not.
 
     Parameters
     ----------
-    descriptor
-        Of the open file.
+    path
+        The file.
+    name
+        What to call it in errors.
+
+    Raises
+    ------
+    FormatError
+        Raised if the file is gzipped, and cut off or spoilt.
     """
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def __call__(self, ranges: Sequence[tuple[int, int]]) -> list[Any]:
-        """Return the bytes of each range, in memory of their own that outlives the file."""
-        return [self._read(start, stop) for start, stop in ranges]
-
-    def _read(self, start: int, stop: int) -> bytes:
-        data = os.pread(self._descriptor, stop - start, start)
-        while len(data) < stop - start and (
-            more := os.pread(self._descriptor, stop - start - len(data), start + len(data))
-        ):
-            data += more
-        return data
-
-    def pixels(self, start: int, stored: np.dtype[Any], count: int) -> NDArray[Any]:
-        """Return values stored from byte ``start`` on, native-endian.
-
-        Copied and swapped in one pass from pieces of the file mapped into
-        memory: reading first and swapping in place takes half as long again,
-        and mapping all of a plane at once takes its size in memory twice.
-        """
-        values = np.empty(count, dtype=stored.newbyteorder("="))
-        step = _MAPPED // stored.itemsize
-        for first in range(0, count, step):
-            number = min(step, count - first)
-            offset = start + first * stored.itemsize
-            page = offset - offset % mmap.ALLOCATIONGRANULARITY
-            length = offset - page + number * stored.itemsize
-            piece = mmap.mmap(self._descriptor, length, access=mmap.ACCESS_READ, offset=page)
-            values[first : first + number] = np.frombuffer(piece, stored, number, offset - page)
-        return values
-
-
-@contextmanager
-def local_ranges(path: str | os.PathLike[str]) -> Iterator[tuple[LocalRanges, int]]:
-    """Give a reader of byte ranges of a local file, and the file's size."""
-    with Path(path).open("rb", buffering=0) as stream:
-        yield LocalRanges(stream.fileno()), os.fstat(stream.fileno()).st_size
+    with local_ranges(path, name) as (read_ranges, size):
+        yield FitsFile(read_ranges, size, name)
 
 
 class FitsFile:
@@ -105,6 +66,8 @@ class FitsFile:
         The file's size in bytes, or `None` where finding out would cost a request.
     name
         What to call the file in errors.
+    remote
+        Whether every read is a request, so that it pays to read ahead.
 
     Notes
     -----
@@ -112,38 +75,32 @@ class FitsFile:
     costs one range however long the file is.
     """
 
-    def __init__(self, read_ranges: RangeReader, size: int | None, name: str = "the file") -> None:
+    def __init__(
+        self, read_ranges: RangeReader, size: int | None, name: str = "The file", *, remote: bool = False
+    ) -> None:
+        self.remote = remote
         self._read_ranges = read_ranges
-        self._size = size
+        self.size = size
         self._name = name
         self._hdus: list[HduInfo] = []
         self._pieces: list[tuple[int, Any]] = []  # what was read ahead, and where each piece begins
 
     def reopened(self) -> FitsFile:
         """Return the same file, of which nothing was read yet."""
-        return FitsFile(self._read_ranges, self._size, self._name)
+        return FitsFile(self._read_ranges, self.size, self._name, remote=self.remote)
 
     def hdus(self) -> list[HduInfo]:
         """Return every HDU of the file."""
-        while self._walk() is not None:
-            pass
-        return list(self._hdus)
+        return list(self._each())
 
-    def first(self, count: int) -> list[HduInfo]:
-        """Return the first HDUs, without looking for others."""
-        while len(self._hdus) < count and self._walk() is not None:
-            pass
-        return self._hdus[:count]
+    @property
+    def primary(self) -> HduInfo:
+        """The first HDU."""
+        return next(self._each())
 
     def find(self, name: str) -> HduInfo | None:
         """Return the first HDU of that name, or `None`."""
-        for info in self._hdus:
-            if info.name == name:
-                return info
-        while (found := self._walk()) is not None:
-            if found.name == name:
-                return found
-        return None
+        return next((info for info in self._each() if info.name == name), None)
 
     def __getitem__(self, name: str) -> HduInfo:
         info = self.find(name)
@@ -159,25 +116,25 @@ class FitsFile:
         """
         start = self._tail_start
         if start is not None:
-            self.prefetch([(start, int(self._size or 0))])
-            tail = self._from_pieces(start, int(self._size or 0)) or b""
+            self.prefetch([(start, int(self.size or 0))])
+            tail = self._from_pieces(start, int(self.size or 0)) or b""
             at = max((n for n in range(0, len(tail), BLOCK) if tail[n : n + 9] == b"XTENSION="), default=None)
             if at is not None and (end := _find_end(tail[at:])) is not None:
                 info = HduInfo(-1, tail[at : at + end], start + at, start + at + whole_blocks(end + CARD))
-                if info.name == name and info.end == self._size:
+                if info.name == name and info.end == self.size:
                     return info
         return self.find(name)
 
     @property
     def _tail_start(self) -> int | None:
         """Where the last blocks begin, in which `find_last` looks."""
-        if self._size is None or self._size % BLOCK:
+        if self.size is None or self.size % BLOCK:
             return None
-        return max(0, self._size - _TAIL)
+        return max(0, self.size - _TAIL)
 
     def tail_ranges(self) -> list[tuple[int, int]]:
         """Return the bytes that `find_last` will read, none where the size is not known."""
-        return [] if self._tail_start is None else [(self._tail_start, int(self._size or 0))]
+        return [] if self._tail_start is None else [(self._tail_start, int(self.size or 0))]
 
     def image(self, info: HduInfo, box: Box | None = None) -> NDArray[Any]:
         """Return an image, native-endian, or the part of a two-dimensional one in ``box``.
@@ -189,7 +146,7 @@ class FitsFile:
         FormatError
             Raised if the HDU is no image, of two axes for a ``box``, or its data are cut short or spoilt.
         """
-        if len(info.shape) < 2 or (box is not None and len(info.shape) > 2) or info.is_table:
+        if not info.shape or (box is not None and len(info.shape) != 2) or info.is_table:
             raise FormatError(f"HDU {info.name!r} has shape {info.shape}; expected an image.")
         if info.is_compressed:
             if box is None or 0 in info.shape:
@@ -218,7 +175,7 @@ class FitsFile:
         A range may be a guess: one that passes the file's end is cut short,
         and nothing depends on what was not needed.
         """
-        end = math.inf if self._size is None else self._size
+        end = math.inf if self.size is None else self.size
         wanted = [(start, int(min(stop, end))) for start, stop in ranges]
         missing = [(start, stop) for start, stop in wanted if start < stop and self._held(start, stop) is None]
         if missing:
@@ -251,30 +208,40 @@ class FitsFile:
             raise self._truncated(stop, info)
         return buffers
 
-    def check_complete(self) -> None:
-        """Check that the file holds all the data its headers announce, whole blocks of them.
+    def check_complete(self, *, padded: bool = True) -> None:
+        """Check that the file holds all the data that its headers announce.
+
+        Parameters
+        ----------
+        padded
+            Whether the last data have to be padded to whole blocks, as the
+            standard demands.
 
         Raises
         ------
         FormatError
-            Raised if it ends before.
+            Raised if the file ends before.
         """
         last = self.hdus()[-1]
-        if self._size is not None and last.end > self._size:
-            raise FormatError(
-                f"{self._name} is truncated in HDU {last.name!r}: it has {self._size} bytes; expected {last.end}."
-            )
+        self._check_within(last.end if padded else last.span[1], last)
 
-    def _walk(self) -> HduInfo | None:
+    def _each(self) -> Iterator[HduInfo]:
+        """Give one HDU after the other, looking no further than asked."""
+        number = 0
+        while number < len(self._hdus) or self._find_next():
+            yield self._hdus[number]
+            number += 1
+
+    def _find_next(self) -> bool:
+        """Look for one more HDU; return whether there is one."""
         start = self._hdus[-1].end if self._hdus else 0
-        if self._size is not None and start >= self._size and self._hdus:
-            return None
+        if self.size is not None and start >= self.size and self._hdus:
+            return False
         text = self._header_text(start)
         if text is None:
-            return None
-        info = HduInfo(len(self._hdus), text, start, start + whole_blocks(len(text) + CARD))
-        self._hdus.append(info)
-        return info
+            return False
+        self._hdus.append(HduInfo(len(self._hdus), text, start, start + whole_blocks(len(text) + CARD)))
+        return True
 
     def _header_text(self, start: int) -> bytes | None:
         """Return the cards of the header at ``start``, or `None` at the file's end."""
@@ -299,7 +266,7 @@ class FitsFile:
             ahead = bytes(piece[start - begin :][:_HEADER_CHUNK]) if begin <= start < begin + len(piece) else b""
             if _find_end(ahead) is not None:
                 return ahead
-        stop = start + length if self._size is None else min(start + length, self._size)
+        stop = start + length if self.size is None else min(start + length, self.size)
         (buffer,) = self._read_ranges([(start, max(start, stop))])
         self._pieces.append((start, buffer))
         return bytes(buffer)
@@ -319,20 +286,21 @@ class FitsFile:
         stored = np.dtype(fits.BITPIX2DTYPE[info.value("BITPIX")]).newbyteorder(">")
         if any(info.value(keyword) is not None for keyword in _SCALING):
             return _scaled_image(info, shape, *self.read([span], info))
-        if isinstance(self._read_ranges, LocalRanges) and span[1] - span[0] >= _MAPPED:
+        if isinstance(self._read_ranges, LocalRanges) and span[1] - span[0] >= LARGE:
             self._check_within(span[1], info)
             return self._read_ranges.pixels(span[0], stored, math.prod(shape)).reshape(shape)
         (data,) = self.read([span], info)
         return to_native(np.frombuffer(data, dtype=stored).reshape(shape))
 
     def _check_within(self, stop: int, info: HduInfo) -> None:
-        if self._size is not None and stop > self._size:
+        if self.size is not None and stop > self.size:
             raise self._truncated(stop, info)
 
     def _truncated(self, stop: int, info: HduInfo) -> FormatError:
-        size = "fewer" if self._size is None else f"{self._size}"
+        size = "fewer" if self.size is None else f"{self.size}"
         return FormatError(
-            f"{self._name} is truncated in HDU {info.name!r}: it has {size} bytes; expected at least {stop}."
+            f"{self._name} is truncated in HDU {info.name!r}: it has {size} bytes; expected at least {stop}; "
+            "get it again from where it came from."
         )
 
 

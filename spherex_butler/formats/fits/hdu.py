@@ -114,12 +114,16 @@ def whole_blocks(length: int) -> int:
     return -(-length // BLOCK) * BLOCK
 
 
-def to_native(array: NDArray[Any]) -> NDArray[Any]:
-    """Return the values in this machine's byte order, in place where the memory is ours to change."""
-    if array.dtype.isnative:
-        return array
-    swapped = array.byteswap(inplace=True) if array.flags.writeable else array.byteswap()
-    return swapped.view(swapped.dtype.newbyteorder("="))
+def to_native(array: NDArray[Any], dtype: str | None = None) -> NDArray[Any]:
+    """Return the values in this machine's byte order, and as ``dtype`` where one is given.
+
+    They are swapped in place where the memory is ours to change: whoever reads
+    an image wants one copy of it.
+    """
+    if not array.dtype.isnative:
+        swapped = array.byteswap(inplace=True) if array.flags.writeable else array.byteswap()
+        array = swapped.view(swapped.dtype.newbyteorder("="))
+    return array if dtype is None else array.astype(dtype, copy=False)
 
 
 def hdu_from_bytes(cls: Any, text: bytes, *parts: Any, **cards: Any) -> Any:

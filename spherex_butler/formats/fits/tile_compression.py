@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("tile_compressed",)
+__all__ = ("RECIPES", "compress_images", "tile_compressed")
 
 import copy
 import io
@@ -15,8 +15,26 @@ from astropy.io import fits
 from astropy.io.fits.hdu.compressed.settings import DITHER_SEED_CHECKSUM, NO_DITHER, SUBTRACTIVE_DITHER_2
 from astropy.io.fits.verify import VerifyWarning
 
+RECIPES: Mapping[str, Mapping[str, Any]] = {
+    "none": {"compression": None, "quantize_level": 0.0},
+    "gzip_2": {"compression": "GZIP_2", "quantize_level": 0.0},
+    "rice_1": {"compression": "RICE_1", "quantize_level": 0.0},
+}
+"""Write recipes of images.
+
+``compression`` is a tile compression that astropy knows, or `None`; a plane
+that it cannot hold without loss is written with GZIP_2.  ``quantize_level``
+above zero quantizes float planes, which *loses* digits: noise /
+``quantize_level`` is the step (FITS standard 4.0, section 10.2).
+"""
+
 _REWRITTEN = {"BSCALE", "BZERO", "CHECKSUM", "DATASUM"}
 _STRUCTURAL = re.compile(r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT")
+
+
+def compress_images(hdus: Iterable[Any], recipe: Mapping[str, Any]) -> fits.HDUList:
+    """Return HDUs with the plain images among their extensions compressed as a recipe says."""
+    return fits.HDUList([tile_compressed(hdu, recipe) if type(hdu) is fits.ImageHDU else hdu for hdu in hdus])
 
 
 def tile_compressed(hdu: fits.ImageHDU, recipe: Mapping[str, Any]) -> fits.ImageHDU | fits.BinTableHDU:
@@ -27,9 +45,7 @@ def tile_compressed(hdu: fits.ImageHDU, recipe: Mapping[str, Any]) -> fits.Image
     hdu
         The image.
     recipe
-        ``compression``, a tile compression astropy knows, or `None`; a plane
-        that it cannot hold without loss gets GZIP_2.  ``quantize_level`` above
-        zero quantizes float planes, which loses digits.
+        Options as in `RECIPES`.
 
     Returns
     -------

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from spherex_butler.errors import FormatError
 from spherex_butler.formats.fits.boxes import Box
-from spherex_butler.formats.fits.file import FitsFile, local_ranges
+from spherex_butler.formats.fits.file import FitsFile, open_local_fits
 
 RNG = np.random.default_rng(20250101)
 SHAPE = (30, 40)
@@ -130,7 +130,7 @@ def test_hcompress_image():
     assert_same_as_astropy(raw_of(hdu))
 
 
-@pytest.mark.parametrize("shape", [(2, 3, 4), (3, 0, 4), (0, 5), (5, 0), (2, 3, 4, 5)])
+@pytest.mark.parametrize("shape", [(7,), (2, 3, 4), (3, 0, 4), (0, 5), (5, 0), (2, 3, 4, 5)])
 def test_image_of_any_shape(shape):
     data = RNG.normal(size=shape).astype("f4")
     assert np.array_equal(image_of(raw_of(fits.ImageHDU(data, name="X"))), data)
@@ -194,22 +194,12 @@ def test_rows_of_a_table():
     assert file.table(file["T"])["A"].tolist() == [[1, 2], [3, 4]]
 
 
-def test_local_buffers_outlive_the_file(tmp_path):
-    path = tmp_path / "x.fits"
-    path.write_bytes(b"0123456789")
-    with local_ranges(path) as (read_ranges, size):
-        first, past, none = read_ranges([(2, 5), (8, 20), (4, 4)])
-    path.unlink()
-    assert (size, first, past, none) == (10, b"234", b"89", b"")
-
-
 @pytest.mark.parametrize("dtype", ["u1", "i2", "i4", "i8", "f4", "f8"])
 def test_large_local_image_is_read_like_a_small_one(tmp_path, dtype):
     pixels = RNG.integers(0, 100, (2300, 2001)).astype(dtype)
     path = tmp_path / "x.fits"
     fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(pixels, name="X")]).writeto(path)
-    with local_ranges(path) as (read_ranges, size):
-        file = FitsFile(read_ranges, size, "x.fits")
+    with open_local_fits(path, "x.fits") as file:
         found = file.image(file["X"])
     path.unlink()
     assert np.array_equal(found, pixels)
@@ -221,10 +211,11 @@ def test_truncated_large_local_image_is_refused(tmp_path):
     path = tmp_path / "x.fits"
     fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.zeros((1500, 1500)), name="X")]).writeto(path)
     os.truncate(path, 10_000_000)
-    with local_ranges(path) as (read_ranges, size):
-        file = FitsFile(read_ranges, size, "x.fits")
-        with pytest.raises(FormatError, match=r"x\.fits is truncated in HDU 'X': it has 10000000 bytes"):
-            file.image(file["X"])
+    with (
+        open_local_fits(path, "x.fits") as file,
+        pytest.raises(FormatError, match=r"x\.fits is truncated in HDU 'X': it has 10000000 bytes"),
+    ):
+        file.image(file["X"])
 
 
 def test_unknown_hdu_is_refused_with_those_there_are():
@@ -271,7 +262,6 @@ def test_endless_header_is_given_up():
             "HDU 'X' has NAXIS='two'; expected a number",
         ),
         ("NAXIS   =                    2", "NAXIS   =                 2000", "HDU 'X' has NAXIS=2000"),
-        ("NAXIS   =                    2", "NAXIS   =                    1", r"HDU 'X' has shape \(40,\); expected an"),
         ("NAXIS   =                    2", "NAXIS   =                    3", r"HDU 'X' has axes \(40, 30, None\)"),
         ("BITPIX  =                   32", "BITPIX  =                   33", "HDU 'X' has BITPIX=33; expected one of"),
         (
@@ -294,7 +284,7 @@ def test_spoilt_card_is_refused(old, new, message):
     ("hdu", "box"),
     [
         (fits.ImageHDU(name="X"), None),
-        (fits.ImageHDU(np.zeros(5), name="X"), None),
+        (fits.ImageHDU(np.zeros(5), name="X"), Box(0, 1, 0, 1)),
         (fits.ImageHDU(np.zeros((2, 3, 4)), name="X"), Box(0, 1, 0, 1)),
         (fits.BinTableHDU.from_columns([fits.Column("A", "J", array=[1])], name="X"), None),
     ],
@@ -384,6 +374,7 @@ def test_incomplete_file_is_noticed_from_its_headers(cut):
     raw = raw_of(fits.ImageHDU(np.zeros(SHAPE, "i4"), name="X"))
     opened(raw).check_complete()
     with pytest.raises(
-        FormatError, match=rf"is truncated in HDU 'X': it has {len(raw) - cut} bytes; expected {len(raw)}"
+        FormatError,
+        match=rf"is truncated in HDU 'X': it has {len(raw) - cut} bytes; expected at least {len(raw)}; get it again",
     ):
         opened(raw[:-cut]).check_complete()

@@ -1,66 +1,15 @@
-"""Whole FITS files: opened where nothing of them is missing, copied HDU by HDU, and written."""
+"""HDUs written to a file: copied first, so that the caller's stay as they are, and with valid checksums."""
 
 from __future__ import annotations
 
-__all__ = ("copy_hdus", "file_ranges", "native", "whole_file", "write_hdus")
+__all__ = ("copy_hdus", "write_hdus")
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 from astropy.io import fits
-from numpy.typing import NDArray
 
 from ...errors import FormatError
-from .file import FitsFile, RangeReader, local_ranges
-from .gzipped import is_gzipped, unzipped_ranges
-
-
-@contextmanager
-def file_ranges(path: str) -> Iterator[tuple[RangeReader, int]]:
-    """Give a reader of byte ranges of a local file, and its size; of a gzipped one those of what it holds.
-
-    Raises
-    ------
-    FormatError
-        Raised if it is gzipped and cut off or spoilt.
-    """
-    with local_ranges(path) as (read_ranges, size):
-        (start,) = read_ranges([(0, 2)])
-        if is_gzipped(start):
-            yield unzipped_ranges(read_ranges([(0, size)])[0], "The file")
-        else:
-            yield read_ranges, size
-
-
-def whole_file(read_ranges: RangeReader, size: int) -> FitsFile:
-    """Return a local file whose HDUs were all found whole, having read only headers.
-
-    Raises
-    ------
-    FormatError
-        Raised if the file is not FITS, or is truncated.
-    """
-    file = FitsFile(read_ranges, size, "The file")
-    last = file.hdus()[-1]
-    stop = last.data_offset + last.data_size
-    if stop > size:
-        raise FormatError(
-            f"The file is truncated in HDU {last.index} ({last.name!r}): its data reach to byte {stop}, "
-            f"the file has {size}; get the file again from where it came from."
-        )
-    return file
-
-
-def native(pixels: NDArray[Any], dtype: str | None = None) -> NDArray[Any]:
-    """Return pixels that were just read in this machine's byte order, and as ``dtype`` where one is given."""
-    array = np.asarray(pixels)
-    if not array.dtype.isnative and array.flags.writeable:
-        # In place: whoever reads an image wants one copy of it in memory.
-        array = array.byteswap(inplace=True).view(array.dtype.newbyteorder("="))
-    return array.astype(dtype or array.dtype.newbyteorder("="), copy=False)
 
 
 def copy_hdus(hdus: fits.HDUList) -> fits.HDUList:

@@ -1,0 +1,124 @@
+"""Byte ranges of local files and of what gzipped ones hold."""
+
+from __future__ import annotations
+
+__all__ = ("LARGE", "LocalRanges", "RangeReader", "local_ranges", "unzipped_ranges")
+
+import gzip
+import mmap
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import FormatError
+
+LARGE = 4 << 20
+"""Bytes of pixels from which on `LocalRanges.pixels` is the faster way, and which it maps at a time."""
+
+_GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952, section 2.3.1
+
+
+class RangeReader(Protocol):
+    """Something that reads byte ranges of one file."""
+
+    def __call__(self, ranges: Sequence[tuple[int, int]]) -> list[Any]:
+        """Return the bytes of each ``(start, stop)`` as a buffer; one that passes the file's end is shorter."""
+
+
+class LocalRanges:
+    """Reads byte ranges of an open local file, and pixels in the fastest way found.
+
+    Parameters
+    ----------
+    descriptor
+        Of the open file.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __call__(self, ranges: Sequence[tuple[int, int]]) -> list[Any]:
+        """Return the bytes of each range, in memory of their own that outlives the file."""
+        return [self._read(start, stop) for start, stop in ranges]
+
+    def _read(self, start: int, stop: int) -> bytes:
+        data = os.pread(self._descriptor, stop - start, start)
+        while len(data) < stop - start and (
+            more := os.pread(self._descriptor, stop - start - len(data), start + len(data))
+        ):
+            data += more
+        return data
+
+    def pixels(self, start: int, stored: np.dtype[Any], count: int) -> NDArray[Any]:
+        """Return values stored from byte ``start`` on, native-endian.
+
+        They are copied and swapped in one pass from pieces of the file that
+        are mapped into memory: reading first and swapping in place takes half
+        as long again, and mapping a whole plane takes its size in memory twice.
+        """
+        values = np.empty(count, dtype=stored.newbyteorder("="))
+        step = LARGE // stored.itemsize
+        for first in range(0, count, step):
+            number = min(step, count - first)
+            offset = start + first * stored.itemsize
+            page = offset - offset % mmap.ALLOCATIONGRANULARITY
+            length = offset - page + number * stored.itemsize
+            piece = mmap.mmap(self._descriptor, length, access=mmap.ACCESS_READ, offset=page)
+            values[first : first + number] = np.frombuffer(piece, stored, number, offset - page)
+        return values
+
+
+@contextmanager
+def local_ranges(path: str | os.PathLike[str], name: str = "The file") -> Iterator[tuple[RangeReader, int]]:
+    """Give a reader of byte ranges of a local file, and the file's size; of a gzipped file those of what it holds.
+
+    Parameters
+    ----------
+    path
+        The file.
+    name
+        What to call it in errors.
+
+    Raises
+    ------
+    FormatError
+        Raised if the file is gzipped, and cut off or spoilt.
+    """
+    with Path(path).open("rb", buffering=0) as stream:
+        read_ranges, size = LocalRanges(stream.fileno()), os.fstat(stream.fileno()).st_size
+        if read_ranges([(0, len(_GZIP_MAGIC))]) == [_GZIP_MAGIC]:
+            yield unzipped_ranges(read_ranges([(0, size)])[0], name)
+        else:
+            yield read_ranges, size
+
+
+def unzipped_ranges(content: bytes, name: str = "The file") -> tuple[RangeReader, int]:
+    """Return a reader of byte ranges of the unzipped content, and its size.
+
+    Parameters
+    ----------
+    content
+        The gzipped file.
+    name
+        What to call it in errors.
+
+    Raises
+    ------
+    FormatError
+        Raised if it is cut off or spoilt.
+    """
+    try:
+        plain = gzip.decompress(content)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise FormatError(f"{name} is gzipped and cannot be unzipped: {error}; get it again.") from error
+
+    def read_ranges(ranges: Sequence[tuple[int, int]]) -> list[Any]:
+        return [plain[start:stop] for start, stop in ranges]
+
+    return read_ranges, len(plain)
