@@ -8,6 +8,10 @@ from pathlib import Path
 
 from astropy.table import Table
 
+from spherex_butler.archive.tables import ArchiveTable, read_archive_table
+from spherex_butler.files.failures import FailedFile
+from spherex_butler.ingest.plan import PlannedFile
+
 FOLDER = Path(__file__).parent / "data" / "archive_tables"
 M31 = FOLDER / "irsa_sia2_spherex_m31_excerpt_6rows.csv"
 """Whose ``cloud_access`` is not quoted at all."""
@@ -54,3 +58,36 @@ def csv_of(table: Table, path: Path) -> Path:
     """Write a table as a service that quotes rightly would."""
     table.write(path, format="ascii.csv", overwrite=True)
     return path
+
+
+def write_votable(table: Table, path: Path, serialization: str = "tabledata") -> None:
+    """Write a table as a VOTable."""
+    table.write(path, format="votable", tabledata_format=serialization)
+
+
+def changed(**values: object) -> Table:
+    """Return one real row with other values."""
+    table = sia_table()[:1]
+    for name, value in values.items():
+        table[name] = [value]
+    return table
+
+
+def read(table: ArchiveTable, **options: object) -> tuple[list[PlannedFile], list[FailedFile]]:
+    """Return the images of a table, and the rows that failed."""
+    batches = list(read_archive_table(table, **options))
+    return [file for batch in batches for file in batch.planned], [file for batch in batches for file in batch.failed]
+
+
+def planned_of(table: ArchiveTable, **options: object) -> list[PlannedFile]:
+    """Return the images of a table in which no row fails."""
+    planned, failed = read(table, **options)
+    assert not failed
+    return planned
+
+
+def reasons_of(table: ArchiveTable, **options: object) -> list[str]:
+    """Return why the rows of a table fail, all of them."""
+    planned, failed = read(table, **options)
+    assert not planned
+    return [file.reason for file in failed]

@@ -1,13 +1,12 @@
-"""Where the files of an archive table are to be read: the archive, its bucket, or a copy of its tree."""
+"""Where the files of an archive table are read: the archive, its bucket, or a copy of its tree."""
 
 from __future__ import annotations
 
-__all__ = ("Access", "AccessMode", "make_access")
+__all__ = ("Access", "make_access")
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
@@ -19,73 +18,66 @@ from ..paths import config_uri
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _FOLDER = re.compile(r"[\w.~:@+,=/-]*", re.ASCII)  # no ?, #, % or blank: a query, a fragment or an escape would begin
 _FILES = ("http", "https", "s3")
-_PREFIXES = ("file", "http", "https", "s3")
-
-
-class AccessMode(StrEnum):
-    """Where files can be read without a copy of them."""
-
-    IRSA = "irsa"
-    """At the address the table gives."""
-
-    AWS = "aws"
-    """At the https address of the archive's bucket."""
+_PREFIXES = ("file", *_FILES)
 
 
 @cache
 def _roots() -> Mapping[str, str]:
+    """Return what the archive's tree lies under, by the name of the way to it."""
     config = Config(config_uri("repository/releases.yaml"))
-    return {key: str(config[key]) for key in ("archive", "bucket")}
+    bucket = str(config["bucket"])
+    name = bucket.partition("://")[2].partition(".")[0]
+    return {"irsa": str(config["archive"]), "aws": bucket, "s3": f"s3://{name}/"}
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Turns the folder part of an address in a table into that of the address to read.
+    """Turns the folder of a file as a table gives it into the folder to read.
 
     Parameters
     ----------
     prefix
-        What the archive's tree lies under; `None` for the address as the table gives it.
+        What the archive's tree lies under; `None` to keep addresses as the table gives them.
     """
 
     prefix: str | None
 
     def folder(self, given: str) -> str:
-        """Return where the files of a folder of the archive are read, with a slash at the end.
+        """Return the URL of the folder in which files are read, with a slash at the end.
 
         Parameters
         ----------
         given
-            The folder as the table has it: absolute, relative to the archive's
+            The folder in the table: absolute, relative to the archive's
             server as in ``spherex.artifact``, or relative to the archive's tree.
 
         Raises
         ------
         FormatError
-            Raised if it is no address of a folder, or not one in the archive.
+            Raised if this is not the URL of a folder, or not a folder of the archive.
         """
-        absolute = self._absolute(given)
+        absolute = _absolute(given)
         if self.prefix is None:
             return f"{absolute}/"
-        for root in (*_roots().values(), _bucket_uri()):
+        for root in _roots().values():
             if absolute.startswith(root):
                 return f"{self.prefix}{absolute.removeprefix(root)}/"
         raise FormatError(
-            f"The address {given!r} is not in the archive's tree, under {_roots()['archive']!r}; expected that of a "
-            "file of the archive, or access='irsa' for the address as it is."
+            f"The address {given!r} is not in the archive's tree, under {_roots()['irsa']!r}; expected a file of the "
+            "archive, or access='irsa' to keep addresses as they are."
         )
 
-    @staticmethod
-    def _absolute(given: str) -> str:
-        scheme = _SCHEME.match(given)
-        rest = given[scheme.end() :] if scheme else given
-        if (scheme and scheme[1] not in _FILES) or not _FOLDER.fullmatch(rest) or ".." in rest.split("/"):
-            raise FormatError(f"The address {given!r} is no plain URL of a folder; expected http, https or s3.")
-        if scheme:
-            return given
-        relative, archive = given.lstrip("/"), _roots()["archive"]
-        server, tree = re.fullmatch(r"(\w+://[^/]+/)(.*)", archive).groups()  # type: ignore[union-attr]  # is our own
-        return f"{server}{relative}" if relative.startswith(tree) else f"{archive}{relative}"
+
+def _absolute(given: str) -> str:
+    scheme = _SCHEME.match(given)
+    rest = given[scheme.end() :] if scheme else given
+    if (scheme and scheme[1] not in _FILES) or not _FOLDER.fullmatch(rest) or ".." in rest.split("/"):
+        raise FormatError(f"The address {given!r} is no plain URL of a folder; expected http, https or s3.")
+    if scheme:
+        return given
+    relative, archive = given.lstrip("/"), _roots()["irsa"]
+    server, tree = re.fullmatch(r"(\w+://[^/]+/)(.*)", archive).groups()  # type: ignore[union-attr]  # is our own
+    return f"{server}{relative}" if relative.startswith(tree) else f"{archive}{relative}"
 
 
 def make_access(access: str) -> Access:
@@ -102,10 +94,10 @@ def make_access(access: str) -> Access:
     ParameterError
         Raised if it is none of these, or a folder that does not exist.
     """
-    if access == AccessMode.IRSA:
+    if access == "irsa":
         return Access(None)
-    if access == AccessMode.AWS:
-        return Access(_roots()["bucket"])
+    if access == "aws":
+        return Access(_roots()["aws"])
     scheme = _SCHEME.match(access)
     if scheme and scheme[1] in _PREFIXES and not re.search(r"[?#\s]", access):
         return Access(access.rstrip("/") + "/")
@@ -116,9 +108,3 @@ def make_access(access: str) -> Access:
             f"such a place to be an existing folder or a URL with one of {list(_PREFIXES)}."
         )
     return Access(folder.as_uri().rstrip("/") + "/")
-
-
-def _bucket_uri() -> str:
-    """Return the bucket as S3 clients name it; its https address begins with its name."""
-    host = _roots()["bucket"].partition("://")[2]
-    return f"s3://{host.partition('.')[0]}/"

@@ -1,11 +1,11 @@
 """Archive tables as CSV and ECSV.
 
-The archive writes the JSON object of ``cloud_access`` unquoted, or quoted in
-pieces, so that its commas part it into several fields, of which the last ones
-of the row may be missing.  What is before it is right.  Such a row is taken if
-its braces close and it has no more fields than the object has colons (each
-comma of it comes with one); any other with more or fewer fields than the
-header is not.
+The archive does not quote the JSON object in ``cloud_access``, or quotes it in
+pieces, so that its commas divide it into several fields, and fields may be
+missing after it.  The fields before it are right.  Such a row is accepted if
+its braces are balanced and it has no more surplus fields than the object has
+colons (each comma in it stands before a key).  Any other row must have as many
+fields as there are columns.
 """
 
 from __future__ import annotations
@@ -22,17 +22,15 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from ..errors import FormatError
-from .damage import Damaged, damage_at_end
 
 _CLOUD = "cloud_access"
 _DELIMITER = re.compile(r"#\s*delimiter:\s*'(.)'")
 _CHUNK = 1 << 22
-_SHOWN = 60  # characters of a field that is too long
 
 
 @dataclass(frozen=True, slots=True)
 class TextTable:
-    """A file of rows of text.
+    """A file of delimited text.
 
     Parameters
     ----------
@@ -41,9 +39,9 @@ class TextTable:
     columns
         The names of the columns.
     delimiter
-        What is between fields.
+        The character between two fields.
     first
-        Number of the line after that with the names, from 0.
+        Number of lines before the first row.
     """
 
     opener: Callable[[], BinaryIO]
@@ -65,9 +63,9 @@ class TextTable:
         Raises
         ------
         FormatError
-            Raised if the file has nothing but its header.
+            Raised if the file ends before the names of its columns.
         """
-        delimiter = " "  # what ECSV has where its header does not say
+        delimiter = " "  # the default of ECSV
         with _text(opener) as lines:
             for number, line in enumerate(lines):
                 if not line.startswith("#"):
@@ -77,10 +75,6 @@ class TextTable:
                 delimiter = match[1] if match else delimiter
         raise FormatError(f"{str(path)!r} ends within its header; expected a line with the names of the columns.")
 
-    def rows(self, positions: Sequence[int]) -> Iterator[tuple[str, ...] | Damaged]:
-        """Yield of each row the fields at these positions."""
-        return damage_at_end(self._rows(positions))
-
     def count(self) -> int:
         """Return the number of lines after the names."""
         lines, last = -self.first, b"\n"
@@ -89,25 +83,52 @@ class TextTable:
                 lines, last = lines + chunk.count(b"\n"), chunk[-1:]
         return max(0, lines + (last != b"\n"))
 
-    def _rows(self, positions: Sequence[int]) -> Iterator[tuple[str, ...] | Damaged]:
-        pick, is_whole, width = itemgetter(*positions), self._check(positions), len(self.columns)
-        cut_at = len(self.columns) - 1 if max(positions) == len(self.columns) - 1 else None
-        for fields, ended in self._records(is_whole):
-            if not fields:
-                continue  # a blank line
-            if not is_whole(fields):
-                yield Damaged(
-                    f"The row has {len(fields)} fields, from {fields[0]!r} to {fields[-1]!r}; expected {width}."
-                )
-            elif not ended and cut_at is not None:
-                yield Damaged(
-                    f"The file ends within the field {fields[cut_at]!r}; expected an end of the line after it."
-                )
-            else:
-                yield pick(fields)
+    def rows(self, positions: Sequence[int]) -> Iterator[tuple[str, ...] | FormatError]:
+        """Yield the fields of each row at these positions."""
+        pick, is_whole = itemgetter(*positions), self._check(positions)
+        may_be_cut = len(self.columns) - 1 in positions
+        lines: list[str] = []  # of the row
+        with _text(self.opener) as text:
+            for _ in range(self.first):
+                next(text, None)
+            reader = csv.reader(_remembered(text, lines), delimiter=self.delimiter)
+            while True:
+                lines.clear()
+                try:
+                    fields = self._fields(reader, lines, is_whole)
+                except FormatError as error:
+                    yield error
+                    continue
+                if fields is None:
+                    return
+                if may_be_cut and not lines[-1].endswith(("\n", "\r")):
+                    yield FormatError(f"The file ends within the field {fields[-1]!r}; expected a line break after it.")
+                elif fields:  # no blank line
+                    yield pick(fields)
+
+    def _fields(
+        self, reader: Iterator[list[str]], lines: Sequence[str], is_whole: Callable[[list[str]], bool]
+    ) -> list[str] | None:
+        """Return the next row, nothing of a blank line, and `None` at the end of the file."""
+        try:
+            fields = next(reader, None)
+            alone = [next(csv.reader([line], delimiter=self.delimiter)) for line in lines] if len(lines) > 1 else []
+        except csv.Error as error:  # an endless field
+            if len(lines) == 1:
+                raise FormatError(f"The line is not a row: {error}; expected {len(self.columns)} fields.") from None
+            fields, alone = [], [[]]
+        if alone and (not is_whole(fields or []) or any(map(is_whole, alone))):
+            raise FormatError(
+                f"A quote is opened in {lines[0][:60]!r}, but not closed on its line, so {len(lines)} lines are not "
+                "read; expected a quote after each quoted field."
+            )
+        if fields and not is_whole(fields):
+            found = f"The row has {len(fields)} fields, from {fields[0]!r} to {fields[-1]!r}"
+            raise FormatError(f"{found}; expected {len(self.columns)}.")
+        return fields
 
     def _check(self, positions: Sequence[int]) -> Callable[[list[str]], bool]:
-        """Return what says whether a row's fields at these positions are where the header says."""
+        """Return a function that says whether the fields at these positions belong to the columns there."""
         width = len(self.columns)
         names = [name.strip().lower() for name in self.columns]
         if _CLOUD not in names:
@@ -122,47 +143,6 @@ class TextTable:
             return closes and len(fields) - width <= rest.count(":") and (len(fields) >= width or "{" in rest)
 
         return is_explained
-
-    def _records(self, is_whole: Callable[[list[str]], bool]) -> Iterator[tuple[list[str], bool]]:
-        """Yield the fields of each row, and whether its line ended."""
-        held: list[str] = []
-        with _text(self.opener) as lines:
-            for _ in range(self.first):
-                next(lines, None)
-            reader = csv.reader(_remembered(lines, held), delimiter=self.delimiter)
-            while True:
-                try:
-                    fields = next(reader, None)
-                except csv.Error:  # a field that is too long, as one without an end soon is
-                    fields = [held[0][:_SHOWN]]
-                    reader = csv.reader(_remembered(lines, held), delimiter=self.delimiter)
-                if fields is None:
-                    return
-                if len(held) == 1:
-                    yield fields, _ended(held[0])
-                else:
-                    yield from self._of_lines(fields, held, is_whole)
-                held.clear()
-
-    def _of_lines(
-        self, fields: list[str], lines: Sequence[str], is_whole: Callable[[list[str]], bool]
-    ) -> Iterator[tuple[list[str], bool]]:
-        """Yield the row of several lines, or those that a quote left open by an interrupted line has swallowed."""
-        alone = [self._fields(line) for line in lines]
-        if is_whole(fields) and not any(map(is_whole, alone)):
-            yield fields, _ended(lines[-1])
-        else:
-            yield from zip(alone, map(_ended, lines), strict=True)
-
-    def _fields(self, line: str) -> list[str]:
-        try:
-            return next(csv.reader([line], delimiter=self.delimiter))
-        except csv.Error:
-            return [line[:_SHOWN]]
-
-
-def _ended(line: str) -> bool:
-    return line.endswith(("\n", "\r"))
 
 
 def _remembered(lines: Iterator[str], held: list[str]) -> Iterator[str]:

@@ -12,18 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import FormatError
-from .damage import Damaged
 
 _STEP = 10_000
 
 
 class ParquetRows:
     """A Parquet file.
-
-    Parameters
-    ----------
-    path
-        The file.
 
     Raises
     ------
@@ -36,12 +30,12 @@ class ParquetRows:
         try:
             with pq.ParquetFile(path) as file:
                 self.columns = tuple(file.schema_arrow.names)
-                self._count = file.metadata.num_rows
+                self._count = int(file.metadata.num_rows)
         except pa.ArrowException as error:
             raise FormatError(f"{str(path)!r} is a damaged Parquet file: {error}") from error
 
-    def rows(self, positions: Sequence[int]) -> Iterator[tuple[Any, ...] | Damaged]:
-        """Yield of each row the values at these positions."""
+    def rows(self, positions: Sequence[int]) -> Iterator[tuple[Any, ...] | FormatError]:
+        """Yield the values of each row in the columns at these positions."""
         names = [self.columns[position] for position in positions]
         with pq.ParquetFile(self._path) as file:
             try:
@@ -49,11 +43,11 @@ class ParquetRows:
                     columns = batch.to_pydict()
                     yield from zip(*(map(_text, columns[name]) for name in names), strict=True)
             except (OSError, pa.ArrowException) as error:
-                yield Damaged(f"The Parquet file is damaged here, so rows are missing: {error}")
+                yield FormatError(f"The Parquet file is damaged here, so rows are missing: {error}")
 
     def count(self) -> int:
         """Return the number of rows."""
-        return int(self._count)
+        return self._count
 
 
 def _text(value: Any) -> Any:

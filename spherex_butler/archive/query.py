@@ -1,7 +1,7 @@
-"""Asking the archive's own services for its tables, in answers that stay bounded.
+"""Queries of the archive's services, in answers of bounded size.
 
-An answer that a service cuts off is never taken: its time range is halved
-until the parts are whole.  Needs the extra ``archive``.
+An answer that a service cuts off is never used: its range of time is halved
+until each half is answered in full.  Needs the extra ``archive``.
 """
 
 from __future__ import annotations
@@ -12,14 +12,18 @@ import importlib
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
-from typing import Any, TypeAlias
+from functools import partial
+from itertools import chain, pairwise
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.table import Table
 from astropy.time import Time
 
 from ..errors import ConfigurationError, FormatError, ParameterError
+
+if TYPE_CHECKING:
+    from .services import Answer
 
 SIA_SERVICE = "https://irsa.ipac.caltech.edu/SIA"
 """The archive's image search (IVOA SIA 2.0)."""
@@ -41,8 +45,6 @@ _ADQL = (
     "WHERE a.producttype = 'science' AND p.time_bounds_lower >= {begin!r} AND p.time_bounds_lower < {end!r}"
 )
 
-_Answer: TypeAlias = tuple[Table, bool]
-
 
 def query_sia(
     *,
@@ -53,23 +55,23 @@ def query_sia(
     maxrec: int = _ROWS,
     timeout: float = _TIMEOUT,
 ) -> Iterator[Table]:
-    """Yield the answers of an SIA2 service.
+    """Yield tables of images, the answers of an SIA2 service.
 
     Parameters
     ----------
     position
-        Right ascension, declination and radius of a circle that images
+        Right ascension, declination and radius of a circle that the images
         overlap; ICRS, degrees.  By default the whole sky.
     time
-        Between which times images were begun; by default from launch to now.
+        The times between which the images began; by default launch and now.
     collections
-        Of which collections; each is asked for by itself.
+        Collections of the images; each takes queries of its own.
     service
         URL of the service, to which the query's parameters are added.
     maxrec
-        Rows of an answer at most; where there are more, the time is divided.
+        Greatest number of rows in an answer; where there are more, the time is divided.
     timeout
-        Seconds to wait for the service to say something.
+        Seconds to wait for the service to send something.
 
     Raises
     ------
@@ -82,22 +84,15 @@ def query_sia(
     ParameterError
         Raised if an option has no meaning, or the service refuses the query.
     """
-    begin, end = _range_of(time)
-    if position is not None:
-        _require_circle(*position)
+    edges = _edges(time, position)
     services = _services(service, maxrec, timeout)
 
-    def asker(collection: str) -> Callable[[float, float], _Answer]:
-        def ask(first: float, last: float) -> _Answer:
-            table, whole = services.ask_sia(
-                service, collection, position=position, span=(first, last), maxrec=maxrec, timeout=timeout
-            )
-            return _begun(table, first, last), whole
+    def ask(collection: str, first: float, last: float) -> Answer:
+        options = {"position": position, "span": (first, last), "maxrec": maxrec, "timeout": timeout}
+        table, whole = services.ask_sia(service, collection, **options)
+        return _begun(table, first, last), whole
 
-        return ask
-
-    days = _DAYS if position is None else math.inf
-    return (table for collection in collections for table in _parts(asker(collection), begin, end, days, service))
+    return chain.from_iterable(_whole_answers(partial(ask, name), edges, service) for name in collections)
 
 
 def query_tap(
@@ -108,48 +103,48 @@ def query_tap(
     maxrec: int = _ROWS,
     timeout: float = _TIMEOUT,
 ) -> Iterator[Table]:
-    """Yield the answers of a TAP service to queries of ``spherex.plane`` and ``spherex.artifact``.
+    """Yield tables of images, the answers of a TAP service from ``spherex.plane`` and ``spherex.artifact``.
 
-    They have new images about a day before the image search does.
+    These have new images about a day before the image search.
 
     Parameters
     ----------
     position
-        Right ascension and declination of a point that images cover; ICRS, degrees.
-        By default the whole sky.
-    time, service, maxrec, timeout
-        As for `query_sia`; ``timeout`` is how long a query may take.
+        Right ascension and declination of a point that the images cover; ICRS,
+        degrees.  By default the whole sky.
+    time, service, maxrec
+        As for `query_sia`.
+    timeout
+        Seconds that a query may take.
 
     Raises
     ------
     ConfigurationError, ConnectionError, FormatError, ParameterError
         Raised as by `query_sia`.
     """
-    begin, end = _range_of(time)
+    edges = _edges(time, position)
+    services = _services(service, maxrec, timeout)
     where = ""
     if position is not None:
-        _require_circle(*position)
         where = f" AND CONTAINS(POINT('ICRS', {float(position[0])!r}, {float(position[1])!r}), p.poly) = 1"
-    services = _services(service, maxrec, timeout)
 
-    def ask(first: float, last: float) -> _Answer:
+    def ask(first: float, last: float) -> Answer:
         adql = _ADQL.format(begin=first, end=last) + where
-        answer: _Answer = services.ask_tap(service, adql, maxrec=maxrec, timeout=timeout)
+        answer: Answer = services.ask_tap(service, adql, maxrec=maxrec, timeout=timeout)
         return answer
 
-    return _parts(ask, begin, end, _DAYS if position is None else math.inf, service)
+    return _whole_answers(ask, edges, service)
 
 
 def query_adql(
     adql: str, *, service: str = TAP_SERVICE, maxrec: int = _ROWS, timeout: float = _TIMEOUT
 ) -> Iterator[Table]:
-    """Yield the answer of a TAP service to a query of your own, all of it or nothing.
+    """Yield the table that answers a query of your own, if the TAP service does not cut it off.
 
     Parameters
     ----------
     adql
-        The query, which selects the columns of one of the layouts of
-        `spherex_butler.archive.layouts`.
+        The query; `spherex_butler.archive.rows` says which columns it must select.
     service, maxrec, timeout
         As for `query_tap`.
 
@@ -170,7 +165,7 @@ def query_adql(
 
 
 def _services(service: str, maxrec: int, timeout: float) -> Any:
-    """Return the module that asks, after a look at what it is to ask."""
+    """Return the module that asks services, if these options are valid."""
     if not re.match(r"https?://[^/\s]", service):
         raise ParameterError(f"service={service!r} is no web service; expected an http:// or https:// URL.")
     if maxrec < 1 or not timeout > 0:
@@ -181,13 +176,16 @@ def _services(service: str, maxrec: int, timeout: float) -> Any:
         raise ConfigurationError("Asking services needs pyvo: pip install 'spherex-butler[archive]'.") from error
 
 
-def _range_of(time: tuple[Time, Time] | None) -> tuple[float, float]:
-    """Return a range of time, as the archive's tables give times: MJD, UTC."""
+def _edges(time: tuple[Time, Time] | None, position: tuple[float, ...] | None) -> list[float]:
+    """Return the edges of the ranges of time to ask for, one range if there is a position: MJD, UTC, as tables have."""
     begin, end = (Time(_FIRST_LIGHT, format="mjd"), Time.now()) if time is None else time
     first, last = float(begin.utc.mjd), float(end.utc.mjd)
     if not first < last:
         raise ParameterError(f"time=({begin.isot}, {end.isot}) is no range; expected the earlier time first.")
-    return first, last
+    if position is not None:
+        _require_circle(*position)
+        return [first, last]
+    return list(np.linspace(first, last, math.ceil((last - first) / _DAYS) + 1).tolist())
 
 
 def _require_circle(ra: float, dec: float, radius: float = 1.0) -> None:
@@ -198,26 +196,16 @@ def _require_circle(ra: float, dec: float, radius: float = 1.0) -> None:
         )
 
 
-def _parts(
-    ask: Callable[[float, float], _Answer], begin: float, end: float, days: float, service: str
-) -> Iterator[Table]:
-    """Yield the answers for a range of time, in parts of some days each."""
-    number = max(1, math.ceil((end - begin) / days))
-    edges = np.linspace(begin, end, number + 1).tolist()
+def _whole_answers(ask: Callable[[float, float], Answer], edges: Sequence[float], service: str) -> Iterator[Table]:
+    """Yield the answers for ranges of time, and for their halves where an answer is cut off."""
     for first, last in pairwise(edges):
-        yield from _halves(ask, first, last, service)
-
-
-def _halves(ask: Callable[[float, float], _Answer], first: float, last: float, service: str) -> Iterator[Table]:
-    table, whole = ask(first, last)
-    if whole:
-        yield table
-    elif last - first > _SHORTEST:
-        middle = (first + last) / 2
-        yield from _halves(ask, first, middle, service)
-        yield from _halves(ask, middle, last, service)
-    else:
-        raise FormatError(_cut_off(service, len(table), "ask again with a greater MAXREC"))
+        table, whole = ask(first, last)
+        if whole:
+            yield table
+        elif last - first > _SHORTEST:
+            yield from _whole_answers(ask, (first, (first + last) / 2, last), service)
+        else:
+            raise FormatError(_cut_off(service, len(table), "ask again with a greater MAXREC"))
 
 
 def _cut_off(service: str, rows: int, remedy: str) -> str:
@@ -225,8 +213,8 @@ def _cut_off(service: str, rows: int, remedy: str) -> str:
 
 
 def _begun(table: Table, first: float, last: float) -> Table:
-    """Return the rows of images begun in a range of time: SIA2 also finds those that reach into it."""
+    """Return the rows of images that began in a range of time: SIA2 also finds those that reach into it."""
     if "t_min" not in table.colnames:
-        return table  # which is then refused for it
+        return table  # the reader refuses it
     begun = np.ma.filled(np.ma.asanyarray(table["t_min"]).astype(float), np.nan)
     return table[~((begun < first) | (begun >= last))]

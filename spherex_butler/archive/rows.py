@@ -1,4 +1,17 @@
-"""Rows of an archive table to images that can be registered, each checked against itself."""
+"""Which columns of an archive table say what, and its rows as images that can be registered.
+
+Two kinds of rows are understood, and the join of both:
+
+- rows of SIA2 (ObsCore with the address of the file): ``access_url``,
+  ``s_region``, ``t_min``, ``t_max``;
+- rows of ``spherex.plane`` joined with ``spherex.artifact``: ``uri``, ``poly``,
+  ``time_bounds_lower``, ``time_bounds_upper``.
+
+Where a table has both, ``uri`` is the address: the ``access_url`` of
+``spherex.obscore`` is a DataLink, which names no file.  The case of names does
+not matter, nor does a table's name before a column's (``p.poly``).  Each row
+is checked against itself.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +19,42 @@ __all__ = ("DataLinkError", "RowPlanner")
 
 import math
 import re
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from ..constants import DATASET_TYPE
 from ..errors import FormatError
 from ..images.description import MJD_RANGE, ImageDescription
 from ..ingest.plan import PlannedFile
-from ..names import ProcessingToken, ProductName, parse_product_name
+from ..names import ObservationId, ProcessingToken, ProductName, parse_product_name
 from ..repository.runs import release_of
 from .access import Access
-from .layouts import JOIN_HINT, Layout
 from .regions import parse_corners
 
+_ROLES: Mapping[str, tuple[str, ...]] = {
+    "url": ("uri", "access_url"),
+    "region": ("s_region", "poly"),
+    "begin": ("t_min", "time_bounds_lower"),
+    "end": ("t_max", "time_bounds_upper"),
+    "exposure_time": ("t_exptime", "time_exposure"),
+    "target_name": ("target_name",),
+    "obs_id": ("obs_id", "observationid"),
+    "bandpass": ("energy_bandpassname",),
+    "collection": ("obs_collection", "collection"),
+}
+"""What there is to know of an image, and the columns that may say it, the better one first."""
+
+_REQUIRED = ("url", "region", "begin", "end")
+_JOIN = (
+    "SELECT o.*, a.uri FROM spherex.obscore o JOIN spherex.plane p ON o.obs_publisher_did = p.obs_publisher_did "
+    "JOIN spherex.artifact a ON a.planeid = p.planeid WHERE a.producttype = 'science'"
+)
+"""How rows of ``spherex.obscore`` get the addresses of their files."""
+
 _COLLECTION = re.compile(r"spherex_(qr\d*)(?:_[a-z]+)?")
-_RELEASES = {"qr": "qr1"}  # the collection of the first is named as its folder
+_RELEASES = {"qr": "qr1"}  # the first release's collection has the name of its folder
 _UNKNOWN: dict[str, Any] = {
     "exposure_time": None,
     "target_name": None,
@@ -34,64 +68,75 @@ _UNKNOWN: dict[str, Any] = {
 
 
 class DataLinkError(FormatError):
-    """A row has the address of a list of links instead of that of a file."""
+    """A row has the address of a list of links instead of the address of a file."""
 
 
 class RowPlanner:
-    """Makes images of the rows of one table.
+    """Turns the rows of one table into images.
 
     Parameters
     ----------
-    layout
-        Which column says what.
+    columns
+        The table's columns.
+    source
+        The table's name in messages.
     access
-        Where files are to be read.
+        Where files are read.
     release
-        The release all images belong to; by default as their addresses tell.
+        The release of all images; by default as their addresses tell.
+
+    Attributes
+    ----------
+    positions
+        Indices of the columns that rows must have, in this order.
+
+    Raises
+    ------
+    FormatError
+        Raised if a column is missing.
     """
 
-    def __init__(self, layout: Layout, access: Access, release: str | None) -> None:
-        self._names = layout.names
-        self._arrange = layout.arrange
+    def __init__(self, columns: Sequence[str], source: str, access: Access, release: str | None) -> None:
+        found = _find_columns(columns, source)
+        self.positions = tuple(found.values())
+        self._names = {role: columns[number] for role, number in found.items()}
+        order = {role: number for number, role in enumerate(found)}
+        self._arrange = itemgetter(*(order.get(role, -1) for role in _ROLES))  # -1: the None after the row
         self._access = access
         self._release = release
         self._place = lru_cache(maxsize=16384)(self._find_place)  # folders hold about 1,800 files each
 
     def address(self, row: tuple[Any, ...]) -> str:
-        """Return the address a row gives, blank if it gives none."""
+        """Return the address in a row, blank if there is none."""
         return str(self._arrange((*row, None))[0] or "").strip()
 
     def plan(self, row: tuple[Any, ...]) -> PlannedFile:
-        """Return the image of a row.
-
-        Parameters
-        ----------
-        row
-            Its values in the layout's columns.
+        """Return the image that a row stands for.
 
         Raises
         ------
         FormatError
-            Raised if it is none, or the row contradicts itself.
+            Raised if it does not stand for an image, or contradicts itself.
         """
         url, region, begin, end, exposure_time, target, obs_id, bandpass, collection = self._arrange((*row, None))
         folder, file_name = self._split(url)
-        name = self._parse(file_name, url)
-        _require_agreement(name, file_name, obs_id, bandpass)
+        name, observation, detector = self._parse(file_name, url)
+        _require_agreement(observation, detector, file_name, obs_id, bandpass)
         prefix, release = self._place(folder, name.token, collection)
         first, last = self._times(begin, end)
+        fields = {
+            **_UNKNOWN,
+            "exposure_time": None if exposure_time is None else self._optional_number(exposure_time),
+            "target_name": None if target is None else str(target).strip() or None,
+        }
         description = ImageDescription(
-            observation=name.observation,  # type: ignore[arg-type]  # level2 names have one, which was checked
-            detector=name.detector,  # type: ignore[arg-type]  # the same
+            observation=observation,
+            detector=detector,
             begin=first,
             end=last,
-            fields={
-                **_UNKNOWN,
-                "exposure_time": None if exposure_time is None else self._optional_number(exposure_time),
-                "target_name": str(target).strip() or None if target is not None else None,
-            },
+            fields=fields,
             corners=parse_corners(region),
-            expidn=name.observation.exposure_id * 10 + name.detector,  # type: ignore[operator, union-attr]  # the same
+            expidn=observation.exposure_id * 10 + detector,
         )
         return PlannedFile(prefix + file_name, name, release, description, None)
 
@@ -101,14 +146,14 @@ class RowPlanner:
         folder, _, file_name = url.strip().rpartition("/")
         return folder, file_name
 
-    def _parse(self, file_name: str, url: str) -> ProductName:
+    def _parse(self, file_name: str, url: str) -> tuple[ProductName, ObservationId, int]:
         try:
             name = parse_product_name(file_name)
         except FormatError:
             if "datalink" in url.lower() or "ivo://" in url.lower():
                 raise DataLinkError(
                     f"{self._names['url']} is {url!r}, a DataLink, which names no file and no processing; expected a "
-                    f"column uri with the file's address, as in: {JOIN_HINT}"
+                    f"column uri with the file's address, as in: {_JOIN}"
                 ) from None
             raise
         if name.dataset_type != DATASET_TYPE or name.observation is None or name.detector is None:
@@ -121,10 +166,10 @@ class RowPlanner:
                 f"{self._names['url']} is {url!r}, a part of an image; expected the address of the whole file, "
                 "without what follows the '?'."
             )
-        return name
+        return name, name.observation, name.detector
 
     def _find_place(self, folder: str, token: ProcessingToken, collection: Any) -> tuple[str, str]:
-        """Return where files of a folder are read, and their release."""
+        """Return the URL under which the files of a folder are read, and their release."""
         prefix = self._access.folder(folder)
         release = release_of(ProductName(DATASET_TYPE, token), f"{folder}/", self._release)
         match = _COLLECTION.fullmatch(str(collection or "").strip().lower())
@@ -158,12 +203,26 @@ class RowPlanner:
         return number if math.isfinite(number) else None
 
 
-def _require_agreement(name: ProductName, file_name: str, obs_id: Any, bandpass: Any) -> None:
+def _find_columns(columns: Sequence[str], source: str) -> dict[str, int]:
+    """Return by role the index of the column that plays it."""
+    plain = {name.strip().rpartition(".")[2].lower(): number for number, name in reversed(list(enumerate(columns)))}
+    found = {role: plain[name] for role, names in _ROLES.items() for name in reversed(names) if name in plain}
+    missing = [_ROLES[role] for role in _REQUIRED if role not in found]
+    if missing:
+        raise FormatError(
+            f"{source} has the columns {list(columns)}, but no {' and no '.join(map(' or '.join, missing))}. Expected "
+            "are either rows of SIA2, with access_url, s_region, t_min and t_max, or spherex.plane joined with "
+            "spherex.artifact, with uri, poly, time_bounds_lower and time_bounds_upper."
+        )
+    return found
+
+
+def _require_agreement(observation: ObservationId, detector: int, file_name: str, obs_id: Any, bandpass: Any) -> None:
     """Check that the columns are about the image that the address names."""
     if obs_id and not file_name.startswith(f"{DATASET_TYPE}_{str(obs_id).strip()}D"):
-        raise FormatError(f"obs_id is {obs_id!r}, but the file is of {str(name.observation)!r}; expected the same.")
-    if bandpass and str(bandpass).strip() != f"SPHEREx-D{name.detector}":
+        raise FormatError(f"obs_id is {obs_id!r}, but the file is of {str(observation)!r}; expected the same.")
+    if bandpass and str(bandpass).strip() != f"SPHEREx-D{detector}":
         raise FormatError(
-            f"energy_bandpassname is {bandpass!r}, but the file is of detector {name.detector}; "
-            f"expected 'SPHEREx-D{name.detector}'."
+            f"energy_bandpassname is {bandpass!r}, but the file is of detector {detector}; "
+            f"expected 'SPHEREx-D{detector}'."
         )

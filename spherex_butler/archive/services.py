@@ -1,14 +1,18 @@
-"""One question to a virtual observatory service and its answer, through pyvo; needs the extra ``archive``."""
+"""One question to a virtual observatory service and its answer, through pyvo; needs the extra ``archive``.
+
+A service that does not answer, or not with a table, is a `ConnectionError`;
+one that refuses the question a `ParameterError`.
+"""
 
 from __future__ import annotations
 
-__all__ = ("ask_sia", "ask_tap")
+__all__ = ("Answer", "ask_sia", "ask_tap")
 
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import requests
 from astropy.io.votable.exceptions import VOTableSpecError, VOWarning
@@ -25,6 +29,9 @@ _DONE = {"COMPLETED", "ERROR", "ABORTED"}
 _UNDER_WAY = {"PENDING", "QUEUED", "EXECUTING", "HELD", "SUSPENDED", "UNKNOWN"}  # IVOA UWS 1.1
 _FIRST_LOOK, _GROWTH, _LONGEST = 0.2, 1.5, 10.0  # seconds between looks at a job
 
+Answer: TypeAlias = tuple[Table, bool]
+"""Rows, and whether these are all."""
+
 
 def ask_sia(
     service: str,
@@ -34,8 +41,8 @@ def ask_sia(
     span: tuple[float, float],
     maxrec: int,
     timeout: float,
-) -> tuple[Table, bool]:
-    """Return images of a collection, and whether these are all.
+) -> Answer:
+    """Return the images of a collection.
 
     Parameters
     ----------
@@ -48,16 +55,9 @@ def ask_sia(
     span
         Begin and end of a range of time; MJD, UTC.
     maxrec
-        Rows at most.
+        Greatest number of rows.
     timeout
-        Seconds without a word from the service.
-
-    Raises
-    ------
-    ConnectionError
-        Raised if there is no answer, or none that is a table.
-    ParameterError
-        Raised if the service refuses the query.
+        Seconds to wait for the service to send something.
     """
     with _translated(service), _session(timeout) as session:
         # The query's endpoint is given, not looked up: that would take another request each time.
@@ -66,8 +66,8 @@ def ask_sia(
         return _answer(sia.search(pos=position, time=times, collection=collection, maxrec=maxrec), maxrec)
 
 
-def ask_tap(service: str, adql: str, *, maxrec: int, timeout: float) -> tuple[Table, bool]:
-    """Return the rows of a query, run as a job of its own, and whether these are all.
+def ask_tap(service: str, adql: str, *, maxrec: int, timeout: float) -> Answer:
+    """Return the rows of a query, run as a job of its own.
 
     Parameters
     ----------
@@ -76,16 +76,9 @@ def ask_tap(service: str, adql: str, *, maxrec: int, timeout: float) -> tuple[Ta
     adql
         The query.
     maxrec
-        Rows at most.
+        Greatest number of rows.
     timeout
-        Seconds the query may take.
-
-    Raises
-    ------
-    ConnectionError
-        Raised if there is no answer in time, or none that is a table.
-    ParameterError
-        Raised if the service refuses the query.
+        Seconds that the query may take.
     """
     with (
         _translated(service),
@@ -110,32 +103,29 @@ def _wait(job: Any, timeout: float) -> None:
         pause = min(pause * _GROWTH, _LONGEST)
 
 
-def _answer(results: Any, maxrec: int) -> tuple[Table, bool]:
+def _answer(results: Any, maxrec: int) -> Answer:
     table = results.to_table()
     overflow = results.status[0].upper() == "OVERFLOW"
     return table, not overflow and len(table) < maxrec  # not every service says that it stopped
 
 
 class _TidySession(requests.Session):
-    """A session that gives up on a service that says nothing, and closes each response before the next request.
+    """A session with a timeout, which closes each response before the next request; pyvo does neither."""
 
-    pyvo waits for ever, and closes none.
-    """
-
-    def __init__(self, patience: float) -> None:
+    def __init__(self, timeout: float) -> None:
         super().__init__()
-        self._patience = patience
+        self._timeout = timeout
         self._response: requests.Response | None = None
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
         """Send a request."""
         self._close_response()
-        kwargs["timeout"] = self._patience
+        kwargs["timeout"] = self._timeout
         self._response = super().request(*args, **kwargs)
         return self._response
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close all connections."""
         self._close_response()
         super().close()
 
@@ -147,14 +137,14 @@ class _TidySession(requests.Session):
 @contextmanager
 def _session(timeout: float) -> Iterator[requests.Session]:
     with _TidySession(timeout) as session, warnings.catch_warnings():
-        warnings.simplefilter("ignore", VOWarning)  # services are not strict, and the rows are checked
-        warnings.simplefilter("ignore", DALOverflowWarning)  # is looked for
+        warnings.simplefilter("ignore", VOWarning)  # services are not strict, and rows are checked later
+        warnings.simplefilter("ignore", DALOverflowWarning)  # the answer says so, too
         yield session
 
 
 @contextmanager
 def _translated(service: str) -> Iterator[None]:
-    """Raise what goes wrong as our own errors, with what the service said."""
+    """Raise errors of pyvo as our own, with what the service said."""
     try:
         yield
     except DALQueryError as error:

@@ -1,8 +1,4 @@
-"""Archive tables to images that can be registered: read in batches, row by row, nothing changed and nothing asked.
-
-Tables are files or astropy tables; `spherex_butler.archive.formats` says which files,
-`spherex_butler.archive.layouts` which columns, `spherex_butler.archive.rows` what is checked.
-"""
+"""Archive tables as images that can be registered, batch by batch; nothing is changed, and no service asked."""
 
 from __future__ import annotations
 
@@ -30,8 +26,7 @@ from ..files.failures import FailedFile
 from ..ingest.plan import PlannedFile
 from ..repository.runs import chain_of
 from .access import Access, make_access
-from .formats import Damaged, MemoryTable, TableReader, open_table
-from .layouts import find_layout
+from .readers import MemoryTable, TableReader, open_table, up_to_damage
 from .rows import DataLinkError, RowPlanner
 
 ArchiveTable: TypeAlias = "Table | str | os.PathLike[str] | Iterable[Table]"
@@ -47,7 +42,7 @@ class ArchiveBatch:
     planned
         Images that can be registered, in the order of the rows.
     failed
-        Rows that are none, by their address or, where they have none, their number.
+        Rows that are not images, by their address or, if they have none, their number.
     """
 
     planned: list[PlannedFile] = field(default_factory=list)
@@ -68,10 +63,9 @@ def read_archive_table(
         The path of a VOTable, CSV, ECSV or Parquet file, which is read in
         pieces; a table; or several tables one after the other.
     access
-        Where the images are to be read: ``irsa``, at the address the table
-        gives; ``aws``, in the archive's bucket; or what a copy of the
-        archive's tree lies under, a folder or a ``file://``, ``s3://`` or
-        ``https://`` URL.
+        Where images are read: ``irsa``, at the address the table gives;
+        ``aws``, in the archive's bucket; or the folder or the ``file://``,
+        ``s3://`` or ``https://`` URL that a copy of the archive's tree lies under.
     release
         The images' release; by default as their addresses tell.
     batch_size
@@ -80,8 +74,8 @@ def read_archive_table(
     Raises
     ------
     FormatError
-        Raised if the file is no table, has not the columns that are needed, or
-        is an answer of DataLinks.
+        Raised if the file is not a table, lacks columns, or gives DataLinks
+        instead of addresses.
     ParameterError
         Raised if an option has no meaning, or there is nothing to read.
     """
@@ -95,9 +89,9 @@ def read_archive_table(
 
 
 def count_rows(table: ArchiveTable) -> int | None:
-    """Return how many rows there are to read, `None` where that is not known beforehand.
+    """Return the number of rows, `None` if only reading them would tell.
 
-    Of text files the lines are counted, of others the number is read.
+    In text files lines are counted; other files say the number.
     """
     if isinstance(table, Table):
         return len(table)
@@ -107,7 +101,7 @@ def count_rows(table: ArchiveTable) -> int | None:
 
 
 def _sources(table: ArchiveTable) -> Iterator[tuple[str, TableReader]]:
-    """Yield readers, and what messages call the tables."""
+    """Yield the name of each table in messages, and its reader."""
     if isinstance(table, str | os.PathLike):
         yield os.fspath(table), open_table(Path(table))
     elif isinstance(table, Table):
@@ -124,27 +118,26 @@ def _sources(table: ArchiveTable) -> Iterator[tuple[str, TableReader]]:
 def _read(
     source: TableReader, name: str, access: Access, release: str | None, batch_size: int
 ) -> Iterator[ArchiveBatch]:
-    layout = find_layout(source.columns, name)
-    planner = RowPlanner(layout, access, release)
+    planner = RowPlanner(source.columns, name, access, release)
     batch = ArchiveBatch()
-    for number, row in enumerate(source.rows(layout.positions), 1):
+    for number, row in enumerate(up_to_damage(source.rows(planner.positions)), 1):
+        address = f"{name}, row {number}"
         try:
-            if isinstance(row, Damaged):
-                raise FormatError(row.reason)  # noqa: TRY301  # one way for all that is wrong with a row
+            if isinstance(row, FormatError):
+                raise row  # everything wrong with a row is handled alike
+            address = planner.address(row) or address
             batch.planned.append(planner.plan(row))
+        except DataLinkError as error:
+            if number == 1:
+                raise  # so has every other row
+            batch.failed.append(FailedFile(address, reason_of(error)))
         except FormatError as error:
-            if number == 1 and isinstance(error, DataLinkError):
-                raise
-            batch.failed.append(FailedFile(_label(planner, row, f"{name}, row {number}"), reason_of(error)))
+            batch.failed.append(FailedFile(address, reason_of(error)))
         if len(batch) == batch_size:
             yield batch
             batch = ArchiveBatch()
     if len(batch):
         yield batch
-
-
-def _label(planner: RowPlanner, row: Any, place: str) -> str:
-    return place if isinstance(row, Damaged) else planner.address(row) or place
 
 
 @dataclass(slots=True)
@@ -156,7 +149,7 @@ class ArchiveSummary:
     images
         Number of images by release and run.
     failed
-        Rows that are no images.
+        Rows that are not images.
     """
 
     images: Counter[tuple[str, str]] = field(default_factory=Counter)

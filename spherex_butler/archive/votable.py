@@ -1,7 +1,7 @@
-"""Archive tables as VOTable, read as they come: TABLEDATA, BINARY and BINARY2 in bounded memory.
+"""Archive tables as VOTable (IVOA VOTable 1.4): TABLEDATA, BINARY and BINARY2 in bounded memory.
 
-IVOA VOTable 1.4.  astropy reads a whole document, which for the archive's
-tables takes gigabytes; here rows are handed on while the document is parsed.
+astropy reads a whole document into memory, gigabytes for the archive's tables;
+here rows are handed on while the document is parsed.
 """
 
 from __future__ import annotations
@@ -12,32 +12,31 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 from xml.parsers import expat
 
 from ..errors import FormatError
 from .binary import BinaryRows
-from .damage import Damaged, damage_at_end
 
 _CHUNK = 1 << 18
 _SERIALIZATIONS = ("TABLEDATA", "BINARY", "BINARY2")
+_Row: TypeAlias = tuple[Any, ...] | FormatError
 
 
 class VOTableRows:
-    """A VOTable document, of which the first table with data is read.
+    """The first table with data in a VOTable document.
 
     Parameters
     ----------
     opener
         Opens the file, as bytes.
     path
-        What it is called in messages.
+        The name of the file in messages.
 
     Raises
     ------
     FormatError
-        Raised if the document is an error message, has no table, or data that
-        are not in it.
+        Raised if the document is an error message, has no table, or holds only a reference to its data.
     """
 
     def __init__(self, opener: Callable[[], BinaryIO], path: Path) -> None:
@@ -57,40 +56,38 @@ class VOTableRows:
         self._fields = document.fields
         self._nrows = document.nrows
 
-    def rows(self, positions: Sequence[int]) -> Iterator[tuple[Any, ...] | Damaged]:
-        """Yield of each row the values at these positions.
+    def count(self) -> int | None:
+        """Return the number of rows, `None` if the header does not say."""
+        return int(self._nrows) if self._nrows is not None and self._nrows.isdecimal() else None
+
+    def rows(self, positions: Sequence[int]) -> Iterator[_Row]:
+        """Yield the values of each row in the columns at these positions.
 
         Raises
         ------
         FormatError
-            Raised if a column has a type that is not read from a binary stream.
+            Raised if a binary stream has a column of a type that is not read.
         """
         if self._data == "TABLEDATA":
-            return damage_at_end(self._rows(_cell_rows(positions, len(self.columns))))
+            return self._rows(partial(_pick, itemgetter(*positions), len(self.columns)))
         decoder = BinaryRows(self._fields, positions, null_flags=self._data == "BINARY2")
-        return damage_at_end(self._rows(lambda document: decoder.feed(document.take_stream()), decoder))
+        return self._rows(lambda document: decoder.feed(document.take_stream()), decoder)
 
-    def count(self) -> int | None:
-        """Return the number of rows, `None` where the header does not say."""
-        return int(self._nrows) if self._nrows is not None and self._nrows.isdecimal() else None
-
-    def _rows(
-        self, take: Callable[[_Document], Iterator[tuple[Any, ...] | Damaged]], decoder: BinaryRows | None = None
-    ) -> Iterator[tuple[Any, ...] | Damaged]:
+    def _rows(self, take: Callable[[_Document], Iterator[_Row]], decoder: BinaryRows | None = None) -> Iterator[_Row]:
         document, seen = _Document(), 0
         for problem in self._parse(document):
             for row in take(document):
                 seen += 1
                 yield row
             if problem:
-                yield Damaged(problem)
+                yield FormatError(problem)
                 return
-        yield from map(Damaged, self._doubts(document, seen))
+        yield from map(FormatError, self._doubts(document, seen))
         if decoder and decoder.left:
-            yield Damaged(f"{decoder.left} bytes are left after row {seen}; expected whole rows.")
+            yield FormatError(f"{decoder.left} bytes are left after row {seen}; expected whole rows.")
 
     def _doubts(self, document: _Document, seen: int) -> Iterator[str]:
-        """Yield why rows may be missing, though the document is whole."""
+        """Yield why rows may be missing, although the document is whole."""
         if document.status == "OVERFLOW":
             yield (
                 f"The service cut its answer off after {seen} rows (QUERY_STATUS OVERFLOW), so images are missing; "
@@ -104,7 +101,7 @@ class VOTableRows:
             yield f"The document has {seen} rows, but says nrows={self._nrows!r}; expected as many."
 
     def _parse(self, document: _Document) -> Iterator[str]:
-        """Parse the document piece by piece, yielding after each what is wrong with it, blank if nothing."""
+        """Parse the document piece by piece; yield after each what is wrong with it, blank if nothing."""
         with self._opener() as stream:
             last = False
             while not last:
@@ -121,21 +118,18 @@ class VOTableRows:
                 yield ""
 
 
-def _cell_rows(positions: Sequence[int], width: int) -> Callable[[_Document], Iterator[tuple[Any, ...] | Damaged]]:
-    pick = itemgetter(*positions)
-
-    def take(document: _Document) -> Iterator[tuple[Any, ...] | Damaged]:
-        for cells in document.take_cells():
-            if len(cells) == width:
-                yield tuple(map(str.strip, pick(cells)))
-            else:
-                yield Damaged(f"The row has {len(cells)} cells; expected {width}.")
-
-    return take
+def _pick(
+    pick: Callable[[list[str]], tuple[str, ...]], width: int, document: _Document
+) -> Iterator[tuple[str, ...] | FormatError]:
+    for cells in document.take_cells():
+        if len(cells) == width:
+            yield tuple(map(str.strip, pick(cells)))
+        else:
+            yield FormatError(f"The row has {len(cells)} cells; expected {width}.")
 
 
 class _Document:
-    """What the parser has found so far, of the first table with data."""
+    """What the parser has found so far, of tables the first with data."""
 
     def __init__(self) -> None:
         self.fields: list[dict[str, str]] = []
@@ -160,18 +154,18 @@ class _Document:
         self._skip()
 
     def take_cells(self) -> list[list[str]]:
-        """Return the rows of text that came since the last call."""
+        """Return the cells of each row since the last call."""
         cells, self._cells = self._cells, []
         return cells
 
     def take_stream(self) -> str:
-        """Return the text of the stream that came since the last call."""
+        """Return the text of the binary stream since the last call."""
         text = "".join(self._stream)
         self._stream.clear()
         return text
 
     def _skip(self, _: str = "") -> None:
-        """Look for the next element that has a meaning."""
+        """Read on to the next element that means something."""
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = None
         self.parser.CharacterDataHandler = None
@@ -217,11 +211,7 @@ class _Document:
         self.parser.EndElementHandler = self._skip
 
     def _read_cells(self) -> None:
-        """Collect rows of text.
-
-        With as few calls as possible: where nothing is done at the start of a
-        cell, the blanks before it come together with its text.
-        """
+        """Collect cells, with as few calls as possible: without one at a cell's start, the blanks before it join it."""
         cells: list[str] = []
         text: list[str] = []
         add, clear = cells.append, text.clear

@@ -1,13 +1,13 @@
-"""The files in which archive tables come, row by row in bounded memory.
+"""Archive tables in files and in memory, read row by row.
 
-What a file is, its first bytes say: ``PAR1`` Parquet, ``# %ECSV`` ECSV, a
-``VOTABLE`` element VOTable, and a line of two or more names parted by commas
-CSV; each of the text formats may be compressed by gzip.
+The first bytes of a file say what it is: ``PAR1`` begins Parquet, ``# %ECSV``
+ECSV, a ``VOTABLE`` element VOTable, and a line of two or more names separated
+by commas CSV.  The text formats may be compressed by gzip.
 """
 
 from __future__ import annotations
 
-__all__ = ("Damaged", "MemoryTable", "TableReader", "open_table")
+__all__ = ("MemoryTable", "Row", "TableReader", "open_table", "up_to_damage")
 
 import gzip
 import importlib
@@ -16,20 +16,22 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol, TypeAlias, cast
 
 import numpy as np
 from astropy.table import Table
 
 from ..errors import ConfigurationError, FormatError
-from .damage import Damaged
 from .delimited import TextTable
 from .votable import VOTableRows
 
 _GZIP = b"\x1f\x8b"
 _SNIFFED = 1 << 16
 _STEP = 10_000
-_CUT_OFF = (EOFError, gzip.BadGzipFile, zlib.error)
+_DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
+
+Row: TypeAlias = tuple[Any, ...] | FormatError
+"""The values of a row, `None` or blank where missing; or why it, or what follows it, cannot be read."""
 
 
 class TableReader(Protocol):
@@ -39,16 +41,16 @@ class TableReader(Protocol):
     def columns(self) -> tuple[str, ...]:
         """The names of the columns."""
 
-    def rows(self, positions: Sequence[int]) -> Iterator[tuple[Any, ...] | Damaged]:
-        """Yield of each row the values at these positions, `None` or blank where they are missing."""
+    def rows(self, positions: Sequence[int]) -> Iterator[Row]:
+        """Yield the values of each row in the columns at these positions."""
 
     def count(self) -> int | None:
-        """Return the number of rows, `None` where only reading would tell."""
+        """Return the number of rows, `None` if only reading them would tell."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryTable:
-    """A table in memory."""
+    """An astropy table."""
 
     table: Table
 
@@ -58,7 +60,7 @@ class MemoryTable:
         return tuple(self.table.colnames)
 
     def rows(self, positions: Sequence[int]) -> Iterator[tuple[Any, ...]]:
-        """Yield the values of rows as Python's own."""
+        """Yield the values of each row in the columns at these positions."""
         columns = [self.table.columns[position] for position in positions]
         for start in range(0, len(self.table), _STEP):
             yield from zip(*(_values(column[start : start + _STEP]) for column in columns), strict=True)
@@ -69,7 +71,7 @@ class MemoryTable:
 
 
 def _values(column: Any) -> list[Any]:
-    """Return Python values: text is text, also where it was stored as bytes, and a quantity the number it has."""
+    """Return a column as Python values: bytes decoded, quantities without their unit."""
     array = np.ma.asanyarray(getattr(column, "value", column))
     array = np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array
     return list(array.tolist())
@@ -78,28 +80,23 @@ def _values(column: Any) -> list[Any]:
 def open_table(path: Path) -> TableReader:
     """Return a reader of a file.
 
-    Parameters
-    ----------
-    path
-        The file.
-
     Raises
     ------
     FormatError
-        Raised if it is no table of a kind that is read.
+        Raised if the file is not a table in one of the known formats.
     ConfigurationError
-        Raised if what reads it is not installed.
+        Raised if the format needs a package that is not installed.
     """
     with path.open("rb") as file:
         packed = file.read(2) == _GZIP
 
     def opener() -> BinaryIO:
-        return _unpacked(path) if packed else path.open("rb")
+        return cast("BinaryIO", gzip.GzipFile(path)) if packed else path.open("rb")
 
     try:
         with opener() as stream:
             start = stream.read(_SNIFFED)
-    except _CUT_OFF as error:
+    except _DAMAGED as error:
         raise FormatError(f"{str(path)!r} is compressed, but damaged: {error}; expected a whole gzip file.") from error
     for recognised, make in _FORMATS.values():
         if recognised(start):
@@ -110,8 +107,12 @@ def open_table(path: Path) -> TableReader:
     )
 
 
-def _unpacked(path: Path) -> BinaryIO:
-    return cast("BinaryIO", gzip.GzipFile(path))
+def up_to_damage(rows: Iterator[Row]) -> Iterator[Row]:
+    """Yield rows and, where the compressed file that they come from is damaged, an error that says so."""
+    try:
+        yield from rows
+    except _DAMAGED as error:
+        yield FormatError(f"The compressed data are damaged or end too early: {error}. Expected a whole gzip file.")
 
 
 def _parquet(_: Callable[[], BinaryIO], path: Path) -> TableReader:
@@ -131,7 +132,7 @@ _FORMATS: Mapping[str, tuple[Callable[[bytes], Any], Callable[[Callable[[], Bina
     "VOTable": (re.compile(rb"\s*(\xef\xbb\xbf)?\s*<[^\0]*<?(\w+:)?VOTABLE\b").match, VOTableRows),
     "CSV": (re.compile(rb"(\xef\xbb\xbf)?[^\0-\x1f<{|\\][^\0-\x1f]*,[^\0-\x1f]*\r?(\n|$)").match, TextTable.of_csv),
 }
-"""By name, how the beginning of a file tells, and what reads it."""
+"""By name of the format: whether a file begins like it, and what reads the file."""
 
 _OTHERS: Mapping[bytes, str] = {
     b"SIMPLE  =": "a FITS file",
