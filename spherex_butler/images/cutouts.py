@@ -1,23 +1,80 @@
-"""Which pixels a cutout holds: asked for by corners, or by a centre on the sky or the detector and a size."""
+"""Cutouts: which pixels they hold, asked for by corners or by a center and a size, and what becomes of each part."""
 
 from __future__ import annotations
 
-__all__ = ("requested_box",)
+__all__ = ("cutout", "part", "requested_box", "sliced_box")
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
+from astropy.nddata import CCDData
 from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales, wcs_to_celestial_frame
 
 from ..errors import ParameterError
 from ..formats.fits.boxes import Box
+from .derived import DERIVED
+from .geometry import describe_corners
+
+Image = TypeVar("Image", bound=CCDData)
 
 _DISTORTED_MARGIN = 1000  # pixels round the image in which distortion may decide what is inside
 _LARGEST = 2**31
+
+
+def cutout(
+    image: Image,
+    center: Any = None,
+    size: Any = None,
+    *,
+    bbox: tuple[int, int, int, int] | None = None,
+    mode: str = "trim",
+) -> Image:
+    """Return a part of the image, every plane and WCS with it.
+
+    Parameters
+    ----------
+    center
+        Sky position, or full-frame pixel (x, y).
+    size
+        Full side: an angle or pixels, a scalar or (height, width).
+    bbox
+        Instead of both: x_min, x_max, y_min, y_max; half-open, 0-based, of the full frame.
+    mode
+        ``"trim"`` clips a cutout partly outside, ``"strict"`` refuses it.
+
+    Raises
+    ------
+    ParameterError
+        Raised if it lies outside the image.
+    """
+
+    def footprint() -> str:
+        return describe_corners(image.wcs, image.data.shape)
+
+    wanted = {"center": center, "size": size, "bbox": bbox, "mode": mode}
+    box = requested_box(wanted, bounds=image.box, wcs=image.wcs, footprint=footprint)
+    if box is None:
+        raise ParameterError("A cutout needs center and size, or bbox.")
+    x0, y0 = image.origin
+    return part(image, box.shifted(-x0, -y0))
+
+
+def part(image: Image, box: Box) -> Image:
+    """Return the part of an image in a box of its own pixels."""
+    parts = image._parts()
+    corner = (box.x_min, box.y_min)
+    for name in ("data", "variance", "flags", "zodi", "mask", "wcs"):
+        if parts[name] is not None and parts[name] is not DERIVED:
+            parts[name] = parts[name][box.slices]
+    parts["header"] = parts["header"].cutout(corner, box.shape)
+    parts["plane_headers"] = {n: header.cutout(corner, box.shape) for n, header in parts["plane_headers"].items()}
+    parts["psf"] = None if parts["psf"] is None else parts["psf"].cutout(corner)
+    cut: Image = type(image)(**parts)
+    return cut
 
 
 def requested_box(
@@ -164,3 +221,22 @@ def _require_celestial(wcs: WCS | None, what: str) -> WCS:
     if wcs is None or not wcs.has_celestial:
         raise ParameterError(f"{what} needs an image with a celestial WCS, and this one has none; use bbox.")
     return wcs.celestial
+
+
+def sliced_box(item: Any, shape: tuple[int, int]) -> Box:
+    """Return the pixels of an array of ``shape`` that an index asks for.
+
+    Raises
+    ------
+    ParameterError
+        Raised if the index is anything but contiguous slices, or leaves no pixel.
+    """
+    items = item if isinstance(item, tuple) else (item,)
+    if len(items) > 2 or not all(isinstance(i, slice) and i.step in {None, 1} for i in items):
+        raise ParameterError(
+            f"A SpectralImage cannot be indexed by {item!r}, only by contiguous slices of rows and columns; "
+            "index its data for anything else."
+        )
+    y_min, y_max, _ = items[0].indices(shape[0])
+    x_min, x_max, _ = (items[1] if len(items) == 2 else slice(None)).indices(shape[1])
+    return Box(x_min, x_max, y_min, y_max)

@@ -1,17 +1,17 @@
-"""What an image's headers say, and how the two of them are one ``meta``."""
+"""The headers of an image, two of which are changed as one: ``meta``."""
 
 from __future__ import annotations
 
 __all__ = ("ImageHeaders",)
 
-import uuid
-from typing import Any
+from collections.abc import Mapping
+from typing import TypeAlias
 
 from astropy.io import fits
 
 from ..formats.fits.lazy_header import LazyHeader
-from .calibration_history import read_calibrations
-from .geometry import frame_origin
+
+Header: TypeAlias = fits.Header | LazyHeader
 
 _STRUCTURAL = frozenset({"SIMPLE", "BITPIX", "NAXIS", "EXTEND", "EXTNAME", "", "COMMENT", "HISTORY"})
 
@@ -19,107 +19,78 @@ _PROVENANCE = "LSST BUTLER "  # says which dataset the file is, which a changed 
 
 
 class ImageHeaders:
-    """The part of `~spherex_butler.SpectralImage` that is about headers.
+    """The headers of an image's HDUs.
+
+    Parameters
+    ----------
+    image, primary
+        Headers of the IMAGE and the primary HDU, as read; `None` for an empty one.
+    planes
+        Headers of the FLAGS, VARIANCE and ZODI HDUs.
 
     Notes
     -----
-    ``meta`` is the one to change.  It holds the IMAGE header and, behind it,
+    `meta` is the one to change.  It holds the IMAGE header and, behind it,
     the cards that only the primary header has; changes to either go back where
     the card came from, and new cards to the IMAGE header.
     """
 
-    _headers: dict[str, LazyHeader]  # of PRIMARY, IMAGE and the other planes, as read
-    _merged_header: fits.Header | None = None
-    _primary_only: frozenset[str] = frozenset()
+    __slots__ = ("_image", "_meta", "_primary", "_primary_only", "planes")
+
+    def __init__(self, image: Header | None, primary: Header | None, planes: Mapping[str, Header]) -> None:
+        self._image = _lazy(image)
+        self._primary = _lazy(primary)
+        self.planes = {name: _lazy(header) for name, header in planes.items()}
+        self._meta: fits.Header | None = None
+        self._primary_only: frozenset[str] = frozenset()
 
     @property
     def meta(self) -> fits.Header:
-        """The IMAGE header, with the cards that only the primary header has."""
-        if self._merged_header is None:
-            image, primary = (self._headers[name].header for name in ("IMAGE", "PRIMARY"))
+        """The IMAGE header, with the cards that only the primary header has; the same object at every call."""
+        if self._meta is None:
+            image, primary = self._image.header, self._primary.header
             own = frozenset(primary) - frozenset(image) - _STRUCTURAL
             self._primary_only = frozenset(keyword for keyword in own if not keyword.startswith(_PROVENANCE))
             merged = image.copy()
             for card in primary.copy().cards:
                 if card.keyword in self._primary_only:
                     merged.append(card, end=True)
-            self._merged_header = merged
-        return self._merged_header
+            self._meta = merged
+        return self._meta
 
     @meta.setter
-    def meta(self, value: Any) -> None:
-        if value is not None:
-            _ = self.meta  # says which cards are the primary header's
-            self._merged_header = value if isinstance(value, fits.Header) else fits.Header(value)
+    def meta(self, value: fits.Header) -> None:
+        _ = self.meta  # says which cards are the primary header's
+        self._meta = value
 
     @property
-    def header(self) -> fits.Header:
-        """The same as ``meta``, as in every CCDData."""
-        return self.meta
-
-    @header.setter
-    def header(self, value: Any) -> None:
-        self.meta = value
-
-    @property
-    def image_header(self) -> fits.Header:
-        """A copy of the IMAGE header; change ``meta`` to change it."""
-        if self._merged_header is None:
-            return self._headers["IMAGE"].header.copy()
-        cards = self._merged_header.cards
-        return fits.Header([card for card in cards if card.keyword not in self._primary_only]).copy()
-
-    @property
-    def primary_header(self) -> fits.Header:
-        """A copy of the primary header; change ``meta`` to change the cards that it alone has."""
-        header = self._headers["PRIMARY"].header.copy()
-        merged = self._merged_header
-        for keyword in self._primary_only:
-            if merged is None or keyword not in merged:
-                header.remove(keyword, remove_all=True)
-            elif (header[keyword], header.comments[keyword]) != (merged[keyword], merged.comments[keyword]):
-                header[keyword] = (merged[keyword], merged.comments[keyword])
-        return header
-
-    @property
-    def obs_id(self) -> str | None:
-        """Observation id, such as ``2025W51_1A_0684_2``; `None` where the header has none."""
-        return _text(self._image_facts.get("OBSID"))
-
-    @property
-    def detector(self) -> int | None:
-        """Detector number, 1 to 6; `None` where the header has none."""
-        detector = self._image_facts.get("DETECTOR")
-        return None if detector is None else int(detector)
-
-    @property
-    def version(self) -> str | None:
-        """Version of the pipeline that made it; `None` where the primary header has none."""
-        unchanged = self._merged_header is None
-        return _text((self._headers["PRIMARY"] if unchanged else self.primary_header).get("VERSION"))
-
-    @property
-    def calibrations(self) -> dict[str, uuid.UUID]:
-        """Butler id of each calibration used, by dataset type, from the ``HISTORY [CALIB]`` cards."""
-        return read_calibrations(self._image_facts.header)
-
-    @property
-    def origin(self) -> tuple[int, int]:
-        """Full-frame pixel (x, y) of the image's first pixel, from the alternate WCS ``A``."""
-        return frame_origin(self._image_facts)
-
-    @property
-    def _image_facts(self) -> LazyHeader:
+    def facts(self) -> LazyHeader:
         """The IMAGE header as it is now, to look cards up in."""
-        return self._headers["IMAGE"] if self._merged_header is None else LazyHeader(self._merged_header)
+        return self._image if self._meta is None else LazyHeader(self._meta)
 
-    def _current_headers(self) -> dict[str, LazyHeader]:
-        """Return every header as it is now, in no way tied to ``meta``."""
-        if self._merged_header is None:
-            return dict(self._headers)
-        changed = {"IMAGE": LazyHeader(self.image_header), "PRIMARY": LazyHeader(self.primary_header)}
-        return {**self._headers, **changed}
+    @property
+    def image(self) -> LazyHeader:
+        """The IMAGE header as it is now, no longer tied to `meta`."""
+        if self._meta is None:
+            return self._image
+        cards = [card for card in self._meta.cards if card.keyword not in self._primary_only]
+        return LazyHeader(fits.Header(cards).copy())
+
+    @property
+    def primary(self) -> LazyHeader:
+        """The primary header as it is now, no longer tied to `meta`."""
+        if self._meta is None:
+            return self._primary
+        header = self._primary.header.copy()
+        for keyword in self._primary_only:
+            if keyword not in self._meta:
+                header.remove(keyword, remove_all=True)
+            else:
+                new = (self._meta[keyword], self._meta.comments[keyword])
+                if new != (header[keyword], header.comments[keyword]):
+                    header[keyword] = new
+        return LazyHeader(header)
 
 
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value).strip()
+def _lazy(header: Header | None) -> LazyHeader:
+    return header if isinstance(header, LazyHeader) else LazyHeader(fits.Header() if header is None else header)

@@ -21,11 +21,11 @@ __all__ = (
     "PLANES",
     "RECIPES",
     "Level2File",
-    "build_hdulist",
     "file_of_hdulist",
     "format_unit",
     "parse_unit",
-    "recipe_options",
+    "to_hdulist",
+    "write",
     "write_file",
 )
 
@@ -51,7 +51,8 @@ from ..formats.fits.lazy_header import LazyHeader
 from ..formats.fits.tile_compression import tile_compressed
 from ..formats.fits.units import read_unit_text
 from .cutouts import requested_box
-from .geometry import celestial_wcs, describe_corners, frame_origin
+from .derived import DERIVED
+from .geometry import celestial_wcs, describe_corners, frame_origin, replace_celestial
 from .psf import CUBE, TABLE, SpectralImagePSF, zones_are_swapped
 from .read_ahead import read_ahead
 from .wavelengths import EXTNAME as WAVELENGTHS
@@ -68,21 +69,8 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
 """How a recipe compresses the float planes and the flags."""
 
 _COMPRESSIONS = (None, "GZIP_1", "GZIP_2", "RICE_1", "HCOMPRESS_1")
+_IMAGE_PLANES = ("FLAGS", "VARIANCE", "ZODI")
 _ALIASES = {TABLE: CUBE}
-
-
-def recipe_options(recipe: str) -> Mapping[str, Any]:
-    """Return the options of a built-in recipe.
-
-    Raises
-    ------
-    ParameterError
-        Raised if there is no recipe of that name.
-    """
-    try:
-        return RECIPES[recipe]
-    except KeyError:
-        raise ParameterError(f"There is no recipe {recipe!r}; known ones are {sorted(RECIPES)}.") from None
 
 
 @lru_cache
@@ -212,7 +200,7 @@ class Level2File:
         chosen = self._present_planes() if planes is None else _checked_planes(planes)
         if self._remote:
             self.read_ahead({"IMAGE", *chosen})
-        names = [name for name in ("FLAGS", "VARIANCE", "ZODI") if name in chosen]
+        names = [name for name in _IMAGE_PLANES if name in chosen]
         data, *arrays = self._planes(["IMAGE", *names])
         return {
             "data": data,
@@ -269,43 +257,69 @@ def file_of_hdulist(hdulist: fits.HDUList) -> FitsFile:
     return FitsFile(read_ranges, content.size, "the HDUList")
 
 
-def build_hdulist(
-    primary_header: fits.Header,
-    planes: Mapping[str, tuple[NDArray[Any], fits.Header]],
-    tables: Iterable[SpectralImagePSF | WavelengthTable],
-    *,
-    recipe: Mapping[str, Any],
-) -> fits.HDUList:
-    """Return the HDUs of an image.
+def to_hdulist(image: Any, recipe: str | Mapping[str, Any] = "none") -> fits.HDUList:
+    """Return the HDUs of a Level 2 file, in the form the image came in.
 
     Parameters
     ----------
-    primary_header
-        Header of the primary HDU.
-    planes
-        Data and header of each plane, in the order of the file.
-    tables
-        What follows them.
     recipe
-        How to compress the planes, as one of `RECIPES`.
+        ``"none"``: no compression; ``"lossless"``: GZIP_2 for every plane;
+        ``"archive"``: as in QR3, RICE_1 for the flags alone.  Or a mapping of
+        ``"planes"`` and ``"flags"`` to astropy's name of their compression.
 
     Raises
     ------
     ParameterError
-        Raised if the recipe names an unknown compression.
+        Raised if there is no such recipe or compression, or if the FITS
+        standard has no name for the image's unit.
     """
-    unknown = {str(name) for name in recipe.values()} - {str(name) for name in _COMPRESSIONS}
-    if unknown:
-        raise ParameterError(f"A recipe names the compression {unknown}; expected one of {_COMPRESSIONS}.")
-    hdus: list[Any] = [fits.PrimaryHDU(header=primary_header)]
-    for name, (data, header) in planes.items():
-        hdus.append(_plane_hdu(name, data, header, recipe["flags" if name == "FLAGS" else "planes"]))
-    hdus.extend(table.to_hdu() for table in tables)
+    compressions = _compressions(recipe)
+    parts = image._parts()
+    headers = {"IMAGE": parts["header"], **parts["plane_headers"]}
+    planes = {"IMAGE": parts["data"], **{name: parts[name.lower()] for name in _IMAGE_PLANES}}
+    unit = parts["unit"]
+    units = {"IMAGE": unit, "VARIANCE": unit**2, "ZODI": unit}
+    unit_changed = parse_unit(headers["IMAGE"].get("BUNIT")) != unit
+    hdus = [fits.PrimaryHDU(header=parts["primary_header"].header.copy())]
+    for name in [name for name, plane in planes.items() if plane is not None]:
+        header = headers[name].header.copy() if name in headers else fits.Header()
+        if name in units and (unit_changed or (name != "IMAGE" and "BUNIT" not in header)):
+            header["BUNIT"] = format_unit(units[name])
+        if parts["wcs"] is not DERIVED:
+            replace_celestial(header, parts["wcs"])
+        hdu = fits.ImageHDU(planes[name], header=header, name=name)
+        hdus.append(tile_compressed(hdu, {"compression": compressions["flags" if name == "FLAGS" else "planes"]}))
+    hdus += [table.to_hdu() for table in (parts["psf"], parts["wavelengths"]) if table is not None]
     return fits.HDUList(hdus)
 
 
-def _plane_hdu(name: str, data: Any, header: fits.Header, compression: str | None) -> Any:
-    return tile_compressed(fits.ImageHDU(data, header=header, name=name), {"compression": compression})
+def _compressions(recipe: str | Mapping[str, Any]) -> Mapping[str, Any]:
+    if isinstance(recipe, str) and recipe not in RECIPES:
+        raise ParameterError(f"There is no recipe {recipe!r}; known ones are {sorted(RECIPES)}.")
+    compressions = RECIPES[recipe] if isinstance(recipe, str) else recipe
+    if unknown := {str(name) for name in compressions.values()} - {str(name) for name in _COMPRESSIONS}:
+        raise ParameterError(f"A recipe names the compression {unknown}; expected one of {_COMPRESSIONS}.")
+    return compressions
+
+
+def write(image: Any, path: str | os.PathLike[str], *, overwrite: bool = False, recipe: str = "lossless") -> None:
+    """Write a Level 2 file; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    path
+        Where to.
+    overwrite
+        Whether to replace a file that is there.
+    recipe
+        How to compress, as for `to_hdulist`.
+
+    Raises
+    ------
+    FileExistsError
+        Raised if the file is there and ``overwrite`` was not given.
+    """
+    write_file(to_hdulist(image, recipe), path, overwrite=overwrite)
 
 
 def write_file(hdulist: fits.HDUList, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("SpectralImage",)
 
+import uuid
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from os import PathLike, fspath
@@ -11,23 +12,28 @@ from typing import Any, Self
 
 import astropy.units as u
 import numpy as np
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from astropy.nddata import CCDData, NDData, VarianceUncertainty
+from astropy.nddata import CCDData, NDData, NDUncertainty, VarianceUncertainty
+from astropy.wcs import WCS
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import FormatError, ParameterError
 from ..formats.fits.boxes import Box
 from ..formats.fits.file import open_local_fits
-from ..formats.fits.lazy_header import LazyHeader
-from .arithmetic import ImageArithmetic
-from .cutouts import requested_box
-from .geometry import describe_corners, replace_celestial
-from .level2 import Level2File, build_hdulist, file_of_hdulist, format_unit, parse_unit, recipe_options, write_file
+from . import arithmetic, cutouts, level2
+from .calibration_history import read_calibrations
+from .derived import DERIVED, Default, Derived
+from .flags import bit_mask, flagged, read_flag_definitions
+from .geometry import celestial_wcs, frame_origin, sky_corners
+from .headers import Header, ImageHeaders
+from .level2 import Level2File, file_of_hdulist, parse_unit
+from .planes import as_flags, as_mask, as_psf, as_variance, as_wcs, fitting, loaded
 from .psf import SpectralImagePSF
 from .wavelengths import WavelengthTable
 
 
-class SpectralImage(ImageArithmetic, CCDData):
+class SpectralImage(CCDData):
     """A SPHEREx spectral image: brightness, flags, variance, zodiacal light, PSF and wavelengths.
 
     Parameters
@@ -36,10 +42,8 @@ class SpectralImage(ImageArithmetic, CCDData):
         Surface brightness, shape (rows, columns).
     unit
         Its unit; by default the header's ``BUNIT``.
-    header
-        Header of the IMAGE HDU.
-    primary_header
-        Header of the primary HDU.
+    header, primary_header
+        Headers of the IMAGE and the primary HDU.
     variance, flags, zodi
         Variance (square of ``unit``), flag bits and zodiacal-light model
         (``unit``), of the data's shape.
@@ -50,6 +54,11 @@ class SpectralImage(ImageArithmetic, CCDData):
     plane_headers
         Headers of the FLAGS, VARIANCE and ZODI HDUs.  The flags are defined
         in that of FLAGS.
+    bad_flags
+        Names of the flags that spoil a pixel; by default all but `.flags.USABLE_FLAGS`.
+    mask, wcs
+        Used in place of the mask that follows from the flags and the WCS that
+        follows from the header; `None` for an image without.
 
     Raises
     ------
@@ -70,39 +79,50 @@ class SpectralImage(ImageArithmetic, CCDData):
         data: ArrayLike,
         *,
         unit: u.UnitBase | str | None = None,
-        header: fits.Header | LazyHeader | None = None,
-        primary_header: fits.Header | LazyHeader | None = None,
+        header: Header | None = None,
+        primary_header: Header | None = None,
         variance: NDArray[Any] | None = None,
         flags: NDArray[Any] | None = None,
         zodi: NDArray[Any] | None = None,
         psf: SpectralImagePSF | None = None,
         wavelengths: WavelengthTable | None = None,
-        plane_headers: Mapping[str, fits.Header | LazyHeader] | None = None,
+        plane_headers: Mapping[str, Header] | None = None,
+        bad_flags: Iterable[str] | None = None,
+        mask: NDArray[np.bool_] | Default | None = DERIVED,
+        wcs: WCS | Default | None = DERIVED,
     ) -> None:
-        self._headers = {name: _lazy(value) for name, value in (plane_headers or {}).items()}
-        self._headers["IMAGE"] = _lazy(header)
-        self._headers["PRIMARY"] = _lazy(primary_header)
         if isinstance(data, NDData):
             raise ParameterError(
                 f"A SpectralImage is not made from a {type(data).__name__}; pass its data, unit, variance, flags … "
                 "one by one, or copy() a SpectralImage."
             )
+        self._headers = ImageHeaders(header, primary_header, plane_headers or {})
+        self._bad_flags = None if bad_flags is None else tuple(bad_flags)
         array = np.asanyarray(data)
         if unit is None and not isinstance(array, u.Quantity):
-            unit = parse_unit(self._headers["IMAGE"].get("BUNIT"))
-        uncertainty = None if variance is None else VarianceUncertainty(variance, copy=False)
-        CCDData.__init__(self, array, unit=unit, uncertainty=uncertainty, flags=flags)
-        self._has_own_mask = self._own_mask is not None
-        self._zodi = zodi
-        self._wavelengths = wavelengths
-        self.psf = psf
+            unit = parse_unit(self._headers.facts.get("BUNIT"))
+        super().__init__(
+            array,
+            unit=unit,
+            uncertainty=None if variance is None else VarianceUncertainty(variance, copy=False),
+            flags=flags,
+            psf=psf,
+            mask=None if mask is DERIVED else mask,
+            wcs=None if wcs is DERIVED else wcs,
+        )
+        # NDData assigns what it was not given, too; a masked array gives a mask.
+        if mask is DERIVED and self.mask is None:
+            del self.mask
+        if wcs is DERIVED:
+            del self.wcs
         if self.data.ndim != 2:
             raise FormatError(f"IMAGE has shape {self.data.shape}; expected two axes.")
-        self._check_shape("ZODI", zodi)
+        self._zodi = fitting("ZODI", zodi, self.data.shape)
+        self._wavelengths = wavelengths
 
     @classmethod
     def read(cls, path: str | PathLike[str], *, planes: str | Iterable[str] | None = None, **cutout: Any) -> Self:
-        """Read a Level 2 file or an archive cutout of one, of either release.
+        """Return the image in a Level 2 file, of either release, or in an archive cutout of one.
 
         Parameters
         ----------
@@ -129,180 +149,251 @@ class SpectralImage(ImageArithmetic, CCDData):
 
     @classmethod
     def from_level2(cls, file: Level2File, planes: str | Iterable[str] | None = None) -> Self:
-        """Return the image in a Level 2 file that is open, with all planes that are there or those named."""
+        """Return the image in an open Level 2 file, with the planes named or all that are there."""
         image = cls(**file.parts(planes))
-        image._derived_wcs = file.known_wcs
+        if (wcs := file.known_wcs) is not None:
+            cls.wcs.keep(image, wcs)
         return image
 
-    def to_hdulist(self, recipe: str | Mapping[str, Any] = "none") -> fits.HDUList:
-        """Return the HDUs of a Level 2 file, in the form the image came in.
+    to_hdulist = to_hdu = level2.to_hdulist
+    write = level2.write
 
-        Parameters
-        ----------
-        recipe
-            ``"none"``: no compression; ``"lossless"``: GZIP_2 for every plane;
-            ``"archive"``: as in QR3, RICE_1 for the flags alone.  Or the
-            compressions themselves, of ``"planes"`` and of ``"flags"``.
+    # The planes.
+
+    @property
+    def data(self) -> NDArray[Any]:
+        """Surface brightness, in ``unit``; shape (rows, columns)."""
+        return np.asarray(self._data)
+
+    @data.setter
+    def data(self, value: NDArray[Any]) -> None:
+        self._data = fitting("data", value, self.data.shape)
+
+    @property
+    def uncertainty(self) -> VarianceUncertainty | None:
+        """The variance as astropy has it; another kind assigned is converted to it."""
+        return self._uncertainty
+
+    @uncertainty.setter
+    def uncertainty(self, value: NDUncertainty | NDArray[Any] | None) -> None:
+        given = None if value is None else as_variance(value, self.unit, self.data.shape)
+        CCDData.uncertainty.fset(self, given)
+
+    @property
+    def variance(self) -> NDArray[Any]:
+        """Variance, in the square of ``unit``."""
+        return np.asarray(loaded("VARIANCE", self.uncertainty).array)
+
+    @property
+    def flags(self) -> NDArray[Any]:
+        """Flag bits of each pixel; `flag_definitions` names them.
+
+        Assign them anew to change them: the mask then follows.
         """
-        options = recipe_options(recipe) if isinstance(recipe, str) else recipe
-        return build_hdulist(self.primary_header, self.stored_planes(), self.stored_tables(), recipe=options)
+        return loaded("FLAGS", self._flags)
 
-    to_hdu = to_hdulist
+    @flags.setter
+    def flags(self, value: NDArray[Any] | None) -> None:
+        self._flags = as_flags(value, self.data.shape, defined="FLAGS" in self._headers.planes)
+        type(self).mask.forget(self)
 
-    def write(self, path: str | PathLike[str], *, overwrite: bool = False, recipe: str = "lossless") -> None:
-        """Write a Level 2 file; the file appears whole or not at all.
+    @property
+    def flag_definitions(self) -> dict[str, int]:
+        """Bit number of each flag, as the file defines them."""
+        return read_flag_definitions(loaded("FLAGS", self._headers.planes.get("FLAGS")).header)
 
-        Parameters
-        ----------
-        path
-            Where to.
-        overwrite
-            Whether to replace a file that is there.
-        recipe
-            How to compress, as for `to_hdulist`.
+    @Derived.checked(lambda image, mask: as_mask(mask, image.data.shape))
+    def mask(self) -> NDArray[np.bool_] | None:
+        """Pixels that one of the bad flags spoils; `None` where no flags were loaded."""
+        return None if self._flags is None else flagged(self._flags, self.flag_definitions, self._bad_flags)
 
-        Raises
-        ------
-        FileExistsError
-            Raised if the file is there and ``overwrite`` was not given.
-        """
-        write_file(self.to_hdulist(recipe), path, overwrite=overwrite)
-
-    def stored_planes(self) -> dict[str, tuple[NDArray[Any], fits.Header]]:
-        """Return data and header of each plane as a file holds them, in the file's order."""
-        unit_changed = parse_unit(self._image_facts.get("BUNIT")) != self.unit
-        units = {"IMAGE": self.unit, "VARIANCE": self.unit**2, "ZODI": self.unit}
-        arrays = {"IMAGE": self.data, "FLAGS": self._flags, "VARIANCE": self._variance_or_none, "ZODI": self._zodi}
-        headers = self._current_headers()
-        planes = {}
-        for name, plane in arrays.items():
-            if plane is None:
-                continue
-            header = headers[name].header.copy() if name in headers else fits.Header()
-            if name in units and (unit_changed or (name != "IMAGE" and "BUNIT" not in header)):
-                header["BUNIT"] = format_unit(units[name])
-            if self._has_own_wcs:
-                replace_celestial(header, self._own_wcs)
-            planes[name] = (plane, header)
-        return planes
-
-    def stored_tables(self) -> list[SpectralImagePSF | WavelengthTable]:
-        """Return the parts that follow the planes in a file."""
-        return [part for part in (self._psf, self._wavelengths) if part is not None]
-
-    def cutout(
-        self,
-        center: Any = None,
-        size: Any = None,
-        *,
-        bbox: tuple[int, int, int, int] | None = None,
-        mode: str = "trim",
-    ) -> Self:
-        """Return a part of the image, every plane and WCS with it.
+    def with_mask(self, *, bad: Iterable[str]) -> Self:
+        """Return the image with another choice of the flags that spoil a pixel.
 
         Parameters
         ----------
-        center
-            Sky position, or full-frame pixel (x, y).
-        size
-            Full side: an angle or pixels, a scalar or (height, width).
-        bbox
-            Instead of both: x_min, x_max, y_min, y_max; half-open, 0-based, of the full frame.
-        mode
-            ``"trim"`` clips a cutout partly outside, ``"strict"`` refuses it.
+        bad
+            Names of flags.
 
         Raises
         ------
         ParameterError
-            Raised if it lies outside the image.
+            Raised if a name is not among `flag_definitions`.
         """
-        wanted = {"center": center, "size": size, "bbox": bbox, "mode": mode}
-        box = requested_box(wanted, bounds=self.box, wcs=self.wcs, footprint=self._describe_footprint)
-        if box is None:
-            raise ParameterError("A cutout needs center and size, or bbox.")
-        return self._cut(box)
+        names = (bad,) if isinstance(bad, str) else tuple(bad)
+        bit_mask(self.flag_definitions, names)
+        return self._with_parts(bad_flags=names, mask=DERIVED)
 
-    def _describe_footprint(self) -> str:
-        return describe_corners(self.wcs, self.data.shape)
+    @property
+    def zodi(self) -> NDArray[Any]:
+        """Model of the zodiacal light that ``data`` still contains, in ``unit``."""
+        return loaded("ZODI", self._zodi)
+
+    @property
+    def psf(self) -> SpectralImagePSF:
+        """Kernels of the PSF zones."""
+        return loaded("PSF", self._psf)
+
+    @psf.setter
+    def psf(self, value: SpectralImagePSF | None) -> None:
+        self._psf = as_psf(value)
+
+    @property
+    def wavelength_table(self) -> WavelengthTable:
+        """Control points of wavelength and bandwidth."""
+        return loaded("WCS-WAVE", self._wavelengths)
+
+    # The headers.
+
+    @property
+    def meta(self) -> fits.Header:
+        """The IMAGE header, with the cards that only the primary header has; the one to change."""
+        return self._headers.meta
+
+    @meta.setter
+    def meta(self, value: Any) -> None:
+        if value is not None:
+            self._headers.meta = value if isinstance(value, fits.Header) else fits.Header(value)
+
+    header = meta
+
+    @property
+    def image_header(self) -> fits.Header:
+        """A copy of the IMAGE header; change ``meta`` to change it."""
+        return self._headers.image.header.copy()
+
+    @property
+    def primary_header(self) -> fits.Header:
+        """A copy of the primary header; change ``meta`` to change the cards that it alone has."""
+        return self._headers.primary.header.copy()
+
+    @property
+    def obs_id(self) -> str | None:
+        """Observation id, such as ``2025W51_1A_0684_2``; `None` where the header has none."""
+        return _text(self._headers.facts.get("OBSID"))
+
+    @property
+    def detector(self) -> int | None:
+        """Detector number, 1 to 6; `None` where the header has none."""
+        detector = self._headers.facts.get("DETECTOR")
+        return None if detector is None else int(detector)
+
+    @property
+    def version(self) -> str | None:
+        """Version of the pipeline that made it; `None` where the primary header has none."""
+        return _text(self._headers.primary.get("VERSION"))
+
+    @property
+    def calibrations(self) -> dict[str, uuid.UUID]:
+        """Butler id of each calibration used, by dataset type, from the ``HISTORY [CALIB]`` cards."""
+        return read_calibrations(self._headers.facts.header)
+
+    # The pixels' places.
+
+    @property
+    def origin(self) -> tuple[int, int]:
+        """Full-frame pixel (x, y) of the image's first pixel, from the alternate WCS ``A``."""
+        return frame_origin(self._headers.facts)
+
+    @property
+    def box(self) -> Box:
+        """Where the image lies in the full frame."""
+        return Box.of_shape(self.data.shape, self.origin)
+
+    @Derived.checked(lambda _, wcs: as_wcs(wcs))
+    def wcs(self) -> WCS | None:
+        """Celestial WCS with SIP, in the image's own pixels; `None` where the header has none.
+
+        One that was assigned is written in place of the header's.
+        """
+        return celestial_wcs(self._headers.facts)
+
+    @property
+    def footprint(self) -> SkyCoord:
+        """Outer corners of the image on the sky: (x, y) lower left, lower right, upper right, upper left."""
+        return sky_corners(self.wcs, self.data.shape)
+
+    @property
+    def spectral_wcs(self) -> WCS:
+        """Alternate WCS ``W``: the image's own pixels to wavelength and bandwidth."""
+        return self.wavelength_table.wcs(self._headers.facts)
+
+    @property
+    def wavelength(self) -> u.Quantity:
+        """Central wavelength of each pixel, in µm, computed when asked for."""
+        return self.wavelength_table.grid(self.box, 0) << u.um
+
+    @property
+    def bandwidth(self) -> u.Quantity:
+        """Bandwidth of each pixel, in µm, computed when asked for."""
+        return self.wavelength_table.grid(self.box, 1) << u.um
+
+    def wavelength_at(self, x: ArrayLike, y: ArrayLike) -> u.Quantity:
+        """Return the central wavelength at the image's own 0-based pixels (x, y), in µm."""
+        return self._spectral_at(x, y)[0] << u.um
+
+    def bandwidth_at(self, x: ArrayLike, y: ArrayLike) -> u.Quantity:
+        """Return the bandwidth at the image's own 0-based pixels (x, y), in µm."""
+        return self._spectral_at(x, y)[1] << u.um
+
+    def _spectral_at(self, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        x0, y0 = self.origin
+        return self.wavelength_table.at(np.asarray(x, float) + x0, np.asarray(y, float) + y0)
+
+    # Arithmetic.
+
+    add = arithmetic.add
+    subtract = arithmetic.subtract
+    multiply = arithmetic.multiply
+    divide = arithmetic.divide
+    sum = arithmetic.sum_of
+    mean = arithmetic.mean_of
+    min = arithmetic.min_of
+    max = arithmetic.max_of
+    convert_unit_to = arithmetic.convert_unit_to
+    subtract_zodi = arithmetic.subtract_zodi
+    to_ccddata = arithmetic.to_ccddata
+
+    # Parts and copies.
+
+    cutout = cutouts.cutout
 
     def __getitem__(self, item: Any) -> Self:
-        items = item if isinstance(item, tuple) else (item,)
-        if len(items) > 2 or not all(isinstance(i, slice) and i.step in {None, 1} for i in items):
-            raise ParameterError(
-                f"A SpectralImage cannot be indexed by {item!r}, only by contiguous slices of rows and columns; "
-                "index its data for anything else."
-            )
-        rows, columns = self.data.shape
-        y_min, y_max, _ = items[0].indices(rows)
-        x_min, x_max, _ = (items[1] if len(items) == 2 else slice(None)).indices(columns)
-        x0, y0 = self.origin
-        return self._cut(Box(x_min, x_max, y_min, y_max).shifted(x0, y0))
-
-    def _cut(self, box: Box) -> Self:
-        x0, y0 = self.origin
-        own = box.shifted(-x0, -y0)
-        corner = (own.x_min, own.y_min)
-        planes = {name: header for name, header in self._current_headers().items() if name != "PRIMARY"}
-        headers = {name: header.cutout(corner, own.shape) for name, header in planes.items()}
-        image = self._rebuilt(
-            data=self.data[own.slices],
-            header=headers.pop("IMAGE"),
-            plane_headers=headers,
-            variance=_cut_plane(self._variance_or_none, own),
-            flags=_cut_plane(self._flags, own),
-            zodi=_cut_plane(self._zodi, own),
-            psf=None if self._psf is None else self._psf.cutout(corner),
-        )
-        image._own_mask = _cut_plane(self._own_mask, own)
-        image._own_wcs = None if self._own_wcs is None else self._own_wcs[own.slices]
-        return image
+        return cutouts.part(self, cutouts.sliced_box(item, self.data.shape))
 
     def _parts(self) -> dict[str, Any]:
         """Return the arguments that make this image again."""
-        headers = self._current_headers()
         return {
             "data": self.data,
             "unit": self.unit,
-            "header": headers.pop("IMAGE"),
-            "primary_header": headers.pop("PRIMARY"),
-            "variance": self._variance_or_none,
+            "header": self._headers.image,
+            "primary_header": self._headers.primary,
+            "variance": None if self.uncertainty is None else self.variance,
             "flags": self._flags,
             "zodi": self._zodi,
             "psf": self._psf,
             "wavelengths": self._wavelengths,
-            "plane_headers": headers,
+            "plane_headers": self._headers.planes,
+            "bad_flags": self._bad_flags,
+            "mask": type(self).mask.assigned(self),
+            "wcs": type(self).wcs.assigned(self),
         }
 
-    def _choices(self) -> dict[str, Any]:
-        """Return what was set on this image and does not follow from its parts."""
-        names = ("_bad_flags", "_own_mask", "_has_own_mask", "_own_wcs", "_has_own_wcs")
-        return {name: getattr(self, name) for name in names}
-
-    @classmethod
-    def _restored(cls, parts: dict[str, Any], choices: dict[str, Any]) -> Self:
-        image = cls(**parts)
-        for name, value in choices.items():
-            setattr(image, name, value)
-        return image
-
-    def _rebuilt(self, **changes: Any) -> Self:
+    def _with_parts(self, **changes: Any) -> Self:
         """Return a new image of the same parts, except for those given."""
-        return self._restored({**self._parts(), **changes}, self._choices())
+        return type(self)(**{**self._parts(), **changes})
 
     def copy(self) -> Self:
-        """Return an independent image; nothing of it is shared with this one."""
+        """Return an image that shares nothing with this one."""
         return deepcopy(self)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self._restored(deepcopy(self._parts(), memo), deepcopy(self._choices(), memo))
-
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self)._restored, (self._parts(), self._choices())
+        return _made, (type(self), self._parts())
 
 
-def _lazy(header: fits.Header | LazyHeader | None) -> LazyHeader:
-    return header if isinstance(header, LazyHeader) else LazyHeader(fits.Header() if header is None else header)
+def _made(cls: type[SpectralImage], parts: dict[str, Any]) -> SpectralImage:
+    return cls(**parts)
 
 
-def _cut_plane(plane: Any, box: Box) -> Any:
-    return None if plane is None else plane[box.slices]
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value).strip()

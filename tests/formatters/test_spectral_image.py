@@ -183,10 +183,12 @@ def test_as_hdulist_it_is_the_hdus(store, image, ref):
 
 def test_hierarch_cards_come_back_by_astropy_alone(store, image, ref):
     with fits.open(store.path(ref)) as hdus:
-        for name, (data, header) in image.stored_planes().items():
-            assert np.array_equal(hdus[name].data, data)
-            own = [c for c in cards(header) if not c.startswith(("XTENSION", "PCOUNT", "GCOUNT", "BITPIX", "NAXIS "))]
-            assert [card for card in cards(hdus[name].header) if card in own] == own
+        for plane in image.to_hdulist()[1:5]:
+            assert np.array_equal(hdus[plane.name].data, plane.data)
+            own = [
+                c for c in cards(plane.header) if not c.startswith(("XTENSION", "PCOUNT", "GCOUNT", "BITPIX", "NAXIS "))
+            ]
+            assert [card for card in cards(hdus[plane.name].header) if card in own] == own
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,8 @@ def test_mask_follows_new_flags(image):
     [
         ("flags", np.zeros((3, 3), int), r"FLAGS has shape \(3, 3\); expected that of IMAGE, \(24, 24\)"),
         ("flags", np.zeros((24, 24)), "FLAGS are float64; expected integers, whose bits are the flags"),
-        ("data", np.zeros((3, 3)), r"data has shape \(3, 3\); expected that of the image, \(24, 24\)"),
+        ("data", np.zeros((3, 3)), r"data has shape \(3, 3\); expected that of IMAGE, \(24, 24\)"),
+        ("mask", np.zeros((3, 3), bool), r"mask has shape \(3, 3\); expected that of IMAGE"),
         ("uncertainty", np.zeros((3, 3)), r"uncertainty has shape \(3, 3\); expected that of IMAGE"),
         ("uncertainty", VarianceUncertainty(np.zeros((3, 3))), r"uncertainty has shape \(3, 3\)"),
     ],
