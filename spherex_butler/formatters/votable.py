@@ -1,62 +1,22 @@
-"""VOTable files: an astropy table, or one of quantities, as IVOA VOTable 1.4.
-
-The data are BINARY2 unless a recipe says otherwise.  Files are read and
-written by `astropy.io.votable`.
-
-Names, units, descriptions and the meta ``ucd``, ``utype`` and ``xtype`` of
-columns are what VOTable has for them; of the table ``name``, ``ucd``,
-``utype`` and ``description`` likewise.  Each of its other meta that is a
-string, bool, int, float, complex number or scalar quantity is a ``PARAM``.
-What VOTable cannot say is kept in one ``INFO`` named ``spherex_butler``, a JSON
-object of two: ``meta``, those of the table, and ``columns``, by the FIELD's ID:
-
-``dtype``
-    What the values are in numpy, where reading would give another dtype.
-    VOTable has no int8, uint16 and uint32, which are written one size wider;
-    no uint64, written as int64 where all values fit; no float16, written as
-    float32; no bytes, written as text; and strings here are of any length.
-``nan``
-    Present where NaN is a value of its own and not a missing one.
-``shape``
-    Of each cell, where it has no elements.
-``masked``
-    Present if the column is a masked one.
-``description``, ``format``, ``meta``
-    Of the column, where they differ from what the FIELD says.
-
-Values under a mask are not kept, nor is the order of the meta.
-"""
+"""VOTable files as astropy tables; `spherex_butler.formats.votable` specifies the format."""
 
 from __future__ import annotations
 
 __all__ = ("VOTableFormatter",)
 
 from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, BinaryIO
 
-from astropy.table import QTable, Table
+from astropy.table import QTable
 from lsst.resources import ResourceHandleProtocol
 
 from ..errors import ConfigurationError
 from ..formats.tables import table_schema
 from ..formats.votable.reading import TableFile
 from ..formats.votable.writing import write_table
-from .base import BaseFormatter, Reader
+from .base import BaseFormatter
 
 _SERIALIZATIONS = ("binary2", "binary", "tabledata")
-
-
-def _units(table: Table) -> dict[str, str | None]:
-    return {name: column["unit"] for name, column in table_schema(table).items()}
-
-
-_COMPONENTS: Mapping[str | None, Reader] = {
-    "columns": lambda table, _: table.columns,
-    "rowcount": lambda table, _: table.rowcount,
-    "schema": lambda table, _: table_schema(table.empty()),
-    "units": lambda table, _: _units(table.empty()),
-}
 
 
 class VOTableFormatter(BaseFormatter):
@@ -77,15 +37,21 @@ class VOTableFormatter(BaseFormatter):
     damaged data are errors.
     """
 
-    recipes: ClassVar[Mapping[str, Mapping[str, Any]]] = {name: {"serialization": name} for name in _SERIALIZATIONS}
-    default_recipe: ClassVar[str] = "binary2"
-    default_extension: ClassVar[str | None] = ".vot"
-    supported_extensions: ClassVar[AbstractSet[str]] = frozenset(
+    recipes = {name: {"serialization": name} for name in _SERIALIZATIONS}  # noqa: RUF012
+    default_recipe = "binary2"
+    default_extension = ".vot"
+    supported_extensions = frozenset(
         f"{extension}{compression}" for extension in (".vot", ".votable", ".xml") for compression in ("", ".gz")
     )
-    can_read_from_stream: ClassVar[bool] = True
+    can_read_from_stream = True
     parameters = frozenset({"columns", "rows"})
-    readers = _COMPONENTS
+    readers = {  # noqa: RUF012
+        None: lambda table, parameters: table.read(**parameters),
+        "columns": lambda table, _: table.columns,
+        "rowcount": lambda table, _: table.rowcount,
+        "schema": lambda table, _: table_schema(table.empty()),
+        "units": lambda table, _: {name: said["unit"] for name, said in table_schema(table.empty()).items()},
+    }
 
     @classmethod
     def validate_write_recipes(cls, recipes: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -113,14 +79,11 @@ class VOTableFormatter(BaseFormatter):
             return NotImplemented  # a local copy, which may be kept in the cache, serves better
         return self.read_part(stream, component)
 
+    def read_part(self, file: Any, component: str | None) -> Any:
+        """Return the table or a component, read from a binary stream."""
+        quantities = issubclass(self.file_descriptor.readStorageClass.pytype, QTable)
+        return super().read_part(TableFile(file, quantities=quantities), component)
+
     def to_bytes(self, in_memory_dataset: Any) -> bytes:
         """Return the document that holds a table."""
         return write_table(in_memory_dataset, self.recipe.get("serialization", "binary2"))
-
-    def read_part(self, file: Any, component: str | None) -> Any:
-        """Read a table or a component of it."""
-        table = TableFile(file)
-        if component is not None:
-            return super().read_part(table, component)
-        quantities = issubclass(self.file_descriptor.readStorageClass.pytype, QTable)
-        return table.read(quantities=quantities, **self.read_parameters)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ("SLICEABLE_KINDS", "Encoded", "Tags", "check_name", "decode", "encode", "unit_text")
+__all__ = ("SLICEABLE_KINDS", "Tags", "check_name", "decode", "encode", "unit_text")
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import astropy.units as u
 import h5py
@@ -21,15 +21,11 @@ SLICEABLE_KINDS = frozenset({None, "array", "quantity"})
 """The kinds whose HDF5 dimensions are those of the value; no tag is a plain array."""
 
 
-class Encoded(NamedTuple):
-    """What goes into HDF5 for a value."""
-
-    data: Any
-    tags: Tags
+Encoded = tuple[Any, Tags]
 
 
 def encode(value: Any, where: str) -> Encoded:
-    """Return what HDF5 stores for a value.
+    """Return what HDF5 stores for a value, and its tags.
 
     Parameters
     ----------
@@ -130,34 +126,22 @@ def _type_name(value: Any) -> str:
     return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
-def _encode_none(_value: None, _where: str) -> Encoded:
-    return Encoded(h5py.Empty(np.dtype("u1")), {"kind": "none"})
-
-
-def _encode_number(value: complex, _where: str) -> Encoded:
-    return Encoded(np.asarray(value), {"kind": type(value).__name__})
-
-
 def _encode_int(value: int, where: str) -> Encoded:
     if not -(2**63) <= value < 2**64:
         raise FormatError(
             f"{where} is an integer of {value.bit_length()} bits, which the 64 bits of HDF5 cannot hold; "
             "store it as a str or a float."
         )
-    return _encode_number(value, where)
-
-
-def _encode_str(value: str, _where: str) -> Encoded:
-    return Encoded(str(value), {"kind": "str"})
+    return np.asarray(value), {"kind": "int"}
 
 
 def _encode_bytes(value: bytes, _where: str) -> Encoded:
     # numpy and HDF5 strip trailing NULs from byte strings, so they are stored as numbers.
-    return Encoded(np.frombuffer(value, np.uint8), {"kind": "bytes"})
+    return np.frombuffer(value, np.uint8), {"kind": "bytes"}
 
 
 def _encode_json(value: Any, where: str) -> Encoded:
-    return Encoded(json.dumps(_to_json(value, where)), {"kind": "json"})
+    return json.dumps(_to_json(value, where)), {"kind": "json"}
 
 
 def _to_json(value: Any, where: str) -> Any:
@@ -178,13 +162,13 @@ def _to_json(value: Any, where: str) -> Any:
 
 
 def _encode_scalar(value: np.generic, where: str) -> Encoded:
-    encoded = _encode_array(np.asarray(value), where)
-    return Encoded(encoded.data, {**encoded.tags, "kind": "scalar"})
+    data, tags = _encode_array(np.asarray(value), where)
+    return data, {**tags, "kind": "scalar"}
 
 
 def _encode_quantity(value: u.Quantity, where: str) -> Encoded:
-    encoded = _encode_array(value.view(np.ndarray), where)
-    return Encoded(encoded.data, {**encoded.tags, "kind": "quantity", "unit": unit_text(value.unit, where)})
+    data, tags = _encode_array(value.view(np.ndarray), where)
+    return data, {**tags, "kind": "quantity", "unit": unit_text(value.unit, where)}
 
 
 def _encode_array(value: np.ndarray[Any, Any], where: str) -> Encoded:
@@ -200,7 +184,7 @@ def _encode_array(value: np.ndarray[Any, Any], where: str) -> Encoded:
     tags: Tags = {} if native.ndim else {"kind": "array"}
     if data.dtype != native.dtype:
         tags["dtype"] = _described_dtype(native.dtype)
-    return Encoded(data, tags)
+    return data, tags
 
 
 def _storable(array: np.ndarray[Any, Any], where: str) -> np.ndarray[Any, Any]:
@@ -230,13 +214,13 @@ def _field_name(dtype: np.dtype[Any], name: str, where: str) -> str:
 
 
 _ENCODERS: Mapping[type, Callable[[Any, str], Encoded]] = {
-    type(None): _encode_none,
-    bool: _encode_number,
+    type(None): lambda _value, _where: (h5py.Empty(np.dtype("u1")), {"kind": "none"}),
+    bool: lambda value, _where: (np.asarray(value), {"kind": "bool"}),
     int: _encode_int,
-    float: _encode_number,
-    complex: _encode_number,
-    str: _encode_str,
-    np.str_: _encode_str,
+    float: lambda value, _where: (np.asarray(value), {"kind": "float"}),
+    complex: lambda value, _where: (np.asarray(value), {"kind": "complex"}),
+    str: lambda value, _where: (value, {"kind": "str"}),
+    np.str_: lambda value, _where: (str(value), {"kind": "str"}),
     bytes: _encode_bytes,
     np.bytes_: _encode_bytes,
     list: _encode_json,

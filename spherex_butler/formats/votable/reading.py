@@ -1,8 +1,8 @@
 """A VOTable document as an astropy table.
 
-What astropy reads is put right by the record that `_votable_write` left, if it
-wrote the document.  Of other programs' files columns are masked only where
-values are missing; meta are what the ``TABLE`` says, and each ``INFO`` and
+What astropy reads is put right by the record of the document, if this package
+wrote it.  Columns of other programs' files are masked only where values are
+missing; their meta are the attributes of the ``TABLE`` and each ``INFO`` and
 ``PARAM`` in or around it.
 """
 
@@ -21,12 +21,11 @@ import numpy as np
 from astropy.io.votable.tree import Field
 from astropy.table import Column, MaskedColumn, QTable, Table
 from astropy.utils.masked import Masked
-from astropy.utils.xml.check import fix_id
 from numpy.typing import NDArray
 
 from ...errors import FormatError
 from ..selection import as_slice, select_names
-from .faults import Document, parse_document, parse_unit, quiet
+from .document import Document, parse_document, parse_unit, quiet
 from .writing import DATATYPES, RECORD_INFO, STRINGS
 
 _log = logging.getLogger(__name__)
@@ -41,6 +40,8 @@ class TableFile:
     ----------
     stream
         The document's bytes; must be seekable.
+    quantities
+        Whether to read a `~astropy.table.QTable`.
 
     Raises
     ------
@@ -48,15 +49,15 @@ class TableFile:
         Raised if the document is no VOTable, has no table or a damaged header.
     """
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: BinaryIO, *, quantities: bool = False) -> None:
+        self._stream, self._quantities = stream, quantities
         self._header = parse_document(stream, header_only=True)
         self._columns, self._meta = _records(self._header)
         self._fields = self._header.table.all_fields
 
     @property
     def columns(self) -> list[str]:
-        """The names of the columns, those that come again with a number, as astropy has it."""
+        """The names of the columns; a repeated one gets a number, as in astropy."""
         names: list[str] = []
         for field in self._fields:
             name, number = field.name, 2
@@ -73,9 +74,9 @@ class TableFile:
 
     def empty(self) -> Table:
         """Return the table without its rows, for which the header suffices."""
-        return self._table(self._header, self.columns, slice(None), quantities=False)
+        return self._table(self._header, self.columns, slice(None))
 
-    def read(self, *, columns: Any = None, rows: Any = None, quantities: bool = False) -> Table:
+    def read(self, *, columns: Any = None, rows: Any = None) -> Table:
         """Return the table, or some of it.
 
         Parameters
@@ -84,8 +85,6 @@ class TableFile:
             A name, a glob or a list of either; `None` for all.
         rows
             A slice with a positive step; `None` for all.
-        quantities
-            Whether to return a `~astropy.table.QTable`.
 
         Raises
         ------
@@ -98,36 +97,38 @@ class TableFile:
         chosen = select_names(self.columns, columns, what="column")
         document = self._header
         if chosen:
-            positions = [self.columns.index(name) for name in chosen]
-            document = parse_document(self._stream, columns=positions, rows=window)
+            document = parse_document(self._stream, columns=[self.columns.index(name) for name in chosen])
             rowcount = len(document.table.array)
-            if document.trimmed:
-                window = slice(None, None, window.step)
-            elif document.nrows not in {None, rowcount}:
+            if document.nrows not in {None, rowcount}:
                 raise FormatError(
                     f"The VOTable says nrows={document.nrows} but has {rowcount} rows of data; "
                     "it is damaged or incomplete."
                 )
         if document.table_count > 1:
             _log.warning("The VOTable holds %d TABLEs; only the first was read.", document.table_count)
-        return self._table(document, chosen, window, quantities=quantities)
+        return self._table(document, chosen, window)
 
-    def _table(self, document: Document, names: list[str], rows: slice, *, quantities: bool) -> Table:
-        table = (QTable if quantities else Table)(meta=_meta(document) | self._meta)
+    def _table(self, document: Document, names: list[str], rows: slice) -> Table:
+        table = (QTable if self._quantities else Table)(meta=_meta(document) | self._meta)
         fields = document.table.fields if names else []
         records = [self._columns.get(field.ID, {}) for field in fields]
-        needed = any(field.datatype in STRINGS or "nan" in of for field, of in zip(fields, records, strict=True))
         with quiet():
-            flags = document.null_flags() if needed else None
+            # Finding the flags means parsing the data once more.
+            flags = document.null_flags() if any(map(_needs_flags, fields, records)) else None
             for name, field, record in zip(names, fields, records, strict=True):
                 flagged = None if flags is None else flags[:, self.columns.index(name)]
                 values, mask = _values(document.table.array[field.ID], field, record, flagged)
-                table[name] = _column(values[rows], mask[rows], field, record, quantity=quantities)
+                table[name] = _column(values[rows], mask[rows], field, record, quantity=self._quantities)
         return table
 
 
+def _needs_flags(field: Field, record: Mapping[str, Any]) -> bool:
+    """Return whether only flags tell which values of a column are missing, if any can be."""
+    return (field.datatype in STRINGS or "nan" in record) and ("masked" in record or not record)
+
+
 def _records(document: Document) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """Return what `_votable_write` recorded of the columns and as meta, if it wrote the document."""
+    """Return what this package recorded of the columns and as meta, if it wrote the document."""
     infos = (info for owner in document.owners for info in owner.infos)
     text = next((info.value for info in infos if info.name == RECORD_INFO), '{"columns": {}, "meta": {}}')
     try:
@@ -145,7 +146,7 @@ def _values(
     """Return a column's values, in the dtype they had, and its mask."""
     values, mask = np.ma.getdata(array), np.ma.getmaskarray(array)
     none = np.zeros(len(values), bool)
-    if "shape" in record:
+    if "shape" in record:  # of cells without elements, in early files
         values = np.zeros((len(values), *record["shape"]))
         mask = np.zeros(values.shape, bool)
     elif field.datatype in STRINGS:
@@ -181,7 +182,7 @@ def _restored(values: NDArray[Any], field: Field, record: Mapping[str, Any]) -> 
         values = np.char.encode(values, "utf-8")
     restored = values.astype(dtype)
     if dtype.kind not in "fc" and not np.array_equal(restored, values):
-        raise FormatError(f"Column {field.name!r} is recorded as {dtype.name!r}, but has values that are none.")
+        raise FormatError(f"Column {field.name!r} is recorded as {dtype.name!r}, but has values of another kind.")
     return restored
 
 
@@ -214,8 +215,6 @@ def _meta(document: Document) -> dict[str, Any]:
         meta |= {param.name: _param_value(param) for param in owner.params}
     table = document.table
     meta |= {key: getattr(table, key) for key in ("name", "ucd", "utype") if getattr(table, key) is not None}
-    if table.ID is not None and fix_id(table.name or "") != table.ID:  # which astropy makes up
-        meta["ID"] = table.ID
     return meta | ({"description": _said(table.description)} if table.description else {})
 
 

@@ -1,7 +1,4 @@
-"""An astropy table as a VOTable 1.4 document.
-
-The format is specified in `spherex_butler.formatters.votable`.
-"""
+"""An astropy table as a VOTable 1.4 document."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ from numpy.typing import NDArray
 
 from ...errors import FormatError
 from ..tables import dtype_name
-from .faults import CELL_LIMIT, quiet, unit_text
+from .document import CELL_LIMIT, quiet, unit_text
 
 RECORD_INFO = "spherex_butler"
 """The name of the ``INFO`` element with what VOTable cannot say."""
@@ -48,7 +45,9 @@ STRINGS = frozenset({"char", "unicodeChar"})
 """The datatypes of strings."""
 
 _WIDER = {"int8": "int16", "uint16": "int32", "uint32": "int64", "uint64": "int64", "float16": "float32"}
+_PARAMS = {bool: "boolean", int: "long", float: "double", complex: "doubleComplex", str: "unicodeChar"}
 _UNSAFE = re.compile("[^\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_UNSAFE_PARAM = re.compile(f"{_UNSAFE.pattern}|[&<>]")  # of which astropy escapes the last three twice
 _WRAPPED = 60  # characters, from which astropy breaks a description into lines, at hyphens too
 _HINT = "convert it, or store the table as HDF5Table."
 
@@ -175,30 +174,20 @@ def _stored(column: Any, serialization: str) -> _Stored:
 
 def _numbers(values: NDArray[Any], mask: NDArray[np.bool_], serialization: str, what: str) -> _Stored:
     held = _held(values, mask, what)
-    if prod(values.shape[1:]) > CELL_LIMIT:
-        raise FormatError(
-            f"{what} has cells of {prod(values.shape[1:])} elements; expected at most {CELL_LIMIT}; {_HINT}"
-        )
-    record: dict[str, Any] = {"dtype": dtype_name(values.dtype)} if held.dtype != values.dtype else {}
-    if 0 in values.shape[1:]:  # which astropy can write but not read
-        record = {"dtype": dtype_name(values.dtype), "shape": list(values.shape[1:])}
-        return _Stored(DATATYPES[held.dtype.name], "*", *_as_cells([held[:0].reshape(-1)] * len(held)), record)
+    if not 0 < (size := prod(values.shape[1:])) <= CELL_LIMIT:
+        raise FormatError(f"{what} has cells of {size} elements; expected 1 to {CELL_LIMIT}; {_HINT}")
+    datatype = DATATYPES[held.dtype.name]
     arraysize = "x".join(str(size) for size in reversed(values.shape[1:])) or None  # astropy does not reverse it
+    record: dict[str, Any] = {"dtype": dtype_name(values.dtype)} if held.dtype != values.dtype else {}
     if held.dtype.kind not in "fc":
         null = _null(held, mask, what) if mask.any() and (held.ndim > 1 or serialization == "binary") else None
-        return _Stored(DATATYPES[held.dtype.name], arraysize, _filled(held, mask, null or 0), mask, record, null)
+        return _Stored(datatype, arraysize, np.where(mask, held.dtype.type(null or 0), held), mask, record, null)
     if np.isnan(held[~mask]).any():
         record |= {"nan": True}
         _check_flags(mask, serialization, what)
-    cells = _filled(held, mask, complex(np.nan, np.nan) if held.dtype.kind == "c" else np.nan)
+    missing = held.dtype.type(complex(np.nan, np.nan) if held.dtype.kind == "c" else np.nan)
     # Masked complex numbers astropy writes as one number: NaN says it.
-    return _Stored(DATATYPES[held.dtype.name], arraysize, cells, mask & (serialization == "binary2"), record)
-
-
-def _filled(values: NDArray[Any], mask: NDArray[np.bool_], value: Any) -> NDArray[Any]:
-    values = values.copy()
-    values[mask] = value
-    return values
+    return _Stored(datatype, arraysize, np.where(mask, missing, held), mask & (serialization == "binary2"), record)
 
 
 def _held(values: NDArray[Any], mask: NDArray[np.bool_], what: str) -> NDArray[Any]:
@@ -283,19 +272,14 @@ def _arrays(values: NDArray[Any], mask: NDArray[np.bool_], what: str) -> _Stored
             f"expected one array a row, of one dtype and one inner shape with elements, none masked; {_HINT}"
         )
     ((original, inner),) = kinds
-    held = [_held(np.asarray(array), np.zeros(array.shape, bool), what) for array in values]
-    held = [array.astype(array.dtype.newbyteorder("=")) for array in held]
-    record = {} if dtype_name(held[0].dtype) == original else {"dtype": original}
+    cells = np.empty(len(values), object)
+    for row, array in enumerate(values):
+        held = _held(np.asarray(array), np.zeros(array.shape, bool), what)
+        # astropy wants a mask and native numbers.
+        cells[row] = np.ma.MaskedArray(held.astype(held.dtype.newbyteorder("=")), np.zeros(held.shape, bool))
+    record = {} if dtype_name(cells[0].dtype) == original else {"dtype": original}
     arraysize = "x".join([*(str(size) for size in reversed(inner)), "*"])
-    return _Stored(DATATYPES[held[0].dtype.name], arraysize, *_as_cells(held), record)
-
-
-def _as_cells(arrays: list[NDArray[Any]]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Return cells of arrays as astropy wants them, each with a mask."""
-    cells = np.empty(len(arrays), object)
-    for row, array in enumerate(arrays):
-        cells[row] = np.ma.MaskedArray(array, np.zeros(array.shape, bool))
-    return cells, np.zeros(len(arrays), bool)
+    return _Stored(DATATYPES[cells[0].dtype.name], arraysize, cells, mask, record)
 
 
 # Meta.
@@ -326,14 +310,11 @@ def _param(key: str, value: Any, what: str, votable: VOTableFile) -> Param | Non
     _check_unit(unit, what)
     plain = value if unit is None else value.value
     plain = plain.item() if isinstance(plain, np.generic) else plain
-    datatypes = {bool: "boolean", int: "long", float: "double", complex: "doubleComplex", str: "unicodeChar"}
-    datatype = datatypes.get(type(plain))
-    arraysize = "*" if isinstance(plain, str) else None
-    if isinstance(plain, str) and (_UNSAFE.search(plain) or set(plain) & set("&<>")):
-        return None  # astropy escapes strings twice
-    if datatype is None or (type(plain) is int and not -(1 << 63) <= plain < 1 << 63):
+    is_text = isinstance(plain, str)
+    fits = -(1 << 63) <= plain < 1 << 63 if type(plain) is int else not is_text or not _UNSAFE_PARAM.search(plain)
+    if not fits or (datatype := _PARAMS.get(type(plain))) is None:
         return None
-    kwargs = {"name": key, "value": plain, "datatype": datatype, "arraysize": arraysize, "unit": unit}
+    kwargs = {"name": key, "value": plain, "datatype": datatype, "arraysize": "*" if is_text else None, "unit": unit}
     param = Param(votable, config=votable.config, **kwargs)
     param.ID = None  # which astropy makes up, and others may have
     return param

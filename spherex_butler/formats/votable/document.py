@@ -1,4 +1,4 @@
-"""What stands between us and `astropy.io.votable`: its faults, and what it would trust a document with.
+"""A VOTable document as `astropy.io.votable` parses it, without what astropy would trust a document with.
 
 astropy parses the XML events of a document, which pass through here:
 
@@ -9,12 +9,8 @@ astropy parses the XML events of a document, which pass through here:
   fetch them from any address, local files too.
 - ``nrows`` is kept from astropy, which allocates that many rows and does not
   miss those that a truncated stream lacks; the size of a cell has a limit.
-- Base64 with characters that are none is refused, which astropy skips.
-- Arrays of strings, which astropy refuses, are read as one joined string
-  (https://github.com/astropy/astropy/issues/17098).
-- Rows that were not asked for are left out, where the size of a row is fixed or
-  each is an element: astropy would convert them all.
-- Tables after the first are left out: ``columns`` would be looked for in them.
+- Base64 with foreign characters, which astropy skips, is refused.
+- Tables after the first are left out: astropy looks for ``columns`` in them.
 - The null flags of BINARY2, which astropy drops for strings and mixes with NaN,
   are found (https://github.com/astropy/astropy/issues/8995,
   https://github.com/astropy/astropy/pull/9057).
@@ -50,25 +46,10 @@ Event: TypeAlias = tuple[bool, str, Any, tuple[int, int]]
 CELL_LIMIT = 1 << 24
 """How many elements a cell may have: astropy allocates what a header promises."""
 
-_SIZES = {
-    "boolean": 1,
-    "unsignedByte": 1,
-    "char": 1,
-    "short": 2,
-    "unicodeChar": 2,
-    "int": 4,
-    "float": 4,
-    "long": 8,
-    "double": 8,
-    "floatComplex": 8,
-    "doubleComplex": 16,
-}
-"""Bytes of one element of each datatype in a binary stream."""
-
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence what astropy has to say of files that do not conform, but where it would change values."""
+    """Silence astropy's warnings of files that do not conform, except where it would change values."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", VOWarning)
         warnings.simplefilter("ignore", u.UnitsWarning)
@@ -89,17 +70,17 @@ class Document:
         How many rows the first table says it has, if it does.
     table_count
         How many tables there are; those after the first are not read.
-    binary2
-        The table's data, if they are BINARY2.
-    trimmed
-        Whether the table has the rows from the start of those asked for to their end only.
+    stream
+        The table's data, if they are in a binary stream.
+    is_binary2
+        Whether these are BINARY2.
     """
 
     votable: VOTableFile
     nrows: int | None = None
     table_count: int = 0
-    binary2: bytes | None = None
-    trimmed: bool = False
+    stream: bytes = b""
+    is_binary2: bool = False
 
     @property
     def table(self) -> TableElement:
@@ -117,9 +98,9 @@ class Document:
 
     def null_flags(self) -> NDArray[np.bool_] | None:
         """Return which cells of BINARY2 are flagged as null, by row and by column of the file."""
-        if self.binary2 is None:
+        if not self.is_binary2:
             return None
-        fields, stream = self.table.all_fields, io.BytesIO(self.binary2)
+        fields, stream = self.table.all_fields, io.BytesIO(self.stream)
         flags = np.zeros((len(self.table.array), -(-len(fields) // 8)), np.uint8)
         for row in flags:
             row[:] = np.frombuffer(stream.read(len(row)), np.uint8)
@@ -129,11 +110,7 @@ class Document:
 
 
 def parse_document(
-    stream: BinaryIO,
-    *,
-    columns: Sequence[int] | None = None,
-    rows: slice = slice(None),
-    header_only: bool = False,
+    stream: BinaryIO, *, columns: Sequence[int] | None = None, header_only: bool = False
 ) -> Document:
     """Parse a VOTable document, which may be compressed, or only what precedes its data.
 
@@ -143,8 +120,6 @@ def parse_document(
         The document's bytes, seekable; read from their beginning.
     columns
         The positions of the columns wanted; `None` for all.
-    rows
-        The rows wanted; others may be there, too, unless the document is trimmed.
     header_only
         Whether to stop before the data.
 
@@ -158,11 +133,11 @@ def parse_document(
     stream.seek(0)
     try:
         with quiet(), get_readable_fileobj(stream, encoding="binary") as plain:
-            _check_declarations(plain)
+            _check_doctype(plain)
             plain.seek(0)
             with get_xml_iterator(plain.read) as events:
                 # As astropy.io.votable.parse does, which takes no events.
-                document.votable.parse(_passed(events, document, rows, header_only=header_only), config)
+                document.votable.parse(_passed(events, document, header_only=header_only), config)
     except FormatError:
         raise
     except Exception as error:  # astropy's, expat's, numpy's, gzip's …
@@ -176,12 +151,11 @@ def parse_document(
     return document
 
 
-def _check_declarations(stream: BinaryIO) -> None:
-    """Read as far as the root element, or all of a document that names a DTD, for its entities."""
+def _check_doctype(stream: BinaryIO) -> None:
+    """Refuse a document type declaration with content, reading as far as the root element."""
     seen: list[str] = []
 
     def check(name: str, system: str | None, _public: str | None, internal: int) -> None:
-        seen.append("doctype")
         if internal:
             raise FormatError(
                 f"The VOTable has a document type declaration (DOCTYPE {name!r}, system {system!r}) with content, by "
@@ -189,108 +163,63 @@ def _check_declarations(stream: BinaryIO) -> None:
                 "expected none. Remove it if you trust the file."
             )
 
-    def start(*_: Any) -> None:
-        if not seen:
-            seen.append("root")
-
-    def refuse(name: str, _is_parameter: bool) -> None:
-        raise FormatError(f"The VOTable refers to the entity {name!r} of a DTD, which is not fetched; expected none.")
-
     parser = expat.ParserCreate()
     parser.StartDoctypeDeclHandler = check
-    parser.StartElementHandler = start
-    parser.SkippedEntityHandler = refuse
-    while seen != ["root"] and (block := stream.read(1 << 16)):
+    parser.StartElementHandler = lambda name, _attributes: seen.append(name)
+    while not seen and (block := stream.read(1 << 16)):
         try:
             parser.Parse(block, False)
         except expat.ExpatError:
             return  # astropy says what it is
 
 
-def _passed(events: Iterator[Event], document: Document, rows: slice, *, header_only: bool) -> Iterator[Event]:
+def _passed(events: Iterator[Event], document: Document, *, header_only: bool) -> Iterator[Event]:
     """Yield the events that astropy is to see."""
-    in_table = binary2 = False
-    for start, tag, data, position in _rows_passed(events, document, rows):
+    in_table = False
+    for start, tag, data, position in events:
         if tag == "TABLE":
             in_table = start
             document.table_count += start
         if document.table_count > 1 and (in_table or tag == "TABLE"):
             continue
-        if start and tag == "TABLE":
-            text = data.pop("nrows", "")
-            document.nrows = int(text) if text.isdecimal() else None
-        elif start and tag == "DATA" and header_only:
+        if start and tag == "DATA" and header_only:
             yield False, "TABLE", "", position
             return
-        elif start and tag in {"FIELD", "PARAM"}:
-            _check_arraysize(tag, data)
-        elif tag == "BINARY2":
-            binary2 = start
+        if start:
+            _check_element(tag, data, document)
         elif tag == "STREAM":
-            content, passed = _stream(data, start=start), data
-            if not start and rows != slice(None):
-                content, passed = _trimmed(content, data, document, rows, binary2=binary2)
-            document.binary2 = content if binary2 else None
-            yield start, tag, passed, position
-            continue
+            document.stream = _decoded(data)
         yield start, tag, data, position
 
 
-def _rows_passed(events: Iterator[Event], document: Document, rows: slice) -> Iterator[Event]:
-    """Yield all events but those of ``TR`` elements that were not asked for."""
-    number, wanted = -1, range(0)
-    for start, tag, data, position in events:
-        if tag == "TABLEDATA" and start and rows != slice(None) and document.nrows is not None:
-            begin, end, _ = rows.indices(document.nrows)
-            document.trimmed, wanted = True, range(begin, end)
-        number += start and tag == "TR"
-        if tag not in {"TR", "TD"} or not document.trimmed or number in wanted:
-            yield start, tag, data, position
-
-
-def _trimmed(content: bytes, text: str, document: Document, rows: slice, *, binary2: bool) -> tuple[bytes, str]:
-    """Return a binary stream, and its base64, without the rows that were not asked for, if it is whole."""
-    size = _row_size(document.table.all_fields, binary2=binary2)
-    if not size or len(content) != size * (document.nrows or 0):
-        return content, text
-    begin, end, _ = rows.indices(document.nrows or 0)
-    document.trimmed = True
-    kept = content[begin * size : max(begin, end) * size]
-    return kept, base64.b64encode(kept).decode("ascii")
-
-
-def _row_size(fields: Sequence[Any], *, binary2: bool) -> int:
-    """Return how many bytes a row of a binary stream has, 0 if that varies or is not known."""
-    size = -(-len(fields) // 8) if binary2 else 0
-    for field in fields:
-        arraysize = field.arraysize or "1"
-        if "*" in arraysize or field.datatype not in _SIZES:
-            return 0
-        size += prod(map(int, arraysize.split("x"))) * _SIZES[field.datatype]
-    return size
-
-
-def _check_arraysize(tag: str, attributes: dict[str, str]) -> None:
-    arraysize = attributes.get("arraysize", "")
-    sizes = [int(size) for size in re.findall(r"\d+", arraysize)]
-    if prod(size or 1 for size in sizes) > CELL_LIMIT:
+def _check_element(tag: str, attributes: dict[str, str], document: Document) -> None:
+    """Check the attributes of an element, and change those that astropy is not to see."""
+    if tag == "TABLE":
+        nrows = attributes.pop("nrows", "")
+        document.nrows = int(nrows) if nrows.isdecimal() else None
+    elif tag in {"FIELD", "PARAM"}:
+        arraysize = attributes.get("arraysize", "")
+        if prod(int(size) or 1 for size in re.findall(r"\d+", arraysize)) > CELL_LIMIT:
+            raise FormatError(
+                f"{tag} {attributes.get('name')!r} has arraysize={arraysize!r}; "
+                f"expected at most {CELL_LIMIT} elements a cell."
+            )
+        if tag == "PARAM" and attributes.get("datatype") in {"char", "unicodeChar"}:
+            attributes["arraysize"] = "*"  # many services forget it
+    elif tag == "BINARY2":
+        document.is_binary2 = True
+    elif tag == "STREAM" and "href" in attributes:
         raise FormatError(
-            f"{tag} {attributes.get('name')!r}: arraysize={arraysize!r} is beyond measure; "
-            f"expected at most {CELL_LIMIT} elements a cell."
+            f"The data are kept elsewhere, at {attributes['href']!r}, which is not fetched; "
+            "expected them within the file."
         )
-    if ("x" in arraysize or tag == "PARAM") and attributes.get("datatype") in {"char", "unicodeChar"}:
-        attributes["arraysize"] = "*" if "*" in arraysize or tag == "PARAM" else str(prod(sizes))
 
 
-def _stream(data: Any, *, start: bool) -> bytes:
-    if start and "href" in data:
-        raise FormatError(
-            f"The data are kept elsewhere, at {data['href']!r}, which is not fetched; expected them within the file."
-        )
+def _decoded(text: str) -> bytes:
     try:
-        return base64.b64decode("" if start else "".join(data.split()), validate=True)
+        return base64.b64decode("".join(text.split()), validate=True)
     except ValueError as error:
-        raise FormatError(f"The STREAM of the data is no base64: {error}; it is damaged or truncated.") from None
+        raise FormatError(f"The STREAM of the data is not base64: {error}; it is damaged or truncated.") from None
 
 
 def parse_unit(unit: u.UnitBase | None) -> u.UnitBase | None:
