@@ -90,19 +90,3 @@ def configured_store(tmp_path: Path) -> Iterator[Any]:
     yield make
     for store in stores:
         store.butler.close()
-
-
-@pytest.fixture(scope="module")
-def stores(tmp_path_factory: pytest.TempPathFactory, store: Store) -> Iterator[dict[str, Store]]:
-    """A repository for each recipe of the VOTable formatter."""
-    made = {"binary2": store}
-    for recipe in ("binary", "tabledata"):
-        formatter = {"formatter": "spherex_butler.formatters.VOTableFormatter", "parameters": {"recipe": recipe}}
-        config = {
-            "includeConfigs": ["resource://spherex_butler/configs/butler.yaml"],
-            "datastore": {"formatters": {"VOTable": formatter, "VOQTable": formatter}},
-        }
-        made[recipe] = make_store(tmp_path_factory.mktemp(recipe), config)
-    yield made
-    for recipe in ("binary", "tabledata"):
-        made[recipe].butler.close()

@@ -10,6 +10,8 @@ astropy parses the XML events of a document, which pass through here:
 - ``nrows`` is kept from astropy, which allocates that many rows and does not
   miss those that a truncated stream lacks; the size of a cell has a limit.
 - Base64 with foreign characters, which astropy skips, is refused.
+- Arrays of strings, which astropy refuses, are read as one joined string
+  (https://github.com/astropy/astropy/issues/17098).
 - Tables after the first are left out: astropy looks for ``columns`` in them.
 - The null flags of BINARY2, which astropy drops for strings and mixes with NaN,
   are found (https://github.com/astropy/astropy/issues/8995,
@@ -109,9 +111,7 @@ class Document:
         return np.unpackbits(flags, axis=1, count=len(fields)).astype(bool)
 
 
-def parse_document(
-    stream: BinaryIO, *, columns: Sequence[int] | None = None, header_only: bool = False
-) -> Document:
+def parse_document(stream: BinaryIO, *, columns: Sequence[int] | None = None, header_only: bool = False) -> Document:
     """Parse a VOTable document, which may be compressed, or only what precedes its data.
 
     Parameters
@@ -199,13 +199,14 @@ def _check_element(tag: str, attributes: dict[str, str], document: Document) -> 
         document.nrows = int(nrows) if nrows.isdecimal() else None
     elif tag in {"FIELD", "PARAM"}:
         arraysize = attributes.get("arraysize", "")
-        if prod(int(size) or 1 for size in re.findall(r"\d+", arraysize)) > CELL_LIMIT:
+        if (size := prod(int(size) or 1 for size in re.findall(r"\d+", arraysize))) > CELL_LIMIT:
             raise FormatError(
                 f"{tag} {attributes.get('name')!r} has arraysize={arraysize!r}; "
                 f"expected at most {CELL_LIMIT} elements a cell."
             )
-        if tag == "PARAM" and attributes.get("datatype") in {"char", "unicodeChar"}:
-            attributes["arraysize"] = "*"  # many services forget it
+        is_param = tag == "PARAM"  # whose arraysize many services forget
+        if attributes.get("datatype") in {"char", "unicodeChar"} and (is_param or "x" in arraysize):
+            attributes["arraysize"] = "*" if is_param or "*" in arraysize else str(size)
     elif tag == "BINARY2":
         document.is_binary2 = True
     elif tag == "STREAM" and "href" in attributes:
