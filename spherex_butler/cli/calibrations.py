@@ -12,24 +12,24 @@ from lsst.daf.butler import Butler
 
 from ..calibrations.lookup import explain as explain_calibration
 from ..calibrations.queries import calibrations_at
-from ..constants import CALIBRATION_COLLECTION
 from ..errors import FormatError
 from ..names import ObservationId
+from . import options
 
 
 @click.command(short_help="List when calibrations are valid.")
-@click.argument("repo")
+@options.repo
 @click.argument("types", nargs=-1, metavar="[TYPE]...")
 @click.option("--at", "time", metavar="TIME", help="Only what is valid then; UTC such as 2026-07-20T00:00:00.")
-@click.option("--detector", "detectors", type=int, multiple=True, help="Only this detector; repeatable.")
-@click.option("--collection", default=CALIBRATION_COLLECTION, show_default=True, help="Where validity is recorded.")
+@options.detectors
+@options.calibration_collection
 def calibrations(
     repo: str, types: tuple[str, ...], time: str | None, detectors: tuple[int, ...], collection: str
 ) -> None:
-    """List the calibrations of REPO that are certified, and when they are valid.
+    """List the certified calibrations in REPO, and when they are valid.
 
     TYPEs are calibration types such as dark; by default all. Times are UTC;
-    no begin or end means that the range is open.
+    without a begin or an end the range is open.
 
     \b
       butler spherex calibrations repo
@@ -52,16 +52,16 @@ def _exposure(_context: click.Context, _parameter: click.Parameter, value: str) 
 
 
 @click.command(short_help="Tell which calibration an image gets, and why.")
-@click.argument("repo")
+@options.repo
 @click.argument("types", nargs=-1, required=True, metavar="TYPE...")
 @click.option("--exposure", required=True, callback=_exposure, help="Exposure id or observation id.")
-@click.option("--detector", type=int, help="Detector; not needed for types that are for all.")
-@click.option("--collection", help="Where validity is recorded; by default all that SPHEREx/defaults searches.")
+@click.option("--detector", type=int, help="Detector; not needed for types with one file for all.")
+@click.option("--collection", help="Where validity is recorded; by default every one in SPHEREx/defaults.")
 def explain(repo: str, types: tuple[str, ...], exposure: int, detector: int | None, collection: str | None) -> None:
     """Tell which calibration of each TYPE an image in REPO gets, and why.
 
-    Shows the candidates, when they are valid, and which rule decided. The exit
-    status is 1 if there is a type of which the image gets none.
+    The candidates are shown, when they are valid, and which rule decided. The
+    exit status is 1 if the image gets no calibration of one of the types.
 
     \b
       butler spherex explain repo dark --exposure 2025W51_1A_0684_2 --detector 3

@@ -11,48 +11,47 @@ import click
 from lsst.daf.butler import Butler
 
 from ..calibrations import validity
-from ..constants import CALIBRATION_COLLECTION
+from . import options
 
 _BOUNDS = "UTC such as 2026-07-20T00:00:00; between exposures."
 
 
 def _common(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that say of what and when."""
-    options = (
-        click.option("--begin", metavar="TIME", help=f"From when on; by default open. {_BOUNDS}"),
-        click.option("--end", metavar="TIME", help=f"Until just before when; by default open. {_BOUNDS}"),
-        click.option("--token", multiple=True, help="Only calibrations of this processing; repeatable."),
-        click.option("--detector", "detectors", type=int, multiple=True, help="Only this detector; repeatable."),
-        click.option(
-            "--collection", default=CALIBRATION_COLLECTION, show_default=True, help="Where validity is recorded."
-        ),
-        click.option("--dry-run", is_flag=True, help="Only print what would be done."),
-    )
-    for option in reversed(options):
+    """Give a command the options that say which calibrations and when."""
+    for option in reversed(
+        (
+            click.option("--begin", metavar="TIME", help=f"Begin of validity; by default open. {_BOUNDS}"),
+            click.option("--end", metavar="TIME", help=f"End of validity; by default open. {_BOUNDS}"),
+            click.option("--token", multiple=True, help="Only calibrations of this processing; repeatable."),
+            options.detectors,
+            options.calibration_collection,
+            options.dry_run,
+        )
+    ):
         command = option(command)
     return command
 
 
 def _choices(values: dict[str, Any]) -> dict[str, Any]:
-    """Return options as our functions take them: nothing given is None."""
+    """Return options as our functions take them: `None` for those not given."""
     return values | {name: values[name] or None for name in ("token", "detectors")}
 
 
 @click.command(short_help="Say when calibrations are valid.")
-@click.argument("repo")
+@options.repo
 @click.argument("types", nargs=-1, metavar="[TYPE]...")
 @click.option(
     "--rule", type=click.Choice(["latest", "release", "explicit"]), help="How validity is decided; see above."
 )
 @click.option("--release", help="A release, such as qr2: its newest tokens are valid for its observations.")
 @_common
-@click.option("--replace", is_flag=True, help="Trim, split or remove ranges that are in the way.")
-@click.option("--keep", is_flag=True, help="Leave them, with a note, and certify the others.")
+@click.option("--replace", is_flag=True, help="Trim, split or remove conflicting ranges.")
+@click.option("--keep", is_flag=True, help="Keep conflicting ranges, with a note, and certify the other calibrations.")
 def certify(repo: str, types: tuple[str, ...], **choices: Any) -> None:
     """Say when calibrations in REPO are valid, so that images find them.
 
-    TYPEs are calibration types such as dark; by default all that REPO has.
-    There are three rules:
+    TYPEs are calibration types such as dark; by default all in REPO. There are
+    three rules:
 
     \b
       latest    the newest token holding the detector is valid always (default)
@@ -60,9 +59,10 @@ def certify(repo: str, types: tuple[str, ...], **choices: Any) -> None:
                 token holding the detector is valid for its observations
       explicit  the newest token, or --token, is valid from --begin to --end
 
-    An older token certified by the same rule makes place; what was certified
-    otherwise is in the way, and nothing is done, unless --replace or --keep is
-    given. All is done or nothing. What is valid already counts as unchanged.
+    A newer token replaces an older one certified by the same rule. Ranges
+    certified in any other way are conflicts: nothing is done, unless --replace
+    or --keep is given. Either everything is done or nothing. What is valid
+    already counts as unchanged.
 
     \b
       butler spherex certify repo
@@ -76,13 +76,13 @@ def certify(repo: str, types: tuple[str, ...], **choices: Any) -> None:
 
 
 @click.command(short_help="Say that calibrations are not valid.")
-@click.argument("repo")
+@options.repo
 @click.argument("types", nargs=-1, required=True, metavar="TYPE...")
 @_common
 def decertify(repo: str, types: tuple[str, ...], **choices: Any) -> None:
-    """Say that calibrations in REPO are not valid, at all or for a time.
+    """Say that calibrations in REPO are not valid, ever or for a time.
 
-    TYPEs are calibration types such as dark. The datasets stay; only images no
+    TYPEs are calibration types such as dark. The datasets stay, but images no
     longer find them. Ranges across --begin or --end are trimmed or split.
 
     \b

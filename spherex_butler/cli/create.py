@@ -7,17 +7,18 @@ __all__ = ("create",)
 import click
 
 from ..repository.creation import make_repo
+from . import options
 
 
 @click.command()
-@click.argument("repo")
+@options.repo
 @click.option("--database", metavar="URL", help="Registry database; by default an SQLite file in REPO.")
 @click.option("--datastore-root", metavar="PATH", help="Where files go, a folder or s3:// URI; by default REPO.")
 def create(repo: str, database: str | None, datastore_root: str | None) -> None:
     """Make a SPHEREx repository at REPO, a folder or URI.
 
-    It opens anywhere this package is installed, with
-    Butler.from_config("REPO"), and without any environment variable.
+    Butler.from_config("REPO") opens it wherever this package is installed,
+    without any environment variable.
     """
     butler = make_repo(repo, database=database, datastore_root=datastore_root)
     butler.close()

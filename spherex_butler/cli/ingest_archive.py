@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ("ingest_archive",)
 
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from ..archive.query import COLLECTIONS, SIA_SERVICE, TAP_SERVICE, query_adql, q
 from ..archive.tables import ArchiveSummary, ArchiveTable, summarize_archive_table
 from ..errors import SpherexButlerError
 from ..repository.reports import IngestReport
-from .progress import progress_bar
+from . import options
 
 _SHOWN = 20
 
@@ -42,7 +41,7 @@ class _TimeType(click.ParamType[Time]):
 
 
 @click.command()
-@click.argument("repo")
+@options.repo
 @click.argument("tables", nargs=-1, metavar="[TABLE]...")
 @click.option(
     "--access",
@@ -52,22 +51,20 @@ class _TimeType(click.ParamType[Time]):
     help="Where images are read: at the archive, in its bucket, or under a folder or URL with a copy of its tree.",
 )
 @click.option("--release", help="The images' release, such as qr2; by default as their addresses tell.")
-@click.option("-j", "--processes", type=click.IntRange(1, 2), default=1, help="2 is twice as fast, for large tables.")
-@click.option(
-    "--query", "protocol", type=click.Choice(["sia", "tap"]), help="Ask the service instead of reading TABLE."
-)
+@options.processes("2 is twice as fast for large tables.", most=2)
+@click.option("--query", "protocol", type=click.Choice(["sia", "tap"]), help="Query the service; there is no TABLE.")
 @click.option("--pos", "position", nargs=3, type=float, metavar="RA DEC RADIUS", help="A circle; ICRS, degrees.")
-@click.option("--time", nargs=2, type=_TimeType(), metavar="BEGIN END", help="When images were begun: UTC, or MJD.")
+@click.option("--time", nargs=2, type=_TimeType(), metavar="BEGIN END", help="When images began: UTC, or MJD.")
 @click.option("--collection", "collections", multiple=True, help=f"For sia, may be repeated: {', '.join(COLLECTIONS)}.")
 @click.option("--adql", metavar="QUERY|@FILE", help="For tap: a query of your own, or a file that holds it.")
 @click.option("--service", metavar="URL", help=f"Another service than {SIA_SERVICE} or {TAP_SERVICE}.")
 @click.option(
-    "--maxrec", type=click.IntRange(1), default=1_000_000, show_default=True, help="Rows of an answer at most."
+    "--maxrec", type=click.IntRange(1), default=1_000_000, show_default=True, help="Greatest number of rows an answer."
 )
 @click.option("--timeout", type=float, default=600, show_default=True, help="Seconds to wait for an answer.")
-@click.option("--dry-run", is_flag=True, help="Say what would be ingested; change nothing.")
-@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write all that failed as JSON.")
-@click.option("--progress/--no-progress", default=None, help="Show progress; by default in a terminal.")
+@options.dry_run
+@options.report
+@options.progress
 def ingest_archive(
     repo: str,
     tables: tuple[str, ...],
@@ -76,27 +73,26 @@ def ingest_archive(
     processes: int,
     protocol: str | None,
     dry_run: bool,
-    report: Path | None,
-    progress: bool | None,
+    output: Path | None,
     **query: Any,
 ) -> None:
     """Ingest the images of the archive's TABLEs into REPO where they are.
 
     A TABLE is an answer of the archive's image search (SIA2) or of its tables
     (TAP: spherex.plane joined with spherex.artifact), saved as VOTable, CSV,
-    ECSV or Parquet. Nothing is downloaded: positions and times are taken from
-    the table, and a later get reads what it needs. What is in REPO already is
-    skipped, so an interrupted ingest is finished by the same command. Rows that
-    are no images are reported and the others go in; the exit status is then 1.
+    ECSV or Parquet. Nothing is downloaded: positions and times come from the
+    table, and a later get reads what it needs. Images in REPO already are
+    skipped, so that the same command finishes an ingest that was interrupted.
+    Rows that are not images are reported and do not stop the others; the exit
+    status is then 1.
 
     \b
       butler spherex ingest-archive repo qr2.csv -j 2
       butler spherex ingest-archive repo qr2.csv --access aws
       butler spherex ingest-archive repo qr2.csv --access /data/spherex
 
-    With --query the service is asked; it needs pip install
-    'spherex-butler[archive]'. For tap, images cover the centre of --pos, and
-    RADIUS is 0.
+    --query asks the service; it needs pip install 'spherex-butler[archive]'.
+    With tap, images cover the centre of --pos, and RADIUS is 0.
 
     \b
       butler spherex ingest-archive repo --query sia --pos 10.68 41.27 0.5
@@ -106,42 +102,45 @@ def ingest_archive(
     """
     sources, errors = _sources(tables, protocol, processes, query)
     done: dict[str, ArchiveSummary | IngestReport] = {}
-    with Butler.from_config(repo, writeable=not dry_run) as butler, progress_bar(show=progress):
+    with Butler.from_config(repo, writeable=not dry_run) as butler:
         try:
             for name, table in sources.items():
                 if dry_run:
                     done[name] = summarize_archive_table(table, access=access, release=release)
                 else:
-                    found = IngestReport.of_images()
-                    try:
-                        ingest_archive_table(
-                            butler, table, access=access, release=release, processes=processes, report=found
-                        )
-                    finally:
-                        if found.done or sys.exc_info()[0] is None:
-                            done[name] = found
+                    _ingest(butler, table, name, done, access=access, release=release, processes=processes)
         finally:
-            _say(done, report)  # also what was done before something went wrong
+            _say(done, output)  # also what was done before something went wrong
     for error in errors:
         raise error
     sys.exit(any(result.failed for result in done.values()))
 
 
+def _ingest(butler: Butler, table: ArchiveTable, name: str, done: dict[str, Any], **options: Any) -> None:
+    """Ingest a table, and add what was done to the reports, also if it was interrupted."""
+    report = IngestReport.of_images()
+    try:
+        ingest_archive_table(butler, table, report=report, **options)
+    finally:
+        if report.done or sys.exc_info()[0] is None:
+            done[name] = report
+
+
 def _sources(
     tables: tuple[str, ...], protocol: str | None, processes: int, query: dict[str, Any]
 ) -> tuple[Mapping[str, ArchiveTable], list[Exception]]:
-    """Return what is read, by name, and a list to which is added why the rest of it did not come."""
+    """Return the tables by name, and a list to which errors of the service are added while they are read."""
     errors: list[Exception] = []
     if protocol is None:
         _require_tables(tables, query)
         return {table: table for table in tables}, errors
     if tables or processes > 1:
         raise click.UsageError("--query takes the place of TABLE, and is read by one process; give one or the other.")
-    return {"query": _as_far_as_they_come(_ask(protocol, **query), errors)}, errors
+    return {"query": _until_error(_ask(protocol, **query), errors)}, errors
 
 
-def _as_far_as_they_come(tables: Iterator[Table], errors: list[Exception]) -> Iterator[Table]:
-    """Yield answers until a service fails, so that what came before is ingested and reported."""
+def _until_error(tables: Iterator[Table], errors: list[Exception]) -> Iterator[Table]:
+    """Yield answers until a service fails, so that those before are ingested and reported."""
     try:
         yield from tables
     except (SpherexButlerError, OSError) as error:
@@ -185,18 +184,17 @@ def _ask(
 
 
 def _say(done: Mapping[str, ArchiveSummary | IngestReport], path: Path | None) -> None:
-    """Print what became of each table, and write it together."""
+    """Print what became of each table, and write all of it to one file."""
     failed = [file for result in done.values() for file in result.failed]
     warnings = [text for result in done.values() if isinstance(result, IngestReport) for text in result.warnings]
-    for line in (*warnings, *map(str, failed[:_SHOWN])):
-        click.echo(line, err=True)
+    details = [*warnings, *map(str, failed[:_SHOWN])]
     if len(failed) > _SHOWN:
-        hint = "--report FILE has all" if path is None else f"{path} has all"
-        click.echo(f"… and {len(failed) - _SHOWN} more; {hint}.", err=True)
-    for name, result in done.items():
-        click.echo(f"{name}: {result.summary}" if len(done) > 1 else result.summary)
-    if path is not None and done:
-        path.write_text(json.dumps(_merged([result.to_dict() for result in done.values()]), indent=2), encoding="utf-8")
+        details.append(f"… and {len(failed) - _SHOWN} more; {path or '--report FILE'} has all.")
+    options.say(
+        details, *(f"{name}: {result.summary}" if len(done) > 1 else result.summary for name, result in done.items())
+    )
+    if done:
+        options.write_json(path, _merged([result.to_dict() for result in done.values()]))
 
 
 def _merged(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -10,17 +10,18 @@ from typing import Any
 import click
 from lsst.daf.butler import Butler, DatasetRef
 
-from ..constants import DEFAULT_COLLECTION, INSTRUMENT
+from ..constants import INSTRUMENT
 from ..errors import ParameterError
 from ..repository.provenance import read_provenance
+from . import options
 
 
 @click.command()
-@click.argument("repo")
+@options.repo
 @click.argument("dataset")
-@click.argument("data_id", nargs=-1, metavar="[DIMENSION=VALUE]...")
-@click.option("--collections", default=DEFAULT_COLLECTION, show_default=True, help="Where to look, comma-separated.")
-def show(repo: str, dataset: str, data_id: tuple[str, ...], collections: str) -> None:
+@options.data_id
+@options.collections
+def show(repo: str, dataset: str, data_id: dict[str, Any], collections: list[str]) -> None:
     """Show what a dataset is, where its file is and what it was made from.
 
     DATASET is a dataset type, with its data ID, or a UUID.
@@ -30,7 +31,7 @@ def show(repo: str, dataset: str, data_id: tuple[str, ...], collections: str) ->
       butler spherex show repo 4f0c3a52-5a5e-4f6b-8d53-7b1c3f4f0a11
     """
     with Butler.from_config(repo) as butler:
-        ref = _find(butler, dataset, data_id, collections.split(","))
+        ref = _find(butler, dataset, data_id, collections)
         uri = butler.getURI(ref)
         click.echo(f"dataset     {ref.datasetType.name} ({ref.datasetType.storageClass_name})")
         click.echo(f"data ID     {', '.join(f'{name}={value}' for name, value in ref.dataId.required.items())}")
@@ -45,14 +46,14 @@ def show(repo: str, dataset: str, data_id: tuple[str, ...], collections: str) ->
             click.echo("  none: the file was not written by Butler")
 
 
-def _find(butler: Butler, dataset: str, data_id: tuple[str, ...], collections: list[str]) -> DatasetRef:
+def _find(butler: Butler, dataset: str, data_id: dict[str, Any], collections: list[str]) -> DatasetRef:
     if (identifier := _uuid(dataset)) is not None:
         ref = butler.get_dataset(identifier)
     else:
-        values = dict(_dimension(word) for word in data_id)
-        ref = butler.find_dataset(dataset, {"instrument": INSTRUMENT, **values}, collections=collections)
+        ref = butler.find_dataset(dataset, {"instrument": INSTRUMENT, **data_id}, collections=collections)
     if ref is None:
-        raise ParameterError(f"There is no dataset {' '.join((dataset, *data_id))!r} in {', '.join(collections)}.")
+        words = " ".join([dataset, *(f"{name}={value}" for name, value in data_id.items())])
+        raise ParameterError(f"There is no dataset {words!r} in {', '.join(collections)}.")
     return ref
 
 
@@ -61,10 +62,3 @@ def _uuid(text: str) -> uuid.UUID | None:
         return uuid.UUID(text)
     except ValueError:
         return None
-
-
-def _dimension(word: str) -> tuple[str, Any]:
-    name, separator, value = word.partition("=")
-    if not separator:
-        raise click.BadParameter(f"{word!r} is not of the form DIMENSION=VALUE, such as detector=3.")
-    return name, int(value) if value.isdecimal() else value

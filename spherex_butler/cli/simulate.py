@@ -11,10 +11,11 @@ from typing import Any
 import click
 from astropy.coordinates import SkyCoord
 
-from ..errors import SpherexButlerError
+from ..constants import DETECTORS
 from ..testing.level2 import PlannedFile, existing_files, plan_exposures, write_level2
+from . import options
 
-_RANGE = re.compile(r"([1-6])(?:-([1-6]))?")
+_RANGE = re.compile(r"(\d)(?:-(\d))?")
 
 
 def _detectors(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[int, ...]:
@@ -23,7 +24,7 @@ def _detectors(_context: click.Context, _parameter: click.Parameter, value: str)
     for part in value.split(","):
         match = _RANGE.fullmatch(part.strip())
         span = range(int(match[1]), int(match[2] or match[1]) + 1) if match else range(0)
-        if not span:
+        if not span or not set(span) <= set(DETECTORS):
             raise click.BadParameter(f"{value!r} is no list of detectors; expected one such as '1-6' or '1,4'.")
         numbers.update(span)
     return tuple(sorted(numbers))
@@ -50,7 +51,7 @@ def _position(_context: click.Context, _parameter: click.Parameter, value: str |
     callback=_detectors,
     default="1-6",
     show_default=True,
-    help="Detectors to write of each.",
+    help="Detectors to write of each exposure.",
 )
 @click.option(
     "--release", type=click.Choice(["qr2", "qr3"]), default="qr2", show_default=True, help="Form of the files."
@@ -74,16 +75,16 @@ def _position(_context: click.Context, _parameter: click.Parameter, value: str |
     "Detectors 1 and 4, 3 and 6 see fields 3.9 degrees to its sides.",
 )
 @click.option("--tree", is_flag=True, help="Use the archive's folders: release/level2/period/token/detector.")
-@click.option("--dry-run", is_flag=True, help="Only print which files would be written.")
+@options.dry_run
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 def simulate(output: Path, dry_run: bool, overwrite: bool, **choices: Any) -> None:
     """Write simulated SPHEREx Level 2 files to the folder OUTPUT.
 
     The files have the names, HDUs, headers and sizes of the archive's: 71.6 MB
-    each in QR2, 65 MB in QR3.  Each exposure moves the telescope by one
-    spectral channel, so that a source is seen at one wavelength after another.
-    The sky is one of zodiacal light and point sources of known spectra; the
-    same options give the same bytes.
+    each in QR2, 65 MB in QR3. Each exposure moves the telescope by one spectral
+    channel, so that a source is seen at one wavelength after another. The sky
+    holds zodiacal light and point sources of known spectra; the same options
+    give the same bytes.
 
     \b
     Examples:
@@ -94,20 +95,17 @@ def simulate(output: Path, dry_run: bool, overwrite: bool, **choices: Any) -> No
       Detectors 2 and 5 on M 31, in the archive's folders, QR3:
         butler spherex simulate demo --center "10.68 41.27" --detectors 2,5 --tree --release qr3
 
-    Look at what would be written with --dry-run.  Ingest the result with
-    'butler spherex ingest'.
+    --dry-run shows what would be written. Ingest the result by 'butler spherex
+    ingest'.
     """
-    try:
-        plan = plan_exposures(output, **choices)
-        if dry_run:
-            _print_plan(plan)
-            return
-        _require_absent(plan, overwrite=overwrite)
-        with click.progressbar(plan, label="Simulating", show_pos=True) as files:
-            for file in files:
-                write_level2(file.path, overwrite=overwrite, **file.options)
-    except SpherexButlerError as error:
-        raise click.ClickException(str(error)) from error
+    plan = plan_exposures(output, **choices)
+    if dry_run:
+        _print_plan(plan)
+        return
+    _require_absent(plan, overwrite=overwrite)
+    with click.progressbar(plan, label="Simulating", show_pos=True) as files:
+        for file in files:
+            write_level2(file.path, overwrite=overwrite, **file.options)
     size = sum(file.path.stat().st_size for file in plan) / 1e6
     click.echo(f"Wrote {len(plan)} files, {size:,.1f} MB, to {output}.")
 

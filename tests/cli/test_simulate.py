@@ -5,13 +5,14 @@ import pytest
 from astropy.io import fits
 from click.testing import CliRunner
 
+from spherex_butler.cli import main
 from spherex_butler.cli.simulate import simulate
 
 SMALL = ["--size", "16", "--exposures", "1", "--detectors", "2,5-6"]
 
 
 def run(*arguments):
-    return CliRunner().invoke(simulate, [str(argument) for argument in arguments])
+    return CliRunner().invoke(main, ["simulate", *map(str, arguments)])
 
 
 def test_help_teaches_with_examples():

@@ -1,0 +1,143 @@
+"""What commands share: arguments and options, and how they say and write what they did."""
+
+from __future__ import annotations
+
+__all__ = (
+    "calibration_collection",
+    "collections",
+    "data_id",
+    "detectors",
+    "dry_run",
+    "processes",
+    "progress",
+    "repo",
+    "report",
+    "say",
+    "transfer",
+    "write_json",
+)
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import click
+
+from ..constants import CALIBRATION_COLLECTION, DEFAULT_COLLECTION
+from ..files.placement import TRANSFER_MODES
+from .progress import progress_bar
+
+_Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def _writable(_context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse a file that cannot be written before anything is done."""
+    if path is not None and not path.parent.is_dir():
+        raise click.BadParameter(f"{str(path.parent)!r} is no folder; expected one in which the report can be written.")
+    return path
+
+
+def _data_id(_context: click.Context, _parameter: click.Parameter, words: Sequence[str]) -> dict[str, Any]:
+    """Return the values that words give, one for each dimension."""
+    found: dict[str, Any] = {}
+    for word in words:
+        name, separator, value = word.partition("=")
+        if not separator:
+            raise click.BadParameter(f"{word!r} is not of the form DIMENSION=VALUE, such as detector=3.")
+        if name in found:
+            raise click.BadParameter(f"{word!r} is a second value of {name!r}; expected one for each dimension.")
+        found[name] = int(value) if value.isdecimal() else value
+    return found
+
+
+repo = click.argument("repo")
+
+data_id = click.argument("data_id", nargs=-1, metavar="[DIMENSION=VALUE]...", callback=_data_id)
+
+collections = click.option(
+    "--collections",
+    default=DEFAULT_COLLECTION,
+    show_default=True,
+    callback=lambda _context, _parameter, text: text.split(","),
+    help="Collections to search, comma-separated.",
+)
+
+calibration_collection = click.option(
+    "--collection", default=CALIBRATION_COLLECTION, show_default=True, help="Where validity is recorded."
+)
+
+detectors = click.option("--detector", "detectors", type=int, multiple=True, help="Only this detector; repeatable.")
+
+dry_run = click.option("-n", "--dry-run", is_flag=True, help="Say what would be done and change nothing.")
+
+report = click.option(
+    "--report",
+    "output",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    callback=_writable,
+    metavar="FILE",
+    help="Write a report to this file as JSON.",
+)
+
+
+def progress(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that shows its progress, if its option says so."""
+
+    @click.option("--progress/--no-progress", default=None, help="Show progress; by default in a terminal.")
+    @wraps(command)
+    def shown(*arguments: Any, progress: bool | None, **options: Any) -> None:
+        with progress_bar(show=progress):
+            command(*arguments, **options)
+
+    return shown
+
+
+def processes(what: str, most: int | None = None) -> _Decorator:
+    """Return the option that says how many processes do a job.
+
+    Parameters
+    ----------
+    what
+        The help text.
+    most
+        The greatest number.
+    """
+    return click.option(
+        "-j", "--processes", type=click.IntRange(1, most), default=1, show_default=True, metavar="NUMBER", help=what
+    )
+
+
+def transfer(*, move: bool = True, auto: str = "links local files and copies remote ones") -> _Decorator:
+    """Return the option that says how files come into a repository.
+
+    Parameters
+    ----------
+    move
+        Whether files may be moved.
+    auto
+        What the mode ``auto`` does.
+    """
+    return click.option(
+        "-t",
+        "--transfer",
+        type=click.Choice([mode for mode in TRANSFER_MODES if move or mode != "move"]),
+        default="auto",
+        show_default=True,
+        help=f"How files come in. auto {auto}; direct leaves them where they are.",
+    )
+
+
+def say(details: Iterable[object], *summaries: str) -> None:
+    """Print details to the standard error, a line each, and summaries to the standard output."""
+    for line in details:
+        click.echo(str(line), err=True)
+    for summary in summaries:
+        click.echo(summary)
+
+
+def write_json(path: Path | None, content: Mapping[str, Any]) -> None:
+    """Write a report, if a path is given."""
+    if path is not None:
+        path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
