@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,7 +46,7 @@ class Bucket:
 
 @contextlib.contextmanager
 def serve_bucket(name: str) -> Iterator[Bucket]:
-    """Serve an empty bucket; moto's server is a WSGI application."""
+    """Serve an empty bucket, the only one there is; moto's server is a WSGI application."""
     bucket = Bucket(f"s3://{name}")
     application = bucket.recorded(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", 0, application, threaded=True)
@@ -53,9 +54,16 @@ def serve_bucket(name: str) -> Iterator[Bucket]:
     thread.start()
     with clean_test_environment_for_s3():
         os.environ["S3_ENDPOINT_URL"] = url = f"http://127.0.0.1:{server.server_port}"
+        _forget_buckets(url)
         with contextlib.closing(boto3.client("s3", endpoint_url=url)) as bucket.client:
             bucket.client.create_bucket(Bucket=name)
             yield bucket
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+def _forget_buckets(url: str) -> None:
+    """Remove all that is stored: moto keeps it in this process, whichever of its servers was asked."""
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/moto-api/reset", method="POST"), timeout=60) as answer:
+        assert answer.status == 200
