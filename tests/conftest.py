@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from forked import PRELOADED, start_script
 from lsst.daf.butler import Butler
 from made_once import SHARED_FOLDER, copy_repo, open_repo
 from postgres import new_database, running_postgres
@@ -21,7 +23,8 @@ SOURCE = Path(spherex_butler.__file__).parents[1]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the folder that is shared by all processes of this run; workers find it in their environment."""
+    """Make the folder that all processes of this run share; workers find it in their environment."""
+    multiprocessing.set_forkserver_preload(PRELOADED)
     if SHARED_FOLDER not in os.environ:
         folder = TemporaryDirectory(prefix="spherex-butler-tests-")
         os.environ[SHARED_FOLDER] = folder.name
@@ -42,6 +45,11 @@ def butler(empty_repo: Path) -> Iterator[Butler]:
         yield butler
 
 
+def clean_environment(**variables: str) -> dict[str, str]:
+    """Return the environment without Butler's variables, and with some others."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("DAF_BUTLER")} | variables
+
+
 @pytest.fixture
 def run_clean(tmp_path: Path) -> Callable[..., str]:
     """Return a function that runs a command in a process that knows nothing but this package.
@@ -53,8 +61,7 @@ def run_clean(tmp_path: Path) -> Callable[..., str]:
     folder.mkdir()
 
     def run(*command: str, source: Path = SOURCE, code: int = 0, **variables: str) -> str:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("DAF_BUTLER")}
-        environment = kept | {"PYTHONPATH": str(source)} | variables
+        environment = clean_environment(PYTHONPATH=str(source)) | variables
         done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
         )
@@ -71,6 +78,22 @@ def run_python(run_clean: Callable[..., str]) -> Callable[..., str]:
     def run(script: str, *arguments: object, **options: object) -> str:
         command = (sys.executable, "-W", "error", "-c", script, *map(str, arguments))
         return run_clean(*command, **options)
+
+    return run
+
+
+@pytest.fixture
+def run_forked(tmp_path: Path) -> Callable[..., str]:
+    """Return a function that runs a script likewise, but with Butler imported before: that is six times as fast.
+
+    For scripts that need a process of their own, and that no import can disturb.
+    """
+
+    def run(script: str, *arguments: object, code: int = 0, **variables: str) -> str:
+        environment = clean_environment(PYTHONPATH=str(SOURCE), **variables)
+        forked = start_script(script, *arguments, folder=tmp_path / "elsewhere", environment=environment)
+        assert forked.wait() == code, forked.said
+        return forked.output if code == 0 else forked.said
 
     return run
 

@@ -210,7 +210,7 @@ def test_errors_are_messages(arguments, said, repo):
     assert said in run(repo, *arguments, code=1).stderr
 
 
-def test_how_to_ingest_the_archive_works_as_written(run_python):
+def test_how_to_ingest_the_archive_works_as_written(run_forked):
     page = Path(__file__).parents[2] / "docs" / "how-to" / "ingest-the-archive.md"
     blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
     before = f"""
@@ -218,4 +218,4 @@ import shutil, spherex_butler
 spherex_butler.make_repo("repo").close()
 shutil.copy({str(M31)!r}, "qr2.csv")
 """
-    assert run_python("\n".join([before, *blocks])) == "6 ingested, 0 already there, 0 failed\n"
+    assert run_forked("\n".join([before, *blocks])) == "6 ingested, 0 already there, 0 failed\n"

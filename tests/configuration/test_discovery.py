@@ -39,8 +39,8 @@ def fill(root):
 """
 
 
-def camera_files(run_python, root, storage_class, **options):
-    return run_python(f"{CAMERA}\nfill(sys.argv[1])", root, storage_class, **options).split()
+def camera_files(run_forked, root, storage_class, **options):
+    return run_forked(f"{CAMERA}\nfill(sys.argv[1])", root, storage_class, **options).split()
 
 
 @pytest.fixture
@@ -60,13 +60,13 @@ def names(paths):
     return [Path(path).name for path in paths]
 
 
-def test_a_camera_alone_names_its_files_so(run_python, camera):
-    files = camera_files(run_python, camera, "StructuredDataDict")
+def test_a_camera_alone_names_its_files_so(run_forked, camera):
+    files = camera_files(run_forked, camera, "StructuredDataDict")
     assert names(files) == ["dark_CAM_S00_cal_1.yaml", "dark_SPHEREx_S00_cal_1.yaml"]
 
 
-def test_environment_gives_every_repository_our_storage_classes(run_python, camera):
-    files = camera_files(run_python, camera, "CCDData", DAF_BUTLER_CONFIG_PATH=config_path())
+def test_environment_gives_every_repository_our_storage_classes(run_forked, camera):
+    files = camera_files(run_forked, camera, "CCDData", DAF_BUTLER_CONFIG_PATH=config_path())
     assert names(files) == ["dark_CAM_S00_cal_1.fits", "dark_SPHEREx_S00_cal_1.fits"]
 
 
@@ -95,8 +95,8 @@ for name, dimensions in (("level2", ["exposure", "detector"]), ("template", ["de
 """
 
 
-def test_environment_names_images_where_butler_has_no_template_of_their_dimensions(run_python, tmp_path):
-    printed = run_python(RUBIN_EXPOSURE, tmp_path / "repository", DAF_BUTLER_CONFIG_PATH=config_path())
+def test_environment_names_images_where_butler_has_no_template_of_their_dimensions(run_forked, tmp_path):
+    printed = run_forked(RUBIN_EXPOSURE, tmp_path / "repository", DAF_BUTLER_CONFIG_PATH=config_path())
     # Of all keys that match, Butler prefers dimensions to a storage class.
     assert printed.split() == [
         "level2_CAM_CAM-R_2025W51_1A_0684_2_S03_cal_1.fits",
@@ -110,18 +110,18 @@ def test_environment_leaves_other_repositories_valid(run_clean, camera):
     run_clean(*BUTLER_COMMAND, "config-validate", str(camera), DAF_BUTLER_CONFIG_PATH=config_path())
 
 
-def test_environment_leaves_the_default_universe_alone(run_python):
+def test_environment_leaves_the_default_universe_alone(run_forked):
     script = "from lsst.daf.butler import DimensionUniverse; print(DimensionUniverse())"
-    assert run_python(script, DAF_BUTLER_CONFIG_PATH=config_path()).strip() == "DimensionUniverse(8, daf_butler)"
+    assert run_forked(script, DAF_BUTLER_CONFIG_PATH=config_path()).strip() == "DimensionUniverse(8, daf_butler)"
 
 
-def test_include_gives_a_repository_of_any_universe_our_storage_classes_and_file_names(run_python, camera):
+def test_include_gives_a_repository_of_any_universe_our_storage_classes_and_file_names(run_forked, camera):
     include(camera, config_uri("butler.yaml"))
-    files = camera_files(run_python, camera, "CCDData")
+    files = camera_files(run_forked, camera, "CCDData")
     assert names(files) == ["dark_CAM_S00_cal_1.fits", "dark_D1_cal_1.fits"]
 
 
-def test_include_leaves_a_repositorys_own_configuration_in_force(run_python, camera):
+def test_include_leaves_a_repositorys_own_configuration_in_force(run_forked, camera):
     config = Config(str(camera / "butler.yaml"))
     config["includeConfigs"] = [config_uri("butler.yaml")]
     config["datastore", "templates", "dark"] = "{run:/}/mine_{instrument}_{detector}_{run}"
@@ -134,7 +134,7 @@ config = ButlerConfig(sys.argv[1])
 datastore = config["datastore"]
 print(datastore["root"], datastore["formatters", "CCDData"], datastore["templates", "dark"])
 """
-    assert run_python(script, camera).split() == [
+    assert run_forked(script, camera).split() == [
         "<butlerRoot>",
         "spherex_butler.formatters.HDUListFormatter",
         "{run:/}/mine_{instrument}_{detector}_{run}",
@@ -150,13 +150,13 @@ print(datastore["root"], datastore["formatters", "CCDData"], datastore["template
         ("templates.yaml", "default: trap"),
     ],
 )
-def test_files_in_the_current_folder_are_not_taken_for_ours(run_python, camera, tmp_path, file, text):
+def test_files_in_the_current_folder_are_not_taken_for_ours(run_forked, camera, tmp_path, file, text):
     include(camera, config_uri("repository/butler.yaml"))
     trap = tmp_path / "elsewhere" / file
-    trap.parent.mkdir(exist_ok=True)
+    trap.parent.mkdir(parents=True)
     trap.write_text(text)
     script = "import sys; from lsst.daf.butler import ButlerConfig; print('trap' in str(ButlerConfig(sys.argv[1])))"
-    assert run_python(script, camera).strip() == "False"
+    assert run_forked(script, camera).strip() == "False"
 
 
 def test_repository_picks_up_upgrades_of_the_package(run_python, tmp_path):
@@ -204,14 +204,14 @@ def seeded(run_clean, tmp_path):
     return tmp_path / "seeded"
 
 
-def test_plain_create_works_with_the_environment(run_python, seeded):
-    printed = run_python(SEEDED, seeded, DAF_BUTLER_CONFIG_PATH=config_path())
+def test_plain_create_works_with_the_environment(run_forked, seeded):
+    printed = run_forked(SEEDED, seeded, DAF_BUTLER_CONFIG_PATH=config_path())
     assert printed.strip() == "DimensionUniverse(1, spherex) dark_D3_spx_cal-drk-v4-2025-161.fits electron / s"
 
 
-def test_plain_create_works_with_an_include_added(run_python, seeded):
+def test_plain_create_works_with_an_include_added(run_forked, seeded):
     include(seeded, config_uri("repository/butler.yaml"))
-    assert run_python(SEEDED, seeded).startswith("DimensionUniverse(1, spherex) dark_D3_spx_cal")
+    assert run_forked(SEEDED, seeded).startswith("DimensionUniverse(1, spherex) dark_D3_spx_cal")
 
 
 def test_plain_create_copies_templates_but_no_storage_classes(seeded):

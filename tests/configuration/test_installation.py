@@ -25,14 +25,15 @@ PLAIN = ["DimensionUniverse(8, daf_butler)", "[]"]
 
 
 @pytest.fixture
-def run(run_python):
+def run(run_forked):
     """Return a function that runs a script after the above, and returns the lines it prints."""
-    return lambda script, *arguments, **options: run_python(STATE + script, *arguments, **options).splitlines()
+    return lambda script, *arguments, **options: run_forked(STATE + script, *arguments, **options).splitlines()
 
 
 @pytest.mark.parametrize("first", ["", "import lsst.daf.butler", "state()"])
-def test_process_is_ours_whether_or_not_butler_was_there_before(run, first):
-    assert run(f"{first}\nspherex_butler.install()\nprint(*state()[1:3], sep='\\n')") == INSTALLED
+def test_process_is_ours_whether_or_not_butler_was_there_before(run_python, first):
+    script = f"{STATE}\n{first}\nspherex_butler.install()\nprint(*state()[1:3], sep='\\n')"
+    assert run_python(script).splitlines() == INSTALLED
 
 
 def test_leaving_the_context_leaves_everything_as_it_was(run):
@@ -189,7 +190,7 @@ assert state() == before
     assert line.endswith("give it a name of its own.")
 
 
-def test_plain_makeRepo_makes_a_spherex_repository_that_opens_anywhere(run, run_python, tmp_path):
+def test_plain_makeRepo_makes_a_spherex_repository_that_opens_anywhere(run, run_forked, tmp_path):
     script = """
 from lsst.daf.butler import Butler
 with spherex_butler.install():
@@ -210,7 +211,7 @@ butler.registry.registerDatasetType(dataset_type)
 image = CCDData(np.zeros((2, 2)), unit="Jy")
 print(butler.getURI(butler.put(image, "image", instrument="X", planning_period="2025W51_1A")).basename())
 """
-    assert run_python(script, tmp_path / "r").strip() == "image_X_2025W51_1A_u_me.fits"
+    assert run_forked(script, tmp_path / "r").strip() == "image_X_2025W51_1A_u_me.fits"
 
 
 def test_makeRepo_keeps_the_configuration_it_is_given(run, tmp_path):

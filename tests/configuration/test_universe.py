@@ -128,7 +128,7 @@ def test_another_definition_under_our_version_is_refused_with_both_shown():
 
 
 @pytest.mark.parametrize("call", ["make_repo('r')", "install()"])
-def test_process_that_holds_another_definition_of_ours_is_refused(run_python, call):
+def test_process_that_holds_another_definition_of_ours_is_refused(run_forked, call):
     script = f"""
 import os, spherex_butler
 from lsst.daf.butler import DimensionUniverse, StorageClassFactory
@@ -143,7 +143,7 @@ except spherex_butler.errors.ConfigurationError as error:
 assert before == (dict(os.environ), os.listdir())
 assert "CCDData" not in StorageClassFactory()
 """
-    lines = run_python(script).splitlines()
+    lines = run_forked(script).splitlines()
     assert "-  common: htm7" in lines
     assert "+  common: healpix4" in lines
 
@@ -309,9 +309,9 @@ def test_universe_that_redefines_a_part_of_ours_is_not_ours(key, value, named):
         require_ours(config)
 
 
-def test_how_to_add_a_dimension_works_as_written(run_python):
+def test_how_to_add_a_dimension_works_as_written(run_forked):
     page = Path(__file__).parents[1] / "docs" / "how-to" / "add-a-dimension.md"
     blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
-    printed = run_python("\n".join(blocks))
+    printed = run_forked("\n".join(blocks))
     assert printed.startswith("(64, 64) [DatasetRef(DatasetType('residual'")
     assert printed.endswith("0 images\n")

@@ -11,6 +11,7 @@ import sqlalchemy
 from astropy.io import fits
 from astropy.nddata import CCDData
 from astropy.time import Time
+from forked import start_script
 from lsst.daf.butler import Butler, CollectionType, DatasetType, DimensionConfig, Timespan
 from lsst.daf.butler.registry.interfaces import SchemaAlreadyDefinedError
 from lsst.sphgeom import ConvexPolygon, LonLat, UnitVector3d
@@ -328,7 +329,7 @@ def test_root_that_is_a_file_is_refused(tmp_path):
         make_repo(tmp_path / "file")
 
 
-def test_database_and_files_may_be_elsewhere(tmp_path, monkeypatch, run_python):
+def test_database_and_files_may_be_elsewhere(tmp_path, monkeypatch, run_forked):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "db").mkdir()
     butler = make_repo("r", database="sqlite:///db/registry.sqlite3", datastore_root="files")
@@ -344,7 +345,7 @@ from lsst.daf.butler import Butler
 butler = Butler.from_config(sys.argv[1])
 print(butler.get("dark", instrument="SPHEREx", detector=1, collections="spx/cal-drk-v4-2025-161").shape)
 """
-    assert run_python(script, tmp_path / "r").strip() == "(2, 2)"
+    assert run_forked(script, tmp_path / "r").strip() == "(2, 2)"
 
 
 def test_database_may_be_elsewhere_alone(tmp_path):
@@ -454,24 +455,21 @@ def test_failure_midway_leaves_what_others_put_there(tmp_path, monkeypatch):
     assert contents(tmp_path) == {tmp_path / "r" / "notes.txt": b"mine"}
 
 
-def test_of_several_processes_one_makes_the_repository(tmp_path, run_python):
-    script = """
-import sys, concurrent.futures, multiprocessing, spherex_butler
-
-def attempt(root):
-    try:
-        spherex_butler.make_repo(root).close()
-    except spherex_butler.errors.ConfigurationError as error:
-        return str(error)
-    return "made"
-
-if __name__ == "__main__":
-    import spherex_butler.repository.creation
-    context = multiprocessing.get_context("fork")
-    with concurrent.futures.ProcessPoolExecutor(3, context) as pool:
-        print(*sorted(pool.map(attempt, [sys.argv[1]] * 3)), sep="\\n")
+ATTEMPT = """
+import sys, spherex_butler
+try:
+    spherex_butler.make_repo(sys.argv[1]).close()
+except spherex_butler.errors.ConfigurationError as error:
+    print(error)
+else:
+    print("made")
 """
-    first, second, third = run_python(script, tmp_path / "r").splitlines()
+
+
+def test_of_several_processes_one_makes_the_repository(tmp_path):
+    scripts = [start_script(ATTEMPT, tmp_path / "r", folder=tmp_path / "elsewhere") for _ in range(3)]
+    assert [script.wait() for script in scripts] == [0, 0, 0]
+    first, second, third = sorted(script.output.strip() for script in scripts)
     assert "exists already" in first
     assert "exists already" in second
     assert third == "made"
@@ -479,7 +477,7 @@ if __name__ == "__main__":
         assert len(records(butler, "channel")) == 102
 
 
-def test_repository_with_a_pipelines_own_dimension(tmp_path, run_python):
+def test_repository_with_a_pipelines_own_dimension(tmp_path, run_forked):
     elements = {
         "night": {
             "requires": ["instrument"],
@@ -504,7 +502,7 @@ print(butler.dimensions, ref.dataId["night"], butler.get(ref).unit)
 butler.registry.insertDimensionData("night", {"instrument": "SPHEREx", "id": 13, "label": "second"})
 print(butler.getURI(butler.put(butler.get(ref), "nightly", instrument="SPHEREx", night=13, detector=1)).basename())
 """
-    assert run_python(script, tmp_path / "r").splitlines() == [
+    assert run_forked(script, tmp_path / "r").splitlines() == [
         "DimensionUniverse(1, test_repo_nights) 12 Jy",
         "nightly_SPHEREx_D1_night-13_u_more.fits",
     ]
