@@ -181,7 +181,7 @@ def _folder(folder: Path) -> Iterator[Finding]:
 
 
 def _is_ours(folder: Path) -> bool:
-    return folder.absolute().is_relative_to(Path(__file__).parent)
+    return folder.absolute().is_relative_to(Path(__file__).parents[1])
 
 
 def _file(path: Path, top_key: str | None) -> Iterator[Finding]:

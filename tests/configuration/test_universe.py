@@ -310,7 +310,7 @@ def test_universe_that_redefines_a_part_of_ours_is_not_ours(key, value, named):
 
 
 def test_how_to_add_a_dimension_works_as_written(run_forked):
-    page = Path(__file__).parents[1] / "docs" / "how-to" / "add-a-dimension.md"
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "add-a-dimension.md"
     blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
     printed = run_forked("\n".join(blocks))
     assert printed.startswith("(64, 64) [DatasetRef(DatasetType('residual'")
