@@ -54,7 +54,7 @@ _NEEDS = {
 
 def _open(file: FitsFile, parameters: Mapping[str, Any]) -> Level2File:
     cutout = {name: value for name, value in parameters.items() if name != "planes"}
-    return Level2File(file, cutout, remote=file.remote)
+    return Level2File(file, cutout)
 
 
 def _read_image(file: FitsFile, parameters: Mapping[str, Any]) -> SpectralImage:
@@ -64,8 +64,7 @@ def _read_image(file: FitsFile, parameters: Mapping[str, Any]) -> SpectralImage:
 def _component(name: str) -> Reader:
     def read(file: FitsFile, parameters: Mapping[str, Any]) -> Any:
         level2 = _open(file, parameters)
-        if file.remote:
-            level2.read_ahead(_NEEDS.get(name, ()))
+        level2.read_ahead(_NEEDS.get(name, ()))
         return _COMPONENTS[name](level2)
 
     return read

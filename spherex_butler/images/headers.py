@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("ImageHeaders",)
+__all__ = ("Header", "ImageHeaders", "card_text")
 
 from collections.abc import Mapping
 from typing import TypeAlias
@@ -94,3 +94,9 @@ class ImageHeaders:
 
 def _lazy(header: Header | None) -> LazyHeader:
     return header if isinstance(header, LazyHeader) else LazyHeader(fits.Header() if header is None else header)
+
+
+def card_text(header: LazyHeader, keyword: str) -> str | None:
+    """Return the value of a card as text, without blanks around it; `None` where there is none."""
+    value = header.get(keyword)
+    return None if value is None else str(value).strip()

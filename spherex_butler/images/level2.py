@@ -34,7 +34,7 @@ import os
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ from ..formats.fits.units import read_unit_text
 from .cutouts import requested_box
 from .derived import DERIVED
 from .geometry import celestial_wcs, describe_corners, frame_origin, replace_celestial
-from .psf import CUBE, TABLE, SpectralImagePSF, zones_are_swapped
+from .psf import CUBE, TABLE, DeferredPSF, SpectralImagePSF, zones_are_swapped
 from .read_ahead import read_ahead
 from .wavelengths import EXTNAME as WAVELENGTHS
 from .wavelengths import WavelengthTable
@@ -110,12 +110,10 @@ class Level2File:
     Parameters
     ----------
     file
-        The file's HDUs.
+        The file's HDUs.  If it is remote, each read is a request: planes are
+        then read ahead together, and an image's PSF is loaded when it is first used.
     cutout
         ``bbox``, or ``center`` and ``size``, and ``mode``; empty for the whole.
-    remote
-        Whether each read is a request: planes are then read ahead together,
-        and an image's PSF is loaded when it is first used.
 
     Raises
     ------
@@ -125,9 +123,9 @@ class Level2File:
         Raised if the cutout makes no sense for this image.
     """
 
-    def __init__(self, file: FitsFile, cutout: Mapping[str, Any], *, remote: bool = False) -> None:
+    def __init__(self, file: FitsFile, cutout: Mapping[str, Any]) -> None:
         self._file = file
-        self._remote = remote
+        self._remote = file.remote
         self._image = file["IMAGE"]
         if len(self._image.shape) != 2:
             raise FormatError(f"HDU 'IMAGE' has shape {self._image.shape}; expected two axes.")
@@ -170,14 +168,12 @@ class Level2File:
 
     def read_ahead(self, names: Collection[str]) -> None:
         """Read the HDUs of a remote file that will be asked for, as far as possible at once."""
-        read_ahead(self._file, self._image, self._own, names, self.primary_header.get("VERSION"))
+        if self._remote:
+            read_ahead(self._file, self._image, self._own, names, self.primary_header.get("VERSION"))
 
     def psf(self) -> SpectralImagePSF:
         """Return the PSF, in either form."""
         origin = (self.box.x_min, self.box.y_min)
-        if self._remote:
-            again = self._file.reopened()
-            return SpectralImagePSF.deferred(lambda: Level2File(again, {}).psf(), origin=origin)
         if (info := self._file.find(CUBE)) is not None:
             swapped = zones_are_swapped(self.primary_header.get("VERSION"))
             return SpectralImagePSF(self._file.image(info), LazyHeader(info.text), origin=origin, swapped=swapped)
@@ -198,8 +194,7 @@ class Level2File:
             Names of `PLANES` to load; `None` for all that are there.
         """
         chosen = self._present_planes() if planes is None else _checked_planes(planes)
-        if self._remote:
-            self.read_ahead({"IMAGE", *chosen})
+        self.read_ahead({"IMAGE", *chosen})
         names = [name for name in _IMAGE_PLANES if name in chosen]
         data, *arrays = self._planes(["IMAGE", *names])
         return {
@@ -207,10 +202,16 @@ class Level2File:
             "header": self.header,
             "primary_header": self.primary_header,
             "plane_headers": {name: self.plane_header(name) for name in names},
-            "psf": self.psf() if CUBE in chosen else None,
+            "psf": self._psf_on_use() if CUBE in chosen else None,
             "wavelengths": self.wavelengths() if WAVELENGTHS in chosen else None,
             **{name.lower(): array for name, array in zip(names, arrays, strict=True)},
         }
+
+    def _psf_on_use(self) -> SpectralImagePSF | DeferredPSF:
+        if not self._remote:
+            return self.psf()
+        # Opened again, so as not to keep what was read of the file until then.
+        return DeferredPSF(partial(_load_psf, self._file.reopened()), (self.box.x_min, self.box.y_min))
 
     def _planes(self, names: Sequence[str]) -> list[NDArray[Any]]:
         """Return several planes; whole ones of a local file are read on two cores."""
@@ -228,6 +229,10 @@ class Level2File:
             return {CUBE} | {name for name in PLANES if name != CUBE and self._file.find_last(name) is not None}
         self._file.check_complete()
         return {_ALIASES.get(info.name, info.name) for info in self._file.hdus()}
+
+
+def _load_psf(file: FitsFile) -> SpectralImagePSF:
+    return Level2File(file.reopened(), {}).psf()
 
 
 def _requested(cutout: Mapping[str, Any], bounds: Box, wcs: WCS | None, header: LazyHeader) -> Box | None:

@@ -13,7 +13,7 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from ..errors import FormatError, ParameterError
-from .psf import SpectralImagePSF
+from .psf import DeferredPSF, SpectralImagePSF
 
 Part = TypeVar("Part")
 
@@ -80,7 +80,7 @@ def as_variance(value: NDUncertainty | NDArray[Any], unit: u.UnitBase, shape: tu
     return VarianceUncertainty(array, copy=False)
 
 
-def as_psf(value: Any) -> SpectralImagePSF | None:
+def as_psf(value: Any) -> SpectralImagePSF | DeferredPSF | None:
     """Return a PSF or `None`.
 
     Raises
@@ -88,7 +88,7 @@ def as_psf(value: Any) -> SpectralImagePSF | None:
     TypeError
         Raised if the value is neither.
     """
-    if value is not None and not isinstance(value, SpectralImagePSF):
+    if value is not None and not isinstance(value, SpectralImagePSF | DeferredPSF):
         raise TypeError(f"psf is a {type(value).__name__}; expected a SpectralImagePSF.")
     return value
 

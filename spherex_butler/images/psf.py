@@ -8,9 +8,10 @@ samples, five a pixel, already integrated over a pixel.
 
 from __future__ import annotations
 
-__all__ = ("SpectralImagePSF", "zones_are_swapped")
+__all__ = ("CUBE", "TABLE", "DeferredPSF", "SpectralImagePSF", "zones_are_swapped")
 
 from collections.abc import Callable
+from copy import copy
 from functools import cache, cached_property
 from typing import Any
 
@@ -23,7 +24,11 @@ from ..errors import FormatError, ParameterError
 from ..formats.fits.lazy_header import LazyHeader
 
 CUBE = "PSF"
+"""Name of the HDU in QR2."""
+
 TABLE = "EPSF"
+"""Name of the HDU in QR3."""
+
 _LAST_SWAPPED = Version("6.5.5")
 _CUBE_OVERSAMPLING = 10
 _TABLE_OVERSAMPLING = 5
@@ -60,11 +65,6 @@ class SpectralImagePSF:
         Whether the zone cards of a cube have x and y exchanged.
     """
 
-    data: NDArray[Any]
-    header: LazyHeader
-    swapped: bool
-    _load: Callable[[], SpectralImagePSF]
-
     def __init__(
         self,
         data: NDArray[Any],
@@ -78,34 +78,7 @@ class SpectralImagePSF:
         self.origin = origin
         self.swapped = swapped
 
-    @classmethod
-    def deferred(cls, load: Callable[[], SpectralImagePSF], *, origin: tuple[int, int]) -> SpectralImagePSF:
-        """Return a PSF that is loaded on first use, as that of a remote cutout is.
-
-        Parameters
-        ----------
-        load
-            Returns the PSF.
-        origin
-            Full-frame pixel (x, y) of the image's first pixel.
-        """
-        psf = cls.__new__(cls)
-        vars(psf).update(origin=origin, _load=cache(load))
-        return psf
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in {"data", "header", "swapped"} or "_load" not in vars(self):
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-        loaded = self._load()
-        self.data, self.header, self.swapped = loaded.data, loaded.header, loaded.swapped
-        return getattr(self, name)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (self.data, self.header, self.origin, self.swapped)
-
     def __repr__(self) -> str:
-        if "data" not in vars(self):
-            return "<SpectralImagePSF not loaded yet>"
         kernels = f"{len(self.data)} zones, {self.oversampling} samples a pixel"
         return f"<SpectralImagePSF {kernels}, {'effective' if self.is_effective else 'not pixel-integrated'}>"
 
@@ -187,8 +160,6 @@ class SpectralImagePSF:
     def cutout(self, origin: tuple[int, int]) -> SpectralImagePSF:
         """Return the PSF of a cutout whose first pixel is ``origin`` (x, y) of this image."""
         x, y = self.origin[0] + origin[0], self.origin[1] + origin[1]
-        if "data" not in vars(self):
-            return SpectralImagePSF.deferred(self._load, origin=(x, y))
         return SpectralImagePSF(self.data, self.header, origin=(x, y), swapped=self.swapped)
 
     def copy(self) -> SpectralImagePSF:
@@ -201,8 +172,36 @@ class SpectralImagePSF:
         return cls(self.data, header=self.header.header.copy())
 
 
-def _restored(data: NDArray[Any], header: LazyHeader, origin: tuple[int, int], swapped: bool) -> SpectralImagePSF:
-    return SpectralImagePSF(data, header, origin=origin, swapped=swapped)
+class DeferredPSF:
+    """The PSF of a remote cutout, loaded when it is first used, and once for all cutouts of it.
+
+    Parameters
+    ----------
+    load
+        Returns the PSF of the file.
+    origin
+        Full-frame pixel (x, y) of the cutout's first pixel.
+    """
+
+    def __init__(self, load: Callable[[], SpectralImagePSF], origin: tuple[int, int]) -> None:
+        self._load = cache(load)
+        self._origin = origin
+
+    def loaded(self) -> SpectralImagePSF:
+        """Return the PSF."""
+        psf = self._load()
+        return SpectralImagePSF(psf.data, psf.header, origin=self._origin, swapped=psf.swapped)
+
+    def cutout(self, origin: tuple[int, int]) -> DeferredPSF:
+        """Return the PSF of a cutout whose first pixel is ``origin`` (x, y) of this one."""
+        return DeferredPSF(self._load, (self._origin[0] + origin[0], self._origin[1] + origin[1]))
+
+    def to_hdu(self) -> fits.ImageHDU | fits.BinTableHDU:
+        """Return the PSF as it stands in a file."""
+        return self.loaded().to_hdu()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return copy, (self.loaded(),)  # which needs the file no more
 
 
 def _pixel_centers(samples: int, oversampling: int, phase: float) -> NDArray[np.float64]:

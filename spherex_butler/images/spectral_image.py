@@ -26,10 +26,10 @@ from .calibration_history import read_calibrations
 from .derived import DERIVED, Default, Derived
 from .flags import bit_mask, flagged, read_flag_definitions
 from .geometry import celestial_wcs, frame_origin, sky_corners
-from .headers import Header, ImageHeaders
+from .headers import Header, ImageHeaders, card_text
 from .level2 import Level2File, file_of_hdulist, parse_unit
 from .planes import as_flags, as_mask, as_psf, as_variance, as_wcs, fitting, loaded
-from .psf import SpectralImagePSF
+from .psf import DeferredPSF, SpectralImagePSF
 from .wavelengths import WavelengthTable
 
 
@@ -74,6 +74,8 @@ class SpectralImage(CCDData):
     except ``uncertainty`` and ``mask``, which are then `None` as CCDData has it.
     """
 
+    _psf: SpectralImagePSF | DeferredPSF | None
+
     def __init__(
         self,
         data: ArrayLike,
@@ -84,7 +86,7 @@ class SpectralImage(CCDData):
         variance: NDArray[Any] | None = None,
         flags: NDArray[Any] | None = None,
         zodi: NDArray[Any] | None = None,
-        psf: SpectralImagePSF | None = None,
+        psf: SpectralImagePSF | DeferredPSF | None = None,
         wavelengths: WavelengthTable | None = None,
         plane_headers: Mapping[str, Header] | None = None,
         bad_flags: Iterable[str] | None = None,
@@ -232,10 +234,12 @@ class SpectralImage(CCDData):
     @property
     def psf(self) -> SpectralImagePSF:
         """Kernels of the PSF zones."""
+        if isinstance(self._psf, DeferredPSF):
+            self._psf = self._psf.loaded()
         return loaded("PSF", self._psf)
 
     @psf.setter
-    def psf(self, value: SpectralImagePSF | None) -> None:
+    def psf(self, value: SpectralImagePSF | DeferredPSF | None) -> None:
         self._psf = as_psf(value)
 
     @property
@@ -270,7 +274,7 @@ class SpectralImage(CCDData):
     @property
     def obs_id(self) -> str | None:
         """Observation id, such as ``2025W51_1A_0684_2``; `None` where the header has none."""
-        return _text(self._headers.facts.get("OBSID"))
+        return card_text(self._headers.facts, "OBSID")
 
     @property
     def detector(self) -> int | None:
@@ -281,7 +285,7 @@ class SpectralImage(CCDData):
     @property
     def version(self) -> str | None:
         """Version of the pipeline that made it; `None` where the primary header has none."""
-        return _text(self._headers.primary.get("VERSION"))
+        return card_text(self._headers.primary, "VERSION")
 
     @property
     def calibrations(self) -> dict[str, uuid.UUID]:
@@ -340,8 +344,6 @@ class SpectralImage(CCDData):
         x0, y0 = self.origin
         return self.wavelength_table.at(np.asarray(x, float) + x0, np.asarray(y, float) + y0)
 
-    # Arithmetic.
-
     add = arithmetic.add
     subtract = arithmetic.subtract
     multiply = arithmetic.multiply
@@ -393,7 +395,3 @@ class SpectralImage(CCDData):
 
 def _made(cls: type[SpectralImage], parts: dict[str, Any]) -> SpectralImage:
     return cls(**parts)
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value).strip()
