@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from spherex_butler.errors import FormatError
 
 
 def messages(info: pytest.ExceptionInfo[BaseException]) -> str:
@@ -22,4 +25,12 @@ def refused(storage_class: str, store: Any, dataset: Any) -> str:
     with pytest.raises(Exception) as info:  # noqa: PT011
         store.put(dataset, storage_class)
     assert store.files() == before
+    return messages(info)
+
+
+def refused_read(store: Any, ref: Any, path: Path, component: str | None = None) -> str:
+    """Return why a file cannot be read by a dataset's formatter alone: Butler would stop at the file's size."""
+    formatter = store.butler._datastore._prepare_for_direct_get(ref, {})[0].formatter
+    with pytest.raises(FormatError) as info:
+        formatter.read_from_local_file(str(path), component)
     return messages(info)
