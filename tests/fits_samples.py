@@ -122,3 +122,58 @@ def assert_same_wcs(got: WCS, expected: WCS) -> None:
     if got.sip is not None:
         np.testing.assert_array_equal(got.sip.a, expected.sip.a)
         np.testing.assert_array_equal(got.sip.crpix, expected.sip.crpix)
+
+
+def catalog() -> fits.BinTableHDU:
+    """Return a table with every kind of column that differs in how it is stored."""
+    columns = [
+        fits.Column("NAME", "5A", array=["a", "bcd", ""]),
+        fits.Column("FLUX", "3E", array=np.arange(9.0).reshape(3, 3), unit="Jy"),
+        fits.Column("TILES", "PJ(2)", array=np.array([[1], [2, 3], []], dtype=object)),
+        fits.Column("COUNT", "J", array=np.array([1, 2, 2**32 - 1], dtype="uint32"), bzero=2**31),
+    ]
+    return fits.BinTableHDU.from_columns(columns, name="CATALOG")
+
+
+def every_kind() -> fits.HDUList:
+    """Return HDUs of every kind there is."""
+    rng = np.random.default_rng(2)
+    primary = fits.PrimaryHDU(rng.integers(0, 2**16, size=(11, 7), dtype="uint16"))
+    primary.header["OBJECT"] = ("M31", "what was seen")
+    primary.header["HISTORY"] = "made by a test"
+    first = fits.ImageHDU(rng.normal(size=(13, 17)).astype("float32"), name="SCI", ver=1)
+    first.header["HIERARCH L2 N_SOURCE"] = (4711, "found")
+    first.header["COMMENT"] = "first"
+    second = fits.ImageHDU(rng.integers(-9, 9, size=(20, 30), dtype="int64"), name="SCI", ver=2)
+    packed = fits.CompImageHDU(rng.integers(0, 99, size=(20, 30), dtype="int32"), name="PACKED")
+    ascii_table = fits.TableHDU.from_columns(
+        [fits.Column("X", "I5", array=[1, 22]), fits.Column("Y", "A3", array=["a", "b"])]
+    )
+    return fits.HDUList([primary, first, second, packed, catalog(), ascii_table, fits.ImageHDU(name="EMPTY")])
+
+
+def assert_same_hdus(got: fits.HDUList, expected: fits.HDUList) -> None:
+    """Same names, types, cards and data."""
+    assert [hdu.name for hdu in got] == [hdu.name for hdu in expected]
+    for a, b in zip(got, expected, strict=True):
+        assert type(a) is type(b)
+        if not isinstance(a, fits.CompImageHDU):
+            assert _without_heap_size(a) == _without_heap_size(b)
+        assert_same_data(a.data, b.data)
+
+
+def _without_heap_size(hdu: Any) -> list[tuple[str, Any, str]]:
+    """Return a header's cards, but for PCOUNT of a table, which is known only once it is written."""
+    return [card for card in cards(hdu.header) if hdu.is_image or card[0] != "PCOUNT"]
+
+
+def assert_same_data(got: Any, expected: Any) -> None:
+    """Same pixels, or the same columns and rows."""
+    if expected is None or expected.dtype.names is None:
+        np.testing.assert_array_equal(got, expected)
+        assert expected is None or got.dtype.newbyteorder("=") == expected.dtype.newbyteorder("=")
+        return
+    assert got.columns.names == expected.columns.names
+    for name in got.columns.names:
+        for a, b in zip(got[name], expected[name], strict=True):
+            np.testing.assert_array_equal(a, b)

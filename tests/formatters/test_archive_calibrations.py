@@ -11,15 +11,12 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
-from astropy.nddata import CCDData, StdDevUncertainty
+from astropy.nddata import CCDData
 from http_server import serve
 from lsst.daf.butler import DataCoordinate, DatasetRef, DatasetType, FileDataset
 from lsst.resources import ResourcePath
 from refusals import messages
 
-from spherex_butler.errors import FormatError
-from spherex_butler.formats.fits.file import open_local_fits
-from spherex_butler.images.ccddata_reading import check_image
 from spherex_butler.testing import write_calibration
 
 SIDE = 512
@@ -65,54 +62,11 @@ def test_image_is_read_from_the_hdu_it_is_in(store, tmp_path, kind):
     assert store.get(ref, bbox=(5, 9, 40, 60)).shape == (8, 4)
 
 
-def test_mask_and_uncertainty_of_such_a_file_are_what_they_are_called(store, tmp_path):
-    pixels, mask = np.arange(12.0).reshape(3, 4), np.eye(3, 4, dtype="uint8")
-    hdus = [fits.PrimaryHDU(), fits.ImageHDU(pixels, name="DARK")]
-    hdus += [fits.ImageHDU(mask, name="MASK"), fits.ImageHDU(pixels / 10, name="UNCERT")]
-    fits.HDUList(hdus).writeto(tmp_path / "dark.fits")
-    got = store.get(store.ingest(tmp_path / "dark.fits", "CCDData"))
-    np.testing.assert_array_equal(got.data, pixels)
-    np.testing.assert_array_equal(got.mask, mask.astype(bool))
-    assert isinstance(got.uncertainty, StdDevUncertainty)
-    np.testing.assert_array_equal(got.uncertainty.array, pixels / 10)
-
-
 def test_file_of_several_images_names_them(store, tmp_path):
     ref = store.ingest(write(tmp_path, "readnoise_pars"), "CCDData")
     with pytest.raises(Exception) as info:  # noqa: PT011
         store.get(ref)
     assert "The file holds images in 1 'READNOISE-1', 2 'READNOISE-2'; expected one image" in messages(info)
-
-
-@pytest.mark.parametrize("value", ["", "   ", None])
-def test_blank_unit_is_dimensionless(store, tmp_path, value):
-    hdu = fits.PrimaryHDU(np.ones((2, 2)))
-    hdu.header["BUNIT"] = value
-    hdu.writeto(tmp_path / "image.fits")
-    assert store.get(store.ingest(tmp_path / "image.fits", "CCDData")).unit == u.dimensionless_unscaled
-
-
-def test_image_that_can_be_read_has_nothing_odd(tmp_path):
-    with open_local_fits(write(tmp_path, "dark")) as file:
-        assert check_image(file) == []
-
-
-def test_unknown_unit_is_odd(tmp_path):
-    path = write(tmp_path, "dark")
-    fits.setval(path, "BUNIT", value="smoots", ext=1)
-    with open_local_fits(path) as file:
-        (warning,) = check_image(file)
-    assert warning.startswith("HDU 'DARK' has BUNIT='smoots', which is no unit that astropy knows")
-    assert warning.endswith("only its components other than unit can be read.")
-
-
-def test_file_without_image_is_refused(tmp_path):
-    fits.PrimaryHDU().writeto(tmp_path / "empty.fits")
-    with (
-        open_local_fits(tmp_path / "empty.fits") as file,
-        pytest.raises(FormatError, match="The file holds no image in 0 'PRIMARY'; expected one image"),
-    ):
-        check_image(file)
 
 
 # Gzipped files.

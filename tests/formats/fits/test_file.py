@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 from astropy.io import fits
+from fits_samples import opened, written
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -23,25 +24,7 @@ DITHERED_2 = {"quantize_level": 4, "quantize_method": 2, "dither_seed": 9999}
 
 
 def raw_of(*hdus):
-    stream = io.BytesIO()
-    fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(stream)
-    return stream.getvalue()
-
-
-class Ranges:
-    """Reads ranges of bytes and remembers which."""
-
-    def __init__(self, raw):
-        self.raw = raw
-        self.read = []
-
-    def __call__(self, ranges):
-        self.read += ranges
-        return [np.frombuffer(bytearray(self.raw[start:stop]), np.uint8) for start, stop in ranges]
-
-
-def opened(raw, *, size=True):
-    return FitsFile(Ranges(raw), len(raw) if size else None, "'x.fits'")
+    return written([fits.PrimaryHDU(), *hdus])
 
 
 def image_of(raw, box=None):
