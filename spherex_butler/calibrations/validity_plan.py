@@ -294,7 +294,7 @@ def _missing(
 
 
 def _lacking(kind: DatasetType, detectors: Sequence[int], tokens: Sequence[str]) -> str:
-    if "detector" not in kind.dimensions:
+    if detectors and "detector" not in kind.dimensions:
         return f"One {kind.name} is for all detectors; leave out detectors {detectors}."
     of = f" of detectors {detectors}" if detectors else ""
     found = f"it has the tokens {tokens}" if tokens else "it has none at all"

@@ -9,7 +9,6 @@ import pytest
 from astropy.time import Time
 
 from spherex_butler.calibrations.ranges import (
-    ALWAYS,
     as_time,
     format_time,
     range_between,
@@ -113,7 +112,3 @@ def test_rank_is_that_of_the_token_and_none_for_other_runs():
     )
     assert token_rank("u/me/darks") is None
     assert (token_of("spx/base-2025-158"), token_of("u/me/darks")) == ("base-2025-158", "u/me/darks")
-
-
-def test_always_has_no_bounds():
-    assert (ALWAYS.begin, ALWAYS.end) == (None, None)
