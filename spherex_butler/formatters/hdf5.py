@@ -86,7 +86,7 @@ class HDF5Formatter(_HDF5FileFormatter):
 def _table_node(file: h5py.File, parameters: Parameters) -> Node:
     node = sole_leaf(file, "table", as_slice(parameters.get("rows")))
     if not node.is_table:
-        raise FormatError(f"{node.path!r} is no table of this format; read the file as storage class HDF5.")
+        raise FormatError(f"{node.path!r} is not a table of this format; read the file as storage class HDF5.")
     return node
 
 
@@ -117,7 +117,7 @@ def _array(file: h5py.File, parameters: Parameters) -> np.ndarray[Any, Any]:
     node = sole_leaf(file, "array", parameters.get("slices"))
     value = node.read() if isinstance(node.source, h5py.Dataset) else None
     if not isinstance(value, np.ndarray):
-        raise FormatError(f"{node.path!r} is no array; read the file as storage class HDF5.")
+        raise FormatError(f"{node.path!r} is not an array; read the file as storage class HDF5.")
     return value
 
 

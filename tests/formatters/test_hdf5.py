@@ -118,19 +118,16 @@ def test_get_as_another_table_class(store, name):
     assert len(store.get(ref, storage_class=name, rows=slice(1))) == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "formatter", "dataset"),
-    [
-        ("NumpyArray", ARRAY_FORMATTER, np.array([(1, "\u03bc"), (2, "")], "i4,U2")),
-        ("AstropyTable", TABLE_FORMATTER, Table({"q": [1, 2], "t": Time([1, 2], format="mjd")})),
-        ("AstropyQTable", TABLE_FORMATTER, QTable({"q": [1, 2] * u.m, "t": Time([1, 2], format="mjd")})),
-    ],
-)
-def test_formatter_alone_in_a_plain_repository(configured_store, name, formatter, dataset):
-    store = configured_store({name: formatter}, include=False)
-    ref = store.put(dataset, name)
-    assert store.path(ref).suffix == ".h5"
-    assert repr(store.get(ref)) == repr(dataset)
+def test_formatters_alone_in_a_plain_repository(configured_store):
+    tables = {"AstropyTable": Table, "AstropyQTable": QTable}
+    datasets = {name: kind({"q": [1, 2], "t": Time([1, 2], format="mjd")}) for name, kind in tables.items()}
+    datasets["NumpyArray"] = np.array([(1, "\u03bc"), (2, "")], "i4,U2")
+    formatters = {**dict.fromkeys(tables, TABLE_FORMATTER), "NumpyArray": ARRAY_FORMATTER}
+    store = configured_store(formatters, include=False)
+    for name, dataset in datasets.items():
+        ref = store.put(dataset, name)
+        assert store.path(ref).suffix == ".h5"
+        assert repr(store.get(ref)) == repr(dataset)
 
 
 def test_component_the_formatter_lacks_is_an_error(configured_store):
@@ -164,7 +161,9 @@ def test_truncated_file_is_an_error(store, refs, tmp_path, name):
 def test_file_that_is_not_hdf5_is_an_error(store, tmp_path):
     path = tmp_path / "text.h5"
     path.write_text("SIMPLE  =                    T")
-    with pytest.raises(ValueError, match=r"no HDF5 file: it lacks the HDF5 signature .*Expected a complete HDF5 file"):
+    with pytest.raises(
+        ValueError, match=r"not an HDF5 file: it lacks the HDF5 signature .*Expected a complete HDF5 file"
+    ):
         store.get(store.ingest(path, "HDF5"))
 
 
@@ -183,9 +182,9 @@ def test_tree_formatter_reads_tables_and_arrays_too(store, refs, tmp_path):
             r"has no 'table' and no single member .*\['a', 'b'\]; read it as storage class HDF5",
         ),
         ({}, "HDF5Array", r"has no 'array' and no single member to take for it, but \[\]"),
-        ({"a": np.arange(3)}, "HDF5Table", "'a' is no table of this format; read the file as storage class HDF5"),
-        ({"a/b": np.arange(3)}, "HDF5Array", "'a' is no array; read the file as storage class HDF5"),
-        ({"array": "text"}, "HDF5Array", "'array' is no array; read the file as storage class HDF5"),
+        ({"a": np.arange(3)}, "HDF5Table", "'a' is not a table of this format; read the file as storage class HDF5"),
+        ({"a/b": np.arange(3)}, "HDF5Array", "'a' is not an array; read the file as storage class HDF5"),
+        ({"array": "text"}, "HDF5Array", "'array' is not an array; read the file as storage class HDF5"),
     ],
 )
 def test_file_of_another_storage_class_is_an_error(store, tmp_path, members, storage_class, message):
@@ -227,24 +226,23 @@ def filters(path):
         return file["array"].compression, file["array"].compression_opts, file["array"].shuffle
 
 
-@pytest.mark.parametrize(
-    ("recipe", "expected"),
-    [
-        (None, ("gzip", 4, True)),
-        ("gzip", ("gzip", 4, True)),
-        ("lzf", ("lzf", None, True)),
-        ("none", (None, None, False)),
-    ],
-)
-def test_recipe_chooses_the_filters_of_large_arrays(configured_store, recipe, expected):
-    parameters = {} if recipe is None else {"recipe": recipe}
-    store = configured_store({"NumpyArray": {"formatter": ARRAY_FORMATTER, "parameters": parameters}}, include=False)
-    array = np.arange(40_000.0)
-    ref = store.put(array, "NumpyArray")
-    assert filters(store.path(ref)) == expected
-    np.testing.assert_array_equal(store.get(ref), array)
-    for small in (np.arange(1000.0), np.zeros((0, 1000)), np.array(1)):
-        assert filters(store.path(store.put(small, "NumpyArray"))) == (None, None, False)
+def test_recipe_chooses_the_filters_of_large_arrays(configured_store):
+    recipes = {"NumpyArray": "none", "HDF5Array": "lzf", "ArrowNumpy": "gzip"}
+    expected = {"NumpyArray": (None, None, False), "HDF5Array": ("lzf", None, True), "ArrowNumpy": ("gzip", 4, True)}
+    formatters = {
+        name: {"formatter": ARRAY_FORMATTER, "parameters": {"recipe": recipe} if recipe != "gzip" else {}}
+        for name, recipe in recipes.items()
+    }
+    store, array = configured_store(formatters), np.arange(40_000.0)
+    for name, said in expected.items():
+        ref = store.put(array, name)
+        assert filters(store.path(ref)) == said
+        np.testing.assert_array_equal(store.get(ref), array)
+
+
+def test_small_and_empty_arrays_are_stored_whole(store):
+    for array in (np.arange(1000.0), np.zeros((0, 1000)), np.array(1)):
+        assert filters(store.path(store.put(array, "HDF5Array"))) == (None, None, False)
 
 
 def test_configured_recipe_with_an_impossible_filter_is_an_error(configured_store):

@@ -1,16 +1,16 @@
 """Nested mappings, tables and arrays in HDF5 files: the specification of the format, and what reads and writes it.
 
-**Files.**  Any HDF5 file is read as a tree of groups and datasets.  One that
-is written here has, on the root group, an attribute ``spherex_butler``: JSON
-with ``"format": 1``.  A file of storage class ``HDF5`` holds the mapping's
-keys; one of ``HDF5Table`` holds a single member ``table``, one of
-``HDF5Array`` a single member ``array``, so that ``HDF5`` reads those too.
-The file format is HDF5 1.8's, and the same data give the same bytes (with an
-h5py that can leave out the times of groups).
+**Files.**  Any HDF5 file is read as a tree of groups and datasets.  In a file
+that this package wrote, the root group has an attribute ``spherex_butler``:
+JSON with ``"format": 1``.  A file of storage class ``HDF5`` holds the mapping's
+keys; one of ``HDF5Table`` a single member ``table``, one of ``HDF5Array`` a
+single member ``array``, so that ``HDF5`` reads those too.  Files are HDF5 1.8,
+and the same data give the same bytes (with an h5py that can leave out the
+times of groups).
 
-**Tags.**  What HDF5 lacks is noted in the attribute ``spherex_butler`` of a
-group or dataset, a JSON object; absent means a plain group or array.
-``kind`` is one of
+**Tags.**  An attribute ``spherex_butler`` of a group or dataset, a JSON object,
+says what HDF5 cannot; without one it is a plain group or array.  ``kind`` is
+one of
 
 ============== ==========================================================
 (absent)       a mapping; an array of one or more dimensions
@@ -38,10 +38,10 @@ the kinds ``numpy.str`` and ``numpy.bytes``, which are read as ``str`` and ``byt
 **Keys and attributes.**  A key is a non-empty string without "/" and NUL,
 and not ".".  The key ``@attrs`` of a mapping is a mapping that becomes the
 attributes of the group; its order and the tags of the values are in the
-group's tag ``attributes``, a list of ``[name, tags]``.  A member ``@attrs``
-of a file appears as the key ``@@attrs``, ``@@attrs`` as ``@@@attrs``, both
-ways.  An attribute is any value but an array-bearing mapping or table, of any
-size, and may not be named ``spherex_butler``.
+group's tag ``attributes``, a list of ``[name, tags]``.  The key ``@@attrs``
+stands for a member named ``@attrs``, ``@@@attrs`` for ``@@attrs``, and so on.
+An attribute is any value, of any size, except a table or a mapping that holds
+arrays, and may not be named ``spherex_butler``.
 
 **Values.**  What is read has the type that was written.  Hence subclasses (masked
 arrays, `~astropy.coordinates.Angle`, enumerations …) and other classes are
@@ -72,5 +72,5 @@ fast.  ``none`` is for data that other programs map into memory.
 unicode arrays if they are UTF-8 or of variable length, scalars as numpy
 scalars; attributes of datasets are in the component ``attributes`` only.
 Soft links are followed within the file.  External links, external and
-virtual datasets, references and ragged arrays are an error for who asks for them.
+virtual datasets, references and ragged arrays raise an error if you ask for them.
 """

@@ -53,7 +53,7 @@ def open_file(path: str) -> Iterator[h5py.File]:
     Raises
     ------
     FormatError
-        Raised if it is no HDF5 file, is damaged or of a newer version.
+        Raised if it is not an HDF5 file, is damaged or has a newer version.
     """
     try:
         # Stored datasets never change, and some shared file systems have no locks.
@@ -63,7 +63,7 @@ def open_file(path: str) -> Iterator[h5py.File]:
     except SpherexButlerError:
         raise
     except (OSError, RuntimeError, KeyError) as error:
-        found = "truncated or damaged" if h5py.is_hdf5(path) else "no HDF5 file: it lacks the HDF5 signature"
+        found = "truncated or damaged" if h5py.is_hdf5(path) else "not an HDF5 file: it lacks the HDF5 signature"
         raise FormatError(f"The file is {found} ({error}). Expected a complete HDF5 file; fetch it again.") from error
 
 
@@ -150,7 +150,7 @@ class Node:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of what is read: of an array, ``(rows,)`` of a table, ``()`` of other values."""
+        """The shape of the part to read: of an array, ``(rows,)`` of a table, ``()`` of other values."""
         index = self.index
         return tuple(len(range(s.start, s.stop, s.step)) for s in index) + self._full_shape[len(index) :]
 
@@ -184,8 +184,8 @@ class Node:
         found = self.source
         if not isinstance(found, h5py.Dataset) or found.external or found.is_virtual:
             raise FormatError(
-                f"{named(self.path)} is no dataset, but damaged or a reference to data elsewhere (another file, "
-                "nothing, a group around it); expected data in the file itself."
+                f"{named(self.path)} is not a dataset, but damaged or a reference to data elsewhere (another "
+                "file, nothing, a group around it); expected data in the file itself."
             )
         return found
 

@@ -281,10 +281,6 @@ def _decode_untagged(raw: Any, _tags: Tags) -> Any:
     return str(raw) if raw.dtype.kind == "U" else raw[()]
 
 
-def _decode_int(raw: Any, _tags: Tags) -> int:
-    return int(raw, 16) if isinstance(raw, str) else int(raw)
-
-
 def _decode_str(raw: Any, _tags: Tags) -> str:
     return raw if isinstance(raw, str) else _decode_bytes(raw, _tags).decode("utf-8", "surrogatepass")
 
@@ -312,7 +308,7 @@ _DECODERS: Mapping[str | None, Callable[[Any, Tags], Any]] = {
     None: _decode_untagged,
     "none": lambda _raw, _tags: None,
     "bool": lambda raw, _tags: bool(raw),
-    "int": _decode_int,
+    "int": lambda raw, _tags: int(raw, 16) if isinstance(raw, str) else int(raw),
     "float": lambda raw, _tags: float(raw),
     "complex": lambda raw, _tags: complex(raw),
     "str": _decode_str,

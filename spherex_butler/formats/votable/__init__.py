@@ -22,7 +22,9 @@ with the ``meta`` of the table and, by the FIELD's ID, the ``columns``:
 ``masked``
     Present if the column is a masked one.
 ``description``, ``format``, ``meta``
-    Of the column, where they differ from what the FIELD says.
+    Of the column; the description also where the FIELD has it on one line, the
+    meta without those that are attributes of the FIELD.
 
-Values under a mask are not kept, nor is the order of the meta.
+The INFO of early files says only what FIELD and TABLE do not.  Values under a
+mask are not kept, nor is the order of the meta.
 """

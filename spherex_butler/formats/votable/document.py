@@ -62,7 +62,7 @@ def quiet() -> Iterator[None]:
 
 @dataclass(slots=True)
 class Document:
-    """A VOTable document as astropy has parsed it, and what astropy does not tell of it.
+    """A VOTable document as astropy has parsed it, and what astropy does not say about it.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def parse_document(stream: BinaryIO, *, columns: Sequence[int] | None = None, he
     Raises
     ------
     FormatError
-        Raised if the document is damaged or dangerous, or is no VOTable.
+        Raised if the document is damaged, dangerous or not a VOTable.
     """
     config: dict[str, Any] = {"columns": columns, "verify": "warn", "datatype_mapping": {}}
     document = Document(VOTableFile(config=config, pos=(1, 1)))
@@ -226,8 +226,8 @@ def _decoded(text: str) -> bytes:
 def parse_unit(unit: u.UnitBase | None) -> u.UnitBase | None:
     """Return a unit that astropy has read, as one of its own if there is one of that name.
 
-    Of a name that VOUnits do not have, such as "electron", astropy makes a
-    new unit, which is not equal to its own.
+    astropy makes a new unit of a name that VOUnits lack, such as "electron",
+    which does not equal its own unit of that name.
     """
     if unit is None:
         return None
@@ -240,7 +240,7 @@ def parse_unit(unit: u.UnitBase | None) -> u.UnitBase | None:
 
 
 def unit_text(unit: u.UnitBase) -> str | None:
-    """Return what astropy writes for a unit, or `None` if that cannot be read back."""
+    """Return the text that astropy writes for a unit, or `None` if it gives another unit when read."""
     try:
         text: str = unit.to_string("vounit")
     except ValueError:

@@ -46,7 +46,7 @@ class TableFile:
     Raises
     ------
     FormatError
-        Raised if the document is no VOTable, has no table or a damaged header.
+        Raised if the document is not a VOTable, has no table or a damaged header.
     """
 
     def __init__(self, stream: BinaryIO, *, quantities: bool = False) -> None:
@@ -89,7 +89,7 @@ class TableFile:
         Raises
         ------
         ParameterError
-            Raised if there is no such column, or ``rows`` is no such slice.
+            Raised if there is no such column, or ``rows`` is not such a slice.
         FormatError
             Raised if the data are damaged.
         """
@@ -143,21 +143,18 @@ def _records(document: Document) -> tuple[dict[str, dict[str, Any]], dict[str, A
 def _values(
     array: Any, field: Field, record: Mapping[str, Any], flags: NDArray[np.bool_] | None
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Return a column's values, in the dtype they had, and its mask."""
+    """Return a column's values, in the dtype that was written, and its mask."""
     values, mask = np.ma.getdata(array), np.ma.getmaskarray(array)
-    none = np.zeros(len(values), bool)
+    missing = np.zeros(len(values), bool) if flags is None else flags
     if "shape" in record:  # of cells without elements, in early files
         values = np.zeros((len(values), *record["shape"]))
         mask = np.zeros(values.shape, bool)
-    elif field.datatype in STRINGS:
-        # The dtype of the strings is that of the longest, unless there is a record.
-        values = values if record.get("dtype") == "object" else np.array([str(text) for text in values], str)
-        mask = none if flags is None else flags
-    elif values.dtype.kind == "O":
-        return _arrays(values, field, record), none
-    elif "nan" in record:  # then NaN is a value of its own, and there are flags if anything is missing
-        missing = none if flags is None else flags
+    elif field.datatype in STRINGS or "nan" in record:  # only flags say what is missing
+        if field.datatype in STRINGS and record.get("dtype") != "object":
+            values = np.array([str(text) for text in values], str)  # as long as the longest, without a record
         mask = np.broadcast_to(missing.reshape(-1, *[1] * (values.ndim - 1)), values.shape)
+    elif values.dtype.kind == "O":
+        return _arrays(values, field, record), np.zeros(len(values), bool)
     elif values.dtype.kind in "iu":
         values = np.where(mask, values.dtype.type(0), values)  # what marks missing ones may not fit the dtype
     return _restored(values, field, record), mask
@@ -176,7 +173,7 @@ def _arrays(values: NDArray[Any], field: Field, record: Mapping[str, Any]) -> ND
 
 
 def _restored(values: NDArray[Any], field: Field, record: Mapping[str, Any]) -> NDArray[Any]:
-    """Return values in the dtype they had."""
+    """Return values in the dtype that was written."""
     dtype = np.dtype(record.get("dtype", values.dtype))
     if dtype.kind == "S":
         values = np.char.encode(values, "utf-8")

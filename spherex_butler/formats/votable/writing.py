@@ -39,7 +39,7 @@ DATATYPES = {
     "complex64": "floatComplex",
     "complex128": "doubleComplex",
 }
-"""The datatypes of numbers, by what they are in numpy."""
+"""The datatypes of numbers, by their names in numpy."""
 
 STRINGS = frozenset({"char", "unicodeChar"})
 """The datatypes of strings."""
@@ -48,7 +48,6 @@ _WIDER = {"int8": "int16", "uint16": "int32", "uint32": "int64", "uint64": "int6
 _PARAMS = {bool: "boolean", int: "long", float: "double", complex: "doubleComplex", str: "unicodeChar"}
 _UNSAFE = re.compile("[^\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _UNSAFE_PARAM = re.compile(f"{_UNSAFE.pattern}|[&<>]")  # of which astropy escapes the last three twice
-_WRAPPED = 60  # characters, from which astropy breaks a description into lines, at hyphens too
 _HINT = "convert it, or store the table as HDF5Table."
 
 
@@ -103,12 +102,9 @@ def write_table(table: Table, serialization: str) -> bytes:
 
 def _new_id(name: str, taken: set[str]) -> str:
     """Return an ID, which is what many readers call a column: its name, as nearly as XML has it."""
-    base = candidate = fix_id(name) or "column"
-    for number in itertools.count(2):
-        if candidate not in taken:
-            break
-        candidate = f"{base}_{number}"
-    return candidate
+    base = fix_id(name) or "column"
+    numbered = (f"{base}_{number}" for number in itertools.count(2))
+    return next(candidate for candidate in itertools.chain([base], numbered) if candidate not in taken)
 
 
 def _field(ID: str, column: Any, stored: _Stored, votable: VOTableFile) -> tuple[Field, dict[str, Any]]:
@@ -117,17 +113,20 @@ def _field(ID: str, column: Any, stored: _Stored, votable: VOTableFile) -> tuple
     if _UNSAFE.search(info.name):
         raise FormatError(f"{what} has a name with control characters, which an XML attribute cannot hold; rename it.")
     _check_unit(info.unit, what)
-    meta = _json_ready(dict(info.meta or {}), f"The meta of {what}")
+    meta = dict(info.meta or {})
     native = {key: meta.pop(key) for key in ("ucd", "utype", "xtype") if _is_attribute(meta.get(key))}
     kwargs = {"name": info.name, "unit": info.unit, "datatype": stored.datatype, "arraysize": stored.arraysize}
     field = Field(votable, ID=ID, config=votable.config, **kwargs, **native)
     field.values.null = stored.null
-    field.description, unsaid = _description(info.description, f"The description of {what}")
-    record: dict[str, Any] = dict(stored.record)
-    record |= {"masked": True} if isinstance(column, MaskedColumn | Masked) else {}
-    record |= {"description": info.description} if unsaid else {}
-    record |= {"format": _json_ready(info.format, f"The format of {what}")} if info.format is not None else {}
-    return field, record | ({"meta": meta} if meta else {})
+    field.description = _one_line(info.description)
+    said = {
+        "masked": isinstance(column, MaskedColumn | Masked) or None,
+        "description": info.description,  # which astropy breaks into lines, at hyphens too
+        "format": info.format,
+        "meta": meta or None,
+    }
+    kept = {key: _json_ready(value, f"The {key} of {what}") for key, value in said.items() if value is not None}
+    return field, stored.record | kept
 
 
 def _is_attribute(value: Any) -> bool:
@@ -142,12 +141,9 @@ def _check_unit(unit: u.UnitBase | None, what: str) -> None:
         )
 
 
-def _description(text: Any, what: str) -> tuple[str | None, bool]:
-    """Return a description for its element, and whether that does not come back as it is."""
-    if text is None:
-        return None, False
-    said = " ".join(_UNSAFE.sub(" ", str(_json_ready(text, what))).split())
-    return said or None, said != text or not 0 < len(said) <= _WRAPPED
+def _one_line(text: Any) -> str | None:
+    """Return a description as its element can hold it."""
+    return " ".join(_UNSAFE.sub(" ", text).split()) or None if isinstance(text, str) else None
 
 
 # Values.
@@ -184,7 +180,7 @@ def _numbers(values: NDArray[Any], mask: NDArray[np.bool_], serialization: str, 
         return _Stored(datatype, arraysize, np.where(mask, held.dtype.type(null or 0), held), mask, record, null)
     if np.isnan(held[~mask]).any():
         record |= {"nan": True}
-        _check_flags(mask, serialization, what)
+        _check_flags(mask, serialization, f"{what} has masked values and NaN")
     missing = held.dtype.type(complex(np.nan, np.nan) if held.dtype.kind == "c" else np.nan)
     # Masked complex numbers astropy writes as one number: NaN says it.
     return _Stored(datatype, arraysize, np.where(mask, missing, held), mask & (serialization == "binary2"), record)
@@ -196,8 +192,7 @@ def _held(values: NDArray[Any], mask: NDArray[np.bool_], what: str) -> NDArray[A
     wider = _WIDER.get(name, name)
     if wider not in DATATYPES:
         raise FormatError(f"{what} has dtype {name!r}, which a VOTable cannot hold; {_HINT}")
-    largest = int(values[~mask].max(initial=0)) if name == "uint64" else 0
-    if largest > np.iinfo(np.int64).max:
+    if name == "uint64" and (largest := values[~mask].max(initial=0)) > np.iinfo(np.int64).max:
         raise FormatError(
             f"{what} has dtype 'uint64' and the value {largest}; the widest integer of a VOTable is int64, "
             f"up to {np.iinfo(np.int64).max}; {_HINT}"
@@ -206,17 +201,17 @@ def _held(values: NDArray[Any], mask: NDArray[np.bool_], what: str) -> NDArray[A
 
 
 def _check_flags(mask: NDArray[np.bool_], serialization: str, what: str) -> None:
-    """Check that missing values can be told from NaN."""
-    rows = mask.reshape(len(mask), -1)
-    if mask.any() and (serialization != "binary2" or (rows.any(axis=1) != rows.all(axis=1)).any()):
+    """Check that null flags can tell which values are missing, where nothing else does."""
+    cells = mask.reshape(len(mask), prod(mask.shape[1:]))
+    if mask.any() and (serialization != "binary2" or (cells.any(axis=1) != cells.all(axis=1)).any()):
         raise FormatError(
-            f"{what} has masked values and NaN, which only 'binary2' can tell apart, and only if all of a cell is "
-            "masked; fill one of them, use that recipe, or store the table as HDF5Table."
+            f"{what}, which only 'binary2' can tell apart, and only if all of a cell is masked; fill one of them, "
+            "use that recipe, or store the table as HDF5Table."
         )
 
 
 def _null(values: NDArray[Any], mask: NDArray[np.bool_], what: str) -> int | None:
-    """Return an integer that is none of the values, to mark missing ones."""
+    """Return an integer that no value has, to mark missing ones."""
     if values.dtype.kind == "b":
         return None
     limits, taken = np.iinfo(values.dtype), set(values[~mask].tolist())
@@ -242,11 +237,8 @@ def _strings(values: NDArray[Any], mask: NDArray[np.bool_], serialization: str, 
         cells[mask] = ""
         "".join(cells).encode("utf-16")
     except UnicodeError as error:
-        raise FormatError(f"{what} holds a string that is no text: {error}; {_HINT}") from None
-    if serialization != "binary2" and mask.any():
-        raise FormatError(
-            f"{what} holds masked strings, which {serialization!r} cannot mark; use the recipe 'binary2'."
-        )
+        raise FormatError(f"{what} holds a string that is not valid text: {error}; {_HINT}") from None
+    _check_flags(mask, serialization, f"{what} has masked strings beside other strings")
     if serialization == "tabledata" and any(_UNSAFE.search(text) or text != text.strip() for text in cells):
         raise FormatError(
             f"{what} holds strings with control characters, or with blanks at an end, which astropy strips; "
@@ -294,18 +286,16 @@ def _add_meta(element: TableElement, meta: Mapping[Any, Any], votable: VOTableFi
             raise FormatError(f"{what} cannot be the name of a VOTable PARAM; expected a string.")
         if key in {"name", "ucd", "utype"} and _is_attribute(value):
             setattr(element, key, value)
-        elif key == "description" and isinstance(value, str):
-            element.description, unsaid = _description(value, what)
-            rest |= {key: value} if unsaid else {}
-        elif _is_attribute(key) and (param := _param(key, value, what, votable)) is not None:
+        elif key != "description" and _is_attribute(key) and (param := _param(key, value, what, votable)) is not None:
             element.params.append(param)
         else:
             rest[key] = _json_ready(value, what)
+    element.description = _one_line(meta.get("description"))
     return rest
 
 
 def _param(key: str, value: Any, what: str, votable: VOTableFile) -> Param | None:
-    """Return a ``PARAM``, or `None` if VOTable or astropy has none for this value."""
+    """Return a ``PARAM``, or `None` if VOTable cannot say this value or astropy not write it."""
     unit = value.unit if isinstance(value, u.Quantity) else None
     _check_unit(unit, what)
     plain = value if unit is None else value.value

@@ -253,11 +253,11 @@ def links(file):
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        ("elsewhere", "'elsewhere' is no dataset, but damaged or a reference to data elsewhere .another file"),
-        ("nowhere", "'nowhere' is no dataset, but .* elsewhere .another file, nothing"),
-        ("loop", "'loop/root' is no dataset, but .* a group around it"),
-        ("raw", "'raw' is no dataset, .*; expected data in the file itself"),
-        ("virtual", "'virtual' is no dataset"),
+        ("elsewhere", "'elsewhere' is not a dataset, but damaged or a reference to data elsewhere .another file"),
+        ("nowhere", "'nowhere' is not a dataset, but .* elsewhere .another file, nothing"),
+        ("loop", "'loop/root' is not a dataset, but .* a group around it"),
+        ("raw", "'raw' is not a dataset, .*; expected data in the file itself"),
+        ("virtual", "'virtual' is not a dataset"),
         ("reference", "'reference' holds items of variable length or references"),
         ("ragged", "'ragged' holds items of variable length or references"),
     ],
