@@ -19,6 +19,10 @@ def create(repo: str, database: str | None, datastore_root: str | None) -> None:
 
     Butler.from_config("REPO") opens it wherever this package is installed,
     without any environment variable.
+
+    \b
+      butler spherex create repo
+      butler spherex create repo --database postgresql://host/name --datastore-root s3://bucket/repo
     """
     butler = make_repo(repo, database=database, datastore_root=datastore_root)
     butler.close()

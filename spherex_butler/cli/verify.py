@@ -49,6 +49,10 @@ def verify(
 
     The exit status is 1 if there are warnings, or problems that were not
     repaired.
+
+    \b
+      butler spherex verify repo --fix
+      butler spherex verify --config
     """
     if configuration:
         _verify_configuration(repo)

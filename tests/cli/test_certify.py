@@ -6,18 +6,13 @@ from pathlib import Path
 
 import pytest
 from calibration_repositories import BEGIN, DARK, END, EXPOSURE, MIDDLE, NEWER_DARK, observe, register
-from click.testing import CliRunner
+from command_line import run
 from lsst.daf.butler import Butler
 from made_once import copy_repo, open_repo
 
 from spherex_butler.calibrations.validity import certify
-from spherex_butler.cli import main
 
-
-def run(*arguments: object, code: int = 0) -> str:
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    assert result.exit_code == code, result.output
-    return result.output
+IMAGE = ("--exposure", EXPOSURE, "--detector", 3)
 
 
 @pytest.fixture
@@ -28,13 +23,6 @@ def repo(tmp_path: Path) -> Path:
         register(butler, "gain_factors", "base-2025-158", None)
         observe(butler)
     return tmp_path / "repo"
-
-
-@pytest.mark.parametrize("command", ["certify", "decertify", "calibrations", "explain"])
-def test_help_teaches(command):
-    text = run(command, "--help")
-    assert f"butler spherex {command} repo" in text
-    assert f"\n  {command}" in run("--help")
 
 
 def test_certify_says_what_it_did(repo):
@@ -62,20 +50,14 @@ def test_conflict_is_an_error_until_replace_is_given(repo):
     with Butler.from_config(repo, writeable=True) as butler:
         register(butler, "dark", NEWER_DARK, [3])
     options = ("certify", repo, "dark", "--token", NEWER_DARK, "--release", "qr3")
-    text = run(*options, code=1)
-    assert text.startswith(f"Error: Certified otherwise already: dark D3 {NEWER_DARK}")
+    assert run(*options, code=1).startswith(f"Error: Certified otherwise already: dark D3 {NEWER_DARK}")
     assert "0 certified, 0 replaced, 0 unchanged" in run(*options, "--keep")
     assert "1 certified, 1 replaced, 0 unchanged" in run(*options, "--replace")
 
 
-def test_rule_release_is_known(repo):
-    assert f"certified  dark D3 {DARK}, valid from 2025-04-24T00:00:00 until" in run(
-        "certify", repo, "--rule", "release"
-    )
-
-
-def test_bound_inside_an_exposure_is_an_error(repo):
+def test_bounds_and_rules_are_checked(repo):
     assert f"lies inside exposure 20255110106842 ({EXPOSURE})" in run("certify", repo, "--begin", MIDDLE, code=1)
+    assert f"dark D3 {DARK}, valid from 2025-04-24T00:00:00 until" in run("certify", repo, "--rule", "release")
 
 
 def test_decertify_says_what_it_did(repo):
@@ -86,9 +68,6 @@ def test_decertify_says_what_it_did(repo):
         f"kept     dark D2 {DARK}, valid from {END} UTC",
         "1 decertified, 2 kept in part",
     ]
-
-
-def test_decertify_wants_to_know_of_what(repo):
     assert "Missing argument 'TYPE...'" in run("decertify", repo, code=2)
 
 
@@ -102,18 +81,21 @@ def test_calibrations_lists_what_is_valid_then(repo):
 
 def test_explain_tells_why(repo):
     run("certify", repo)
-    text = run("explain", repo, "dark", "gain_factors", "--exposure", EXPOSURE, "--detector", 3)
+    text = run("explain", repo, "dark", "gain_factors", *IMAGE)
     assert f"dark for exposure 20255110106842 ({EXPOSURE}), detector 3" in text
     assert f"It gets {DARK}" in text
     assert "It gets base-2025-158" in text
     assert run("explain", repo, "dark", "gain_factors", "--exposure", "20255110106842", "--detector", 3) == text
 
 
-def test_explain_fails_where_an_image_gets_none(repo):
-    text = run("explain", repo, "dark", "--exposure", EXPOSURE, "--detector", 3, code=1)
+def test_explain_fails_where_an_image_gets_none_or_is_none(repo):
+    text = run("explain", repo, "dark", *IMAGE, code=1)
     assert "It gets none: nothing was valid then." in text
     assert f"never certified  {DARK}" in text
     assert "has no ['detector']" in run("explain", repo, "dark", "--exposure", EXPOSURE, code=1)
+    text = run("explain", repo, "dark", "--exposure", "yesterday", code=2)
+    assert "'yesterday' is not an observation id" in text
+    assert "An exposure id such as 20255110106842 will do, too" in text
 
 
 def test_explain_looks_where_butler_does(repo):
@@ -122,15 +104,8 @@ def test_explain_looks_where_butler_does(repo):
         register(butler, "dark", "u/me/darks", [3])
         certify(butler, "dark", token="u/me/darks", collection="u/me/calib")
         butler.collections.prepend_chain("SPHEREx/defaults", "u/me/calib")
-    options = ("explain", repo, "dark", "--exposure", EXPOSURE, "--detector", 3)
-    assert "It gets u/me/darks (" in run(*options)
-    assert f"It gets {DARK} (" in run(*options, "--collection", "SPHEREx/calib")
-
-
-def test_explain_refuses_what_is_no_exposure(repo):
-    text = run("explain", repo, "dark", "--exposure", "yesterday", code=2)
-    assert "'yesterday' is not an observation id" in text
-    assert "An exposure id such as 20255110106842 will do, too" in text
+    assert "It gets u/me/darks (" in run("explain", repo, "dark", *IMAGE)
+    assert f"It gets {DARK} (" in run("explain", repo, "dark", *IMAGE, "--collection", "SPHEREx/calib")
 
 
 def test_other_collection_can_be_named(repo):

@@ -7,36 +7,24 @@ import uuid
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from command_line import run
 from lsst.daf.butler import Butler, Timespan
+from made_once import copy_repo
 
-from spherex_butler.cli import main
 from spherex_butler.constants import CALIBRATION_COLLECTION
 from spherex_butler.testing import write_calibration, write_calibrations
 
 DARK = "cal-drk-v4-2025-161"
 
 
-def run(*arguments: object, code: int = 0) -> str:
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    assert result.exit_code == code, result.output
-    return result.output
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    return copy_repo(tmp_path / "repo")
 
 
 @pytest.fixture
-def repo(tmp_path: Path) -> Path:
-    run("create", tmp_path / "repo")
-    return tmp_path / "repo"
-
-
-def test_help_teaches():
-    text = run("ingest-calibrations", "--help")
-    assert "dark_D3_spx_cal-drk-v4-2025-161.fits is the dataset type dark of detector 3" in text
-    assert "butler spherex ingest-calibrations repo /archive/qr2 /archive/qr3" in text
-
-
-def test_group_lists_the_command():
-    assert "\n  ingest-calibrations " in run("--help")
+def dark(tmp_path: Path) -> Path:
+    return write_calibration(tmp_path / "archive", "dark", DARK, detector=4)
 
 
 def test_release_goes_in_and_is_valid(repo, tmp_path):
@@ -56,35 +44,31 @@ def test_release_goes_in_and_is_valid(repo, tmp_path):
     assert text == f"0 ingested, {count} already there, 0 failed; 0 certified\n"
 
 
-def test_nothing_is_certified_where_that_is_said(repo, tmp_path):
-    write_calibration(tmp_path / "archive", "dark", DARK, detector=4)
-    text = run("ingest-calibrations", repo, tmp_path / "archive", "--certify", "none")
+def test_nothing_is_certified_where_that_is_said(repo, dark):
+    text = run("ingest-calibrations", repo, dark, "--certify", "none")
     assert text == "1 ingested, 0 already there, 0 failed; 0 certified\n"
 
 
-def test_validity_by_release(repo, tmp_path):
-    write_calibration(tmp_path / "archive", "dark", DARK, detector=4)
-    text = run("ingest-calibrations", repo, tmp_path / "archive", "--certify", "release")
+def test_validity_by_release(repo, dark):
+    text = run("ingest-calibrations", repo, dark, "--certify", "release")
     assert text.splitlines()[0].startswith("not certified: dark D4: no token of qr3 is known; give one of")
     assert text.endswith("1 ingested, 0 already there, 0 failed; 1 certified\n")
 
 
-def test_ids_of_the_archive_are_read_from_a_file(repo, tmp_path):
-    path = write_calibration(tmp_path / "archive", "dark", DARK, detector=4)
+def test_ids_of_the_archive_are_read_from_a_file(repo, dark, tmp_path):
     given = uuid.uuid4()
     ids = tmp_path / "ids.json"
-    ids.write_text(json.dumps({path.name: str(given)}))
-    run("ingest-calibrations", repo, path, "--archive-ids", ids)
+    ids.write_text(json.dumps({dark.name: str(given)}))
+    run("ingest-calibrations", repo, dark, "--archive-ids", ids)
     with Butler.from_config(repo) as butler:
         assert butler.get_dataset(given).datasetType.name == "dark"
 
 
-def test_failed_file_sets_the_exit_status_and_is_in_the_report(repo, tmp_path):
-    path = write_calibration(tmp_path / "archive", "dark", DARK, detector=4)
+def test_failed_file_sets_the_exit_status_and_is_in_the_report(repo, dark, tmp_path):
     bad = tmp_path / "dark.fits"
     bad.write_text("nothing")
     report = tmp_path / "report.json"
-    text = run("ingest-calibrations", repo, path, bad, "--report", report, code=1)
+    text = run("ingest-calibrations", repo, dark, bad, "--report", report, code=1)
     assert "'dark.fits' is not the name of a SPHEREx product" in text
     assert text.endswith("1 ingested, 0 already there, 1 failed; 1 certified\n")
     content = json.loads(report.read_text())

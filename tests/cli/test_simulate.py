@@ -1,41 +1,21 @@
 from __future__ import annotations
 
-import click
 import pytest
 from astropy.io import fits
-from click.testing import CliRunner
-
-from spherex_butler.cli import main
-from spherex_butler.cli.simulate import simulate
+from command_line import run
 
 SMALL = ["--size", "16", "--exposures", "1", "--detectors", "2,5-6"]
 
 
-def run(*arguments):
-    return CliRunner().invoke(main, ["simulate", *map(str, arguments)])
-
-
-def test_help_teaches_with_examples():
-    result = run("--help")
-    assert result.exit_code == 0
-    assert "butler spherex simulate demo --size 128\n" in result.output
-    names = [option.opts[0] for option in simulate.params if isinstance(option, click.Option)]
-    assert len(names) == 11
-    for name in names:
-        assert name in result.output
-
-
 def test_files_are_written_and_counted(tmp_path):
-    result = run(tmp_path / "out", *SMALL, "--release", "qr3", "--start", "2026W40_1A_0001_1", "--seed", 5)
-    assert result.exit_code == 0, result.output
+    text = run("simulate", tmp_path / "out", *SMALL, "--release", "qr3", "--start", "2026W40_1A_0001_1", "--seed", 5)
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == [f"level2_2026W40_1A_0001_1D{detector}_spx_l2b-v27-2026-276.fits" for detector in (2, 5, 6)]
-    assert "Wrote 3 files, " in result.output
+    assert "Wrote 3 files, " in text
 
 
 def test_options_reach_the_files(tmp_path):
-    result = run(tmp_path, *SMALL, "--center", "00h42m44s +41d16m09s", "--token", "l2b-v22-2026-006", "--tree")
-    assert result.exit_code == 0, result.output
+    run("simulate", tmp_path, *SMALL, "--center", "00h42m44s +41d16m09s", "--token", "l2b-v22-2026-006", "--tree")
     path = tmp_path / "qr2/level2/2025W51_1A/l2b-v22-2026-006/2/level2_2025W51_1A_0684_2D2_spx_l2b-v22-2026-006.fits"
     header = fits.getheader(path, "IMAGE")
     assert header["CRVAL1"] == pytest.approx(10.683, abs=0.2)
@@ -43,22 +23,20 @@ def test_options_reach_the_files(tmp_path):
 
 
 def test_dry_run_prints_the_plan_and_writes_nothing(tmp_path):
-    result = run(tmp_path / "out", *SMALL, "--dry-run")
-    assert result.exit_code == 0
-    assert "D2_spx_l2b-v21-2025-354.fits\n" in result.output
-    assert "3 files; none was written." in result.output
+    text = run("simulate", tmp_path / "out", *SMALL, "--dry-run")
+    assert "D2_spx_l2b-v21-2025-354.fits\n" in text
+    assert "3 files; none was written." in text
     assert not (tmp_path / "out").exists()
 
 
 def test_existing_files_stop_the_command_before_it_writes(tmp_path):
     (tmp_path / "level2_2025W51_1A_0684_2D5_spx_l2b-v21-2025-354.fits").write_text("mine")
-    result = run(tmp_path, *SMALL)
-    assert result.exit_code == 1
-    assert "1 of the 3 files exist" in result.output
-    assert "give --overwrite to" in result.output
+    text = run("simulate", tmp_path, *SMALL, code=1)
+    assert "1 of the 3 files exist" in text
+    assert "give --overwrite to" in text
     assert len(list(tmp_path.iterdir())) == 1
-    assert "(exists)" in run(tmp_path, *SMALL, "--dry-run").output
-    assert run(tmp_path, *SMALL, "--overwrite").exit_code == 0
+    assert "(exists)" in run("simulate", tmp_path, *SMALL, "--dry-run")
+    run("simulate", tmp_path, *SMALL, "--overwrite")
     assert len(list(tmp_path.iterdir())) == 3
 
 
@@ -75,7 +53,6 @@ def test_existing_files_stop_the_command_before_it_writes(tmp_path):
     ],
 )
 def test_bad_options_end_with_a_message(tmp_path, arguments, code, message):
-    result = run(tmp_path / "out", "--size", "16", *arguments)
-    assert result.exit_code == code
-    assert message in " ".join(result.output.split())
+    text = run("simulate", tmp_path / "out", "--size", "16", *arguments, code=code)
+    assert message in " ".join(text.split())
     assert not (tmp_path / "out").exists()
