@@ -101,10 +101,7 @@ def ccddata_to_hdulist(ccd: CCDData) -> fits.HDUList:
         Raised if something in it cannot be held without loss.
     """
     if isinstance(ccd, SpectralImage):
-        raise FormatError(
-            "A SpectralImage stored as CCDData would lose its flag definitions, zodi and psf; "
-            "use the storage class SpectralImage, or read it with storageClass='HDUList'."
-        )
+        return ccd.to_hdulist()  # Butler may take it for the CCDData that it is too
     data = _plane(ccd.data, "PRIMARY")
     meta = _meta_header(ccd.meta)
     header = _image_header(meta, ccd.unit, ccd.wcs)
@@ -130,7 +127,18 @@ def stored_hdus(ccd: CCDData, recipe: Mapping[str, Any]) -> fits.HDUList:
         The image.
     recipe
         Options as in `~spherex_butler.formats.fits.tile_compression.RECIPES`.
+
+    Raises
+    ------
+    FormatError
+        Raised if something in the image cannot be held without loss, such as
+        the planes of a `~spherex_butler.SpectralImage`.
     """
+    if isinstance(ccd, SpectralImage):
+        raise FormatError(
+            "A SpectralImage stored as CCDData would lose its flag definitions, zodi and psf; "
+            "use the storage class SpectralImage, or read it with storageClass='HDUList'."
+        )
     primary, *others = ccddata_to_hdulist(ccd)
     for hdu in (primary, *others):
         if hdu.is_image:

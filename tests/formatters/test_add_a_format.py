@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from lsst.daf.butler import Butler, Config, DatasetType
 
+from spherex_butler import make_repo
 from spherex_butler.formats.fits.boxes import Box
 from spherex_butler.repository.provenance import read_provenance
 
@@ -38,8 +39,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def used(folder: Path) -> Iterator[dict[str, Any]]:
     """What the page's own use of its format leaves in variables."""
     make_package(folder, "lightcurves", MODULE, FRAGMENT)
-    (folder / "include.yaml").write_text(INCLUDE, encoding="utf-8")
-    Butler.makeRepo("repo", config=Config(str(folder / "include.yaml")))
+    make_repo("repo").close()
+    config = Path("repo", "butler.yaml")
+    config.write_text(re.sub(r"includeConfigs:\n(- .*\n)+", INCLUDE, config.read_text("utf-8")), encoding="utf-8")
     variables: dict[str, Any] = {}
     exec(USE, variables)
     yield variables
@@ -75,9 +77,8 @@ def test_what_the_formatter_does_not_know_is_refused(used, component, parameters
 def test_recipe_is_chosen_by_configuration(folder):
     make_package(folder, "lightcurves", MODULE, FRAGMENT)
     chosen = {"formatter": "lightcurves.LightCurveFormatter", "parameters": {"recipe": "short"}}
-    config = Config({"includeConfigs": ["resource://lightcurves/butler.yaml"]})
-    config["datastore", "formatters"] = {"LightCurve": chosen}
-    Butler.makeRepo("repo", config=config)
+    includes = {"includeConfigs": ["resource://lightcurves/butler.yaml"]}
+    Butler.makeRepo("repo", config=Config({**includes, "datastore": {"formatters": {"LightCurve": chosen}}}))
     variables: dict[str, Any] = {}
     exec(USE.replace("np.ones(5)", "np.full(5, 1 / 3)"), variables)
     np.testing.assert_array_equal(variables["flux"], np.full(5, 0.3333333))

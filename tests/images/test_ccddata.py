@@ -46,6 +46,7 @@ from spherex_butler.formats.fits.tile_compression import RECIPES
 from spherex_butler.images.ccddata import ccddata_to_hdulist, stored_hdus
 from spherex_butler.images.ccddata_reading import StoredCCDData, check_image
 from spherex_butler.images.spectral_image import SpectralImage
+from spherex_butler.testing import make_spectral_image
 
 
 def full_image(dtype: str = "float32") -> CCDData:
@@ -83,7 +84,7 @@ def round_trip(ccd: CCDData, recipe: str = "none", **parameters: Any) -> CCDData
 
 def assert_refused(why: str, ccd: CCDData) -> None:
     with pytest.raises(FormatError, match=re.escape(why)):
-        ccddata_to_hdulist(ccd)
+        stored_hdus(ccd, RECIPES["none"])
 
 
 def assert_same_image(got: CCDData, expected: CCDData) -> None:
@@ -487,6 +488,14 @@ def test_floats_are_quantized_only_where_a_recipe_says_so():
     got = part(written(hdus))
     assert 0 < np.abs(got.data - data).max() < 1 / 16
     assert_identical(got.flags, flags)
+
+
+def test_hdus_can_be_changed_and_those_of_a_spectral_image_are_its_own():
+    hdus = ccddata_to_hdulist(full_image())
+    hdus[0].data += 1
+    assert [hdu.name for hdu in hdus] == ["PRIMARY", "META", "MASK", "UNCERT", "FLAGS", "PSFIMAGE"]
+    spectral = make_spectral_image(size=8)
+    assert [hdu.name for hdu in ccddata_to_hdulist(spectral)] == [hdu.name for hdu in spectral.to_hdulist()]
 
 
 # Other files.
