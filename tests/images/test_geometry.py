@@ -11,7 +11,6 @@ from astropy.wcs import WCS
 from spherex_butler.errors import FormatError
 from spherex_butler.formats.fits.lazy_header import LazyHeader
 from spherex_butler.images.geometry import celestial_wcs, corner_degrees, describe_corners, frame_origin, sky_corners
-from spherex_butler.images.tangent_plane import tangent_corners
 from spherex_butler.testing import level2_hdulist
 
 PIXELS = np.random.default_rng(1).uniform(-100, 2200, (200, 2))
@@ -94,8 +93,6 @@ def test_corners_are_astropys_everywhere_on_the_sky(release):
     latitudes = np.degrees(np.arcsin(rng.uniform(-1, 1, 60)))
     for ra, dec in [*zip(rng.uniform(0, 360, 60), latitudes, strict=True), (0, 0), (359.9999, 10), (0, 90), (17, -90)]:
         header.update(CRVAL1=ra, CRVAL2=dec, LATPOLE=dec)
-        cards = {keyword: header[keyword] for keyword in header if not keyword.startswith("PV")}  # of the alternate W
-        assert tangent_corners(cards, (2040, 2040)) is not None
         assert separations(header, (2040, 2040)).max() < 1e-9
 
 

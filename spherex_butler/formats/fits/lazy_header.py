@@ -6,7 +6,7 @@ __all__ = ("CARD", "LazyHeader", "card_value", "find_card", "select_cards")
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from astropy.io import fits
@@ -21,6 +21,7 @@ _PLAIN = re.compile(
     rb"|(?P<integer>[+-]?\d+)|(?P<real>[+-]?\d+\.\d*(?:E[+-]?\d+)?)) *(?:/.*)?"
 )
 """What follows the keyword of a card whose value needs no more than Python's own reading."""
+_REMEMBERED = 4096  # keywords for each pattern; headers of many files have the same few hundred
 _SHIFTED = re.compile(r"CRPIX([12])[A-Z]?")
 
 
@@ -145,16 +146,31 @@ def select_cards(text: bytes, keywords: re.Pattern[str]) -> bytes:
 
 
 def _matching(text: bytes, keywords: re.Pattern[str]) -> Iterator[tuple[str, bytes]]:
+    wanted = _wanted(keywords)
     for at in range(0, len(text), CARD):
-        keyword = _wanted(keywords, text[at : at + 8])
+        keyword = wanted[text[at : at + 8]]
         if keyword is not None:
             yield keyword, text[at : at + CARD]
 
 
-@lru_cache(maxsize=4096)  # headers of many files have the same few hundred keywords
-def _wanted(keywords: re.Pattern[str], field: bytes) -> str | None:
-    keyword = field.rstrip().decode("latin-1")
-    return keyword if keywords.fullmatch(keyword) else None
+class _Wanted(dict[bytes, str | None]):
+    """By the first bytes of a card, its keyword if it matches a pattern, else `None`."""
+
+    def __init__(self, keywords: re.Pattern[str]) -> None:
+        self._keywords = keywords
+
+    def __missing__(self, field: bytes) -> str | None:
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        keyword = field.rstrip().decode("latin-1")
+        self[field] = keyword if self._keywords.fullmatch(keyword) else None
+        return self[field]
+
+
+@cache
+def _wanted(keywords: re.Pattern[str]) -> _Wanted:
+    # Once for a header: to look a pattern up takes as long as several cards.
+    return _Wanted(keywords)
 
 
 def find_card(text: bytes, keyword: str) -> bytes | None:
