@@ -6,10 +6,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PACKAGE := spherex_butler
 PYTEST_WORKERS ?= auto
+# A worker begins with neighbouring tests, which share what their module makes, and takes others' when it has done its own.
+PYTEST := $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit docs bench bench-scale clean
+.PHONY: help demo test test-quick lint types unit docs bench bench-scale clean
 
 help:  ## say what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -28,9 +30,11 @@ types: $(VENV)/.installed-test-$(VERSION)
 
 unit: $(VENV)/.installed-test-$(VERSION)
 	rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --cov --cov-report=
-
+	$(PYTEST) --cov --cov-report=
 	$(BIN)/coverage report
+
+test-quick: $(VENV)/.installed-test-$(VERSION)  ## tests of what is pure, and of formatters, in less than a minute
+	$(PYTEST) tests/images tests/formats tests/formatters tests/test_names.py tests/test_rings.py
 
 docs: $(VENV)/.installed-docs-$(VERSION)  ## build the documentation into docs/_build; a warning is an error
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
