@@ -26,7 +26,7 @@ def ingest_at_once(repo: Path, rounds: Sequence[Sequence[Sequence[Path]]], trans
     transfer
         How.
     """
-    context = get_context("spawn")
+    context = get_context("forkserver")
     barrier, answers = context.Barrier(len(rounds[0])), context.Queue()
     processes = [
         context.Process(target=_ingest, args=(number, barrier, answers, repo, transfer), kwargs={"rounds": of})

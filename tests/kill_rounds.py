@@ -1,7 +1,7 @@
 """Ingests killed at random moments, round by round, each of fresh files into the same repository, and what is left.
 
-Run as a program, which imports everything once and forks for each ingest:
-the time of a test would otherwise go by in imports.
+In a process that has imported everything and forks for each ingest: the time
+of a test would otherwise go by in imports.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from spherex_butler.ingest import execution as ingest
 from spherex_butler.names import parse_product_name
 
 
-def main(repo: Path, pristine: Path, work: Path, *, transfer: str, rounds: int, seed: int) -> None:
+def run_rounds(repo: Path, pristine: Path, work: Path, *, transfer: str, rounds: int, seed: int) -> None:
     """Print for each round when the ingest was killed, how many files were registered then, and what was wrong."""
     moments = random.Random(seed)
     ingest._BATCH = 2  # so that there is something between nothing and all
@@ -123,7 +123,3 @@ def kept(original: Path, source: Path, repo: Path) -> bool:
     """Whether a file of the user's is where it was, or whole in the repository."""
     places = [source] if source.exists() else [*repo.rglob(original.name)]
     return any(place.read_bytes() == original.read_bytes() for place in places)
-
-
-if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:4]), transfer=sys.argv[4], rounds=int(sys.argv[5]), seed=int(sys.argv[6]))

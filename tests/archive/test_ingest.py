@@ -5,8 +5,6 @@ from __future__ import annotations
 import random
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +17,7 @@ import sqlalchemy
 from archive_samples import FIRST_KEY, IRIS, M31, ROOT, csv_of, sia_table
 from astropy.table import Table
 from astropy.time import Time
+from forked import Script, start_script
 from http_server import serve
 from lsst.daf.butler import Butler, DatasetRef, Timespan
 from lsst.resources.http import HttpResourcePath
@@ -236,28 +235,25 @@ def test_more_processes_than_are_of_use_are_refused(butler):
 
 
 INGEST = """
-import sys
+import sys, time
+from pathlib import Path
 from lsst.daf.butler import Butler
 from spherex_butler.archive import ingest_archive_table
-if __name__ == "__main__":
-    with Butler.from_config(sys.argv[1], writeable=True) as butler:
-        print("ready", flush=True)
-        sys.stdin.readline()
-        report = ingest_archive_table(butler, sys.argv[2])
-        print(len(report.ingested), len(report.skipped), report.failed)
+with Butler.from_config(sys.argv[1], writeable=True) as butler:
+    print("ready", flush=True)
+    while not Path(sys.argv[3]).exists():
+        time.sleep(0.001)
+    report = ingest_archive_table(butler, sys.argv[2])
+    print(len(report.ingested), len(report.skipped), report.failed)
 """
 
 
-def start(root: Path, table: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", INGEST, str(root), str(table)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "ready\n"
-    return process
-
-
-def go(process: subprocess.Popen[str]) -> None:
-    process.stdin.write("\n")
-    process.stdin.flush()
+def start_ready(root: Path, table: Path, signal_file: Path) -> Script:
+    """Return a process that has opened the repository, and ingests as soon as a file is there."""
+    script = start_script(INGEST, root, table, signal_file, folder=root.parent / "elsewhere")
+    while script.runs and not script.output:
+        time.sleep(0.001)
+    return script
 
 
 def test_a_killed_ingest_is_finished_by_the_same_call(tmp_path, half_week):
@@ -265,13 +261,11 @@ def test_a_killed_ingest_is_finished_by_the_same_call(tmp_path, half_week):
     copy_repo(root)
     table = csv_of(Table(pq.read_table(half_week).to_pydict()), tmp_path / "images.csv")
     killed = 0
-    for _ in range(6):
-        process = start(root, table)
-        go(process)
+    for number in range(6):
+        script = start_ready(root, table, tmp_path / f"go{number}")
+        (tmp_path / f"go{number}").touch()
         time.sleep(moments.uniform(0.05, 1.2))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        killed += process.returncode == -signal.SIGKILL
+        killed += script.kill() == -signal.SIGKILL
         with Butler.from_config(root, collections="SPHEREx/defaults") as butler:
             known = butler.query_datasets("level2", collections="spx/*", explain=False, limit=None, find_first=False)
             assert {str(butler.getURI(ref)).startswith(ROOT) for ref in known} <= {True}
@@ -287,10 +281,10 @@ def test_two_ingests_of_one_table_at_once_share_the_work(tmp_path, half_week, da
     root = tmp_path / "repo"
     url = request.getfixturevalue("postgres_database") if database == "postgres" else None
     make_repo(root, database=url).close()
-    processes = [start(root, half_week) for _ in range(2)]
-    for process in processes:
-        go(process)
-    answers = [process.communicate(timeout=300)[0].split(maxsplit=2) for process in processes]
+    scripts = [start_ready(root, half_week, tmp_path / "go") for _ in range(2)]
+    (tmp_path / "go").touch()
+    assert [script.wait() for script in scripts] == [0, 0], [script.said for script in scripts]
+    answers = [script.output.removeprefix("ready\n").split(maxsplit=2) for script in scripts]
     assert [failed for *_, failed in answers] == ["[]\n", "[]\n"]
     assert sum(int(ingested) for ingested, *_ in answers) == 3000
     with Butler.from_config(root, collections="SPHEREx/defaults") as butler:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import shutil
+import signal
 import sqlite3
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +17,10 @@ import yaml
 from astropy.io import fits
 from astropy.nddata import CCDData
 from calibration_repositories import ranges
+from forked import start_script
 from http_server import serve
 from lsst.daf.butler import Butler, CollectionType, DatasetRef, DatasetType, Timespan
-from made_once import copy_repo, new_repo
+from made_once import new_repo
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
@@ -358,23 +358,23 @@ def test_type_that_cannot_be_certified_is_reported_and_keeps_its_sources(butler,
 # Moves.
 
 
-@pytest.mark.parametrize("line", ["certify_arrivals", "remove_source"])
-def test_killed_move_is_finished_by_the_same_command(tmp_path, dark, line):
-    copy_repo(tmp_path / "repo")
-    script = (
-        "import os, sys\n"
-        "def kill(frame, event, argument):\n"
-        f"    if frame.f_code.co_name == {line!r}: os._exit(9)\n"
-        "from lsst.daf.butler import Butler\n"
-        "from spherex_butler.calibrations import ingest_calibrations\n"
-        "butler = Butler.from_config(sys.argv[1], writeable=True)\n"
-        "sys.setprofile(kill)\n"
-        "ingest_calibrations(butler, sys.argv[2], transfer='move')\n"
-    )
-    command = [sys.executable, "-c", script, str(tmp_path / "repo"), str(dark)]
-    assert subprocess.run(command, check=False).returncode == 9
+INGEST = """
+import sys
+from lsst.daf.butler import Butler
+from spherex_butler.calibrations import ingest_calibrations
+
+repo, files, transfer = sys.argv[1:]
+with Butler.from_config(repo, writeable=True) as butler:
+    ingest_calibrations(butler, files, transfer=transfer)
+"""
+
+
+@pytest.mark.parametrize("killed_at", ["certify_arrivals", "remove_source"])
+def test_killed_move_is_finished_by_the_same_command(tmp_path, empty_repo, dark, killed_at):
+    killed = start_script(INGEST, empty_repo, dark, "move", folder=tmp_path / "elsewhere", killed_at=killed_at)
+    assert killed.wait() == -signal.SIGKILL
     assert dark.exists()
-    with Butler.from_config(tmp_path / "repo", writeable=True) as butler:
+    with Butler.from_config(empty_repo, writeable=True) as butler:
         report = ingest_calibrations(butler, dark, transfer="move")
         assert (len(report.skipped), report.failed, report.warnings) == (1, [], [])
         assert certified(butler) == [(3, DARK, "latest")]
@@ -413,15 +413,11 @@ def test_database_that_is_locked_for_a_moment_is_waited_for(butler, dark, statem
     assert (errors, report.failed) == ([], [])
 
 
-def test_two_processes_at_once_lose_nothing(archive, tmp_path):
-    repo = tmp_path / "repo"
-    copy_repo(repo)
-    command = [sys.executable, "-m", "spherex_butler", "ingest-calibrations", str(repo), str(archive), "-t", "copy"]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
-    for process in processes:
-        _, errors = process.communicate(timeout=240)
-        assert (process.returncode, errors) == (0, b"")
-    with Butler.from_config(repo, writeable=True) as butler:
+def test_two_processes_at_once_lose_nothing(archive, tmp_path, empty_repo):
+    given = (INGEST, empty_repo, archive, "copy")
+    scripts = [start_script(*given, folder=tmp_path / "elsewhere") for _ in range(2)]
+    assert [script.wait() for script in scripts] == [0, 0], [script.said for script in scripts]
+    with Butler.from_config(empty_repo, writeable=True) as butler:
         report = ingest_calibrations(butler, archive, transfer="copy")
         assert (report.ingested, report.failed, report.certified) == ([], [], [])
         assert all(butler.getURI(ref).exists() for ref in report.skipped)

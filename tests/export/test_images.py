@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +21,7 @@ from damage import (
     put_dark,
     timespans,
 )
+from forked import Script, start_script
 from http_server import serve
 from lsst.daf.butler import (
     Butler,
@@ -442,41 +438,35 @@ import sys
 from lsst.daf.butler import Butler
 from spherex_butler.export import images as export
 export._BATCH = 3
-if __name__ == "__main__":
-    with Butler.from_config(sys.argv[1]) as source, Butler.from_config(sys.argv[2], writeable=True) as target:
-        print(export.export_images(source, target, transfer="copy"))
+with Butler.from_config(sys.argv[1]) as source, Butler.from_config(sys.argv[2], writeable=True) as target:
+    print(export.export_images(source, target, transfer="copy"))
 """
 
 
-def test_two_exports_at_once_lose_nothing(source, target):
-    command = [sys.executable, "-c", _EXPORT, source._datastore.root.ospath, target._datastore.root.ospath]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    summaries = [process.communicate(timeout=120)[0] for process in running]
-    assert all("0 failed" in summary for summary in summaries), summaries
+def start_export(source: Butler, target: Butler, folder: Path) -> Script:
+    roots = (butler._datastore.root.ospath for butler in (source, target))
+    return start_script(_EXPORT, *roots, folder=folder)
+
+
+def test_two_exports_at_once_lose_nothing(source, target, tmp_path):
+    scripts = [start_export(source, target, tmp_path / "elsewhere") for _ in range(2)]
+    assert [script.wait() for script in scripts] == [0, 0], [script.said for script in scripts]
+    assert all("0 failed" in script.output for script in scripts)
     assert problems(target) == problems(source)
     assert [target.get(ref).shape for ref in images(target)] == [(16, 16)] * 12
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.3])
-def test_killed_export_is_finished_by_the_next(source, target, delay):
-    command = [sys.executable, "-c", _EXPORT, source._datastore.root.ospath, target._datastore.root.ospath]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        _wait_for_files(target, process)
-        time.sleep(delay)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGKILL)
+def test_killed_export_is_finished_by_the_next(source, target, tmp_path, delay):
+    script = start_export(source, target, tmp_path / "elsewhere")
+    while script.runs and not any(Path(target._datastore.root.ospath).glob("spx/**/*.fits")):
+        time.sleep(0.01)
+    time.sleep(delay)
+    script.kill()
     assert {finding.kind.name for finding in check_repository(target).problems} <= {"NO_CALIBRATION"}
     report = export_images(source, target, transfer="copy")
     assert (report.images + report.images_there, report.failed) == (12, [])
     assert problems(target) == problems(source)
-
-
-def _wait_for_files(butler: Butler, process: subprocess.Popen[bytes]) -> None:
-    """Wait until the export begins to place files."""
-    root = Path(butler._datastore.root.ospath)
-    end = time.monotonic() + 60
-    while process.poll() is None and time.monotonic() < end and not any(root.glob("spx/**/*.fits")):
-        time.sleep(0.01)
 
 
 # Other repositories.

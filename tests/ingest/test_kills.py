@@ -13,15 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import kill_rounds
 import pytest
-from made_once import copy_repo
+from forked import start_script
 
 import spherex_butler
 from spherex_butler.testing import write_exposures
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(spherex_butler.__file__).parents[1])}
-ROUNDS = 12
+ROUNDS = 8
 SEED = 20260928
 
 
@@ -37,24 +36,26 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.mark.parametrize("transfer", ["copy", "move", "direct", "symlink"])
-def test_kill_at_any_moment_loses_nothing(folders, tmp_path, transfer):
-    copy_repo(tmp_path / "repo")
-    command = [sys.executable, kill_rounds.__file__, tmp_path / "repo", folders, tmp_path / "files", transfer]
-    done = subprocess.run(
-        [*map(str, command), str(ROUNDS), str(SEED)],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    sys.stdout.write(done.stdout)  # when each was killed, with the seed: what a failure needs
-    assert done.returncode == 0, done.stderr
-    rounds = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [problem for found in rounds for problem in found["problems"]] == []
-    assert len(rounds) == ROUNDS
-    assert sum(found["ended"] is None for found in rounds) >= ROUNDS // 2
+KILL = """
+import sys
+from pathlib import Path
+from kill_rounds import run_rounds
+*folders, transfer, rounds, seed = sys.argv[1:]
+run_rounds(*map(Path, folders), transfer=transfer, rounds=int(rounds), seed=int(seed))
+"""
+
+
+@pytest.mark.parametrize(("transfer", "rounds"), [("copy", ROUNDS), ("move", ROUNDS), ("direct", 4), ("symlink", 4)])
+def test_kill_at_any_moment_loses_nothing(folders, empty_repo, tmp_path, transfer, rounds):
+    given = (KILL, empty_repo, folders, tmp_path / "files", transfer, rounds, SEED)
+    script = start_script(*given, folder=tmp_path / "elsewhere")
+    status = script.wait()
+    sys.stdout.write(script.said)  # when each was killed, with the seed: what a failure needs
+    assert status == 0
+    found = [json.loads(line) for line in script.output.splitlines()]
+    assert [problem for round_ in found for problem in round_["problems"]] == []
+    assert len(found) == rounds
+    assert sum(round_["ended"] is None for round_ in found) >= rounds // 2
 
 
 INGEST = """
@@ -68,11 +69,10 @@ if __name__ == "__main__":
 """
 
 
-def test_readers_of_headers_end_with_an_ingest_that_is_killed(folders, tmp_path):
-    copy_repo(tmp_path / "repo")
+def test_readers_of_headers_end_with_an_ingest_that_is_killed(folders, empty_repo, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(INGEST)
-    ingest = subprocess.Popen([sys.executable, script, tmp_path / "repo", folders], env=ENVIRONMENT)
+    ingest = subprocess.Popen([sys.executable, script, empty_repo, folders], env=ENVIRONMENT)
     readers = awaited(lambda: [pid for pid in descendants(ingest.pid) if "forkserver" in command_of(pid)][1:])
     ingest.send_signal(signal.SIGKILL)
     assert ingest.wait(10) == -signal.SIGKILL

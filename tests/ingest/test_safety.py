@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from astropy.io import fits
+from forked import start_script
 from http_server import serve
 from lsst.daf.butler import Butler, Config, DatasetRef, FileDataset
 from lsst.resources import ResourcePath
@@ -203,48 +202,35 @@ def test_remote_repository_cannot_hold_links():
 # Other processes, and sudden ends.
 
 INGEST = """
-import os, signal, sys
-from pathlib import Path
+import sys
 from lsst.daf.butler import Butler
-from spherex_butler.ingest import batches as image_batches
 from spherex_butler.ingest import ingest_files
 
-repo, files, transfer, killed_at = sys.argv[1:]
-
-def kill(*args, **kwargs):
-    os.kill(os.getpid(), signal.SIGKILL)
-
+repo, files, transfer = sys.argv[1:]
 with Butler.from_config(repo, writeable=True) as butler:
-    if killed_at == "register":
-        image_batches.register_files = kill
-    elif killed_at == "unlink":
-        unlink = Path.unlink
-        Path.unlink = lambda path, **kw: kill() if str(path).startswith(files) else unlink(path, **kw)
-    print(ingest_files(butler, files, transfer=transfer).summary)
+    ingest_files(butler, files, transfer=transfer)
 """
 
 
 @pytest.mark.parametrize("transfer", ["copy", "move"])
-def test_two_processes_with_the_same_files_lose_none(files, tmp_path, transfer):
-    copy_repo(tmp_path / "repo")
-    command = [sys.executable, "-c", INGEST, str(tmp_path / "repo"), str(files[0].parent), transfer, "never"]
-    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    errors = [process.communicate(timeout=120)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], errors
-    with Butler.from_config(tmp_path / "repo") as butler:
+def test_two_processes_with_the_same_files_lose_none(files, tmp_path, empty_repo, transfer):
+    given = (INGEST, empty_repo, files[0].parent, transfer)
+    scripts = [start_script(*given, folder=tmp_path / "elsewhere") for _ in range(2)]
+    assert [script.wait() for script in scripts] == [0, 0], [script.said for script in scripts]
+    with Butler.from_config(empty_repo) as butler:
         assert readable(butler) == 6
 
 
-@pytest.mark.parametrize("killed_at", ["register", "unlink"])
-def test_same_command_finishes_what_was_killed(files, tmp_path, killed_at):
-    copy_repo(tmp_path / "repo")
-    command = [sys.executable, "-c", INGEST, str(tmp_path / "repo"), str(files[0].parent), "move"]
-    killed = subprocess.run([*command, killed_at], check=False, timeout=120)
-    assert killed.returncode == -signal.SIGKILL
+@pytest.mark.parametrize("killed_at", ["register_files", "remove_source"])
+def test_same_command_finishes_what_was_killed(files, tmp_path, empty_repo, killed_at):
+    given = (INGEST, empty_repo, files[0].parent, "move")
+    killed = start_script(*given, folder=tmp_path / "elsewhere", killed_at=killed_at)
+    assert killed.wait() == -signal.SIGKILL
     assert all(path.exists() for path in files)
-    subprocess.run([*command, "never"], check=True, timeout=120)
+    again = start_script(*given, folder=tmp_path / "elsewhere")
+    assert again.wait() == 0, again.said
     assert list(files[0].parent.iterdir()) == []
-    with Butler.from_config(tmp_path / "repo") as butler:
+    with Butler.from_config(empty_repo) as butler:
         assert readable(butler) == 6
 
 
