@@ -151,12 +151,12 @@ class Node:
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of the part to read: of an array, ``(rows,)`` of a table, ``()`` of other values."""
-        index = self.index
-        return tuple(len(range(s.start, s.stop, s.step)) for s in index) + self._full_shape[len(index) :]
+        index, full = self.index, self._full_shape
+        return tuple(len(range(size)[part]) for part, size in zip(index, full, strict=False)) + full[len(index) :]
 
     @property
     def index(self) -> tuple[slice, ...]:
-        """The slices with explicit bounds, for the leading dimensions.
+        """The slices of the leading dimensions.
 
         Raises
         ------
@@ -166,13 +166,13 @@ class Node:
         if self.slices is None:
             return ()
         wanted = self.slices if isinstance(self.slices, tuple) else (self.slices,)
-        bounds, shape = [as_slice(item, what="slices") for item in wanted], self._full_shape
-        if len(bounds) > len(shape):
+        index, shape = tuple(as_slice(item, what="slices") for item in wanted), self._full_shape
+        if len(index) > len(shape):
             raise ParameterError(
-                f"slices={self.slices!r} has {len(bounds)} dimensions, but {named(self.path)} has shape {shape}; give "
+                f"slices={self.slices!r} has {len(index)} dimensions, but {named(self.path)} has shape {shape}; give "
                 "no more slices than an array has dimensions, or choose arrays with a mapping of path to slices."
             )
-        return tuple(_bounded(item, size) for item, size in zip(bounds, shape, strict=False))
+        return index
 
     @property
     def _full_shape(self) -> tuple[int, ...]:
@@ -228,11 +228,6 @@ class Node:
         attributes = self.source.attrs
         where = f"attribute {name!r} of {named(self.path)}"
         return decode(attributes[name], attributes.get_id(name).dtype, tags, where)
-
-
-def _bounded(item: slice, size: int) -> slice:
-    start, stop, step = item.indices(size)
-    return slice(start, max(start, stop), step)
 
 
 def _read_tags(source: Any, path: str) -> Tags:
