@@ -29,7 +29,6 @@ class _HDF5FileFormatter(BaseFormatter):
 
     default_extension = ".h5"
     supported_extensions = frozenset({".h5", ".hdf5"})
-    can_read_from_local_file = True
     recipes = {  # noqa: RUF012 - typed as a ClassVar in the base class
         "gzip": {"compression": "gzip", "compression_opts": 4, "shuffle": True},
         "lzf": {"compression": "lzf", "shuffle": True},

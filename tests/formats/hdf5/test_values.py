@@ -183,7 +183,7 @@ def with_attributes(children):
     )
 
 
-@settings(max_examples=150, derandomize=True, deadline=None, database=None)
+@settings(max_examples=100, derandomize=True, deadline=None, database=None)
 @given(tree=with_attributes(st.recursive(leaves, with_attributes, max_leaves=6)))
 def test_any_tree_comes_back_as_it_was(tmp_path_factory, tree):
     assert_same(read(written(tmp_path_factory.getbasetemp() / "tree.h5", tree)), tree)

@@ -199,8 +199,8 @@ def test_numbers_without_a_unit_are_no_quantities():
 @pytest.fixture(scope="module")
 def table():
     """A table of more rows than astropy allocates at first."""
-    rows = np.arange(2001)
-    table = Table({"i": rows, "s": rows.astype("U"), "vector": np.arange(6003).reshape(-1, 3)})
+    rows = np.arange(601)
+    table = Table({"i": rows, "s": rows.astype("U"), "vector": np.arange(1803).reshape(-1, 3)})
     table["masked"] = MaskedColumn(rows / 7, mask=rows % 7 == 0)
     table["varying"] = objects(*(np.arange(row % 4, dtype="i4") for row in rows))
     return table
@@ -209,7 +209,7 @@ def table():
 @pytest.mark.parametrize("serialization", SERIALIZATIONS)
 def test_rows_are_those_of_the_slice(table, serialization):
     text = written(table, serialization)
-    for rows in (slice(5), slice(3, None, 700), slice(-3, None), slice(0, -1998, 2), slice(7, 3), slice(20_000)):
+    for rows in (slice(5), slice(3, None, 200), slice(-3, None), slice(0, -598, 2), slice(7, 3), slice(20_000)):
         assert repr(read(text, rows=rows)) == repr(table[rows])
 
 
