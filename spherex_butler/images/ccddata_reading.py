@@ -20,9 +20,9 @@ from ..formats.fits.boxes import Box
 from ..formats.fits.cards import strip_provenance
 from ..formats.fits.file import FitsFile
 from ..formats.fits.hdu import HduInfo, to_native
-from ..formats.fits.lazy_header import LazyHeader
+from ..formats.fits.lazy_header import LazyHeader, shift_header
 from ..formats.fits.units import read_unit_text
-from ..formats.fits.wcs import read_wcs, shift_reference_pixels
+from ..formats.fits.wcs import read_wcs
 from .ccddata import UNCERTAINTIES
 from .cutouts import requested_box
 
@@ -125,7 +125,7 @@ class StoredCCDData:
 
     def _cut(self, header: fits.Header) -> fits.Header:
         if self._box is not None:
-            shift_reference_pixels(header, self._box)
+            shift_header(header, (self._box.x_min, self._box.y_min))
         return header
 
     @property

@@ -8,11 +8,10 @@ from typing import Any
 
 from astropy.io import fits
 from lsst.daf.butler import Butler, DatasetRef
-from lsst.resources import ResourcePath
 
 from ..errors import ParameterError
 from ..files.fits import open_fits
-from ..formats.fits.cards import PREFIX
+from ..formats.fits.cards import PREFIX, provenance_cards
 
 
 def read_provenance(butler: Butler, ref: DatasetRef) -> dict[str, Any]:
@@ -40,11 +39,6 @@ def read_provenance(butler: Butler, ref: DatasetRef) -> dict[str, Any]:
     uri = butler.getURI(ref)
     if uri.getExtension() not in {".fits", ".fit", ".fts", ".fits.fz"}:
         raise ParameterError(f"{str(uri)!r} is no FITS file; provenance is read from FITS headers only.")
-    header = _primary_header(uri)
-    start = len(PREFIX) + 1
-    return {card.keyword[start:]: card.value for card in header.cards if card.keyword.startswith(PREFIX + " ")}
-
-
-def _primary_header(uri: ResourcePath) -> fits.Header:
     with open_fits(uri) as file:
-        return fits.Header.fromstring(file.primary.text)
+        header = fits.Header.fromstring(file.primary.text)
+    return {card.keyword.removeprefix(f"{PREFIX} "): card.value for card in provenance_cards(header)}

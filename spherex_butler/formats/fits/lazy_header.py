@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("CARD", "LazyHeader", "card_value", "find_card", "select_cards")
+__all__ = ("CARD", "LazyHeader", "card_value", "find_card", "select_cards", "shift_header")
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -66,7 +66,7 @@ class LazyHeader:
             if self._compressed:
                 self._header = fits.CompImageHDU(bintable=fits.BinTableHDU(header=self._header)).header
             if self._shape is not None:
-                _shift_header(self._header, self._origin, self._shape)
+                shift_header(self._header, self._origin, self._shape)
         return self._header
 
     def get(self, keyword: str, default: Any = None) -> Any:
@@ -99,7 +99,7 @@ class LazyHeader:
             return fits.Header([card for card in self.header.cards if keywords.fullmatch(card.keyword)]).copy()
         header = fits.Header.fromstring(select_cards(text, keywords))
         if self._shape is not None:
-            _shift_header(header, self._origin, self._shape)
+            shift_header(header, self._origin, self._shape)
         return header
 
     @property
@@ -125,15 +125,26 @@ class LazyHeader:
         return LazyHeader, (self.header,)
 
 
-def _shifted(keyword: str, value: Any, origin: tuple[int, int], shape: tuple[int, int]) -> Any:
+def _shifted(keyword: str, value: Any, origin: tuple[int, int], shape: tuple[int, int] | None) -> Any:
     """Return a full image's card value as it is in a cutout, in the way of the archive's cutout service."""
     if match := _SHIFTED.fullmatch(keyword):
         offset = origin[int(match[1]) - 1]
         return value - offset if offset else value
-    return {"NAXIS1": shape[1], "NAXIS2": shape[0]}.get(keyword, value)
+    return value if shape is None else {"NAXIS1": shape[1], "NAXIS2": shape[0]}.get(keyword, value)
 
 
-def _shift_header(header: fits.Header, origin: tuple[int, int], shape: tuple[int, int]) -> None:
+def shift_header(header: fits.Header, origin: tuple[int, int], shape: tuple[int, int] | None = None) -> None:
+    """Make a header that of a cutout.
+
+    Parameters
+    ----------
+    header
+        The header; its reference pixels change, those of alternate WCS too.
+    origin
+        Pixel (x, y) that became the first one.
+    shape
+        Array shape of the cutout; `None` leaves the lengths of axes as they are.
+    """
     for keyword in [k for k in header if k in {"NAXIS1", "NAXIS2"} or _SHIFTED.fullmatch(k)]:
         shifted = _shifted(keyword, header[keyword], origin, shape)
         if shifted != header[keyword]:

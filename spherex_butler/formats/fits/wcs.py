@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("put_wcs", "read_wcs", "shift_reference_pixels")
+__all__ = ("put_wcs", "read_wcs")
 
 import re
 import warnings
@@ -12,7 +12,6 @@ from astropy.io import fits
 from astropy.wcs import WCS, WCSCOMPARE_ANCILLARY, FITSFixedWarning, Sip
 
 from ...errors import FormatError
-from .boxes import Box
 from .cards import exact_images
 
 # Of the primary WCS (no alternate letter): FITS standard 4.0, section 8; the SIP convention; distortion paper IV.
@@ -27,7 +26,6 @@ _ANCILLARY = re.compile(
     r"|[JB]EPOCH|TSTART|TSTOP|XPOSURE|TELAPSE|OBS(GEO-[XYZBLH]|ORBIT)|VEL(REF|OSYS|ANGL)|ZSOURCE|SSYS(OBS|SRC)"
     r"|RSUN_REF|DSUN_OBS|(CRLN|HGLN|HGLT)_OBS|NAXIS\d?"
 )
-_REFERENCE_PIXEL = re.compile(r"CRPIX([12])[A-Z]?")
 
 
 def read_wcs(header: fits.Header) -> WCS | None:
@@ -78,13 +76,6 @@ def put_wcs(header: fits.Header, wcs: WCS | None) -> None:
         raise FormatError(
             f"wcs (CTYPE {list(wcs.wcs.ctype)}) does not read back the same from FITS cards; keep it in an HDUList."
         )
-
-
-def shift_reference_pixels(header: fits.Header, box: Box) -> None:
-    """Make the WCS cards of a header, alternates included, those of a cutout."""
-    offsets = {"1": box.x_min, "2": box.y_min}
-    for keyword in [keyword for keyword in header if _REFERENCE_PIXEL.fullmatch(keyword)]:
-        header[keyword] -= offsets[keyword[5]]
 
 
 def _describes(header: fits.Header, wcs: WCS | None) -> bool:
