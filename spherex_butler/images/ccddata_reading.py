@@ -20,7 +20,7 @@ from ..formats.fits.boxes import Box
 from ..formats.fits.cards import strip_provenance
 from ..formats.fits.file import FitsFile
 from ..formats.fits.hdu import HduInfo, to_native
-from ..formats.fits.lazy_header import LazyHeader, shift_header
+from ..formats.fits.lazy_header import shift_header
 from ..formats.fits.units import read_unit_text
 from ..formats.fits.wcs import read_wcs
 from .ccddata import UNCERTAINTIES
@@ -76,7 +76,7 @@ class StoredCCDData:
 
     @cached_property
     def _image_header(self) -> fits.Header:
-        return LazyHeader(self._image.text, compressed=self._image.is_compressed).header
+        return self._image.header.header
 
     @cached_property
     def _box(self) -> Box | None:
@@ -119,7 +119,7 @@ class StoredCCDData:
             return fits.Header.fromstring("".join(card.ljust(80) for card in self._file.table(meta)["CARD"]))
         header = self._image_header.copy()
         if self._image.index:
-            header.extend(fits.Header.fromstring(self._file.primary.text), strip=True, unique=True)
+            header.extend(self._file.primary.header.header, strip=True, unique=True)
         strip_provenance(header)
         return header
 

@@ -129,7 +129,7 @@ class Level2File:
         self._image = file["IMAGE"]
         if len(self._image.shape) != 2:
             raise FormatError(f"HDU 'IMAGE' has shape {self._image.shape}; expected two axes.")
-        header = LazyHeader(self._image.text, compressed=self._image.is_compressed)
+        header = self._image.header
         bounds = Box.of_shape(self._image.shape, frame_origin(header))
         # Only a center on the sky needs it, and then the image has it at hand.
         self._wcs = celestial_wcs(header) if cutout.get("center") is not None else None
@@ -146,7 +146,7 @@ class Level2File:
     @property
     def primary_header(self) -> LazyHeader:
         """The primary header."""
-        return LazyHeader(self._file["PRIMARY"].text)
+        return self._file["PRIMARY"].header
 
     @property
     def known_wcs(self) -> WCS | None:
@@ -156,7 +156,7 @@ class Level2File:
     def plane_header(self, name: str) -> LazyHeader:
         """Return the header of one of the image planes."""
         info = self._file[name]
-        header = LazyHeader(info.text, compressed=info.is_compressed)
+        header = info.header
         return header if self._own is None else header.cutout((self._own.x_min, self._own.y_min), self._own.shape)
 
     def plane(self, name: str) -> NDArray[Any]:
@@ -176,14 +176,14 @@ class Level2File:
         origin = (self.box.x_min, self.box.y_min)
         if (info := self._file.find(CUBE)) is not None:
             swapped = zones_are_swapped(self.primary_header.get("VERSION"))
-            return SpectralImagePSF(self._file.image(info), LazyHeader(info.text), origin=origin, swapped=swapped)
+            return SpectralImagePSF(self._file.image(info), info.header, origin=origin, swapped=swapped)
         info = self._file[TABLE]
-        return SpectralImagePSF(self._file.table(info), LazyHeader(info.text), origin=origin)
+        return SpectralImagePSF(self._file.table(info), info.header, origin=origin)
 
     def wavelengths(self) -> WavelengthTable:
         """Return the wavelength control points."""
         info = self._file.find_last(WAVELENGTHS) or self._file[WAVELENGTHS]
-        return WavelengthTable.from_table(self._file.table(info), LazyHeader(info.text))
+        return WavelengthTable.from_table(self._file.table(info), info.header)
 
     def parts(self, planes: str | Iterable[str] | None = None) -> dict[str, Any]:
         """Return what a `~spherex_butler.SpectralImage` is made of, by the names of its parameters.

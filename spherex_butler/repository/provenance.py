@@ -6,7 +6,6 @@ __all__ = ("read_provenance",)
 
 from typing import Any
 
-from astropy.io import fits
 from lsst.daf.butler import Butler, DatasetRef
 
 from ..errors import ParameterError
@@ -40,5 +39,5 @@ def read_provenance(butler: Butler, ref: DatasetRef) -> dict[str, Any]:
     if uri.getExtension() not in {".fits", ".fit", ".fts", ".fits.fz"}:
         raise ParameterError(f"{str(uri)!r} is no FITS file; provenance is read from FITS headers only.")
     with open_fits(uri) as file:
-        header = fits.Header.fromstring(file.primary.text)
+        header = file.primary.header.header
     return {card.keyword.removeprefix(f"{PREFIX} "): card.value for card in provenance_cards(header)}

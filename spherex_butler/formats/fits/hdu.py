@@ -13,7 +13,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from ...errors import FormatError
-from .lazy_header import card_value, find_card
+from .lazy_header import LazyHeader, card_value, find_card
 
 BLOCK = 2880
 
@@ -44,6 +44,11 @@ class HduInfo:
             return default if card is None else card_value(card)
         except fits.VerifyError as error:
             raise FormatError(f"HDU number {self.index} has a card {keyword} that cannot be read: {error}") from error
+
+    @property
+    def header(self) -> LazyHeader:
+        """The header; of a tile-compressed image the image's, not the table's."""
+        return LazyHeader(self.text, compressed=self.is_compressed)
 
     @cached_property
     def name(self) -> str:

@@ -20,7 +20,6 @@ from astropy.io import fits
 from ...errors import ParameterError
 from .file import FitsFile
 from .hdu import HduInfo
-from .lazy_header import LazyHeader
 
 _OF_DATA = ("BSCALE", "BZERO", "BLANK", "GROUPS", "PCOUNT", "GCOUNT", "CHECKSUM", "DATASUM")
 
@@ -59,7 +58,7 @@ def read_headers(file: FitsFile, hdus: Any = None) -> dict[str | int, fits.Heade
     for info in _select(file, hdus):
         keys: tuple[str | int, ...] = (info.name, f"{info.name},{_version(info)}") if info.name else ()
         key = next((key for key in keys if key not in headers), info.index)
-        headers[key] = LazyHeader(info.text, compressed=info.is_compressed).header
+        headers[key] = info.header.header
     return headers
 
 
