@@ -4,12 +4,11 @@ import socket
 
 import numpy as np
 import pytest
-from archive_samples import IRIS, M31
+from archive_samples import IRIS, M31, planned_of
 from astropy.time import Time
-from vo_server import serve_archive
+from vo_server import Refused, serve_archive
 
 from spherex_butler.archive.query import query_adql, query_sia, query_tap
-from spherex_butler.archive.tables import read_archive_table
 from spherex_butler.errors import FormatError, ParameterError
 
 WEEKS = (Time(61000, format="mjd"), Time(61050, format="mjd"))
@@ -25,26 +24,24 @@ def archive():
         yield services
 
 
+def sia(archive, **options):
+    """Ask the image search."""
+    return query_sia(service=f"{archive.url}/SIA", **{"time": WEEKS, "collections": ["spherex_qr2"], **options})
+
+
 def images(tables):
-    batches = list(read_archive_table(tables))
-    assert not [failed for batch in batches for failed in batch.failed]
-    return sorted(file.uri for batch in batches for file in batch.planned)
+    return sorted(file.uri for file in planned_of(tables))
 
 
 def real():
-    return images_of(M31) + images_of(IRIS)
-
-
-def images_of(path):
-    return images(path)
+    return sorted(images(M31) + images(IRIS))
 
 
 # The image search
 
 
 def test_the_whole_sky_is_asked_for_in_parts_that_have_every_image_once(archive):
-    found = images(query_sia(time=WEEKS, collections=["spherex_qr2"], service=f"{archive.url}/SIA"))
-    assert found == sorted(real())
+    assert images(sia(archive)) == real()
     assert [query["TIME"] for query in archive.asked] == [
         [f"{begin:.1f} {begin + 10:.1f}"] for begin in (61000, 61010, 61020, 61030, 61040)
     ]
@@ -53,39 +50,24 @@ def test_the_whole_sky_is_asked_for_in_parts_that_have_every_image_once(archive)
 
 def test_an_image_over_a_boundary_is_found_once(archive):
     boundary = 61027.2155  # within the first exposure
-    begin, end = Time(boundary - 10, format="mjd"), Time(boundary + 10, format="mjd")
-    tables = list(query_sia(time=(begin, end), collections=["spherex_qr2"], service=f"{archive.url}/SIA"))
-    assert [len(table) for table in tables] == [1, 4]
-    early, late = (61027.2155, 61030.0)
-    times = (Time(early, format="mjd"), Time(late, format="mjd"))
-    (table,) = query_sia(time=times, collections=["spherex_qr2"], service=f"{archive.url}/SIA")
-    assert list(table["obs_id"]) == ["2025W51_2A_0258_2"]  # the first was begun before
+    begin, middle, end = Time([boundary - 10, boundary, boundary + 10], format="mjd")
+    assert [len(table) for table in sia(archive, time=(begin, end))] == [1, 4]
+    (table,) = sia(archive, time=(middle, Time(61030, format="mjd")))
+    assert list(table["obs_id"]) == ["2025W51_2A_0258_2"]  # the first began before
 
 
 def test_a_position_is_asked_for_at_once_with_its_radius(archive):
-    found = images(
-        query_sia(position=(10.68, 41.27, 0.5), time=WEEKS, collections=["spherex_qr2"], service=f"{archive.url}/SIA")
-    )
-    assert found == sorted(images_of(M31))
+    assert images(sia(archive, position=(10.68, 41.27, 0.5))) == images(M31)
     (query,) = archive.asked
     assert query["POS"] == ["CIRCLE 10.68 41.27 0.5"]
     assert query["TIME"] == ["61000.0 61050.0"]
 
 
-def test_each_collection_is_asked_for_by_itself(archive):
-    found = images(query_sia(position=(10.68, 41.27, 0.5), service=f"{archive.url}/SIA"))
-    assert found == sorted(images_of(M31))
-    assert [query["COLLECTION"] for query in archive.asked] == [
-        ["spherex_qr2"],
-        ["spherex_qr2_deep"],
-        ["spherex_qr3"],
-        ["spherex_qr3_deep"],
-    ]
-
-
-def test_without_a_time_images_from_launch_to_now_are_asked_for(archive):
+def test_by_default_images_of_all_collections_from_launch_to_now_are_asked_for(archive):
     before = Time.now().mjd
-    list(query_sia(position=(10.68, 41.27, 0.5), collections=["spherex_qr2"], service=f"{archive.url}/SIA"))
+    assert images(query_sia(position=(10.68, 41.27, 0.5), service=f"{archive.url}/SIA")) == images(M31)
+    collections = ["spherex_qr2", "spherex_qr2_deep", "spherex_qr3", "spherex_qr3_deep"]
+    assert [query["COLLECTION"] for query in archive.asked] == [[collection] for collection in collections]
     begin, end = map(float, archive.asked[0]["TIME"][0].split())
     assert begin == 60745
     assert before <= end <= Time.now().mjd
@@ -94,38 +76,27 @@ def test_without_a_time_images_from_launch_to_now_are_asked_for(archive):
 @pytest.mark.parametrize("silent", [False, True])
 def test_an_answer_that_was_cut_off_is_asked_for_again_in_halves(silent):
     with serve_archive(silent=silent) as archive:
-        found = images(
-            query_sia(
-                position=(10.68, 41.27, 0.5),
-                time=WEEKS,
-                collections=["spherex_qr2"],
-                maxrec=2,
-                service=f"{archive.url}/SIA",
-            )
-        )
-    assert found == sorted(images_of(M31))
+        assert images(sia(archive, position=(10.68, 41.27, 0.5), maxrec=2)) == images(M31)
     assert len(archive.asked) > 3
     assert {tuple(query["MAXREC"]) for query in archive.asked} == {("2",)}
 
 
 def test_a_limit_of_the_service_is_met_as_well():
     with serve_archive(limit=2) as archive:
-        assert images(query_sia(time=WEEKS, service=f"{archive.url}/SIA")) == sorted(real())
+        assert images(sia(archive)) == real()
 
 
 def test_an_answer_that_stays_cut_off_is_an_error(archive):
-    tables = query_sia(time=WEEKS, collections=["spherex_qr2"], maxrec=1, service=f"{archive.url}/SIA")
-    with pytest.raises(
-        FormatError, match=r"cut its answer off after 1 rows \(overflow\); ask again with a greater MAXREC"
-    ):
-        list(tables)
+    message = r"cut its answer off after 1 rows \(overflow\); ask again with a greater MAXREC"
+    with pytest.raises(FormatError, match=message):
+        list(sia(archive, maxrec=1))
 
 
 # Tables by TAP
 
 
 def test_tables_are_asked_for_in_parts_as_jobs_that_are_deleted(archive):
-    assert images(query_tap(time=WEEKS, service=f"{archive.url}/TAP")) == sorted(real())
+    assert images(query_tap(time=WEEKS, service=f"{archive.url}/TAP")) == real()
     assert len(archive.jobs) == 5
     assert sorted(archive.deleted) == [1, 2, 3, 4, 5]
     assert "time_bounds_lower >= 61000.0 AND p.time_bounds_lower < 61010.0" in archive.jobs[1]["QUERY"]
@@ -134,7 +105,7 @@ def test_tables_are_asked_for_in_parts_as_jobs_that_are_deleted(archive):
 
 def test_images_that_cover_a_point_are_asked_for_at_once(archive):
     found = images(query_tap(position=(np.float64(162.1), 0.5), time=WEEKS, service=f"{archive.url}/TAP"))
-    assert found == sorted(images_of(IRIS))
+    assert found == images(IRIS)
     assert len(archive.jobs) == 1
 
 
@@ -172,17 +143,15 @@ def test_datalinks_are_refused(archive):
 
 
 def test_a_refusal_of_the_image_search_is_said(archive):
-    archive.sia = lambda _: refuse()
+    def refuse(query):
+        raise Refused("UsageFault: no such collection")
+
+    archive.sia = refuse
     with pytest.raises((ParameterError, ConnectionError), match="UsageFault: no such collection"):
-        list(query_sia(collections=["spherex_qr9"], service=f"{archive.url}/SIA"))
+        list(sia(archive))
 
 
-def refuse():
-    from vo_server import Refused
-
-    raise Refused("UsageFault: no such collection")
-
-
+NO_CIRCLES = [(-1, 0, 1), (10, 91, 1), (10, 0, 91), (10, 0, 0), (10, float("nan"), 1)]
 REFUSAL = (
     b'<VOTABLE><RESOURCE type="results"><INFO name="QUERY_STATUS" value="ERROR">too busy</INFO></RESOURCE></VOTABLE>'
 )
@@ -201,7 +170,7 @@ REFUSAL = (
 )
 def test_answers_that_are_no_tables_are_said(answer, error, said):
     with serve_archive(answer=lambda _: answer) as archive, pytest.raises(error, match=said):
-        list(query_sia(time=WEEKS, service=f"{archive.url}/SIA"))
+        list(sia(archive))
 
 
 @pytest.mark.parametrize(
@@ -252,21 +221,18 @@ def test_only_web_services_are_asked(ask, service):
         ask(service=service)
 
 
-@pytest.mark.parametrize("position", [(-1, 0, 1), (10, 91, 1), (10, 0, 91), (10, 0, 0), (10, float("nan"), 1)])
-def test_a_position_that_is_none_is_refused(position):
-    with pytest.raises(ParameterError, match="are no circle; expected degrees within"):
-        query_sia(position=position)
-
-
-def test_times_in_the_wrong_order_are_refused():
-    with pytest.raises(ParameterError, match=r"is no range; expected the earlier time first\."):
-        query_tap(time=(WEEKS[1], WEEKS[0]))
-
-
-@pytest.mark.parametrize("options", [{"maxrec": 0}, {"timeout": 0}])
-def test_options_that_get_no_answer_are_refused(options):
-    with pytest.raises(ParameterError, match="get no answer; expected more than nothing"):
-        query_adql(ADQL, **options)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        *(({"position": circle}, "are no circle; expected degrees within") for circle in NO_CIRCLES),
+        ({"time": WEEKS[::-1]}, r"is no range; expected the earlier time first\."),
+        ({"maxrec": 0}, "get no answer; expected more than nothing"),
+        ({"timeout": 0}, "get no answer; expected more than nothing"),
+    ],
+)
+def test_options_without_meaning_are_refused(options, message):
+    with pytest.raises(ParameterError, match=message):
+        query_sia(**options)
 
 
 def test_without_pyvo_it_is_said_what_to_install(run_python):
