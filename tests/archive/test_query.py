@@ -143,7 +143,7 @@ def test_datalinks_are_refused(archive):
 
 
 def test_a_refusal_of_the_image_search_is_said(archive):
-    def refuse(query):
+    def refuse(_):
         raise Refused("UsageFault: no such collection")
 
     archive.sia = refuse
