@@ -27,6 +27,7 @@ import yaml
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from ..constants import DETECTORS
 from ..errors import ParameterError
 from ..formats.fits.boxes import Box
 from ..names import ProcessingToken, ProductName
@@ -35,7 +36,6 @@ from .spectral_channels import channel_hdus
 from .wavelengths import bandwidth_model, wavelength_model
 
 _SIDE = 2040
-_DETECTORS = range(1, 7)
 _READOUT_CHANNELS = 32
 _DICHROIC_BANDS = (3, 4)
 
@@ -146,11 +146,9 @@ def _spectral_wcs(frame: _Frame) -> list[Any]:
 
 
 def _gain_factors(frame: _Frame) -> bytes:
-    gains = frame.rng.normal(2.0, 0.05, (len(_DETECTORS), _READOUT_CHANNELS)).round(4).tolist()
+    gains = frame.rng.normal(2.0, 0.05, (len(DETECTORS), _READOUT_CHANNELS)).round(4).tolist()
     provenance = {"created": frame.date, "source": "simulated"}
-    content = {
-        f"D{detector}": {"provenance": dict(provenance), "gains": gains[detector - 1]} for detector in _DETECTORS
-    }
+    content = {f"D{detector}": {"provenance": dict(provenance), "gains": gains[detector - 1]} for detector in DETECTORS}
     return yaml.safe_dump(content, sort_keys=False).encode()
 
 
@@ -279,7 +277,7 @@ def _require(dataset_type: str, detector: int | None, shape: tuple[int, int]) ->
     product = _PRODUCTS.get(dataset_type)
     if product is None:
         raise ParameterError(f"There is no calibration {dataset_type!r}; known ones are {list(_PRODUCTS)}.")
-    if (detector is None) != product.one_file or detector not in {None, *_DETECTORS}:
+    if (detector is None) != product.one_file or detector not in {None, *DETECTORS}:
         expected = "None: one file is for all" if product.one_file else "1 to 6"
         raise ParameterError(f"detector={detector!r} has no {dataset_type!r}; expected {expected}.")
     if not all(0 < length <= _SIDE for length in shape):
@@ -290,7 +288,7 @@ def _require(dataset_type: str, detector: int | None, shape: tuple[int, int]) ->
 def write_calibrations(
     folder: str | os.PathLike[str],
     *,
-    detectors: Iterable[int] = _DETECTORS,
+    detectors: Iterable[int] = DETECTORS,
     release: str = "qr2",
     shape: tuple[int, int] = (48, 48),
 ) -> list[Path]:

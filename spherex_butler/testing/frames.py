@@ -14,6 +14,7 @@ from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS, Sip
 from numpy.typing import NDArray
 
+from ..constants import DATASET_TYPE, DETECTORS
 from ..errors import ParameterError
 from ..formats.fits.boxes import Box
 from .observations import Observation, processing_date, token_of
@@ -108,12 +109,12 @@ class Frame:
     @property
     def file_name(self) -> str:
         """The archive's name for the file."""
-        return f"level2_{self.observation}D{self.detector}_spx_{self.token}.fits"
+        return f"{DATASET_TYPE}_{self.observation}D{self.detector}_spx_{self.token}.fits"
 
     @property
     def folder(self) -> str:
         """The archive's folder for the file."""
-        return f"{self.release}/level2/{self.observation.planning_period}/{self.token}/{self.detector}"
+        return f"{self.release}/{DATASET_TYPE}/{self.observation.planning_period}/{self.token}/{self.detector}"
 
     def wcs(self) -> WCS:
         """Return the celestial WCS of the full frame."""
@@ -137,14 +138,14 @@ def make_frame(**options: Unpack[Level2Options]) -> Frame:
     Raises
     ------
     FormatError
-        Raised if ``obs_id`` or ``token`` is none.
+        Raised if ``obs_id`` or ``token`` has not the archive's form.
     ParameterError
         Raised if another option has no meaning.
     """
     release = options.get("release", "qr2")
     detector, seed = options.get("detector", 1), options.get("seed", 0)
     _require("release", release, release in RELEASES, "'qr2' or 'qr3'")
-    _require("detector", detector, _is_whole(detector, 1, 6), "a number from 1 to 6")
+    _require("detector", detector, _is_whole(detector, DETECTORS[0], DETECTORS[-1]), "a number from 1 to 6")
     _require("seed", seed, _is_whole(seed, 0, 2**63), "a whole number from 0")
     form = RELEASES[release]
     observation = Observation.parse(options.get("obs_id") or form.obs_id)

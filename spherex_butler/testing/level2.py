@@ -39,6 +39,7 @@ from typing import Any, Unpack
 import numpy as np
 from astropy.io import fits
 
+from ..constants import DETECTORS
 from ..errors import ParameterError
 from ..images.level2 import write_file
 from ..images.psf import zones_are_swapped
@@ -52,7 +53,7 @@ from .wavelengths import bandwidth_model, wavelength_model
 _REDUCED_ZONES = (3, 3)
 _REDUCED_SIDE = 41
 _CUBE_ZONES, _CUBE_SIDE = (11, 11), 101
-_TABLE_ZONES = {detector: (11, 41) if detector == 3 else (21, 21) for detector in range(1, 7)}
+_TABLE_ZONES = {detector: (11, 41) if detector == 3 else (21, 21) for detector in DETECTORS}
 _TABLE_SIDE = 33
 _STARS_A_ZONE = 300  # the real tables give how many stars made a kernel
 
@@ -133,7 +134,7 @@ def plan_exposures(
     folder: str | os.PathLike[str],
     *,
     exposures: int = 2,
-    detectors: Iterable[int] = range(1, 7),
+    detectors: Iterable[int] = DETECTORS,
     tree: bool = False,
     **options: Unpack[Level2Options],
 ) -> list[PlannedFile]:
@@ -152,7 +153,7 @@ def plan_exposures(
         Whether to use the archive's folders,
         ``{release}/level2/{planning period}/{token}/{detector}``.
     **options
-        See `Level2Options`; ``obs_id`` and ``center`` are those of the first exposure.
+        See `Level2Options`; ``obs_id`` and ``center`` belong to the first exposure.
 
     Raises
     ------
@@ -186,7 +187,7 @@ def write_exposures(
     folder: str | os.PathLike[str],
     *,
     exposures: int = 2,
-    detectors: Iterable[int] = range(1, 7),
+    detectors: Iterable[int] = DETECTORS,
     tree: bool = False,
     overwrite: bool = False,
     **options: Unpack[Level2Options],

@@ -1,4 +1,4 @@
-"""A throw-away SPHEREx repository, and the test that every formatter has to pass in one."""
+"""A temporary SPHEREx repository, and the test that every formatter passes in one."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from astropy.nddata import NDData, NDUncertainty
 from astropy.table import Table
 from lsst.daf.butler import Butler, DatasetType, DimensionConfig
 
-from spherex_butler.repository.creation import make_repo
+from ..repository.creation import make_repo
 
 
 @contextlib.contextmanager
 def temporary_repo(*, dimensions: DimensionConfig | None = None) -> Iterator[Butler]:
-    """Make a SPHEREx repository in a temporary folder, removed at the end.
+    """Open a new SPHEREx repository in a temporary folder, removed at the end.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def temporary_repo(*, dimensions: DimensionConfig | None = None) -> Iterator[But
 
 
 def assert_round_trip(butler: Butler | None, dataset: Any, storage_class: str) -> Any:
-    """Put a dataset, get it back and compare the two.
+    """Return what a repository gives back of a dataset, if both are the same.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def assert_round_trip(butler: Butler | None, dataset: Any, storage_class: str) -
     dataset
         What to store.
     storage_class
-        As what to store it.
+        The name of its storage class.
 
     Returns
     -------
