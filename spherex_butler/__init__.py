@@ -6,8 +6,9 @@ import: names, flags and images are there without it.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .lazy import lazy_names
 
 if TYPE_CHECKING:
     from .configuration.installation import install
@@ -28,24 +29,14 @@ __all__ = (
 
 __version__ = "0.1.0"
 
-_MODULES = {
-    "SpectralImage": "images.spectral_image",
-    "config_path": "paths",
-    "dimension_config": "configuration.universe",
-    "extend_universe": "configuration.universe",
-    "install": "configuration.installation",
-    "make_repo": "repository.creation",
-}
-"""Which module each public name is loaded from."""
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
-    value = getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "SpectralImage": "images.spectral_image",
+        "config_path": "paths",
+        "dimension_config": "configuration.universe",
+        "extend_universe": "configuration.universe",
+        "install": "configuration.installation",
+        "make_repo": "repository.creation",
+    },
+)

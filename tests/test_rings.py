@@ -15,7 +15,7 @@ import spherex_butler
 ROOT = Path(spherex_butler.__file__).parent
 
 ORDER = {
-    "pure": ("errors", "names", "constants", "paths", "formats", "images"),
+    "pure": ("lazy", "errors", "names", "constants", "paths", "formats", "images"),
     "butler": (
         "files",
         "configuration",

@@ -6,8 +6,9 @@ absent breaks nothing.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from .base import BaseFormatter
@@ -30,27 +31,17 @@ __all__ = (
     "VOTableFormatter",
 )
 
-_MODULES = {
-    "BaseFormatter": "base",
-    "CCDDataFormatter": "ccddata",
-    "FITSFormatter": "fits",
-    "HDF5ArrayFormatter": "hdf5",
-    "HDF5Formatter": "hdf5",
-    "HDF5TableFormatter": "hdf5",
-    "HDUListFormatter": "hdulist",
-    "SpectralImageFormatter": "spectral_image",
-    "VOTableFormatter": "votable",
-}
-"""Which module each class is loaded from."""
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
-    value = getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "BaseFormatter": "base",
+        "CCDDataFormatter": "ccddata",
+        "FITSFormatter": "fits",
+        "HDF5ArrayFormatter": "hdf5",
+        "HDF5Formatter": "hdf5",
+        "HDF5TableFormatter": "hdf5",
+        "HDUListFormatter": "hdulist",
+        "SpectralImageFormatter": "spectral_image",
+        "VOTableFormatter": "votable",
+    },
+)

@@ -5,9 +5,9 @@ What needs Butler is loaded on first use, as in the package itself.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ..lazy import lazy_names
 from .calibrations import CALIBRATION_TYPES, calibration_tokens, write_calibration, write_calibrations
 from .frames import Level2Options
 from .level2 import PlannedFile, level2_hdulist, plan_exposures, write_exposures, write_level2
@@ -35,16 +35,4 @@ __all__ = (
     "write_level2",
 )
 
-_OF_BUTLER = frozenset({"assert_round_trip", "temporary_repo"})
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _OF_BUTLER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
-    value = getattr(importlib.import_module(".repository", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, {"assert_round_trip": "repository", "temporary_repo": "repository"})

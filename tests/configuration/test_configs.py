@@ -134,7 +134,7 @@ def test_storage_classes_have_not_changed():
     }
     text = json.dumps(compared, sort_keys=True)
     assert hashlib.sha256(text.encode()).hexdigest() == (
-        "127e925905f5285ba50f83e623c7b57c766f43e49646d6b8ca55fb4e9163fed1"
+        "7c0ea32cc3918b54cca382f308ee4678868e17c66faf23c1194744dc27731813"
     )
 
 

@@ -1,0 +1,35 @@
+"""Names of a package that are loaded from its modules when they are first used."""
+
+from __future__ import annotations
+
+__all__ = ("lazy_names",)
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def lazy_names(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Return ``__getattr__`` and ``__dir__`` of a package (PEP 562).
+
+    Parameters
+    ----------
+    package
+        Its name.
+    modules
+        Which module of the package each name is loaded from.
+    """
+
+    def load(name: str) -> Any:
+        if name not in modules:
+            public = ", ".join(sys.modules[package].__all__)
+            raise AttributeError(f"module {package!r} has no attribute {name!r}; it has {public}")
+        value = getattr(importlib.import_module(f".{modules[name]}", package), name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    def names() -> list[str]:
+        return sorted({*vars(sys.modules[package]), *modules})
+
+    return load, names
