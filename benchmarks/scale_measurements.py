@@ -28,7 +28,7 @@ from spherex_butler import make_repo
 from spherex_butler.archive import ingest_archive_table
 from spherex_butler.ingest import ingest_files
 from spherex_butler.names import parse_product_name
-from spherex_butler.repository.bulk_registration import update_statistics
+from spherex_butler.repository.butler_internals import update_statistics
 from spherex_butler.repository.runs import ensure_run
 from spherex_butler.testing import write_level2
 

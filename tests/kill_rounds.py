@@ -19,17 +19,18 @@ from pathlib import Path
 
 from lsst.daf.butler import Butler
 
-from spherex_butler.ingest import execution as ingest
+from spherex_butler.ingest import ingest_files
 from spherex_butler.names import parse_product_name
+
+BATCH_SIZE = 2  # so that there is something between nothing and all
 
 
 def run_rounds(repo: Path, pristine: Path, work: Path, *, transfer: str, rounds: int, seed: int) -> None:
     """Print for each round when the ingest was killed, how many files were registered then, and what was wrong."""
     moments = random.Random(seed)
-    ingest._BATCH = 2  # so that there is something between nothing and all
     first, second, *folders = sorted(pristine.iterdir())
     with Butler.from_config(repo, writeable=True) as butler:  # which loads all that each of them would load
-        ingest.ingest_files(butler, shutil.copytree(first, work / first.name), transfer=transfer)
+        ingest_files(butler, shutil.copytree(first, work / first.name), transfer=transfer, batch_size=BATCH_SIZE)
     whole = ingested_until(repo, shutil.copytree(second, work / second.name), transfer, math.inf)
     for folder in folders[:rounds]:
         files = shutil.copytree(folder, work / folder.name)
@@ -86,7 +87,7 @@ def in_child(action: Callable[[], dict]) -> dict:
 def ingest_files_in(repo: Path, files: Path, transfer: str, ready: int) -> None:
     with Butler.from_config(repo, writeable=True) as butler:
         os.write(ready, b"!")
-        ingest.ingest_files(butler, files, transfer=transfer)
+        ingest_files(butler, files, transfer=transfer, batch_size=BATCH_SIZE)
 
 
 def look(repo: Path, pristine: Path, files: Path, transfer: str) -> dict:
@@ -95,7 +96,7 @@ def look(repo: Path, pristine: Path, files: Path, transfer: str) -> dict:
         registered, problems = holdings(butler, pristine)
         problems += [f"lost: {path.name}" for path in pristine.iterdir() if not kept(path, files / path.name, repo)]
         if any(files.iterdir()):  # else all were moved, and there is nothing to give again
-            problems += map(str, ingest.ingest_files(butler, files, transfer=transfer).failed)
+            problems += map(str, ingest_files(butler, files, transfer=transfer, batch_size=BATCH_SIZE).failed)
         finally_there, others = holdings(butler, pristine)
     problems += others
     problems += [f"left: {path}" for path in repo.rglob("*.part")]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ("ingest_archive_table",)
 
-import logging
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -16,28 +15,22 @@ from lsst.daf.butler import Butler, DatasetRef, DatasetType
 from lsst.daf.butler.progress import Progress, ProgressBar
 from lsst.sphgeom import Pixelization
 
+from ..constants import DATASET_TYPE
 from ..errors import ParameterError, reason_of
 from ..files.failures import FailedFile
 from ..images.description import ImageDescription
 from ..ingest.plan import PlannedFile
 from ..ingest.processes import in_another_process
-from ..repository.bulk_registration import (
-    MANY,
-    fast_writing,
-    insert_regions,
-    known_ids,
-    register_direct,
-    update_statistics,
-)
-from ..repository.contention import in_halves, patiently
-from ..repository.exposures import RegionInserter, insert_exposures, require_ready, sky_pixels, sky_region
+from ..repository.butler_internals import MANY, fast_writing, insert_regions, update_statistics
+from ..repository.contention import retry, split_on_failure
+from ..repository.exposures import RegionInserter, insert_exposures, sky_pixels, sky_region
 from ..repository.image_refs import image_ref
+from ..repository.opened import check_opened
+from ..repository.registration import FileRecords, register, stored_files
 from ..repository.reports import IngestReport
 from ..repository.runs import ensure_run
-from ..repository.stored_records import stored_files
 from .tables import ArchiveBatch, ArchiveTable, count_rows, read_archive_table
 
-_log = logging.getLogger(__name__)
 _Item = TypeVar("_Item")
 
 
@@ -95,7 +88,7 @@ def ingest_archive_table(
     A batch of rows is one transaction, and dataset ids follow from data ID,
     dataset type and run: an ingest that was interrupted is finished by the same call.
     """
-    dataset_type = require_ready(butler)
+    dataset_type = check_opened(butler).dataset_type(DATASET_TYPE)
     if processes not in {1, 2}:
         raise ParameterError(f"processes={processes} is of no use; expected 1 or 2.")
     pixelization = butler.dimensions.commonSkyPix.pixelization if processes > 1 else None
@@ -168,7 +161,7 @@ class _Registration:
         """Register what the repository lacks of a batch."""
         for key, name in {(file.name.run, file.release): file.name for file in files}.items():
             if key not in self.runs:
-                patiently(partial(ensure_run, self.butler, name, key[1]))
+                retry(partial(ensure_run, self.butler, name, key[1]))
                 self.runs.add(key)
         insert = None if pixels is None else partial(insert_regions, pixels=pixels)
         self._register(self._wanted(files), insert)
@@ -185,21 +178,24 @@ class _Registration:
         return list(wanted.values())
 
     def _register(self, images: Sequence[_Image], insert: RegionInserter | None) -> None:
-        in_halves(images, partial(self._register_together, insert=insert), self._give_up)
+        split_on_failure(images, partial(self._register_together, insert=insert), self._give_up)
 
     def _give_up(self, image: _Image, error: Exception) -> None:
         self.report.failed.append(FailedFile(image[1].uri, reason_of(error)))
 
     def _register_together(self, images: Sequence[_Image], insert: RegionInserter | None) -> None:
         """Register those images that are not there yet."""
-        with self.butler.transaction():
-            known = known_ids(self.butler, [ref for ref, _ in images])
-            new = {ref: file for ref, file in images if ref.id not in known}
-            if new:
-                insert_exposures(self.butler, [file.description for file in new.values()], insert_regions=insert)
-                register_direct(self.butler, {ref: file.uri for ref, file in new.items()})
-        self.report.ingested.extend(new)
-        self._skip([image for image in images if image[0].id in known])
+        described = {ref: file.description for ref, file in images}
+        records = FileRecords(self.butler)
+        new = register(
+            self.butler,
+            {ref: [records.at_address(ref, file.uri)] for ref, file in images},
+            insert_records=lambda refs: insert_exposures(
+                self.butler, [described[ref] for ref in refs], insert_regions=insert
+            ),
+        )
+        self.report.ingested.extend(ref for ref, _ in images if ref.id in new)
+        self._skip([image for image in images if image[0].id not in new])
 
     def _skip(self, images: Sequence[_Image]) -> None:
         self.report.skipped.extend(ref for ref, _ in images)
@@ -217,5 +213,4 @@ class _Registration:
                 f"{self.elsewhere} images are there already, but elsewhere, such as {self.example}; they are read from "
                 "where they are."
             )
-            _log.warning("%s", warning)
-            self.report.warnings.append(warning)
+            self.report.warn([warning])

@@ -6,35 +6,27 @@ __all__ = ("CalibrationIngestReport", "execute", "ingest_calibrations")
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 from typing import Any
 from uuid import UUID
 
-from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType, DimensionRecord, MissingDatasetTypeError
+from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType
 from lsst.daf.butler.progress import Progress
-from lsst.daf.butler.registry import ConflictingDefinitionError
 from lsst.resources import ResourcePath
 
-from ..constants import INSTRUMENT
 from ..errors import ConfigurationError, ParameterError, reason_of
 from ..files.failures import FailedFile
 from ..files.paths import Paths
-from ..files.placement import is_same, require_transfer
-from ..repository.arrivals import (
-    INGEST_ERRORS,
-    Arrival,
-    bring_in,
-    datastore_root,
-    register,
-    remove_sources,
-    require_writeable,
-    stored_uri,
-)
-from ..repository.contention import patiently
-from ..repository.exposures import instrument_records
+from ..files.placement import require_transfer
+from ..files.sameness import same_bytes
+from ..repository.butler_internals import StoredFile
+from ..repository.contention import INGEST_ERRORS, retry, split_on_failure
+from ..repository.opened import OpenedRepository, check_opened
+from ..repository.placed_files import PlacedFile, has_own_copy, place_file, remove_moved_sources
+from ..repository.registration import FileRecords, register, stored_uri
 from .archive_ids import derived_id
 from .ingest_plan import PlannedCalibration, digest_of, plan_calibrations
 from .ranges import Rule
@@ -109,12 +101,12 @@ def ingest_calibrations(
     where their type could not be certified: the same call again finds them,
     whenever it was killed.
     """
-    _require_ready(butler)
+    repository = check_opened(butler)
     require_transfer(transfer)
     if certify is not None and certify not in _RULES:
         raise ParameterError(f"There is no rule {certify!r} here; expected {' or '.join(map(repr, _RULES))}, or None.")
     planned, failed = plan_calibrations(paths, processes=processes, archive_ids=archive_ids)
-    outcome = _ingest(butler, planned, transfer)
+    outcome = _ingest(repository, planned, transfer)
     outcome.report.failed[:0] = failed
     if certify is not None:
         _certify(butler, certify, outcome)
@@ -141,7 +133,7 @@ def execute(
     ConfigurationError
         Raised if the repository is read-only or no SPHEREx repository.
     """
-    outcome = _ingest(butler, planned, transfer)
+    outcome = _ingest(check_opened(butler), planned, transfer)
     _remove_sources(outcome)
     return outcome.report
 
@@ -162,67 +154,62 @@ class _Outcome:
 
     report: CalibrationIngestReport = field(default_factory=CalibrationIngestReport)
     new: set[UUID] = field(default_factory=set)
-    moved: list[Arrival] = field(default_factory=list)
+    moved: list[PlacedFile] = field(default_factory=list)
 
 
-def _ingest(butler: Butler, planned: Sequence[PlannedCalibration], transfer: str) -> _Outcome:
-    records = _require_ready(butler)
+def _ingest(repository: OpenedRepository, planned: Sequence[PlannedCalibration], transfer: str) -> _Outcome:
     outcome = _Outcome()
     report = outcome.report
-    _warn(report, (warning for file in planned for warning in file.warnings))
+    report.warn(warning for file in planned for warning in file.warnings)
     groups = [list(files) for _, files in groupby(planned, key=lambda file: (file.name.dataset_type, file.name.run))]
     for group in Progress(__name__).wrap(groups, desc="Ingesting calibrations"):
         try:
-            batch = _Batch(butler, group, records, outcome)
-        except (MissingDatasetTypeError, ConfigurationError) as error:
+            batch = _Batch(repository, group, outcome)
+        except ConfigurationError as error:
             report.failed += [FailedFile(file.uri, reason_of(error)) for file in group]
         else:
-            _register_all(butler, list(batch.bring_in(transfer)), outcome)
+            batch.ingest(transfer)
     return outcome
 
 
-def _require_ready(butler: Butler) -> dict[int | str, DimensionRecord]:
-    """Return the records of instrument and detectors, or say why the repository cannot take calibrations."""
-    require_writeable(butler)
-    datastore_root(butler)
-    return instrument_records(butler)
-
-
-def _calibration_type(butler: Butler, name: str) -> DatasetType:
-    try:
-        dataset_type = butler.get_dataset_type(name)
-    except MissingDatasetTypeError as error:
-        raise ConfigurationError(
-            f"The repository has no dataset type {name!r}; expected one made by spherex_butler.make_repo."
-        ) from error
+def _calibration_type(repository: OpenedRepository, name: str) -> DatasetType:
+    dataset_type = repository.dataset_type(name)
     if not dataset_type.isCalibration():
         raise ConfigurationError(f"The repository's dataset type {name!r} is no calibration type.")
     return dataset_type
 
 
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """A planned file in its place, and what is to be on record of it."""
+
+    file: PlannedCalibration
+    placed: PlacedFile
+    record: StoredFile
+
+
 class _Batch:
     """Files of one type and run on their way in."""
 
-    def __init__(
-        self,
-        butler: Butler,
-        files: Sequence[PlannedCalibration],
-        records: Mapping[int | str, DimensionRecord],
-        outcome: _Outcome,
-    ) -> None:
-        self._butler = butler
+    def __init__(self, repository: OpenedRepository, files: Sequence[PlannedCalibration], outcome: _Outcome) -> None:
+        self._repository = repository
+        self._butler = repository.butler
+        self._records = FileRecords(repository.butler)
         self._files = files
-        self._records = records
         self._outcome = outcome
         self._report = outcome.report
-        self._dataset_type = _calibration_type(butler, files[0].name.dataset_type)
+        self._dataset_type = _calibration_type(repository, files[0].name.dataset_type)
         self._run = files[0].name.run
         for file in {file.release: file for file in files}.values():
-            patiently(partial(ensure_calibration_run, butler, file.name, file.release))
+            retry(partial(ensure_calibration_run, self._butler, file.name, file.release))
 
-    def bring_in(self, transfer: str) -> Iterator[tuple[PlannedCalibration, Arrival]]:
+    def ingest(self, transfer: str) -> None:
+        """Place and register the files that are new, and report the others."""
+        split_on_failure(list(self._place_all(transfer)), self._register, self._give_up)
+
+    def _place_all(self, transfer: str) -> Iterator[_Arrival]:
         """Place the files that are new, outside of any transaction, and report the others."""
-        known, first = patiently(self._known), dict[Any, str]()
+        known, first = retry(self._known), dict[Any, str]()
         for file in self._files:
             try:
                 ref = self._new_dataset(file, known, first, transfer)
@@ -231,10 +218,22 @@ class _Batch:
                 self._report.failed.append(FailedFile(file.uri, reason_of(error)))
             else:
                 if arrival is not None:
-                    yield file, arrival
+                    yield arrival
 
-    def _place(self, file: PlannedCalibration, ref: DatasetRef, transfer: str) -> Arrival:
-        return bring_in(self._butler, ResourcePath(file.uri), ref, transfer=transfer)
+    def _place(self, file: PlannedCalibration, ref: DatasetRef, transfer: str) -> _Arrival:
+        placed = place_file(self._repository, ResourcePath(file.uri), ref, transfer=transfer)
+        record = self._records.outside if transfer == "direct" else self._records.inside
+        return _Arrival(file, placed, record(ref, placed.uri, size=placed.uri.size()))
+
+    def _register(self, arrivals: Sequence[_Arrival]) -> None:
+        refs = [arrival.placed.ref for arrival in arrivals]
+        new = register(self._butler, {arrival.placed.ref: [arrival.record] for arrival in arrivals})
+        self._report.ingested.extend(ref for ref in refs if ref.id in new)
+        self._report.skipped.extend(ref for ref in refs if ref.id not in new)  # another process was faster
+        self._outcome.moved += [arrival.placed for arrival in arrivals]
+
+    def _give_up(self, arrival: _Arrival, error: Exception) -> None:
+        self._report.failed.append(FailedFile(arrival.file.uri, reason_of(error)))
 
     def _known(self) -> dict[Any, DatasetRef]:
         with self._butler.query() as query:
@@ -264,9 +263,9 @@ class _Batch:
         data_id = DataCoordinate.standardize(
             file.data_id, dimensions=self._dataset_type.dimensions, universe=self._butler.dimensions
         )
-        records = {"instrument": self._records[INSTRUMENT]}
+        records = {"instrument": self._repository.instrument}
         if file.name.detector is not None:
-            records["detector"] = self._records[file.name.detector]
+            records["detector"] = self._repository.detectors[file.name.detector]
         return data_id.expanded(records)
 
     def _choose_id(self, file: PlannedCalibration, data_id: DataCoordinate) -> UUID:
@@ -276,7 +275,7 @@ class _Batch:
         other = self._butler.get_dataset(file.archive_id)
         if other is None:
             return file.archive_id
-        _warn(self._report, [f"{file.uri}: the id {file.archive_id} stated for it is that of {other} here."])
+        self._report.warn([f"{file.uri}: the id {file.archive_id} stated for it is that of {other} here."])
         return derived
 
     def _report_known(self, file: PlannedCalibration, ref: DatasetRef, there: ResourcePath) -> bool:
@@ -297,7 +296,7 @@ class _Batch:
                     f"{file.uri}: is there by the id {ref.id}, so that its id in the archive, {file.archive_id}, was "
                     "not taken over; remove the dataset and ingest it again if it should be."
                 )
-                _warn(self._report, [warning])
+                self._report.warn([warning])
             return True
         self._report.failed.append(FailedFile(file.uri, reason))
         return False
@@ -305,15 +304,8 @@ class _Batch:
     def _finish_move(self, file: PlannedCalibration, ref: DatasetRef, there: ResourcePath) -> None:
         """Have the source of a move removed that was interrupted after the registration."""
         source = ResourcePath(file.uri)
-        if source.isLocal and source != there and self._is_own(source, there):
-            self._outcome.moved.append(Arrival(source, ref, there, None, moved=True))
-
-    def _is_own(self, source: ResourcePath, there: ResourcePath) -> bool:
-        """Whether the repository has a file of its own with the same content, every byte of it."""
-        try:
-            return there.relative_to(datastore_root(self._butler)) is not None and is_same(source, there)
-        except OSError:  # another process finished the move, or one of them may not be read
-            return False
+        if source.isLocal and has_own_copy(self._repository, source, there):
+            self._outcome.moved.append(PlacedFile(source, ref, there, moved=True))
 
     def _report_repeated(self, file: PlannedCalibration, first: str) -> None:
         """Report a second file of one name: nothing to say if it is the same."""
@@ -328,29 +320,8 @@ def _is_same(file: PlannedCalibration, there: ResourcePath) -> bool:
     if here == there:
         return True
     if here.isLocal and there.isLocal:
-        return is_same(here, there)
+        return same_bytes(here, there)
     return here.size() == there.size() and digest_of(file.name, there) == file.digest
-
-
-def _register_all(butler: Butler, arrivals: Sequence[tuple[PlannedCalibration, Arrival]], outcome: _Outcome) -> None:
-    """Register files together, or one by one where one of them fails."""
-    found = [arrival for _, arrival in arrivals]
-    try:
-        patiently(partial(_register_together, butler, found), conflicts=(ConflictingDefinitionError,))
-    except INGEST_ERRORS as error:
-        if len(arrivals) == 1:
-            outcome.report.failed.append(FailedFile(arrivals[0][0].uri, reason_of(error)))
-            return
-        for pair in arrivals:
-            _register_all(butler, [pair], outcome)
-    else:
-        outcome.report.ingested.extend(arrival.ref for arrival in found)
-        outcome.moved += found
-
-
-def _register_together(butler: Butler, arrivals: Sequence[Arrival]) -> None:
-    with butler.transaction():
-        register(butler, arrivals)
 
 
 def _certify(butler: Butler, rule: str, outcome: _Outcome) -> None:
@@ -367,18 +338,12 @@ def _certify(butler: Butler, rule: str, outcome: _Outcome) -> None:
             _log.warning("%s", report.not_certified[-1])
         else:
             report.certified += found.certified
-            _warn(report, found.replacements)
-            _warn(report, (f"not certified: {note}" for note in found.notes))
+            report.warn(found.replacements)
+            report.warn(f"not certified: {note}" for note in found.notes)
 
 
 def _remove_sources(outcome: _Outcome) -> None:
     """Remove the sources of moves, but of types that are not certified: the next call shall find those."""
     kept = {found.dataset_type for found in outcome.report.not_certified}
-    arrivals = [arrival for arrival in outcome.moved if arrival.ref.datasetType.name not in kept]
-    _warn(outcome.report, remove_sources(arrivals))
-
-
-def _warn(report: CalibrationIngestReport, warnings: Iterable[str]) -> None:
-    for warning in warnings:
-        report.warnings.append(warning)
-        _log.warning("%s", warning)
+    placed = [file for file in outcome.moved if file.ref.datasetType.name not in kept]
+    outcome.report.warn(remove_moved_sources(placed))

@@ -98,7 +98,7 @@ class NotCertified:
         return f"{self.dataset_type}: was ingested but not certified: {self.reason}"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class CalibrationIngestReport(IngestReport):
     """What became of each calibration file, and what was certified then.
 

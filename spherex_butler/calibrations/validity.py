@@ -13,7 +13,7 @@ from lsst.daf.butler import Butler, CollectionType, DatasetRef, DatasetType, Tim
 
 from ..constants import CALIBRATION_COLLECTION
 from ..errors import ParameterError
-from ..repository.contention import patiently, together
+from ..repository.contention import in_transaction, retry
 from .queries import (
     calibration_types,
     certifications,
@@ -197,7 +197,7 @@ def _certify(
         return plan_certification(read_registered(butler, types, request, collection), request)
 
     if not (dry_run or require_calibration_collection(butler, collection)) and butler.isWriteable():
-        patiently(lambda: butler.collections.register(collection, CollectionType.CALIBRATION))
+        retry(lambda: butler.collections.register(collection, CollectionType.CALIBRATION))
     return _carry_out(butler, types, plan, collection, dry_run=dry_run)
 
 
@@ -222,7 +222,7 @@ def _carry_out(
         _execute(butler, plan, collection)
         return plan.report
 
-    return checked_plan().report if dry_run else together(butler, change)
+    return checked_plan().report if dry_run else in_transaction(butler, change)
 
 
 def _execute(butler: Butler, plan: Plan[_Report], collection: str) -> None:

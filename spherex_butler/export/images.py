@@ -4,46 +4,38 @@ from __future__ import annotations
 
 __all__ = ("ExportReport", "export_images")
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-import numpy as np
-from lsst.daf.butler import Butler, ButlerUserError, CollectionType, DatasetRef, Timespan
+from lsst.daf.butler import Butler, ButlerUserError, DatasetRef
 from lsst.daf.butler.progress import Progress
-from numpy.typing import NDArray
 
-from ..calibrations.queries import certifications, search_path
-from ..calibrations.ranges import Certification, data_id_text, range_text
 from ..constants import DATASET_TYPE, DEFAULT_COLLECTION, INSTRUMENT
 from ..errors import ParameterError, reason_of
-from ..files.failures import FailedFile
-from ..repository.arrivals import INGEST_ERRORS
-from ..repository.contention import patiently
 from ..repository.image_refs import images_between
-from ..repository.runs import chain_members, put_in_order
-from .transfer import Transfer, dataset_in
+from ..repository.reports import FailedDataset, Report
+from .calibrations import UsedCalibrations, certify_as_in
+from .transfer import Transfer
 
-_BATCH = 1000  # files before they are registered
 
-
-@dataclass(slots=True)
-class ExportReport:
+@dataclass(slots=True, kw_only=True)
+class ExportReport(Report[FailedDataset]):
     """What became of images and their calibrations.
 
     Parameters
     ----------
+    failed
+        Datasets and validity ranges that could not be exported, with reasons.
+    warnings
+        What was odd, but no obstacle.
     images, calibrations
         How many datasets are new in the target.
     images_there, calibrations_there
         How many it had already.
     certified
         How many validity ranges are new in the target.
-    failed
-        What could not be exported, with reasons.
     """
 
     images: int = 0
@@ -51,7 +43,6 @@ class ExportReport:
     calibrations: int = 0
     calibrations_there: int = 0
     certified: int = 0
-    failed: list[FailedFile] = field(default_factory=list)
 
     @property
     def summary(self) -> str:
@@ -62,9 +53,6 @@ class ExportReport:
             f"{len(self.failed)} failed"
         )
 
-    def __str__(self) -> str:
-        return "\n".join([*map(str, self.failed), self.summary])
-
     def to_dict(self) -> dict[str, Any]:
         """Return the report as what JSON can hold."""
         return {
@@ -73,7 +61,7 @@ class ExportReport:
             "calibrations": self.calibrations,
             "calibrations_there": self.calibrations_there,
             "certified": self.certified,
-            "failed": [{"dataset": one.uri, "reason": one.reason} for one in self.failed],
+            **Report.to_dict(self),
         }
 
 
@@ -87,6 +75,7 @@ def export_images(
     transfer: str = "auto",
     calibrations: bool = True,
     dry_run: bool = False,
+    batch_size: int = 1000,
     **data_id: Any,
 ) -> ExportReport:
     """Export Level 2 images to another repository.
@@ -112,6 +101,8 @@ def export_images(
         are searched in the source: datasets, and whole validity ranges.
     dry_run
         Whether only to count.
+    batch_size
+        How many datasets are placed before they are registered, at most.
     **data_id
         Values of dimensions that restrict the images.
 
@@ -138,20 +129,25 @@ def export_images(
     """
     names = [collections] if isinstance(collections, str) else list(collections)
     report = ExportReport()
-    moved = Transfer(source, target, transfer, report.failed, dry_run=dry_run)
-    wanted = _Calibrations(source, names) if calibrations else None
+    transferred = Transfer(source, target, transfer, report.failed, dry_run=dry_run)
+    used = UsedCalibrations(source, names) if calibrations else None
     search = _Search(source, names, where, {"instrument": INSTRUMENT, **data_id}, find_first=find_first)
-    for period in Progress(__name__).wrap(
-        search.planning_periods(), desc="Exporting planning periods", skip_scalar=False
-    ):
+    periods = search.planning_periods()
+    for period in Progress(__name__).wrap(periods, desc="Exporting planning periods", skip_scalar=False):
         refs = search.images(period)
-        if wanted is not None:
-            wanted.note(refs)
-        for batch in _batches(refs):
-            new, there = moved.transfer(batch)
-            report.images, report.images_there = report.images + new, report.images_there + there
-    if wanted is not None:
-        _export_calibrations(source, target, wanted, moved, report, dry_run=dry_run)
+        if used is not None:
+            used.add_images(refs)
+        for batch in _batches(refs, batch_size):
+            new, there = transferred.transfer(batch)
+            report.images += new
+            report.images_there += there
+    if used is not None:
+        for batch in _batches(used.datasets, batch_size):
+            new, there = transferred.transfer(batch)
+            report.calibrations += new
+            report.calibrations_there += there
+        if not dry_run:
+            report.certified = certify_as_in(target, used, report.failed)
     return report
 
 
@@ -193,49 +189,7 @@ class _Search:
         return () if self.where is None else (self.where,)
 
 
-class _Calibrations:
-    """The calibrations that are valid for images."""
-
-    def __init__(self, source: Butler, collections: Sequence[str]) -> None:
-        self._source = source
-        self.path = list(dict.fromkeys([*search_path(source, collections), *search_path(source)]))
-        self._unused = [
-            (collection, certified)
-            for collection in self.path
-            for certified in certifications(source, collection=collection)
-        ]
-        self.used: list[tuple[str, Certification]] = []
-
-    def note(self, refs: Iterable[DatasetRef]) -> None:
-        """Look up the calibrations of images."""
-        times = self._times(refs)
-        used = [one for one in self._unused if _is_used(one[1], times)]
-        self._unused = [one for one in self._unused if one not in used]
-        self.used += used
-
-    def _times(self, refs: Iterable[DatasetRef]) -> dict[int, NDArray[np.int64]]:
-        """Return begin and end of the exposures of each detector, of all at 0."""
-        exposures: dict[int, set[int]] = defaultdict(set)
-        for ref in refs:
-            exposures[int(ref.dataId["detector"])].add(int(ref.dataId["exposure"]))
-        exposures[0] = set().union(*exposures.values())
-        with self._source.query() as query:
-            wanted = query.expression_factory.exposure.in_iterable(exposures[0])
-            records = query.dimension_records("exposure").where(wanted, instrument=INSTRUMENT) if exposures[0] else ()
-            known = {record.id: record.timespan.nsec for record in records if record.timespan is not None}
-        return {
-            detector: np.array([known[one] for one in ids & known.keys()], dtype=np.int64).reshape(-1, 2)
-            for detector, ids in exposures.items()
-        }
-
-
-def _is_used(certified: Certification, times: Mapping[int, NDArray[np.int64]]) -> bool:
-    begin, end = certified.timespan.nsec
-    images = times.get(int(certified.ref.dataId.get("detector") or 0))
-    return images is not None and bool(((images[:, 0] < end) & (images[:, 1] > begin)).any())
-
-
-def _batches(refs: Iterable[DatasetRef]) -> Iterable[list[DatasetRef]]:
+def _batches(refs: Iterable[DatasetRef], size: int) -> Iterable[list[DatasetRef]]:
     """Yield datasets of one type and run, not too many at once."""
 
     def group(ref: DatasetRef) -> tuple[str, str]:
@@ -243,97 +197,4 @@ def _batches(refs: Iterable[DatasetRef]) -> Iterable[list[DatasetRef]]:
 
     for _, members in groupby(sorted(refs, key=group), key=group):
         batch = list(members)
-        yield from (batch[start : start + _BATCH] for start in range(0, len(batch), _BATCH))
-
-
-def _export_calibrations(
-    source: Butler, target: Butler, wanted: _Calibrations, moved: Transfer, report: ExportReport, *, dry_run: bool
-) -> None:
-    for batch in _batches({certified.ref.id: certified.ref for _, certified in wanted.used}.values()):
-        new, there = moved.transfer(batch)
-        report.calibrations, report.calibrations_there = report.calibrations + new, report.calibrations_there + there
-    if not dry_run:
-        patiently(lambda: _ensure_path(source, target, wanted.path))
-        for collection in wanted.path:
-            ranges = [certified for name, certified in wanted.used if name == collection]
-            _certify(source, target, collection, ranges, report)
-
-
-def _ensure_path(source: Butler, target: Butler, path: Iterable[str]) -> None:
-    """Register calibration collections, and let the target search them in the same order."""
-    for collection in path:
-        target.collections.register(collection, CollectionType.CALIBRATION)
-    members = chain_members(target, DEFAULT_COLLECTION)
-    searched = [name for name in chain_members(source, DEFAULT_COLLECTION) if name in {*path, *members}]
-    if not set(searched) <= set(members):
-        target.collections.prepend_chain(DEFAULT_COLLECTION, _merged(members, searched))
-        put_in_order(target, DEFAULT_COLLECTION)
-
-
-def _merged(members: Iterable[str], searched: Sequence[str]) -> list[str]:
-    """Return members in their order, with others before those that these are searched before."""
-    merged = list(members)
-    position = len(merged)
-    for name in reversed(searched):
-        if name in merged:
-            position = merged.index(name)
-        else:
-            merged.insert(position, name)
-    return merged
-
-
-def _certify(
-    source: Butler, target: Butler, collection: str, ranges: Iterable[Certification], report: ExportReport
-) -> None:
-    known = certifications(target, collection=collection)
-    for certified in ranges:
-        if _is_known(certified, known):
-            continue
-        try:
-            patiently(partial(_certify_one, source, target, collection, certified))
-        except INGEST_ERRORS as error:
-            if _is_known(certified, certifications(target, collection=collection)):
-                continue  # another process was faster
-            text = f"{certified.ref.datasetType.name} {data_id_text(certified.ref)} in {collection}"
-            reason = (
-                f"{reason_of(error)} It is valid {range_text(certified.timespan)} in the source; decertify what the "
-                "target has for that time, and export again."
-            )
-            report.failed.append(FailedFile(text, reason))
-        else:
-            report.certified += 1
-
-
-def _certify_one(source: Butler, target: Butler, collection: str, certified: Certification) -> None:
-    """Certify a range, in place of what the source had for that time and has given up since."""
-    ref = dataset_in(target, certified.ref)
-    kind, timespan = ref.datasetType, certified.timespan
-    with target.transaction():
-        if _conflicts(target, collection, certified):
-            target.registry.decertify(collection, kind, Timespan.makeEmpty())  # locks, until the conflicts are read
-            theirs = certifications(source, kind.name, collection=collection)
-            conflicts = _conflicts(target, collection, certified)
-            if all(_is_given_up(source, old, theirs, certified) for old in conflicts):
-                target.registry.decertify(collection, kind, timespan, dataIds=[ref.dataId])
-        target.registry.certify(collection, [ref], timespan)
-
-
-def _conflicts(target: Butler, collection: str, certified: Certification) -> list[Certification]:
-    data_id = certified.ref.dataId.required_values
-    return [
-        old
-        for old in certifications(target, certified.ref.datasetType.name, collection=collection)
-        if old.ref.dataId.required_values == data_id and old.timespan.overlaps(certified.timespan)
-    ]
-
-
-def _is_given_up(source: Butler, old: Certification, theirs: Iterable[Certification], certified: Certification) -> bool:
-    """Whether the source has a dataset that is valid in the target, and it is not valid there during a new range."""
-    if old.ref.id == certified.ref.id:
-        return True
-    still = any(one.ref.id == old.ref.id and one.timespan.overlaps(certified.timespan) for one in theirs)
-    return not still and source.get_dataset(old.ref.id) is not None
-
-
-def _is_known(certified: Certification, known: Iterable[Certification]) -> bool:
-    return any(old.ref.id == certified.ref.id and old.timespan.contains(certified.timespan) for old in known)
+        yield from (batch[start : start + size] for start in range(0, len(batch), size))

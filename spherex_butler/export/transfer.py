@@ -14,23 +14,20 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType, DimensionRecord, MissingDatasetTypeError
-from lsst.resources import ResourcePath
 
 from ..calibrations.runs import calibration_chain_of
-from ..constants import DEFAULT_COLLECTION, INSTRUMENT
+from ..constants import DEFAULT_COLLECTION, INSTRUMENT, REGION
 from ..errors import ConfigurationError, FormatError, ParameterError, reason_of
-from ..files.failures import FailedFile
 from ..files.placement import TRANSFER_MODES, place, resolve_transfer
-from ..repository.arrivals import INGEST_ERRORS, datastore_root, require_writeable
-from ..repository.bulk_registration import known_ids
-from ..repository.contention import patiently
-from ..repository.exposures import instrument_records
+from ..repository.butler_internals import StoredFile
+from ..repository.contention import INGEST_ERRORS, retry, split_on_failure
 from ..repository.image_refs import dataset_text
+from ..repository.opened import check_opened
+from ..repository.registration import artifact_uri, known_ids, register, stored_files
+from ..repository.reports import FailedDataset
 from ..repository.runs import chain_members, put_in_order, register_run, release_chains
-from ..repository.stored_records import StoredFile, artifact_uri, import_files, stored_files
 
-_ELEMENTS = ("planning_period", "group", "exposure", "exposure_detector_region")
-_REGION = _ELEMENTS[-1]
+_ELEMENTS = ("planning_period", "group", "exposure", REGION)
 
 Records = Mapping[str, Mapping[tuple[Any, ...], DimensionRecord]]
 """Dimension records by element and the values of their data ID."""
@@ -62,41 +59,55 @@ class Transfer:
     """
 
     def __init__(
-        self, source: Butler, target: Butler, mode: str, failed: list[FailedFile], *, dry_run: bool = False
+        self, source: Butler, target: Butler, mode: str, failed: list[FailedDataset], *, dry_run: bool = False
     ) -> None:
         modes = [name for name in TRANSFER_MODES if name != "move"]
         if mode not in modes:
             raise ParameterError(f"Datasets are not transferred by {mode!r}; expected one of {modes}.")
-        if not dry_run:
-            require_writeable(target, "The target repository")
-        instrument_records(source)
-        datastore_root(source)
-        self._instrument = instrument_records(target)
-        self._root = datastore_root(target)
+        check_opened(source, writeable=False)
+        self._opened = check_opened(target, writeable=not dry_run, what="The target repository")
         self._source, self._target = source, target
         self._mode, self._failed, self._dry_run = mode, failed, dry_run
 
     def transfer(self, refs: Sequence[DatasetRef]) -> tuple[int, int]:
         """Transfer datasets of one type and run; return how many are new in the target, and how many were there."""
-        known = known_ids(self._target, refs) if refs else set()
+        known = known_ids(self._target, refs)
         new = [ref for ref in refs if ref.id not in known]
         if not new:
             return 0, len(known)
         stored = stored_files(self._source, new)
         if self._dry_run:
             return len(stored), len(known)
-        patiently(lambda: ensure_dataset_type(self._target, new[0].datasetType))
-        patiently(lambda: ensure_run_as_in(self._source, self._target, new[0].run))
+        retry(lambda: ensure_dataset_type(self._target, new[0].datasetType))
+        retry(lambda: ensure_run_as_in(self._source, self._target, new[0].run))
         records = self._read_records(new)
+        placed = self._place_all(new, stored, records)
+        done = there = 0
+
+        def register_some(some: Sequence[DatasetRef]) -> None:
+            nonlocal done, there
+            files = {ref: placed[ref] for ref in some}
+            count = len(register(self._target, files, insert_records=lambda refs: self._insert_records(refs, records)))
+            done, there = done + count, there + len(some) - count
+
+        split_on_failure(list(placed), register_some, self._give_up)
+        return done, len(known) + there
+
+    def _place_all(
+        self, refs: Sequence[DatasetRef], stored: Mapping[uuid.UUID, list[StoredFile]], records: Records
+    ) -> dict[DatasetRef, list[StoredFile]]:
+        """Put files where the target will read them; return what is to be on record of each dataset there."""
         placed: dict[DatasetRef, list[StoredFile]] = {}
-        for ref in new:
+        for ref in refs:
             try:
                 ours = self._with_records(ref, records)
                 placed[ours] = [self._place(ours, file) for file in _required(stored, ref)]
             except INGEST_ERRORS as error:
-                self._failed.append(FailedFile(dataset_text(ref), reason_of(error)))
-        done, there = self._register(placed, records)
-        return done, len(known) + there
+                self._give_up(ref, error)
+        return placed
+
+    def _give_up(self, ref: DatasetRef, error: Exception) -> None:
+        self._failed.append(FailedDataset(dataset_text(ref), reason_of(error)))
 
     def _read_records(self, refs: Sequence[DatasetRef]) -> Records:
         """Return what the source says of the exposures of datasets, as records of the target."""
@@ -115,9 +126,9 @@ class Transfer:
     def _with_records(self, ref: DatasetRef, records: Records) -> DatasetRef:
         """Return a dataset as the target has it, with the records that its file's name follows from."""
         ours = dataset_in(self._target, ref)
-        known: dict[str, DimensionRecord | None] = {"instrument": self._instrument[INSTRUMENT]}
+        known: dict[str, DimensionRecord | None] = {"instrument": self._opened.instrument}
         if "detector" in ours.dimensions:
-            known["detector"] = self._instrument[int(ours.dataId["detector"])]
+            known["detector"] = self._opened.detectors[int(ours.dataId["detector"])]
         for element, found in records.items():
             names = self._target.dimensions[element].minimal_group.required
             known[element] = found.get(tuple(ours.dataId[name] for name in names))
@@ -129,7 +140,7 @@ class Transfer:
         outside = "://" in file.path
         if outside and self._mode in {"auto", "direct"}:
             return file
-        mode = resolve_transfer(self._mode, uri, self._root)
+        mode = resolve_transfer(self._mode, uri, self._opened.root)
         if mode == "direct":
             return file.update(path=str(uri))
         if outside:  # with its own extension, which may be another than the formatter's: .yml, .fits.gz
@@ -137,43 +148,15 @@ class Transfer:
         else:
             place_in_target = artifact_uri(self._target, file)
         place(uri, place_in_target, mode or "copy")
-        return file.update(path=self._relative(place_in_target)) if outside else file
-
-    def _relative(self, uri: ResourcePath) -> str:
-        return str(uri.relative_to(self._root))  # never None, as predicted places are inside
-
-    def _register(self, placed: Mapping[DatasetRef, list[StoredFile]], records: Records) -> tuple[int, int]:
-        """Register datasets together, or one by one where one of them fails; return how many, and how many others did.
-
-        Those that another process registered meanwhile are there already.
-        """
-        try:
-            new = patiently(lambda: self._register_together(placed, records))
-        except INGEST_ERRORS as error:
-            if len(placed) > 1:
-                counts = [self._register({ref: files}, records) for ref, files in placed.items()]
-                return sum(done for done, _ in counts), sum(there for _, there in counts)
-            (ref,) = placed
-            self._failed.append(FailedFile(dataset_text(ref), reason_of(error)))
-            return 0, 0
-        return new, len(placed) - new
-
-    def _register_together(self, placed: Mapping[DatasetRef, list[StoredFile]], records: Records) -> int:
-        """Register those datasets that the target does not have by now; return how many."""
-        with self._target.transaction():
-            known = known_ids(self._target, placed) if placed else set()
-            new = {ref: files for ref, files in placed.items() if ref.id not in known}
-            if new:
-                self._insert_records(new, records)
-                import_files(self._target, new)
-        return len(new)
+        # Never None, as predicted places are inside.
+        return file.update(path=str(place_in_target.relative_to(self._opened.root))) if outside else file
 
     def _insert_records(self, refs: Collection[DatasetRef], records: Records) -> None:
         """Insert the dimension records that the target lacks; what it has stays."""
         for element in records:
             used = (ref.dataId.records[element] for ref in refs)
             needed = {record.dataId.required_values: record for record in used if record is not None}
-            if element == _REGION:  # not with skip_existing, which would write the pixels of a skipped record
+            if element == REGION:  # not with skip_existing, which would write the pixels of a skipped record
                 there = self._known_regions({record.dataId["exposure"] for record in needed.values()})
                 new = [record for key, record in needed.items() if key not in there]
                 self._target.registry.insertDimensionData(element, *new)
@@ -183,7 +166,7 @@ class Transfer:
     def _known_regions(self, exposures: set[Any]) -> set[tuple[Any, ...]]:
         with self._target.query() as query:
             wanted = query.expression_factory.exposure.in_iterable(exposures)
-            found = query.dimension_records(_REGION).where(wanted, instrument=INSTRUMENT)
+            found = query.dimension_records(REGION).where(wanted, instrument=INSTRUMENT)
             return {record.dataId.required_values for record in found}
 
 

@@ -8,52 +8,39 @@ under its final name only when it is whole, and then registered in place; what
 is placed is never taken away again, and a rerun finds it there.
 
 A link is made under its final name at once, which fails if that is taken.  A
-copy is written under a temporary name, ``.<32 hexadecimal digits>.part`` in the
-same folder, locked as long as its writer lives, and gets its own name by a
-hard link.  So what a killed process left is told from what another one is
-writing, and the next copy into the folder removes it.
+copy is written under a temporary name in the same folder (see `.temporary`),
+and gets its own name by a hard link.
 """
 
 from __future__ import annotations
 
 __all__ = (
-    "TEMPORARY_NAME",
     "TRANSFER_MODES",
-    "is_same",
     "place",
     "remove_source",
-    "require_same",
     "require_transfer",
     "resolve_transfer",
 )
 
-import contextlib
 import errno
 import fcntl
-import filecmp
 import os
-import re
 import shutil
-import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lsst.resources import ResourcePath
 
-from ..errors import FormatError, ParameterError
+from ..errors import ParameterError
 from .remote import download
+from .sameness import require_same_bytes
+from .temporary import lock, remove_leftovers, temporary_file
 
 TRANSFER_MODES = ("auto", "copy", "move", "link", "hardlink", "symlink", "relsymlink", "direct")
 """Butler's ways to bring a file in."""
 
 _NO_HARD_LINK = {errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 """What a file system answers that makes no hard links, or not this one."""
-
-TEMPORARY_NAME = re.compile(r"\.[0-9a-f]{32}\.part")
-"""Names of files that are being written."""
-
-_ABANDONED = 86400.0  # seconds after which a temporary file that cannot be locked has no writer any more
 
 
 def require_transfer(transfer: str) -> None:
@@ -107,7 +94,7 @@ def place(source: ResourcePath, target: ResourcePath, mode: str) -> None:
         else:  # where a file appears whole, or not at all
             target.transfer_from(source, transfer="copy")
     except FileExistsError:
-        require_same(source, target)
+        require_same_bytes(source, target)
 
 
 def _hard_link(source: ResourcePath, path: Path) -> None:
@@ -140,10 +127,10 @@ def _try_hard_link(source: ResourcePath, path: Path, *, otherwise: Callable[[Res
 
 
 def _copy(source: ResourcePath, path: Path) -> None:
-    _remove_leftovers(path.parent)
+    remove_leftovers(path.parent)
     if os.path.lexists(path):
         raise FileExistsError
-    with _temporary(path) as temporary:
+    with temporary_file(path.parent) as temporary:
         if source.isLocal:
             shutil.copy(source.ospath, temporary)
         else:
@@ -172,51 +159,6 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-@contextlib.contextmanager
-def _temporary(path: Path) -> Iterator[Path]:
-    """Give a file beside the one that is to be, locked until the end of the block and then gone."""
-    descriptor, temporary = _create_locked(path)
-    try:
-        yield temporary
-    finally:
-        temporary.unlink(missing_ok=True)
-        os.close(descriptor)
-
-
-def _create_locked(path: Path) -> tuple[int, Path]:
-    while True:
-        temporary = path.with_name(f".{uuid.uuid4().hex}.part")
-        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-        _lock(descriptor, fcntl.LOCK_EX)
-        if temporary.exists():  # else another process took it for a leftover before it was locked
-            return descriptor, temporary
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, how: int) -> bool | None:
-    """Return whether a lock was got, `None` where there are no locks."""
-    try:
-        fcntl.flock(descriptor, how)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of killed processes."""
-    for found in [entry.path for entry in os.scandir(folder) if TEMPORARY_NAME.fullmatch(entry.name)]:
-        with contextlib.suppress(FileNotFoundError, PermissionError):  # gone meanwhile, or another user's
-            descriptor = os.open(found, os.O_RDONLY)
-            try:
-                locked = _lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if locked or (locked is None and time.time() - os.fstat(descriptor).st_mtime > _ABANDONED):
-                    Path(found).unlink()
-            finally:
-                os.close(descriptor)
-
-
 def _publish(temporary: Path, path: Path) -> None:
     """Give a file its own name, which must not be taken."""
     try:
@@ -231,37 +173,12 @@ def _rename_in_turn(temporary: Path, path: Path) -> None:
     """Rename a file where there are no hard links, one process at a time: a rename would replace what is there."""
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        _lock(folder, fcntl.LOCK_EX)
+        lock(folder, fcntl.LOCK_EX)
         if os.path.lexists(path):
             raise FileExistsError
         temporary.rename(path)
     finally:
         os.close(folder)
-
-
-def require_same(source: ResourcePath, target: ResourcePath) -> None:
-    """Refuse a target that holds other content.
-
-    Raises
-    ------
-    FormatError
-        Raised if it does.
-    """
-    if not is_same(source, target):
-        raise FormatError(f"{str(target)!r} is there already with other content; nothing was overwritten.")
-
-
-def is_same(source: ResourcePath, target: ResourcePath) -> bool:
-    """Whether two files have the same content, every byte of it."""
-    if source == target:
-        return True
-    if source.isLocal and target.isLocal and Path(source.ospath).samefile(target.ospath):
-        return True
-    if source.size() != target.size():
-        return False
-    # Level 2 files without compression are all of one size.
-    with source.as_local() as first, target.as_local() as second:
-        return filecmp.cmp(first.ospath, second.ospath, shallow=False)
 
 
 def remove_source(source: ResourcePath, target: ResourcePath) -> str | None:

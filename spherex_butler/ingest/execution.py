@@ -1,27 +1,35 @@
-"""Files into a repository: headers read ahead by `.ingest.plan`, exposures and datasets registered in batches."""
+"""Files into a repository: read ahead by `.plan`, compared with what is there, placed, and registered in batches."""
 
 from __future__ import annotations
 
-__all__ = ("FailedFile", "IngestReport", "PlannedFile", "execute", "ingest_files", "plan_files")
+__all__ = ("BatchIngest", "execute", "ingest_files")
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 
-from lsst.daf.butler import Butler
+from lsst.daf.butler import Butler, DatasetRef
 from lsst.daf.butler.progress import Progress, ProgressBar
+from lsst.resources import ResourcePath
 
+from ..constants import DATASET_TYPE
+from ..errors import reason_of
 from ..files.failures import FailedFile
 from ..files.paths import Paths
 from ..files.placement import require_transfer
-from ..repository.bulk_registration import MANY, update_statistics
-from ..repository.exposures import require_ready
+from ..repository.butler_internals import MANY, StoredFile, update_statistics
+from ..repository.contention import INGEST_ERRORS, retry, split_on_failure
+from ..repository.exposures import data_id_with_records, insert_exposures
+from ..repository.opened import OpenedRepository, check_opened
+from ..repository.placed_files import PlacedFile, has_own_copy, place_file, remove_moved_sources
+from ..repository.registration import FileRecords, known_ids, register
 from ..repository.reports import IngestReport
-from ..repository.runs import chain_of
-from .batches import ImageBatches
-from .grouping import batches
-from .plan import PlannedFile, find_images, plan_files, read_plans
-
-_BATCH = 500  # files that are looked up, and registered, together
+from ..repository.runs import chain_of, ensure_run
+from .batches import BATCH_SIZE, batches
+from .comparison import Comparison, compare
+from .plan import PlannedFile, find_images, read_plans
+from .record_updates import update_exposures
 
 
 def ingest_files(
@@ -33,6 +41,7 @@ def ingest_files(
     release: str | None = None,
     update_records: bool = False,
     report: IngestReport | None = None,
+    batch_size: int = BATCH_SIZE,
 ) -> IngestReport:
     """Ingest Level 2 files.
 
@@ -60,6 +69,8 @@ def ingest_files(
         datasets that are there already.
     report
         To be added to, so that it holds what was done also when the call is interrupted.
+    batch_size
+        How many files are registered together, at most.
 
     Returns
     -------
@@ -84,13 +95,16 @@ def ingest_files(
     memory does not grow with the number of files but for 30 bytes each, and
     what is said of those that failed.
     """
-    require_ready(butler)
+    repository = check_opened(butler)
     require_transfer(transfer)
     if release is not None:
         chain_of(release)
+    report = IngestReport.of_images() if report is None else report
+    images = BatchIngest(repository, transfer, report, update_records=update_records)
     total = _count(paths) if Progress(__name__).is_enabled() else None
     with closing(read_plans(paths, processes=processes, release=release)) as plans:
-        return execute(butler, plans, transfer=transfer, update_records=update_records, report=report, total=total)
+        images.ingest_all(plans, batch_size=batch_size, total=total)
+    return report
 
 
 def execute(
@@ -100,7 +114,6 @@ def execute(
     transfer: str = "auto",
     update_records: bool = False,
     report: IngestReport | None = None,
-    total: int | None = None,
 ) -> IngestReport:
     """Ingest planned files, in one transaction a batch.
 
@@ -112,8 +125,6 @@ def execute(
         What `plan_files` returned, or `~.ingest.plan.read_plans` yields.
     transfer, update_records, report
         As for `ingest_files`.
-    total
-        How many files there are, for the display of progress.
 
     Returns
     -------
@@ -125,20 +136,149 @@ def execute(
     ConfigurationError
         Raised if the repository is read-only or no SPHEREx repository.
     """
-    require_ready(butler)
     report = IngestReport.of_images() if report is None else report
-    images = ImageBatches(butler, transfer, report, update_records=update_records)
-    before = len(report.ingested)
-    bar: ProgressBar[None]
-    with Progress(__name__).bar(desc="Ingesting", total=total, skip_scalar=False) as bar:
-        for size, batch in batches(planned, _BATCH, report):
-            for done in images.ingest(batch) if batch else [size]:
-                bar.update(done)
-    if len(report.ingested) - before >= MANY:
-        update_statistics(butler)
+    BatchIngest(check_opened(butler), transfer, report, update_records=update_records).ingest_all(planned)
     return report
 
 
 def _count(paths: Paths) -> int | None:
     """Return how many files there will be; `None` if paths can be gone through only once."""
     return None if isinstance(paths, Iterator) else sum(1 for _ in find_images(paths))
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """A planned file in its place, and what is to be on record of it."""
+
+    file: PlannedFile
+    placed: PlacedFile
+    record: StoredFile
+
+
+class BatchIngest:
+    """The ingest of batches, each of one run and release.
+
+    Parameters
+    ----------
+    repository
+        A writeable SPHEREx repository.
+    transfer
+        One of `.files.placement.TRANSFER_MODES`.
+    report
+        What becomes of files is added to it.
+    update_records
+        Whether headers replace the records of images that are there.
+    patience
+        Seconds of placing after which files are registered: what a kill leaves
+        placed and not registered has to be compared with its source again.
+
+    Raises
+    ------
+    ConfigurationError
+        Raised if the repository has no dataset type for images.
+    """
+
+    def __init__(
+        self,
+        repository: OpenedRepository,
+        transfer: str,
+        report: IngestReport,
+        *,
+        update_records: bool = False,
+        patience: float = 5.0,
+    ) -> None:
+        self._dataset_type = repository.dataset_type(DATASET_TYPE)
+        self._repository = repository
+        self._butler = repository.butler
+        self._records = FileRecords(repository.butler)
+        self._transfer = transfer
+        self._report = report
+        self._update_records = update_records
+        self._patience = patience
+
+    def ingest_all(
+        self, planned: Iterable[PlannedFile | FailedFile], *, batch_size: int = BATCH_SIZE, total: int | None = None
+    ) -> None:
+        """Ingest files as they come; ``total`` is how many, for the display of progress."""
+        before = len(self._report.ingested)
+        bar: ProgressBar[None]
+        with Progress(__name__).bar(desc="Ingesting", total=total, skip_scalar=False) as bar:
+            for batch in batches(planned, self._report, size=batch_size):
+                for done in self.ingest(batch) if batch else [1]:
+                    bar.update(done)
+        if len(self._report.ingested) - before >= MANY:
+            update_statistics(self._butler)
+
+    def ingest(self, batch: Sequence[PlannedFile]) -> Iterator[int]:
+        """Ingest files of one run and release; yield from time to time how many more were done with."""
+        name, release = batch[0].name, batch[0].release
+        retry(lambda: ensure_run(self._butler, name, release))
+        found = compare(self._butler, self._dataset_type, batch)
+        self._report.failed += found.failed
+        self._report.skipped.extend([*(ref for _, ref, _ in found.known), *found.repeated])
+        if self._update_records:
+            described = [file.description for file, _, _ in found.known]
+            self._report.updated += retry(lambda: update_exposures(self._repository, described))
+        if self._transfer == "move":
+            self._finish_moves(found)
+        yield len(batch) - len(found.new)
+        for arrivals, done in self._place_all(found.new):
+            split_on_failure(arrivals, self._register, self._give_up)
+            yield done
+
+    def _finish_moves(self, found: Comparison) -> None:
+        """Remove the sources of moves that were interrupted after the registration."""
+        moved = [
+            PlacedFile(source, ref, there, moved=True)
+            for file, ref, there in found.known
+            if has_own_copy(self._repository, source := ResourcePath(file.uri), there)
+        ]
+        self._report.warn(remove_moved_sources(moved))
+
+    def _place_all(self, files: Sequence[tuple[PlannedFile, DatasetRef]]) -> Iterator[tuple[list[_Arrival], int]]:
+        """Place files, outside of any transaction: copying takes its time, and others want to write.
+
+        Yields those placed, of how many, from time to time.
+        """
+        arrivals: list[_Arrival] = []
+        last, begun = 0, time.monotonic()
+        for number, (file, ref) in enumerate(files, start=1):
+            try:
+                arrivals.append(self._place(file, ref))
+            except FileNotFoundError as error:
+                self._note_vanished(file, ref, error)
+            except INGEST_ERRORS as error:
+                self._report.failed.append(FailedFile(file.uri, reason_of(error)))
+            if number == len(files) or time.monotonic() - begun > self._patience:
+                yield arrivals, number - last
+                arrivals, last, begun = [], number, time.monotonic()
+
+    def _place(self, file: PlannedFile, ref: DatasetRef) -> _Arrival:
+        source = ResourcePath(file.uri)
+        if self._transfer == "direct":  # for which the dimension records that make a file's name are not needed
+            placed = PlacedFile(source, ref, source)
+            return _Arrival(file, placed, self._records.outside(ref, source, size=file.size))
+        expanded = ref.expanded(data_id_with_records(self._repository, file.description))
+        placed = place_file(self._repository, source, expanded, transfer=self._transfer)
+        return _Arrival(file, placed, self._records.inside(expanded, placed.uri, size=file.size))
+
+    def _note_vanished(self, file: PlannedFile, ref: DatasetRef, error: FileNotFoundError) -> None:
+        """Report a file that is gone: there already if another process has moved it in meanwhile."""
+        if known_ids(self._butler, [ref]):
+            self._report.skipped.append(ref)
+        else:
+            self._report.failed.append(FailedFile(file.uri, reason_of(error)))
+
+    def _register(self, arrivals: Sequence[_Arrival]) -> None:
+        described = {arrival.placed.ref: arrival.file.description for arrival in arrivals}
+        new = register(
+            self._butler,
+            {arrival.placed.ref: [arrival.record] for arrival in arrivals},
+            insert_records=lambda refs: insert_exposures(self._butler, [described[ref] for ref in refs]),
+        )
+        self._report.ingested.extend(ref for ref in described if ref.id in new)
+        self._report.skipped.extend(ref for ref in described if ref.id not in new)
+        self._report.warn(remove_moved_sources(arrival.placed for arrival in arrivals))
+
+    def _give_up(self, arrival: _Arrival, error: Exception) -> None:
+        self._report.failed.append(FailedFile(arrival.file.uri, reason_of(error)))

@@ -9,19 +9,24 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from lsst.daf.butler import Butler, DatasetType
+from lsst.daf.butler import Butler
 from lsst.daf.butler.progress import Progress, ProgressBar
 from lsst.resources import ResourcePath
 
+from ..constants import DATASET_TYPE
 from ..errors import reason_of
 from ..files.failures import FailedFile
 from ..files.paths import Paths
-from ..files.placement import require_same, require_transfer
-from ..repository.arrivals import INGEST_ERRORS, foresee
-from ..repository.exposures import data_id_with_records, instrument_records, require_ready
+from ..files.placement import require_transfer
+from ..files.sameness import require_same_bytes
+from ..repository.contention import INGEST_ERRORS
+from ..repository.exposures import data_id_with_records
+from ..repository.opened import OpenedRepository, check_opened
+from ..repository.placed_files import planned_place
+from ..repository.reports import Report
 from ..repository.runs import chain_of
-from .batches import SortedBatch, sort_out
-from .grouping import batches
+from .batches import BATCH_SIZE, batches
+from .comparison import Comparison, compare
 from .plan import PlannedFile, read_plans
 
 
@@ -48,28 +53,21 @@ class RunPreview:
         return f"{self.release} {self.run}: {self.ingested} to ingest, {self.skipped} already there"
 
 
-@dataclass(slots=True)
-class IngestPreview:
+@dataclass(slots=True, kw_only=True)
+class IngestPreview(Report[FailedFile]):
     """What an ingest would do.
 
     Parameters
     ----------
-    runs
-        By release and run.
     failed
         Files that could not be ingested, with reasons.
     warnings
         What is odd about others.
+    runs
+        By release and run.
     """
 
     runs: dict[tuple[str, str], RunPreview] = field(default_factory=dict)
-    failed: list[FailedFile] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-    @property
-    def details(self) -> list[str]:
-        """Warnings and failures, a line each."""
-        return [*self.warnings, *map(str, self.failed)]
 
     @property
     def summary(self) -> str:
@@ -79,20 +77,19 @@ class IngestPreview:
         total = f"{ingested} to ingest, {skipped} already there, {len(self.failed)} would fail; nothing was changed"
         return "\n".join([*map(str, runs), total])
 
-    def __str__(self) -> str:
-        return "\n".join([*self.details, self.summary])
-
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can hold of it."""
-        return {
-            "runs": [asdict(run) for run in self.runs.values()],
-            "failed": [asdict(file) for file in self.failed],
-            "warnings": list(self.warnings),
-        }
+        return {"runs": [asdict(run) for run in self.runs.values()], **Report.to_dict(self)}
 
 
 def preview_ingest(
-    butler: Butler, paths: Paths, *, transfer: str = "auto", processes: int = 1, release: str | None = None
+    butler: Butler,
+    paths: Paths,
+    *,
+    transfer: str = "auto",
+    processes: int = 1,
+    release: str | None = None,
+    batch_size: int = BATCH_SIZE,
 ) -> IngestPreview:
     """Return what `~.ingest.execution.ingest_files` would do with the same arguments; nothing is changed.
 
@@ -100,7 +97,7 @@ def preview_ingest(
     ----------
     butler
         A SPHEREx repository, which may be read-only.
-    paths, transfer, processes, release
+    paths, transfer, processes, release, batch_size
         As for `~.ingest.execution.ingest_files`.
 
     Returns
@@ -115,42 +112,38 @@ def preview_ingest(
     ParameterError
         Raised if a transfer mode or a release does not exist, or a path is empty.
     """
-    dataset_type = require_ready(butler, writeable=False)
+    repository = check_opened(butler, writeable=False)
+    preview = _Preview(repository, transfer)
     require_transfer(transfer)
     if release is not None:
         chain_of(release)
-    preview = _Preview(butler, dataset_type, transfer)
     bar: ProgressBar[None]
     with (
         closing(read_plans(paths, processes=processes, release=release)) as plans,
         Progress(__name__).bar(desc="Looking", skip_scalar=False) as bar,
     ):
-        for size, batch in batches(plans, _BATCH, preview.found):
+        for batch in batches(plans, preview.found, size=batch_size):
             if batch:
                 preview.add(batch)
-            bar.update(size)
+            bar.update(len(batch) or 1)
     return preview.found
-
-
-_BATCH = 500  # files that are looked up together
 
 
 class _Preview:
     """The preview of batches, each of one run and release."""
 
-    def __init__(self, butler: Butler, dataset_type: DatasetType, transfer: str) -> None:
+    def __init__(self, repository: OpenedRepository, transfer: str) -> None:
         self.found = IngestPreview()
-        self._butler = butler
-        self._dataset_type = dataset_type
+        self._dataset_type = repository.dataset_type(DATASET_TYPE)
+        self._repository = repository
         self._transfer = transfer
-        self._registered = instrument_records(butler)
         self._seen: set[bytes] = set()
 
     def add(self, batch: Sequence[PlannedFile]) -> None:
         """Look up what would become of files."""
         key = batch[0].release, batch[0].name.run
         run = self.found.runs.setdefault(key, RunPreview(*key))
-        found = sort_out(self._butler, self._dataset_type, batch)
+        found = compare(self._repository.butler, self._dataset_type, batch)
         self.found.failed += found.failed
         failed = self._failures(found)
         self.found.failed += failed
@@ -160,16 +153,16 @@ class _Preview:
         run.ingested += len(found.new) - again - len(failed)
         run.skipped += len(found.known) + len(found.repeated) + again
 
-    def _failures(self, found: SortedBatch) -> list[FailedFile]:
+    def _failures(self, found: Comparison) -> list[FailedFile]:
         """Return the new files that could not be placed, as far as can be seen without a request."""
         failed = []
         for file, ref in found.new:
             source = ResourcePath(file.uri)
             try:
-                expanded = ref.expanded(data_id_with_records(self._butler, file.description, self._registered))
-                arrival, mode = foresee(self._butler, source, expanded, transfer=self._transfer)
-                if mode is not None and arrival.uri.isLocal and arrival.uri.exists():
-                    require_same(source, arrival.uri)
+                expanded = ref.expanded(data_id_with_records(self._repository, file.description))
+                placed, mode = planned_place(self._repository, source, expanded, transfer=self._transfer)
+                if mode is not None and placed.uri.isLocal and placed.uri.exists():
+                    require_same_bytes(source, placed.uri)
             except INGEST_ERRORS as error:
                 failed.append(FailedFile(file.uri, reason_of(error)))
         return failed

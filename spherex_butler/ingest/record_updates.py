@@ -12,14 +12,15 @@ from lsst.sphgeom import ConvexPolygon, LonLat
 
 from ..constants import INSTRUMENT, REGION
 from ..images.description import ImageDescription
-from ..repository.exposures import data_id_with_records, instrument_records
+from ..repository.exposures import data_id_with_records
+from ..repository.opened import OpenedRepository
 from ..repository.reports import RecordChange
 
 _ELEMENTS = ("exposure", REGION)
 _SAME_TIME = 5_000_000  # nanoseconds; the detectors of one exposure differ by one to two million
 
 
-def update_exposures(butler: Butler, images: Sequence[ImageDescription]) -> list[RecordChange]:
+def update_exposures(repository: OpenedRepository, images: Sequence[ImageDescription]) -> list[RecordChange]:
     """Replace the records of images by what their headers say, where that is something else.
 
     Times of less than 5 ms apart are the same: the detectors of an exposure
@@ -27,7 +28,7 @@ def update_exposures(butler: Butler, images: Sequence[ImageDescription]) -> list
 
     Parameters
     ----------
-    butler
+    repository
         A writeable SPHEREx repository, in which the images are.
     images
         What their headers say.
@@ -39,8 +40,8 @@ def update_exposures(butler: Butler, images: Sequence[ImageDescription]) -> list
     """
     if not images:
         return []
-    registered = instrument_records(butler)
-    data_ids = [data_id_with_records(butler, image, registered) for image in reversed(images)]
+    butler = repository.butler
+    data_ids = [data_id_with_records(repository, image) for image in reversed(images)]
     changes: list[RecordChange] = []
     with butler.transaction():
         for element in _ELEMENTS:

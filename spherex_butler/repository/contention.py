@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("in_halves", "patiently", "together")
+__all__ = ("INGEST_ERRORS", "in_transaction", "retry", "split_on_failure")
 
 import logging
 import random
@@ -11,15 +11,29 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
-from lsst.daf.butler import Butler
+from lsst.daf.butler import Butler, ButlerUserError
 from lsst.daf.butler.registry import ConflictingDefinitionError, RegistryError
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import (
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    SQLAlchemyError,
+)
 
 from ..errors import ConfigurationError, reason_of
-from .arrivals import INGEST_ERRORS, require_writeable
+from .opened import require_writeable
 
-_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8)  # seconds, at most, before each further attempt
-_CONFLICTS = 4  # further attempts after a row was there already: it will be found then
+INGEST_ERRORS = (ButlerUserError, LookupError, OSError, RegistryError, RuntimeError, SQLAlchemyError, ValueError)
+"""What keeps a file out of the repository, but not the others."""
+
+PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8)
+"""Seconds, at most, before each further attempt."""
+
+CONFLICTS = 4
+"""Further attempts after something was there already: it will be found then."""
+
 _SERIALIZATION = frozenset({"40001", "40P01", "55P03"})  # PostgreSQL: serialization failure, deadlock, lock not got
 
 _log = logging.getLogger(__name__)
@@ -28,31 +42,31 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
-def patiently(action: Callable[[], _Result], *, conflicts: tuple[type[Exception], ...] = ()) -> _Result:
+def retry(action: Callable[[], _Result], *, pauses: Sequence[float] = PAUSES) -> _Result:
     """Return what an action returns that reads or writes the registry, tried again while others are in its way.
 
     Parameters
     ----------
     action
         Undoes what it did where it fails, as a transaction does.
-    conflicts
-        Errors, besides those of the database, that mean that something is there already.
+    pauses
+        Seconds, at most, before each further attempt.
     """
-    for number, pause in enumerate(_PAUSES):
+    for number, pause in enumerate(pauses):
         try:
             return action()
         except (DBAPIError, RegistryError) as error:
-            reason = _database_error(error)
-            conflict = isinstance(reason, IntegrityError) or isinstance(error, conflicts)
-            if not (_is_locked(reason) or (conflict and number < _CONFLICTS)):
+            said = _database_error(error)
+            is_there = isinstance(said, IntegrityError) or isinstance(error, ConflictingDefinitionError)
+            if not (_is_locked(said) or (is_there and number < CONFLICTS)):
                 raise
             _log.info("Another process was faster: %s", error)
         time.sleep(pause * random.random())  # noqa: S311  (so that the two do not meet again; no secret)
     return action()
 
 
-def together(butler: Butler, change: Callable[[], _Result]) -> _Result:
-    """Return what a change returns, which is made in one transaction.
+def in_transaction(butler: Butler, change: Callable[[], _Result], *, pauses: Sequence[float] = PAUSES) -> _Result:
+    """Return what a change of the registry returns, made in one transaction.
 
     Parameters
     ----------
@@ -60,6 +74,8 @@ def together(butler: Butler, change: Callable[[], _Result]) -> _Result:
         A writeable repository.
     change
         Reads and writes; called again, from the start, where another process made it fail.
+    pauses
+        As for `retry`.
 
     Raises
     ------
@@ -73,7 +89,7 @@ def together(butler: Butler, change: Callable[[], _Result]) -> _Result:
             return change()
 
     try:
-        return patiently(attempt, conflicts=(ConflictingDefinitionError,))
+        return retry(attempt, pauses=pauses)
     except (ConflictingDefinitionError, OperationalError) as error:
         raise ConfigurationError(
             f"The registry could not be written to; the last attempt ended with: {str(error).splitlines()[0]!r}. "
@@ -81,17 +97,17 @@ def together(butler: Butler, change: Callable[[], _Result]) -> _Result:
         ) from error
 
 
-def in_halves(
+def split_on_failure(
     items: Sequence[_Item], action: Callable[[Sequence[_Item]], None], give_up: Callable[[_Item, Exception], None]
 ) -> None:
-    """Do something with items together; where that fails with halves of them, until what is wrong stands alone.
+    """Do something with items together, and where that fails with halves of them, until what is wrong stands alone.
 
     Parameters
     ----------
     items
         What it is done with.
     action
-        Does it, and undoes it where it fails; `patiently` called.
+        Does it, and undoes it where it fails; called by `retry`.
     give_up
         Called with an item that fails alone, and why.
 
@@ -103,7 +119,7 @@ def in_halves(
     if not items:
         return
     try:
-        patiently(partial(action, items))
+        retry(partial(action, items))
     except INGEST_ERRORS as error:
         if isinstance(_database_error(error), OperationalError | InterfaceError | InternalError):
             raise ConfigurationError(
@@ -115,8 +131,8 @@ def in_halves(
             return
         _log.info("%d could not be registered together: %s", len(items), reason_of(error))
         middle = len(items) // 2
-        in_halves(items[:middle], action, give_up)
-        in_halves(items[middle:], action, give_up)
+        split_on_failure(items[:middle], action, give_up)
+        split_on_failure(items[middle:], action, give_up)
 
 
 def _database_error(error: BaseException | None) -> DBAPIError | None:

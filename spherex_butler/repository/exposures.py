@@ -5,26 +5,26 @@ from __future__ import annotations
 __all__ = (
     "data_id_with_records",
     "insert_exposures",
-    "instrument_records",
-    "require_ready",
     "sky_pixels",
     "sky_region",
 )
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from astropy.time import Time
-from lsst.daf.butler import Butler, DataCoordinate, DatasetType, DimensionRecord, MissingDatasetTypeError, Timespan
+from lsst.daf.butler import Butler, DataCoordinate, DimensionRecord, Timespan
 from lsst.sphgeom import ConvexPolygon, LonLat, Pixelization, UnitVector3d
 
-from ..constants import DATASET_TYPE, DETECTORS, INSTRUMENT, REGION
-from ..errors import ConfigurationError
+from ..constants import INSTRUMENT, REGION
 from ..images.description import ImageDescription
-from .arrivals import datastore_root, require_writeable
+from .opened import OpenedRepository
 
 RegionInserter = Callable[[Butler, Sequence[DimensionRecord]], None]
+
+_EPOCH = Time("1970-01-01", scale="tai")
+_NANOSECONDS = 86400 * 10**9  # a day
 
 
 def sky_region(corners: Iterable[tuple[float, float]]) -> ConvexPolygon:
@@ -107,84 +107,27 @@ def _missing_regions(butler: Butler, images: Sequence[ImageDescription]) -> list
     return [_region_record(butler, image) for key, image in wanted.items() if key not in known]
 
 
-def data_id_with_records(
-    butler: Butler, image: ImageDescription, registered: Mapping[int | str, DimensionRecord]
-) -> DataCoordinate:
+def data_id_with_records(repository: OpenedRepository, image: ImageDescription) -> DataCoordinate:
     """Return an image's data ID with dimension records made from its header.
 
     File names follow from them before anything is inserted.
 
     Parameters
     ----------
-    butler
-        A SPHEREx repository.
+    repository
+        Which has the records of instrument and detectors.
     image
         What the header says.
-    registered
-        What `instrument_records` returned.
     """
+    butler = repository.butler
     exposure = image.observation.exposure_id
     data_id = DataCoordinate.standardize(
         instrument=INSTRUMENT, exposure=exposure, detector=image.detector, universe=butler.dimensions
     )
     records: dict[str, DimensionRecord | None] = dict.fromkeys(data_id.dimensions.elements)
     records |= {element: record for element, (record,) in _exposure_records(butler, [image]).items()}
-    records |= {"instrument": registered[INSTRUMENT], "detector": registered[image.detector]}
+    records |= {"instrument": repository.instrument, "detector": repository.detectors[image.detector]}
     return data_id.expanded(records | {REGION: _region_record(butler, image)})
-
-
-def instrument_records(butler: Butler) -> dict[int | str, DimensionRecord]:
-    """Return the records of the instrument, by its name, and of its detectors, by number.
-
-    Raises
-    ------
-    ConfigurationError
-        Raised if the repository has another universe, or they are not registered.
-    """
-    missing = sorted(_ELEMENTS - set(butler.dimensions.elements.names))
-    if missing:
-        raise ConfigurationError(
-            f"The repository's universe {butler.dimensions} has no {missing}; expected the SPHEREx universe or an "
-            "extension of it, as spherex_butler.make_repo gives."
-        )
-    records: dict[int | str, DimensionRecord] = {}
-    with butler.query() as query:
-        for record in query.dimension_records("instrument").where(_OURS):
-            records[INSTRUMENT] = record
-            records |= {detector.id: detector for detector in query.dimension_records("detector").where(_OURS)}
-    if len(records) != 1 + len(DETECTORS):
-        raise ConfigurationError(
-            f"The repository has {len(records)} records of the instrument {INSTRUMENT!r} and its detectors; expected "
-            f"{1 + len(DETECTORS)}, as spherex_butler.make_repo registers."
-        )
-    return records
-
-
-def require_ready(butler: Butler, *, writeable: bool = True) -> DatasetType:
-    """Return the images' dataset type, or say why the repository cannot take images.
-
-    Parameters
-    ----------
-    butler
-        The repository.
-    writeable
-        Whether it has to be writeable here.
-
-    Raises
-    ------
-    ConfigurationError
-        Raised if the repository is read-only or no SPHEREx repository.
-    """
-    if writeable:
-        require_writeable(butler)
-    instrument_records(butler)
-    datastore_root(butler)
-    try:
-        return butler.get_dataset_type(DATASET_TYPE)
-    except MissingDatasetTypeError as error:
-        raise ConfigurationError(
-            f"The repository has no dataset type {DATASET_TYPE!r}; expected one made by spherex_butler.make_repo."
-        ) from error
 
 
 def _record(butler: Butler, element: str, **fields: Any) -> DimensionRecord:
@@ -212,12 +155,6 @@ def _exposure(image: ImageDescription) -> dict[str, Any]:
         "has_simulated": False,
         **image.fields,
     }
-
-
-_ELEMENTS = {"planning_period", "group", "exposure", REGION}
-_EPOCH = Time("1970-01-01", scale="tai")
-_NANOSECONDS = 86400 * 10**9  # a day
-_OURS = f"instrument = '{INSTRUMENT}'"
 
 
 def _region_record(butler: Butler, image: ImageDescription) -> DimensionRecord:

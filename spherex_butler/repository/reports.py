@@ -1,16 +1,81 @@
-"""What became of files that were to be ingested."""
+"""What became of files and datasets that were to be brought into a repository."""
 
 from __future__ import annotations
 
-__all__ = ("IngestReport", "RecordChange")
+__all__ = ("FailedDataset", "IngestReport", "RecordChange", "Report")
 
+import logging
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 from lsst.daf.butler import DatasetRef
 
 from ..files.failures import FailedFile
 from .image_refs import ImageRefs
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FailedDataset:
+    """A dataset that could not be brought into another repository, and why.
+
+    Parameters
+    ----------
+    dataset
+        Its type, data ID and run.
+    reason
+        What was found and expected.
+    """
+
+    dataset: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.dataset}: {self.reason}"
+
+
+_Failure = TypeVar("_Failure", FailedFile, FailedDataset)
+
+
+@dataclass(slots=True, kw_only=True)
+class Report(Generic[_Failure]):
+    """What all reports have in common: failures, which keep nothing else out, and warnings.
+
+    Parameters
+    ----------
+    failed
+        What could not be done, with reasons.
+    warnings
+        What was odd, but no obstacle.
+    """
+
+    failed: list[_Failure] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def warn(self, warnings: Iterable[str]) -> None:
+        """Note and log warnings."""
+        for warning in warnings:
+            self.warnings.append(warning)
+            _log.warning("%s", warning)
+
+    @property
+    def summary(self) -> str:
+        """The counts, in words."""
+        return f"{len(self.failed)} failed"
+
+    @property
+    def details(self) -> list[str]:
+        """Warnings and failures, a line each."""
+        return [*self.warnings, *map(str, self.failed)]
+
+    def __str__(self) -> str:
+        return "\n".join([*self.details, self.summary])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as what JSON can hold."""
+        return {"failed": [asdict(failure) for failure in self.failed], "warnings": list(self.warnings)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,28 +104,26 @@ class RecordChange:
         return f"{self.element} {self.data_id}: {self.field} was {self.old}, is {self.new} now."
 
 
-@dataclass(slots=True)
-class IngestReport:
+@dataclass(slots=True, kw_only=True)
+class IngestReport(Report[FailedFile]):
     """What became of each file.
 
     Parameters
     ----------
-    ingested
-        Datasets that are new in the repository.
-    skipped
-        Datasets that were there already.
     failed
         Files that could not be ingested, with reasons.
     warnings
         What was odd about files that were ingested all the same.
+    ingested
+        Datasets that are new in the repository.
+    skipped
+        Datasets that were there already.
     updated
         Fields of dimension records that were replaced.
     """
 
     ingested: list[DatasetRef] | ImageRefs = field(default_factory=list)
     skipped: list[DatasetRef] | ImageRefs = field(default_factory=list)
-    failed: list[FailedFile] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
     updated: list[RecordChange] = field(default_factory=list)
 
     @classmethod
@@ -84,15 +147,11 @@ class IngestReport:
         """Warnings, failures and changes, a line each."""
         return [*self.warnings, *map(str, self.failed), *map(str, self.updated)]
 
-    def __str__(self) -> str:
-        return "\n".join([*self.details, self.summary])
-
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as what JSON can hold: counts, failures with reasons, warnings."""
+        """Return the report as what JSON can hold: counts, failures with reasons, warnings, changes."""
         return {
             "ingested": len(self.ingested),
             "skipped": len(self.skipped),
-            "failed": [{"uri": file.uri, "reason": file.reason} for file in self.failed],
-            "warnings": list(self.warnings),
+            **Report.to_dict(self),
             "updated": [asdict(change) for change in self.updated],
         }

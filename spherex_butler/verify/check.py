@@ -11,7 +11,7 @@ from lsst.daf.butler.progress import Progress
 
 from ..constants import DATASET_TYPE
 from ..errors import ParameterError
-from ..repository.exposures import instrument_records
+from ..repository.opened import check_opened
 from .calibrations import CalibrationCheck
 from .chains import check_chains
 from .files import FileCheck
@@ -56,10 +56,10 @@ def check_repository(butler: Butler, *, checksum: bool = False, remote: int = 0,
     for name, value in (("remote", remote), ("limit", limit)):
         if value < 0:
             raise ParameterError(f"{name}={value} is negative; expected 0 or more.")
-    instrument_records(butler)
+    repository = check_opened(butler, writeable=False)
     found = Findings(limit)
     with butler.registry.caching_context():
-        files = FileCheck(butler, found, checksum=checksum, remote=remote)
+        files = FileCheck(repository, found, checksum=checksum, remote=remote)
         check_chains(butler, found)
         _check_datasets(butler, files, CalibrationCheck(butler, found), found)
         files.finish()

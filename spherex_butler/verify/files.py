@@ -2,61 +2,29 @@
 
 from __future__ import annotations
 
-__all__ = ("FileCheck", "is_stale_part")
+__all__ = ("FileCheck",)
 
-import fcntl
 import os
 import re
 import stat
-import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from lsst.daf.butler import Butler, DatasetRef
+from lsst.daf.butler import DatasetRef
 from lsst.resources import ResourcePath
 
-from ..files.placement import TEMPORARY_NAME
-from ..repository.arrivals import datastore_root
+from ..files.temporary import has_temporary_name, is_stale
+from ..repository.butler_internals import StoredFile, records_without_dataset
 from ..repository.image_refs import dataset_text
-from ..repository.stored_records import StoredFile, artifact_uri, records_without_dataset, stored_files, true_checksum
+from ..repository.opened import OpenedRepository
+from ..repository.registration import artifact_uri, file_checksum, stored_files
 from .report import Findings, Kind
 
 _PLAIN = re.compile(r"[\w./,=@~-]+", re.ASCII)  # in a URI what it is in a path
 _LOCAL = "file://"
-_DAY = 86400.0
-
-
-def is_stale_part(path: Path, age: float = _DAY) -> bool:
-    """Return whether a file is what a killed copy left: unchanged for so many seconds, and locked by no writer.
-
-    The change of its record counts, as the copy of a file may have the
-    original's time of modification.
-
-    Raises
-    ------
-    OSError
-        Raised if that cannot be looked at, as of another user's file.
-    """
-    try:
-        status = path.lstat()
-        old = stat.S_ISREG(status.st_mode) and time.time() - status.st_ctime > age
-        return old and TEMPORARY_NAME.fullmatch(path.name) is not None and not _is_locked(path)
-    except FileNotFoundError:
-        return False
-
-
-def _is_locked(path: Path) -> bool:
-    with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:  # there are no locks here; age decides
-            return False
-    return False
 
 
 class FileCheck:
@@ -64,7 +32,7 @@ class FileCheck:
 
     Parameters
     ----------
-    butler
+    repository
         The repository.
     found
         Where findings go.
@@ -74,12 +42,12 @@ class FileCheck:
         How many requests for remote files are made at once; 0 for none at all.
     """
 
-    def __init__(self, butler: Butler, found: Findings, *, checksum: bool, remote: int) -> None:
-        self._butler = butler
+    def __init__(self, repository: OpenedRepository, found: Findings, *, checksum: bool, remote: int) -> None:
+        self._butler = repository.butler
         self._found = found
         self._checksum = checksum
         self._remote = remote
-        self._root = datastore_root(butler)
+        self._root = repository.root
         self._folder = self._root.ospath.rstrip("/") if self._root.isLocal else None
         self._unasked: Counter[str] = Counter()
         self._without_checksum = 0
@@ -113,7 +81,7 @@ class FileCheck:
         self._found.unlisted(Kind.NO_DATASET, count - len(rows))
         if self._root.isLocal:
             for folder, _, names in os.walk(self._root.ospath):
-                for name in filter(TEMPORARY_NAME.fullmatch, names):
+                for name in filter(has_temporary_name, names):
                     self._check_part(Path(folder, name))
         self._say_what_was_not_checked()
 
@@ -150,7 +118,7 @@ class FileCheck:
             self._without_checksum += 1
             return
         try:
-            actual = true_checksum(ResourcePath(Path(path).as_uri()))
+            actual = file_checksum(ResourcePath(Path(path).as_uri()))
         except OSError as error:
             self._unreadable(ref, path, error)
             return
@@ -199,7 +167,7 @@ class FileCheck:
 
     def _check_part(self, path: Path) -> None:
         try:
-            stale = is_stale_part(path)
+            stale = is_stale(path)
         except OSError as error:  # another user's, who alone may remove it
             message = f"it cannot be said whether an interrupted copy left it: {_error_text(error)}"
             self._found.add(Kind.FILE_UNREADABLE, str(path), message, problem=False)

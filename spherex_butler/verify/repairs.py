@@ -14,15 +14,16 @@ from lsst.daf.butler.progress import Progress
 from ..constants import CALIBRATION_COLLECTION, DATASET_TYPE
 from ..errors import FormatError, reason_of
 from ..files.fits import open_fits
+from ..files.temporary import is_stale
 from ..formats.fits.lazy_header import LazyHeader
 from ..images.description import ImageDescription, describe_image
 from ..names import RUN_PREFIX, ProcessingToken, ProductName
-from ..repository.arrivals import INGEST_ERRORS, require_writeable, stored_uri
-from ..repository.contention import patiently
+from ..repository.contention import INGEST_ERRORS, retry
 from ..repository.exposures import insert_exposures
 from ..repository.image_refs import dataset_text
+from ..repository.opened import require_writeable
+from ..repository.registration import stored_uri
 from ..repository.runs import chain_members, ensure_run, put_in_order, ranked, release_chains, release_of
-from .files import is_stale_part
 from .images import dataset_batches, read_period, runs_by_type
 from .report import Kind, RepositoryFinding, counted
 
@@ -79,7 +80,7 @@ def repair(butler: Butler, findings: Iterable[RepositoryFinding]) -> list[Repair
 
 def _repair(butler: Butler, finding: RepositoryFinding, act: Callable[[Butler, str], str]) -> Repair:
     try:
-        return Repair(finding, done=True, message=patiently(lambda: act(butler, finding.subject)))
+        return Repair(finding, done=True, message=retry(lambda: act(butler, finding.subject)))
     except _NotRepairedError as error:
         return Repair(finding, done=False, message=str(error))
     except INGEST_ERRORS as error:
@@ -109,7 +110,7 @@ def _order_chain(butler: Butler, chain: str) -> str:
 
 
 def _remove_part(_: Butler, path: str) -> str:
-    if not is_stale_part(Path(path)):
+    if not is_stale(Path(path)):
         raise _NotRepairedError("is gone or in use again; it was left alone.")
     Path(path).unlink()
     return "was removed."

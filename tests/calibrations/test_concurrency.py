@@ -17,8 +17,7 @@ from sqlalchemy.exc import OperationalError
 from spherex_butler.calibrations.queries import certifications
 from spherex_butler.calibrations.validity import certify, decertify
 from spherex_butler.errors import ConfigurationError, ParameterError
-from spherex_butler.repository import contention
-from spherex_butler.repository.contention import together
+from spherex_butler.repository.contention import in_transaction
 from spherex_butler.repository.creation import make_repo
 
 
@@ -92,14 +91,16 @@ def test_contradicting_certifications_at_once_end_with_one_of_them(root):
     assert tokens(root) in ([DARK] * 6, [NEWER_DARK] * 6)
 
 
+PAUSES = (0, 0, 0, 0)
+
+
 @pytest.fixture
-def impatient_butler(monkeypatch) -> Iterator[Butler]:
-    monkeypatch.setattr(contention, "_PAUSES", (0, 0, 0, 0))
+def butler() -> Iterator[Butler]:
     with new_repo() as butler:
         yield butler
 
 
-def test_database_that_stays_locked_is_an_error_that_says_so(impatient_butler):
+def test_database_that_stays_locked_is_an_error_that_says_so(butler):
     attempts = []
 
     def fail():
@@ -109,11 +110,11 @@ def test_database_that_stays_locked_is_an_error_that_says_so(impatient_butler):
         raise OperationalError("UPDATE", {}, locked)
 
     with pytest.raises(ConfigurationError, match=r"could not be written to; .*database is locked'.*try again when"):
-        together(impatient_butler, fail)
+        in_transaction(butler, fail, pauses=PAUSES)
     assert len(attempts) == 5
 
 
-def test_change_that_failed_because_of_others_is_made_again(impatient_butler):
+def test_change_that_failed_because_of_others_is_made_again(butler):
     errors = [ConflictingDefinitionError("somebody was faster")]
 
     def change():
@@ -121,4 +122,4 @@ def test_change_that_failed_because_of_others_is_made_again(impatient_butler):
             raise errors.pop()
         return "done"
 
-    assert together(impatient_butler, change) == "done"
+    assert in_transaction(butler, change, pauses=PAUSES) == "done"

@@ -436,10 +436,9 @@ def test_dry_run_changes_nothing(source, target):
 _EXPORT = """
 import sys
 from lsst.daf.butler import Butler
-from spherex_butler.export import images as export
-export._BATCH = 3
+from spherex_butler.export import export_images
 with Butler.from_config(sys.argv[1]) as source, Butler.from_config(sys.argv[2], writeable=True) as target:
-    print(export.export_images(source, target, transfer="copy"))
+    print(export_images(source, target, transfer="copy", batch_size=3))
 """
 
 

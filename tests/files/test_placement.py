@@ -15,8 +15,9 @@ from http_server import serve
 from lsst.resources import ResourcePath
 
 from spherex_butler.errors import FormatError
-from spherex_butler.files.placement import is_same, place
+from spherex_butler.files.placement import place
 from spherex_butler.files.remote import download
+from spherex_butler.files.sameness import same_bytes
 
 LEFTOVER = f".{'0123456789abcdef' * 2}.part"
 
@@ -160,7 +161,7 @@ def test_temporary_file_taken_for_a_leftover_is_made_anew(source, target, monkey
 def test_files_of_other_sizes_are_not_read(source, tmp_path):
     other = tmp_path / "other"
     other.write_bytes(b"x")
-    assert not is_same(ResourcePath(source), ResourcePath(other))
+    assert not same_bytes(ResourcePath(source), ResourcePath(other))
 
 
 # Remote files.

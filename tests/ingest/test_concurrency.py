@@ -9,14 +9,12 @@ from pathlib import Path
 import pytest
 from ingest_rounds import ingest_at_once
 from lsst.daf.butler import Butler
-from lsst.resources import ResourcePath
 
 from spherex_butler import make_repo
 from spherex_butler.ingest import PlannedFile, ingest_files, plan_files
-from spherex_butler.repository.arrivals import Arrival
 from spherex_butler.repository.exposures import insert_exposures
-from spherex_butler.repository.file_registration import register_files
 from spherex_butler.repository.image_refs import image_ref
+from spherex_butler.repository.registration import FileRecords, register
 from spherex_butler.testing import write_level2
 
 EXPOSURES = 8
@@ -86,16 +84,15 @@ def test_conflict_with_a_transaction_under_way_is_no_failure(repo, exposures):
         planned, _ = plan_files(second)
         with ThreadPoolExecutor(1) as pool:
             with one.transaction():
-                insert_exposures(one, [file.description for file in planned])
-                register_files(one, [(arrival(one, file), file.size) for file in planned])
+                register_direct(one, planned)
                 late = pool.submit(ingest_files, other, second, transfer="direct")
                 time.sleep(1)  # in which the other one has come to its own registration
             report = late.result(timeout=60)
     assert (report.failed, len(report.ingested), len(report.skipped)) == ([], 0, 1)
 
 
-def arrival(butler: Butler, file: PlannedFile) -> Arrival:
-    ref = image_ref(
-        butler.get_dataset_type("level2"), file.name.run, file.data_id["exposure"], file.data_id["detector"]
-    )
-    return Arrival(ResourcePath(file.uri), ref, ResourcePath(file.uri), "direct", moved=False)
+def register_direct(butler: Butler, files: list[PlannedFile]) -> None:
+    insert_exposures(butler, [file.description for file in files])
+    kind, records = butler.get_dataset_type("level2"), FileRecords(butler)
+    refs = [image_ref(kind, file.name.run, file.data_id["exposure"], file.data_id["detector"]) for file in files]
+    register(butler, {ref: [records.at_address(ref, file.uri)] for ref, file in zip(refs, files, strict=True)})

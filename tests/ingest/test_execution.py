@@ -384,7 +384,6 @@ def test_qr3_files_are_ingested_and_read(butler, tmp_path):
     assert "CROSSTALK" in butler.get(ref).flag_definitions
 
 
-def test_two_runs_and_many_batches(butler, archive, tmp_path, monkeypatch):
-    monkeypatch.setattr("spherex_butler.ingest.execution._BATCH", 5)
+def test_two_runs_and_many_batches(butler, archive, tmp_path):
     other = write_level2(tmp_path, detector=3, size=32, token="l2b-v22-2026-001")
-    assert len(ingest_files(butler, [*archive, other]).ingested) == 13
+    assert len(ingest_files(butler, [*archive, other], batch_size=5).ingested) == 13

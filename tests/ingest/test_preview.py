@@ -85,9 +85,8 @@ def test_mode_that_does_not_suit_a_file_is_told(butler, files):
     assert preview.summary.endswith("0 to ingest, 0 already there, 1 would fail; nothing was changed")
 
 
-def test_same_image_in_two_batches_counts_once(butler, files, monkeypatch):
-    monkeypatch.setattr("spherex_butler.ingest.preview._BATCH", 1)
-    preview = preview_ingest(butler, [files[0], files[1], files[0]])
+def test_same_image_in_two_batches_counts_once(butler, files):
+    preview = preview_ingest(butler, [files[0], files[1], files[0]], batch_size=1)
     assert preview.summary.endswith("2 to ingest, 1 already there, 0 would fail; nothing was changed")
 
 

@@ -12,6 +12,7 @@ from lsst.daf.butler import Butler
 
 from spherex_butler.ingest import ingest_files
 from spherex_butler.ingest.record_updates import update_exposures
+from spherex_butler.repository.opened import check_opened
 from spherex_butler.repository.reports import IngestReport, RecordChange
 from spherex_butler.testing import write_exposures
 
@@ -106,4 +107,4 @@ def test_times_that_were_rounded_are_replaced(butler, files):
 
 
 def test_no_images_no_change(butler):
-    assert update_exposures(butler, []) == []
+    assert update_exposures(check_opened(butler), []) == []

@@ -17,7 +17,7 @@ from made_once import copy_repo
 from spherex_butler.errors import ConfigurationError, ParameterError
 from spherex_butler.files.placement import resolve_transfer
 from spherex_butler.ingest import execute, ingest_files, plan_files
-from spherex_butler.repository.stored_records import stored_files
+from spherex_butler.repository.registration import stored_files
 from spherex_butler.testing import write_exposures
 
 
@@ -221,7 +221,7 @@ def test_two_processes_with_the_same_files_lose_none(files, tmp_path, empty_repo
         assert readable(butler) == 6
 
 
-@pytest.mark.parametrize("killed_at", ["register_files", "remove_source"])
+@pytest.mark.parametrize("killed_at", ["import_datasets", "remove_source"])
 def test_same_command_finishes_what_was_killed(files, tmp_path, empty_repo, killed_at):
     given = (INGEST, empty_repo, files[0].parent, "move")
     killed = start_script(*given, folder=tmp_path / "elsewhere", killed_at=killed_at)

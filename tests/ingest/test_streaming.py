@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from spherex_butler.files.failures import FailedFile
-from spherex_butler.ingest import batches as image_batches
-from spherex_butler.ingest import grouping as ingest_batches
 from spherex_butler.ingest import ingest_files, plan_files
-from spherex_butler.ingest.grouping import batches
+from spherex_butler.ingest.batches import batches
+from spherex_butler.ingest.execution import BatchIngest
 from spherex_butler.ingest.plan import PlannedFile, read_plans
+from spherex_butler.repository.opened import check_opened
 from spherex_butler.repository.reports import IngestReport
 from spherex_butler.testing import write_exposures, write_level2
 
@@ -55,53 +55,43 @@ def test_order_is_that_of_the_paths(archive):
 
 def test_batches_are_of_one_run_and_full(two_runs):
     report = IngestReport()
-    found = list(batches([*two_runs, FailedFile("file:///x", "why")], 2, report))
-    assert [size for size, _ in found] == [2, 2, 2, 2, 1]
-    assert all(len({file.name.run for file in batch}) == 1 for _, batch in found if batch)
-    assert {file.uri for _, batch in found for file in batch} == {file.uri for file in two_runs}
+    found = list(batches([*two_runs, FailedFile("file:///x", "why")], report, size=2))
+    assert [len(batch) for batch in found] == [2, 2, 2, 2, 0]
+    assert all(len({file.name.run for file in batch}) == 1 for batch in found if batch)
+    assert {file.uri for batch in found for file in batch} == {file.uri for file in two_runs}
     assert [file.uri for file in report.failed] == ["file:///x"]
 
 
-def test_fullest_batch_goes_first_where_too_many_files_wait(two_runs, monkeypatch):
-    monkeypatch.setattr(ingest_batches, "_WAITING", 1)
-    assert [size for size, _ in batches(two_runs[:6], 5, IngestReport())] == [3, 3]
+def test_fullest_batch_goes_first_where_too_many_files_wait(two_runs):
+    found = batches(two_runs[:6], IngestReport(), size=5, waiting=1)
+    assert [len(batch) for batch in found] == [3, 3]
 
 
-def test_slow_reading_does_not_hold_files_back(two_runs, monkeypatch):
-    monkeypatch.setattr(ingest_batches, "_PATIENCE", 0.05)
-
+def test_slow_reading_does_not_hold_files_back(two_runs):
     def slow() -> Iterator[PlannedFile]:
         for file in two_runs[::2]:
             time.sleep(0.1)
             yield file
 
-    assert [size for size, _ in batches(slow(), 100, IngestReport())] == [1, 1, 1, 1]
+    assert [len(batch) for batch in batches(slow(), IngestReport(), patience=0.05)] == [1, 1, 1, 1]
 
 
-def test_what_was_done_is_reported_when_a_call_is_interrupted(butler, archive, monkeypatch):
-    monkeypatch.setattr("spherex_butler.ingest.execution._BATCH", 2)
+def test_what_was_done_is_reported_when_a_call_is_interrupted(butler, archive):
     report = IngestReport()
 
     def interrupted() -> Iterator[Path]:
-        yield from archive[:5]
+        yield from [archive[0]] * 24 + archive[1:]  # of which a reader is given 32
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("spherex_butler.ingest.plan._CHUNK", 1)
     with pytest.raises(KeyboardInterrupt):
-        ingest_files(butler, interrupted(), transfer="copy", report=report)
-    assert len(report.ingested) == 4
-    assert len(butler.query_datasets("level2", collections="SPHEREx/defaults")) == 4
-    assert len(ingest_files(butler, archive, transfer="copy").ingested) == 8
+        ingest_files(butler, interrupted(), transfer="copy", report=report, batch_size=10)
+    assert len(report.ingested) == 7
+    assert len(butler.query_datasets("level2", collections="SPHEREx/defaults")) == 7
+    assert len(ingest_files(butler, archive, transfer="copy").ingested) == 5
 
 
-def test_copies_that_take_long_are_registered_meanwhile(butler, archive, monkeypatch):
-    monkeypatch.setattr(image_batches, "_PATIENCE", 0.0)
-    register, sizes = image_batches.register_files, []
-
-    def counted(butler, arrivals):
-        sizes.append(len(arrivals))
-        return register(butler, arrivals)
-
-    monkeypatch.setattr(image_batches, "register_files", counted)
-    assert len(ingest_files(butler, archive[:3], transfer="copy").ingested) == 3
-    assert sizes == [1, 1, 1]
+def test_copies_that_take_long_are_registered_meanwhile(butler, archive):
+    planned, _ = plan_files(archive[:3])
+    report = IngestReport()
+    ingest = BatchIngest(check_opened(butler), "copy", report, patience=0.0)
+    assert [(done, len(report.ingested)) for done in ingest.ingest(planned)] == [(0, 0), (1, 1), (1, 2), (1, 3)]

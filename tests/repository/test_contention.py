@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,8 +13,7 @@ from lsst.daf.butler.registry import ConflictingDefinitionError
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from spherex_butler.errors import ConfigurationError
-from spherex_butler.repository import contention
-from spherex_butler.repository.contention import in_halves, patiently
+from spherex_butler.repository.contention import CONFLICTS, PAUSES, retry, split_on_failure
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def execute(tmp_path: Path) -> Iterator[Callable[[str], None]]:
 def pauses(monkeypatch) -> list[float]:
     """Return the pauses that were made, without making them."""
     made: list[float] = []
-    monkeypatch.setattr(contention.time, "sleep", made.append)
+    monkeypatch.setattr(time, "sleep", made.append)
     return made
 
 
@@ -48,27 +48,27 @@ def test_locked_database_is_waited_for(execute, tmp_path, monkeypatch):
         if len(made) == 3:
             other.execute("COMMIT")
 
-    monkeypatch.setattr(contention.time, "sleep", end_at_third)
-    patiently(lambda: execute("INSERT INTO numbers VALUES (1)"))
+    monkeypatch.setattr(time, "sleep", end_at_third)
+    retry(lambda: execute("INSERT INTO numbers VALUES (1)"))
     other.close()
     assert len(made) == 3
-    assert all(0 <= pause <= longest for pause, longest in zip(made, contention._PAUSES, strict=False))
+    assert all(0 <= pause <= longest for pause, longest in zip(made, PAUSES, strict=False))
 
 
 def test_patience_ends(execute, tmp_path, pauses):
     other = sqlite3.connect(tmp_path / "file", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     with pytest.raises(OperationalError, match="database is locked"):
-        patiently(lambda: execute("INSERT INTO numbers VALUES (1)"))
+        retry(lambda: execute("INSERT INTO numbers VALUES (1)"))
     other.close()
-    assert len(pauses) == len(contention._PAUSES)
+    assert len(pauses) == len(PAUSES)
 
 
 def test_row_that_is_there_is_tried_a_few_times_only(execute, pauses):
     execute("INSERT INTO numbers VALUES (1)")
     with pytest.raises(IntegrityError, match="UNIQUE constraint failed"):
-        patiently(lambda: execute("INSERT INTO numbers VALUES (1)"))
-    assert len(pauses) == contention._CONFLICTS
+        retry(lambda: execute("INSERT INTO numbers VALUES (1)"))
+    assert len(pauses) == CONFLICTS
 
 
 def test_conflict_in_the_words_of_butler_is_tried_again(execute):
@@ -82,18 +82,13 @@ def test_conflict_in_the_words_of_butler_is_tried_again(execute):
             raise ConflictingDefinitionError("A database constraint failure was triggered") from error
         return "done"
 
-    assert patiently(insert) == "done"
+    assert retry(insert) == "done"
 
 
 def test_other_errors_are_raised_at_once(execute, pauses):
     with pytest.raises(OperationalError, match="no such table"):
-        patiently(lambda: execute("INSERT INTO nowhere VALUES (1)"))
+        retry(lambda: execute("INSERT INTO nowhere VALUES (1)"))
 
-    def conflict() -> None:
-        raise ConflictingDefinitionError("not of the database")
-
-    with pytest.raises(ConflictingDefinitionError, match="not of the database"):
-        patiently(conflict)
     assert pauses == []
 
 
@@ -113,11 +108,20 @@ def test_serialization_failure_is_tried_again(postgres_database):
                     other.exec_driver_sql("UPDATE numbers SET number = number + 1")
             connection.exec_driver_sql("UPDATE numbers SET number = number + 1")
 
-    patiently(increment)
+    retry(increment)
     with engine.begin() as connection:
         assert connection.exec_driver_sql("SELECT number FROM numbers").scalar() == 3
     engine.dispose()
     assert len(attempts) == 2
+
+
+def test_conflict_that_stays_is_tried_a_few_times_only(pauses):
+    def conflict() -> None:
+        raise ConflictingDefinitionError("not of the database")
+
+    with pytest.raises(ConflictingDefinitionError, match="not of the database"):
+        retry(conflict)
+    assert len(pauses) == CONFLICTS
 
 
 def test_what_is_wrong_stands_alone_and_the_others_are_done():
@@ -128,7 +132,7 @@ def test_what_is_wrong_stands_alone_and_the_others_are_done():
             raise ValueError(f"{len(numbers)} with 13")
         done.extend(numbers)
 
-    in_halves(range(20), action, lambda number, error: failed.append((number, str(error))))
+    split_on_failure(range(20), action, lambda number, error: failed.append((number, str(error))))
     assert done == [number for number in range(20) if number != 13]
     assert failed == [(13, "1 with 13")]
 
@@ -141,5 +145,5 @@ def test_nothing_is_halved_where_the_database_fails():
         raise OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
 
     with pytest.raises(ConfigurationError, match=r"The database failed: .*disk is full'.* the same call goes on with"):
-        in_halves(range(20), action, lambda *_: pytest.fail("no number is to blame"))
+        split_on_failure(range(20), action, lambda *_: pytest.fail("no number is to blame"))
     assert attempts == [20]

@@ -22,10 +22,11 @@ from lsst.resources import ResourcePath
 from made_once import copy_repo, new_repo
 
 from spherex_butler.errors import ConfigurationError, ParameterError
+from spherex_butler.files.temporary import is_stale
 from spherex_butler.ingest import ingest_files
 from spherex_butler.names import parse_product_name
+from spherex_butler.repository.registration import stored_files
 from spherex_butler.repository.runs import ensure_run
-from spherex_butler.repository.stored_records import stored_files
 from spherex_butler.testing import write_exposures
 from spherex_butler.verify import Kind, RepositoryReport, check_repository
 from spherex_butler.verify import files as repository_files
@@ -383,7 +384,7 @@ def test_checksum_that_cannot_be_read_is_found(checksums, monkeypatch):
     def refuse(*_: object) -> None:
         raise PermissionError("Not allowed to read this")  # permissions do not stop root
 
-    monkeypatch.setattr(repository_files, "true_checksum", refuse)
+    monkeypatch.setattr(repository_files, "file_checksum", refuse)
     messages = found(check_repository(checksums, checksum=True), Kind.FILE_UNREADABLE)
     assert len(messages) == 2
     assert messages[0].endswith("PermissionError: Not allowed to read this")
@@ -458,8 +459,8 @@ def test_age_decides_where_there_are_no_locks(butler, monkeypatch):
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    assert not repository_files.is_stale_part(part)
-    assert repository_files.is_stale_part(part, age=-1)
+    assert not is_stale(part)
+    assert is_stale(part, age=-1)
 
 
 def test_part_that_cannot_be_looked_at_is_noted(butler, monkeypatch):
@@ -670,7 +671,7 @@ def test_repository_without_files_has_none_to_look_up(tmp_path):
     config.dumpToUri(ResourcePath(tmp_path / "repo" / "butler.yaml"))
     with (
         Butler.from_config(tmp_path / "repo") as memory,
-        pytest.raises(ConfigurationError, match=r"DirectButler with the datastore InMemoryDatastore; its files are"),
+        pytest.raises(ConfigurationError, match=r"DirectButler with the datastore InMemoryDatastore; expected one"),
     ):
         stored_files(memory, [])
 

@@ -1,0 +1,99 @@
+"""What a repository has of a batch of planned files already: looked up and compared, nothing changed."""
+
+from __future__ import annotations
+
+__all__ = ("Comparison", "compare")
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from lsst.daf.butler import Butler, DatasetRef, DatasetType
+from lsst.resources import ResourcePath
+
+from ..errors import FormatError, reason_of
+from ..files.failures import FailedFile
+from ..files.sameness import quick_difference
+from ..repository.butler_internals import StoredFile
+from ..repository.contention import retry
+from ..repository.image_refs import image_ref
+from ..repository.registration import artifact_uri, stored_files
+from .plan import PlannedFile
+
+
+@dataclass(slots=True)
+class Comparison:
+    """Files of one run, by what is to become of them.
+
+    Parameters
+    ----------
+    new
+        Files whose images the repository lacks, one for each, with their datasets.
+    known
+        Files whose images it has, with their datasets and the repository's files.
+    repeated
+        Datasets of files that come twice, by different paths.
+    failed
+        Files that differ from what the repository has, or from another one of the same call.
+    """
+
+    new: list[tuple[PlannedFile, DatasetRef]] = field(default_factory=list)
+    known: list[tuple[PlannedFile, DatasetRef, ResourcePath]] = field(default_factory=list)
+    repeated: list[DatasetRef] = field(default_factory=list)
+    failed: list[FailedFile] = field(default_factory=list)
+
+
+def compare(butler: Butler, dataset_type: DatasetType, batch: Sequence[PlannedFile]) -> Comparison:
+    """Return which files of a batch, all of one run, the repository has.
+
+    Parameters
+    ----------
+    butler
+        The repository.
+    dataset_type
+        The images' dataset type.
+    batch
+        The files.
+    """
+    refs = [
+        image_ref(dataset_type, file.name.run, file.description.observation.exposure_id, file.description.detector)
+        for file in batch
+    ]
+    stored = retry(lambda: stored_files(butler, refs))
+    found, first = Comparison(), dict[uuid.UUID, PlannedFile]()
+    for file, ref in zip(batch, refs, strict=True):
+        try:
+            if ref.id in stored:
+                found.known.append((file, ref, _same_file(butler, file, stored[ref.id][0])))
+            elif ref.id in first:
+                _require_same_image(file, first[ref.id])
+                found.repeated.append(ref)
+            else:
+                first[ref.id] = file
+                found.new.append((file, ref))
+        except (FormatError, OSError) as error:  # the latter of a file that may not be read, to compare it
+            found.failed.append(FailedFile(file.uri, reason_of(error)))
+    return found
+
+
+def _same_file(butler: Butler, file: PlannedFile, record: StoredFile) -> ResourcePath:
+    """Return where the repository's file is, having compared it with the one at hand."""
+    there = artifact_uri(butler, record)
+    if there.isLocal and not there.exists():
+        raise FormatError(
+            f"the repository's file {str(there)!r} is gone; remove its dataset with 'butler prune-datasets' first."
+        )
+    recorded = None if record.file_size < 0 else record.file_size
+    difference = quick_difference(ResourcePath(file.uri), file.size, other=there, recorded=recorded)
+    if difference is not None:
+        raise FormatError(
+            f"the repository has {str(there)!r} for this image and run, {difference}; nothing was changed."
+        )
+    return there
+
+
+def _require_same_image(file: PlannedFile, first: PlannedFile) -> None:
+    other = ResourcePath(first.uri)
+    difference = quick_difference(ResourcePath(file.uri), file.size, other=other, recorded=first.size)
+    if difference is not None:
+        raise FormatError(f"{first.uri!r} of the same call is the same image of the same run, {difference}.")

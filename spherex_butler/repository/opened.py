@@ -1,0 +1,122 @@
+"""A repository that was looked at once, before anything is done with it, and is handed on as one that will do."""
+
+from __future__ import annotations
+
+__all__ = ("OpenedRepository", "check_opened", "require_writeable")
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lsst.daf.butler import Butler, DatasetType, DimensionRecord, MissingDatasetTypeError
+from lsst.resources import ResourcePath
+
+from ..constants import DETECTORS, INSTRUMENT, REGION
+from ..errors import ConfigurationError
+
+_ELEMENTS = {"planning_period", "group", "exposure", REGION}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedRepository:
+    """A SPHEREx repository as `check_opened` found it.
+
+    Parameters
+    ----------
+    butler
+        The repository.
+    root
+        Where its datastore keeps files.
+    instrument
+        The record of the instrument.
+    detectors
+        The records of its detectors, by number.
+    """
+
+    butler: Butler
+    root: ResourcePath
+    instrument: DimensionRecord
+    detectors: Mapping[int, DimensionRecord]
+
+    def dataset_type(self, name: str) -> DatasetType:
+        """Return a dataset type that `~spherex_butler.make_repo` registers.
+
+        Raises
+        ------
+        ConfigurationError
+            Raised if the repository has none by that name.
+        """
+        try:
+            return self.butler.get_dataset_type(name)
+        except MissingDatasetTypeError as error:
+            raise ConfigurationError(
+                f"The repository has no dataset type {name!r}; expected one made by spherex_butler.make_repo."
+            ) from error
+
+
+def check_opened(butler: Butler, *, writeable: bool = True, what: str = "The repository") -> OpenedRepository:
+    """Return a repository together with what everybody needs to know of it.
+
+    Parameters
+    ----------
+    butler
+        The repository.
+    writeable
+        Whether it has to be writeable here.
+    what
+        What errors call it.
+
+    Raises
+    ------
+    ConfigurationError
+        Raised if the repository is read-only where it has to be writeable, if
+        it has another universe, or lacks the instrument, its detectors, or one
+        place for files.
+    """
+    if writeable:
+        require_writeable(butler, what)
+    _require_universe(butler)
+    instrument, detectors = _instrument_records(butler)
+    return OpenedRepository(butler, _datastore_root(butler), instrument, detectors)
+
+
+def require_writeable(butler: Butler, what: str = "The repository") -> None:
+    """Refuse a repository that is open for reading only.
+
+    Raises
+    ------
+    ConfigurationError
+        Raised if it is.
+    """
+    if not butler.isWriteable():
+        raise ConfigurationError(f"{what} is read-only here; open it with Butler.from_config(…, writeable=True).")
+
+
+def _require_universe(butler: Butler) -> None:
+    missing = sorted(_ELEMENTS - set(butler.dimensions.elements.names))
+    if missing:
+        raise ConfigurationError(
+            f"The repository's universe {butler.dimensions} has no {missing}; expected the SPHEREx universe or an "
+            "extension of it, as spherex_butler.make_repo gives."
+        )
+
+
+def _instrument_records(butler: Butler) -> tuple[DimensionRecord, dict[int, DimensionRecord]]:
+    ours = f"instrument = '{INSTRUMENT}'"  # not as a value, which Butler refuses where it is not registered
+    with butler.query() as query:
+        instruments = list(query.dimension_records("instrument").where(ours))
+        found = query.dimension_records("detector").where(ours) if instruments else ()
+        detectors = {record.id: record for record in found}
+    if len(detectors) != len(DETECTORS):
+        raise ConfigurationError(
+            f"The repository has {len(instruments) + len(detectors)} records of the instrument {INSTRUMENT!r} and its "
+            f"detectors; expected {1 + len(DETECTORS)}, as spherex_butler.make_repo registers."
+        )
+    return instruments[0], detectors
+
+
+def _datastore_root(butler: Butler) -> ResourcePath:
+    roots = butler.get_datastore_roots()
+    found = [root for root in roots.values() if root is not None]
+    if len(found) != 1:
+        raise ConfigurationError(f"The repository's datastore roots are {roots!r}; expected one that keeps files.")
+    return found[0]

@@ -1,0 +1,91 @@
+"""Files put where a repository will read them: outside of any transaction, and before they are registered."""
+
+from __future__ import annotations
+
+__all__ = ("PlacedFile", "has_own_copy", "place_file", "planned_place", "remove_moved_sources")
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lsst.daf.butler import DatasetRef
+from lsst.resources import ResourcePath
+
+from ..files.placement import place, remove_source, resolve_transfer
+from ..files.sameness import same_bytes
+from .opened import OpenedRepository
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedFile:
+    """A file that is where Butler will read it.
+
+    Parameters
+    ----------
+    source
+        Where it came from.
+    ref
+        The dataset it becomes.
+    uri
+        Where Butler will read it.
+    moved
+        Whether ``source`` has to go after the registration.
+    """
+
+    source: ResourcePath
+    ref: DatasetRef
+    uri: ResourcePath
+    moved: bool = False
+
+
+def place_file(repository: OpenedRepository, source: ResourcePath, ref: DatasetRef, *, transfer: str) -> PlacedFile:
+    """Put a file where Butler will read it; nothing is registered.
+
+    Parameters
+    ----------
+    repository
+        Where it goes.
+    source
+        The file.
+    ref
+        The dataset it becomes, its data ID with records, from which the file's name follows.
+    transfer
+        One of `.files.placement.TRANSFER_MODES`.
+
+    Raises
+    ------
+    FormatError
+        Raised if another file has that place.
+    ParameterError
+        Raised if the mode does not suit the file or the repository.
+    """
+    placed, mode = planned_place(repository, source, ref, transfer=transfer)
+    if mode is not None:
+        place(source, placed.uri, mode)
+    return placed
+
+
+def planned_place(
+    repository: OpenedRepository, source: ResourcePath, ref: DatasetRef, *, transfer: str
+) -> tuple[PlacedFile, str | None]:
+    """Return what `place_file` would return, and how the file would be placed: `None` if it would stay where it is."""
+    mode = resolve_transfer(transfer, source, repository.root)
+    if mode is None or mode == "direct":
+        return PlacedFile(source, ref, source), None
+    # With the source's extension, which may be another than the formatter's own: .yml, .fits.gz.
+    target = repository.butler.getURI(ref, predict=True).updatedExtension(source.getExtension())
+    return PlacedFile(source, ref, target, moved=mode == "move"), mode
+
+
+def has_own_copy(repository: OpenedRepository, source: ResourcePath, there: ResourcePath) -> bool:
+    """Whether the repository's file is its own, and has every byte of another one, which may then be removed."""
+    try:
+        return source != there and there.relative_to(repository.root) is not None and same_bytes(source, there)
+    except OSError:  # another process finished the move, or one of them may not be read
+        return False
+
+
+def remove_moved_sources(placed: Iterable[PlacedFile]) -> list[str]:
+    """Remove the sources of moves, after the registration; return what was odd."""
+    moved = [file for file in placed if file.moved]
+    reasons = ((file.source, remove_source(file.source, file.uri)) for file in moved)
+    return [f"{source}: was ingested but not removed: {reason}." for source, reason in reasons if reason is not None]
