@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +33,7 @@ from lsst.daf.butler import (
     FileDataset,
     Timespan,
 )
-from made_once import new_repo
+from made_once import copy_repo, new_repo, open_repo
 
 from spherex_butler import extend_universe, make_repo
 from spherex_butler.errors import ConfigurationError, ParameterError
@@ -52,16 +53,24 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return write_exposures(tmp_path_factory.mktemp("archive"), exposures=2, size=16)
 
 
-@pytest.fixture
-def source(archive) -> Iterator[Butler]:
+@pytest.fixture(scope="module")
+def filled(archive, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a repository with the first exposure on disk, and the second referred to, and darks."""
-    with new_repo() as butler:
+    root = copy_repo(tmp_path_factory.mktemp("filled") / "repo")
+    with open_repo(root) as butler:
         ingest_files(butler, archive[:6], transfer="copy")
         ingest_files(butler, archive[6:], transfer="direct")
         first, _ = timespans(butler)
         certify(butler, put_dark(butler, 3), Timespan(None, first.end))
         certify(butler, put_dark(butler, 3, NEWER_RUN), Timespan(first.end, None))
         certify(butler, put_dark(butler, 4))
+    return root
+
+
+@pytest.fixture
+def source(filled, tmp_path) -> Iterator[Butler]:
+    """Return a copy of that repository, opened."""
+    with open_repo(shutil.copytree(filled, tmp_path / "source")) as butler:
         yield butler
 
 

@@ -19,7 +19,7 @@ from damage import ALWAYS, certify, certify_others, damage, hex_of, images, lose
 from http_server import serve
 from lsst.daf.butler import Butler, CalibrationLookupError, CollectionType, Config, DatasetType, Timespan
 from lsst.resources import ResourcePath
-from made_once import copy_repo, new_repo
+from made_once import copy_repo, new_repo, open_repo
 
 from spherex_butler.errors import ConfigurationError, ParameterError
 from spherex_butler.files.temporary import is_stale
@@ -40,10 +40,19 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return write_exposures(tmp_path_factory.mktemp("archive"), exposures=2, size=16)
 
 
-@pytest.fixture
-def butler(archive) -> Iterator[Butler]:
-    with new_repo() as butler:
+@pytest.fixture(scope="module")
+def filled(archive, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a repository with both of them."""
+    root = copy_repo(tmp_path_factory.mktemp("filled") / "repo")
+    with open_repo(root) as butler:
         assert len(ingest_files(butler, archive, transfer="copy").ingested) == 12
+    return root
+
+
+@pytest.fixture
+def butler(filled, tmp_path) -> Iterator[Butler]:
+    """Return a copy of that repository, opened."""
+    with open_repo(shutil.copytree(filled, tmp_path / "filled")) as butler:
         yield butler
 
 
