@@ -28,6 +28,13 @@ def refused(storage_class: str, store: Any, dataset: Any) -> str:
     return messages(info)
 
 
+def refused_get(store: Any, ref: Any, component: str | None = None, **parameters: Any) -> str:
+    """Return why a get failed."""
+    with pytest.raises(Exception) as info:  # noqa: PT011
+        store.get(ref, component, **parameters)
+    return messages(info)
+
+
 def refused_read(store: Any, ref: Any, path: Path, component: str | None = None) -> str:
     """Return why a file cannot be read by a dataset's formatter alone: Butler would stop at the file's size."""
     formatter = store.butler._datastore._prepare_for_direct_get(ref, {})[0].formatter

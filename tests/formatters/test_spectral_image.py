@@ -13,6 +13,7 @@ from astropy.io import fits
 from astropy.nddata import CCDData
 from astropy.wcs import WCS
 from lsst.daf.butler import DatasetProvenance
+from refusals import refused, refused_get
 
 from spherex_butler import SpectralImage
 from spherex_butler.images.psf import SpectralImagePSF
@@ -56,14 +57,6 @@ def assert_same(found, expected):
     assert found.psf.origin == expected.psf.origin
     assert np.array_equal(found.psf.kernels, expected.psf.kernels)
     assert found.wcs.pixel_to_world(3, 4) == expected.wcs.pixel_to_world(3, 4)
-
-
-def chain(error):
-    texts = []
-    while error is not None:
-        texts.append("\n".join([str(error), *getattr(error, "__notes__", [])]))
-        error = error.__cause__ or error.__context__
-    return "\n".join(texts)
 
 
 def test_round_trip(store, image, ref):
@@ -130,13 +123,7 @@ def test_cutout_applies_to_the_image_and_to_every_component(store, image, ref, p
     ],
 )
 def test_impossible_cutout_is_refused(store, ref, component, parameters, message):
-    with pytest.raises(Exception) as caught:  # noqa: PT011  Butler chooses the type; the cause is ours
-        store.get(ref, component, **parameters)
-    assert_matches(message, chain(caught.value))
-
-
-def assert_matches(pattern, text):
-    assert re.search(pattern, text), text
+    assert re.search(message, refused_get(store, ref, component, **parameters))
 
 
 def test_planes_limit_what_is_read(store, ref):
@@ -145,9 +132,7 @@ def test_planes_limit_what_is_read(store, ref):
     assert image.flags.any()
     with pytest.raises(ValueError, match=r"This image has no ZODI: .*planes="):
         _ = image.zodi
-    with pytest.raises(Exception) as caught:  # noqa: PT011  likewise
-        store.get(ref, planes=["DARK"])
-    assert_matches(r"planes names \['DARK'\]; expected some of", chain(caught.value))
+    assert re.search(r"planes names \['DARK'\]; expected some of", refused_get(store, ref, planes=["DARK"]))
 
 
 def test_unknown_parameter_is_refused(store, ref):
@@ -255,13 +240,9 @@ def test_wrong_type_is_refused_and_leaves_nothing(store, dataset):
 
 
 def test_refused_put_leaves_nothing(store, image):
-    before = store.files()
     odd = image.copy()
     odd.unit = u.Unit("3 MJy/sr")
-    with pytest.raises(Exception) as caught:  # noqa: PT011  Butler chooses the type; the cause is ours
-        store.put(odd, "SpectralImage")
-    assert_matches("cannot be written to FITS", chain(caught.value))
-    assert store.files() == before
+    assert "cannot be written to FITS" in refused("SpectralImage", store, odd)
 
 
 @pytest.mark.parametrize("component", [None, "flags", "psf", "wavelength"])
@@ -269,9 +250,7 @@ def test_truncated_file_is_refused(store, image, component):
     ref = store.put(image, "SpectralImage")
     path = store.path(ref)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 10])
-    with pytest.raises(Exception) as caught:  # noqa: PT011  likewise
-        store.get(ref, component)
-    assert_matches("size|truncated", chain(caught.value))
+    assert re.search("size|truncated", refused_get(store, ref, component))
 
 
 @pytest.mark.parametrize(
@@ -288,14 +267,10 @@ def test_missing_hdu_is_named(store, level2_paths, tmp_path, case):
         del hdus[name]
         hdus.writeto(tmp_path / "x.fits")
     ref = store.ingest(tmp_path / "x.fits", "SpectralImage")
-    with pytest.raises(Exception) as caught:  # noqa: PT011  likewise
-        store.get(ref, component)
-    assert_matches(message, chain(caught.value))
+    assert re.search(message, refused_get(store, ref, component))
 
 
 def test_what_is_no_fits_file_is_refused(store, tmp_path):
     (tmp_path / "x.fits").write_text("<html>not found</html>")
     ref = store.ingest(tmp_path / "x.fits", "SpectralImage")
-    with pytest.raises(Exception) as caught:  # noqa: PT011  likewise
-        store.get(ref)
-    assert_matches("expected the start of a FITS file", chain(caught.value))
+    assert re.search("expected the start of a FITS file", refused_get(store, ref))
