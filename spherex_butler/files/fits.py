@@ -1,4 +1,4 @@
-"""FITS files wherever they are: opened so that little more is read than is looked at."""
+"""FITS files, local or remote, opened so that only the bytes that are used are read."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def open_fits(uri: ResourcePath, size: int | None = None) -> Iterator[FitsFile]:
     Raises
     ------
     FormatError
-        Raised if the file is gzipped, and cut off or spoilt.
+        Raised if the file is gzipped, and truncated or damaged.
     """
     name = repr(str(uri))
     if uri.isLocal:

@@ -105,7 +105,7 @@ def _filesystem(uri: ResourcePath) -> tuple[Any, str]:
 
 
 def _problem(answer: Any, wanted: tuple[int, int], size: int | None, uri: ResourcePath) -> str | None:
-    """Return what is wrong with an answer and may pass, `None` if nothing is; raise what will not pass."""
+    """Return what is wrong with an answer but may pass, or `None`; raise an error that will not pass."""
     if isinstance(answer, BaseException):
         if not _may_pass(answer):
             raise answer
@@ -133,7 +133,7 @@ def _may_pass(error: BaseException) -> bool:
 
 
 def download(source: ResourcePath, path: Path, *, piece: int = _PIECE) -> None:
-    """Write the content of a remote file to a local one that is there.
+    """Replace the content of a local file by that of a remote one.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def download(source: ResourcePath, path: Path, *, piece: int = _PIECE) -> None:
     Raises
     ------
     FormatError
-        Raised if another number of bytes came than the server has.
+        Raised if the number of bytes that came is not the size that the server states.
     """
     size = source.size()
     try:

@@ -24,7 +24,7 @@ Reader = Callable[[Any, Mapping[str, Any]], Any]
 
 
 class BaseFormatter(FormatterV2):
-    """A formatter whose subclasses say what can be read, and how each part of it is.
+    """A formatter that reads each part of a dataset as a table of functions says.
 
     A subclass gives ``default_extension``, `readers` and `parameters`, and a
     method that writes: ``write_local_file`` or ``to_bytes``.  `open_file` may
@@ -110,7 +110,7 @@ class BaseFormatter(FormatterV2):
         Raises
         ------
         ParameterError
-            Raised if there is no such component, or no such parameter.
+            Raised if the component or a parameter is unknown.
         """
         reader = self.readers.get(component)
         if reader is None:

@@ -29,8 +29,8 @@ A cutout's ``meta`` has ``CRPIX`` cards of the cutout, as its ``wcs`` has.
 
 Other files can be read too, gzipped ones included: those without ``META``, such
 as ``CCDData.write`` makes, and those whose image is in an extension, such as the
-archive's calibrations.  The image is that of the primary HDU, else of ``IMAGE``,
-else the one image that is there besides those of the table above.  A missing or
+archive's calibrations.  The image is in the primary HDU, else in ``IMAGE``, else
+in the only other HDU that has one and is not in the table above.  A missing or
 blank ``BUNIT`` is dimensionless; one may be written as ``(MJy/sr)/(e-/s)``.
 """
 
@@ -161,10 +161,10 @@ def _plane(array: Any, name: str, *, shape: tuple[int, ...] | None = None) -> fi
     if scalar:
         values = np.broadcast_to(values, shape or ())
     if shape is not None and values.shape != shape:
-        raise FormatError(f"HDU {name!r} would have shape {values.shape}; expected that of the data, {shape}.")
+        raise FormatError(f"HDU {name!r} would have shape {values.shape}; expected {shape}, the shape of the data.")
     if values.ndim == 0 or values.size == 0:
         raise FormatError(
-            f"HDU {name!r} would have shape {values.shape}, which is no image; expected one pixel or more."
+            f"HDU {name!r} would have shape {values.shape}, which holds no pixel; expected one pixel or more."
         )
     stored = values.astype(_STORED_AS[dtype]) if dtype in _STORED_AS else values.view()
     hdu = fits.ImageHDU(stored, name=name)

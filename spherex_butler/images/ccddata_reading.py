@@ -70,8 +70,8 @@ class StoredCCDData:
             return images[0]
         found = ", ".join(f"{info.index} {info.name!r}" for info in images or infos)
         raise FormatError(
-            f"The file holds {'images' if images else 'no image'} in {found}; expected one image, or that of HDU 0 "
-            "or 'IMAGE': a file of several is an HDUList."
+            f"The file holds {'images' if images else 'no image'} in {found}; expected one image, or an image in "
+            "HDU 0 or 'IMAGE'; read a file of several images as HDUList."
         )
 
     @cached_property
@@ -168,7 +168,7 @@ class StoredCCDData:
     def _pixels(self, info: HduInfo, *, default: str | None = None) -> NDArray[Any]:
         shape = self._image.shape
         if info.shape != shape:
-            raise FormatError(f"HDU {info.name!r} has shape {info.shape}; expected that of the image, {shape}.")
+            raise FormatError(f"HDU {info.name!r} has shape {info.shape}; expected {shape}, the shape of the image.")
         dtype = info.value("NPDTYPE", default)
         if info.value("NPSCALAR", False):
             return to_native(self._cut_pixels(info, Box(0, 1, 0, 1)).flat[:1], dtype).reshape(())
@@ -198,7 +198,7 @@ def _read_unit(info: HduInfo) -> u.UnitBase | None:
         return read_unit_text(known) if isinstance(known, str) else known
     except ValueError as error:
         raise FormatError(
-            f"HDU {info.name!r} has BUNIT={text!r}, which is no unit that astropy knows: {error}"
+            f"HDU {info.name!r} has BUNIT={text!r}, which astropy does not know as a unit: {error}"
         ) from error
 
 
@@ -208,7 +208,7 @@ def check_image(file: FitsFile) -> list[str]:
     Raises
     ------
     FormatError
-        Raised if there is no image, or which one is meant cannot be told.
+        Raised if the file holds no image, or several without saying which one is meant.
     """
     stored = StoredCCDData(file, {})
     _ = stored.shape

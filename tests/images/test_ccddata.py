@@ -200,8 +200,8 @@ def flag_collection() -> FlagCollection:
 @pytest.mark.parametrize(
     ("ccd", "why"),
     [
-        (image(np.zeros((0, 5))), "HDU 'PRIMARY' would have shape (0, 5), which is no image"),
-        (image(np.array(3.0)), "HDU 'PRIMARY' would have shape (), which is no image"),
+        (image(np.zeros((0, 5))), "HDU 'PRIMARY' would have shape (0, 5), which holds no pixel"),
+        (image(np.array(3.0)), "HDU 'PRIMARY' would have shape (), which holds no pixel"),
         (
             image(np.zeros((2, 2), dtype=complex)),
             "HDU 'PRIMARY' cannot hold ndarray of dtype complex128; FITS images hold",
@@ -212,7 +212,7 @@ def flag_collection() -> FlagCollection:
         ),
         (
             image(uncertainty=StdDevUncertainty(np.ones((1, 30)))),
-            "HDU 'UNCERT' would have shape (1, 30); expected that of the data, (40, 30)",
+            "HDU 'UNCERT' would have shape (1, 30); expected (40, 30), the shape of the data",
         ),
         (
             image(uncertainty=OwnUncertainty(np.ones(SHAPE))),
@@ -515,23 +515,23 @@ def primary(**header: Any) -> fits.PrimaryHDU:
         (
             [fits.PrimaryHDU(), pixels(name="MASK")],
             "ccddata",
-            "The file holds no image in 0 'PRIMARY', 1 'MASK'; expected one image, or that of HDU 0 or 'IMAGE'",
+            "The file holds no image in 0 'PRIMARY', 1 'MASK'; expected one image, or an image in HDU 0 or 'IMAGE'",
         ),
         (
             [fits.PrimaryHDU(), pixels(name="CWAVE"), pixels(name="MASK"), pixels(name="CBAND")],
             "shape",
-            "The file holds images in 1 'CWAVE', 3 'CBAND'; expected one image, or that of HDU 0 or 'IMAGE': a file of",
+            "The file holds images in 1 'CWAVE', 3 'CBAND'; expected one image, or an image in HDU 0 or 'IMAGE'; read",
         ),
         (
             [fits.PrimaryHDU(np.zeros((0, 2)))],
             "ccddata",
             "HDU 'PRIMARY' has shape (0, 2); expected one pixel or more",
         ),
-        ([primary(BUNIT="smoots")], "unit", "BUNIT='smoots', which is no unit"),
+        ([primary(BUNIT="smoots")], "unit", "BUNIT='smoots', which astropy does not know as a unit"),
         (
             [primary(), pixels((3, 2), "MASK")],
             "mask",
-            "HDU 'MASK' has shape (3, 2); expected that of the image, (2, 2)",
+            "HDU 'MASK' has shape (3, 2); expected (2, 2), the shape of the image",
         ),
         (
             [primary(), pixels(name="UNCERT", UTYPE="X")],
@@ -595,7 +595,7 @@ def test_image_that_can_be_read_has_nothing_odd():
 
 def test_unknown_unit_is_odd():
     (warning,) = check_image(opened(written([primary(BUNIT="smoots")])))
-    assert warning.startswith("HDU 'PRIMARY' has BUNIT='smoots', which is no unit that astropy knows")
+    assert warning.startswith("HDU 'PRIMARY' has BUNIT='smoots', which astropy does not know as a unit")
     assert warning.endswith("only its components other than unit can be read.")
 
 

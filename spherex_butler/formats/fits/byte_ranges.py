@@ -1,4 +1,4 @@
-"""Byte ranges of local files and of what gzipped ones hold."""
+"""Byte ranges of local files, gzipped ones included."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class RangeReader(Protocol):
 
 
 class LocalRanges:
-    """Reads byte ranges of an open local file, and pixels in the fastest way found.
+    """Reads byte ranges of an open local file, and large images in the fastest way we found.
 
     Parameters
     ----------
     descriptor
-        Of the open file.
+        The open file's descriptor.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -76,7 +76,7 @@ class LocalRanges:
 
 @contextmanager
 def local_ranges(path: str | os.PathLike[str], name: str = "The file") -> Iterator[tuple[RangeReader, int]]:
-    """Give a reader of byte ranges of a local file, and the file's size; of a gzipped file those of what it holds.
+    """Give a reader of byte ranges of a local file, unzipped if need be, and the size of its content.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def local_ranges(path: str | os.PathLike[str], name: str = "The file") -> Iterat
     Raises
     ------
     FormatError
-        Raised if the file is gzipped, and cut off or spoilt.
+        Raised if the file is gzipped, and truncated or damaged.
     """
     with Path(path).open("rb", buffering=0) as stream:
         read_ranges, size = LocalRanges(stream.fileno()), os.fstat(stream.fileno()).st_size
@@ -111,7 +111,7 @@ def unzipped_ranges(content: bytes, name: str = "The file") -> tuple[RangeReader
     Raises
     ------
     FormatError
-        Raised if it is cut off or spoilt.
+        Raised if it is truncated or damaged.
     """
     try:
         plain = gzip.decompress(content)

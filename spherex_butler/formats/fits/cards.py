@@ -1,4 +1,4 @@
-"""Header cards that keep every digit, and those that say which dataset a file is.
+"""Header cards that keep every digit of their values, and Butler's provenance cards.
 
 Provenance is stored in the primary header as ``HIERARCH LSST BUTLER …``
 cards, the form that `lsst.daf.butler.DatasetProvenance.from_flat_dict` reads

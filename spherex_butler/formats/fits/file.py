@@ -1,4 +1,4 @@
-"""FITS files by byte ranges: where each HDU lies, and planes, strips and tables read alone.
+"""FITS files read by byte ranges: HDUs are found by their headers, and planes, strips of rows and tables read alone.
 
 A FITS file is a sequence of HDUs, each a header of 2880-byte blocks of
 80-character cards followed by data padded to whole blocks (FITS standard 4.0,
@@ -49,7 +49,7 @@ def open_local_fits(path: str | os.PathLike[str], name: str = "The file") -> Ite
     Raises
     ------
     FormatError
-        Raised if the file is gzipped, and cut off or spoilt.
+        Raised if the file is gzipped, and truncated or damaged.
     """
     with local_ranges(path, name) as (read_ranges, size):
         yield FitsFile(read_ranges, size, name)
@@ -83,7 +83,7 @@ class FitsFile:
         self.size = size
         self._name = name
         self._hdus: list[HduInfo] = []
-        self._pieces: list[tuple[int, Any]] = []  # what was read ahead, and where each piece begins
+        self._pieces: list[tuple[int, Any]] = []  # read ahead, with the byte at which each begins
 
     def reopened(self) -> FitsFile:
         """Return the same file, of which nothing was read yet."""
@@ -133,7 +133,7 @@ class FitsFile:
         return max(0, self.size - _TAIL)
 
     def tail_ranges(self) -> list[tuple[int, int]]:
-        """Return the bytes that `find_last` will read, none where the size is not known."""
+        """Return the byte ranges that `find_last` will read, if the file's size is known."""
         return [] if self._tail_start is None else [(self._tail_start, int(self.size or 0))]
 
     def image(self, info: HduInfo, box: Box | None = None) -> NDArray[Any]:
@@ -144,7 +144,8 @@ class FitsFile:
         Raises
         ------
         FormatError
-            Raised if the HDU is no image, of two axes for a ``box``, or its data are cut short or spoilt.
+            Raised if the HDU is not an image, or not of two axes where a ``box`` is
+            given, or its data are truncated or damaged.
         """
         if not info.shape or (box is not None and len(info.shape) != 2) or info.is_table:
             raise FormatError(f"HDU {info.name!r} has shape {info.shape}; expected an image.")
@@ -170,7 +171,7 @@ class FitsFile:
         return [strip.table_range, strip.locate(table)[1]]
 
     def prefetch(self, ranges: Iterable[tuple[int, int]]) -> None:
-        """Read byte ranges at once, so that what is asked for later is there already.
+        """Read byte ranges now, all at once, that later calls will need.
 
         A range may be a guess: one that passes the file's end is cut short,
         and nothing depends on what was not needed.
@@ -188,7 +189,7 @@ class FitsFile:
         try:
             return hdu_from_bytes(fits.BinTableHDU, info.text, data).data
         except (ValueError, TypeError, KeyError, fits.VerifyError) as error:
-            raise FormatError(f"HDU {info.name!r} is no binary table: {error}") from error
+            raise FormatError(f"HDU {info.name!r} is not a binary table: {error}") from error
 
     def read(self, ranges: Sequence[tuple[int, int]], info: HduInfo) -> list[Any]:
         """Return byte ranges of an HDU's data.
@@ -220,13 +221,13 @@ class FitsFile:
         Raises
         ------
         FormatError
-            Raised if the file ends before.
+            Raised if the file ends earlier.
         """
         last = self.hdus()[-1]
         self._check_within(last.end if padded else last.span[1], last)
 
     def _each(self) -> Iterator[HduInfo]:
-        """Give one HDU after the other, looking no further than asked."""
+        """Give one HDU after the other, reading no further than the caller looks."""
         number = 0
         while number < len(self._hdus) or self._find_next():
             yield self._hdus[number]
@@ -261,7 +262,7 @@ class FitsFile:
         return block[:end]
 
     def _piece(self, start: int, length: int) -> bytes:
-        """Return bytes that hold a header, from what was read ahead if it is all there."""
+        """Return bytes that hold a header, from a piece that was read ahead if one holds all of it."""
         for begin, piece in self._pieces if length == _HEADER_CHUNK else ():
             ahead = bytes(piece[start - begin :][:_HEADER_CHUNK]) if begin <= start < begin + len(piece) else b""
             if _find_end(ahead) is not None:
@@ -272,13 +273,13 @@ class FitsFile:
         return bytes(buffer)
 
     def _from_pieces(self, start: int, stop: int) -> bytes | None:
-        """Return bytes that were read ahead, `None` if they were not."""
+        """Return bytes that were read ahead, or `None`."""
         held = self._held(start, stop)
-        # A copy, as whoever swaps bytes in place must not do it here.
+        # A copy, because a caller may swap the bytes in place.
         return None if held is None else bytes(held[1][start - held[0] : stop - held[0]])
 
     def _held(self, start: int, stop: int) -> tuple[int, Any] | None:
-        """Return the piece read ahead that holds some bytes, and where it begins, `None` if there is none."""
+        """Return the piece that was read ahead and holds these bytes, and where it begins; `None` if no piece does."""
         return next((p for p in self._pieces if p[0] <= start and stop <= p[0] + len(p[1])), None)
 
     def _plain_image(self, info: HduInfo, shape: tuple[int, ...], box: Box | None) -> NDArray[Any]:

@@ -122,8 +122,8 @@ def whole_blocks(length: int) -> int:
 def to_native(array: NDArray[Any], dtype: str | None = None) -> NDArray[Any]:
     """Return the values in this machine's byte order, and as ``dtype`` where one is given.
 
-    They are swapped in place where the memory is ours to change: whoever reads
-    an image wants one copy of it.
+    The bytes are swapped in place where the memory may be changed, so that there
+    is one copy of an image in memory.
     """
     if not array.dtype.isnative:
         swapped = array.byteswap(inplace=True) if array.flags.writeable else array.byteswap()

@@ -1,4 +1,4 @@
-"""HDULists: HDUs of a file chosen by name or number, and read as astropy's.
+"""HDUs of a file, chosen by name or number, as an `~astropy.io.fits.HDUList`.
 
 What is read is parsed lazily over bytes in memory.  The HDUs keep the file's
 order.  The primary header always comes along, without its data unless they
@@ -105,7 +105,7 @@ def _describe(infos: Sequence[HduInfo]) -> str:
 
 
 def _joined(chosen: Sequence[HduInfo]) -> list[tuple[int, int]]:
-    """Return the byte ranges of HDUs, those of neighbours as one: a whole file is read in one go."""
+    """Return the byte ranges of HDUs, merged where one follows the other: a whole file is one range."""
     ranges: list[tuple[int, int]] = []
     for info in chosen:
         start = info.header_offset

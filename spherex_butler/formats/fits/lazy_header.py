@@ -1,4 +1,4 @@
-"""FITS headers parsed no further than asked for, with the shift of a cutout applied."""
+"""FITS headers that are parsed only as far as they are used, and shifted for cutouts."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class LazyHeader:
     origin
         Pixel (x, y) of the described image that became its first one.
     shape
-        Array shape of the cutout, or `None` where none was made.
+        Array shape of the cutout; `None` for the header of a whole image.
     compressed
-        Whether ``source`` is that of the table that holds a tile-compressed
-        image; the header is the image's.
+        Whether ``source`` is the header of a table that holds a tile-compressed
+        image; `header` is then the image's.
     """
 
     __slots__ = ("_compressed", "_header", "_origin", "_shape", "_source")
@@ -126,7 +126,7 @@ class LazyHeader:
 
 
 def _shifted(keyword: str, value: Any, origin: tuple[int, int], shape: tuple[int, int] | None) -> Any:
-    """Return a full image's card value as it is in a cutout, in the way of the archive's cutout service."""
+    """Return the value that a full image's card has in a cutout, as the archive's cutout service changes it."""
     if match := _SHIFTED.fullmatch(keyword):
         offset = origin[int(match[1]) - 1]
         return value - offset if offset else value
@@ -134,12 +134,12 @@ def _shifted(keyword: str, value: Any, origin: tuple[int, int], shape: tuple[int
 
 
 def shift_header(header: fits.Header, origin: tuple[int, int], shape: tuple[int, int] | None = None) -> None:
-    """Make a header that of a cutout.
+    """Turn a full image's header into a cutout's.
 
     Parameters
     ----------
     header
-        The header; its reference pixels change, those of alternate WCS too.
+        The header; its reference pixels change, also those of alternate WCS.
     origin
         Pixel (x, y) that became the first one.
     shape

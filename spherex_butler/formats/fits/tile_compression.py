@@ -1,4 +1,4 @@
-"""Tile compression of images that loses neither pixels nor cards: their order, comments and spelling included."""
+"""Tile compression of images that keeps every card in its place, with its comment and spelling."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
 A tile-compressed image is a binary table with a row for each tile, which
 points into a heap of compressed bytes (FITS standard 4.0, section 10).  The
 rows of the tiles that hold a strip of the image are contiguous, and so, as
-everybody writes it, is their part of the heap: astropy decompresses the two as
-an image of those rows.
+every program writes it, is their part of the heap: astropy decompresses the two
+as an image of those rows.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ def decompress(info: HduInfo, span: Any) -> NDArray[Any]:
     info
         The image's HDU.
     span
-        Its bytes, header and data, which are the HDU as astropy reads it.
+        The bytes of header and data.
 
     Raises
     ------
     FormatError
-        Raised if the image has no pixels, or the bytes are spoilt.
+        Raised if the image has no pixels, or the bytes are damaged.
     """
     if 0 in info.shape:
         raise FormatError(f"HDU {info.name!r} is compressed and has shape {info.shape}; expected pixels.")
@@ -56,7 +56,7 @@ def decompress(info: HduInfo, span: Any) -> NDArray[Any]:
 def _decompressed(info: HduInfo, table: fits.BinTableHDU) -> NDArray[Any]:
     try:
         return to_native(np.asarray(fits.CompImageHDU(bintable=table).data))
-    except Exception as error:  # whatever the decompressors make of spoilt bytes
+    except Exception as error:  # decompressors raise all kinds of errors on damaged bytes
         raise FormatError(f"HDU {info.name!r} holds tiles that do not decompress: {error!r}") from error
 
 
@@ -127,7 +127,7 @@ class TileStrip:
         Raises
         ------
         FormatError
-            Raised if the bytes are spoilt.
+            Raised if the bytes are damaged.
         """
         cards = {"NAXIS2": len(rows), "PCOUNT": len(heap), **self._strip_cards()}
         if self.info.value("THEAP") is not None:

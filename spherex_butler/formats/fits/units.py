@@ -20,13 +20,13 @@ def read_unit_text(text: str) -> u.UnitBase:
     """Return the unit that a text names.
 
     Groups in parentheses may be divided, multiplied and raised to a power,
-    which astropy's grammar of units only knows of single units; a division
-    is of all that is before it.  Electrons may be written ``e-``.
+    which astropy's grammar allows only for single units; a division
+    divides everything before it.  Electrons may be written ``e-``.
 
     Raises
     ------
     ValueError
-        Raised if it names none.
+        Raised if the text names no unit.
     """
     return _parse(_WORD.sub(lambda match: _OTHER_WORDS[match[1]], text.strip()))
 

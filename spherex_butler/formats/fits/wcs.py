@@ -1,4 +1,4 @@
-"""A celestial or linear WCS as header cards that give back the same WCS, digit for digit."""
+"""WCS as header cards, from which the same WCS is read back, digit for digit."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def read_wcs(header: fits.Header) -> WCS | None:
     if "WCSAXES" not in header and "CTYPE1" not in header:
         return None
     with warnings.catch_warnings():
-        # What astropy put right it did when the WCS was made; saying it again at every read helps nobody.
+        # astropy said what it corrected when the WCS was made; nobody needs to hear it again at every read.
         warnings.simplefilter("ignore", FITSFixedWarning)
         try:
             return WCS(fits.Header([card for card in header.cards if _matters(card.keyword)]))

@@ -1,4 +1,4 @@
-"""HDUs written to a file: copied first, so that the caller's stay as they are, and with valid checksums."""
+"""HDUs written to a file from copies, so that the caller's do not change, and with valid checksums."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def copy_hdus(hdus: fits.HDUList) -> fits.HDUList:
     Raises
     ------
     FormatError
-        Raised if there is no HDU, the first is no primary HDU, or one is
-        not in memory and its file is closed.
+        Raised if there is no HDU, if the first is not a primary HDU, or if the
+        data of one are not in memory and its file is closed.
     """
     if len(hdus) == 0:
         raise FormatError("The HDUList is empty; expected at least a PrimaryHDU.")
@@ -51,13 +51,13 @@ def _copy_hdu(number: int, hdu: Any) -> Any:
     clone._header = hdu.header.copy()  # noqa: SLF001
     clone._header._modified = hdu.header._modified  # noqa: SLF001
     if "data" not in vars(hdu):
-        # Pixels nobody looked at are copied as stored; astropy would apply their scaling and drop its cards.
+        # Pixels that were not looked at are copied as stored; astropy would scale them and drop the scaling's cards.
         clone._data_needs_rescale = False  # noqa: SLF001
     return clone
 
 
 def write_hdus(hdus: fits.HDUList, path: str) -> None:
-    """Write HDUs that are ours to change, and renew the checksums that their headers have."""
+    """Write HDUs, which may change, and renew the checksums that are in their headers."""
     hdus.writeto(path, output_verify="silentfix+exception")
     if not any({"CHECKSUM", "DATASUM"} & set(hdu.header) for hdu in hdus):
         return

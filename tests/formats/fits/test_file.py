@@ -286,7 +286,7 @@ def test_empty_compressed_image_is_refused():
 
 def test_image_is_no_table():
     file = opened(raw_of(fits.ImageHDU(np.zeros((2, 2)), name="X")))
-    with pytest.raises(FormatError, match="HDU 'X' is no binary table"):
+    with pytest.raises(FormatError, match="HDU 'X' is not a binary table"):
         file.table(file["X"])
 
 
