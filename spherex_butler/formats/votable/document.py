@@ -145,7 +145,7 @@ def parse_document(stream: BinaryIO, *, columns: Sequence[int] | None = None, he
             f"astropy cannot read the VOTable: {str(error) or repr(error)}; expected a complete VOTable document. "
             "The file is truncated, damaged or something else."
         ) from error
-    if document.table_count == 0:
+    if not list(document.votable.iter_tables()):
         said = "; ".join(f"{info.name}={info.value!r} {info.content or ''}" for info in document.votable.iter_info())
         raise FormatError(f"The VOTable holds no TABLE; expected one. Its INFO elements say: {said or 'nothing'}.")
     return document

@@ -244,6 +244,7 @@ DAMAGED = {
     "html": ("<html><body/></html>", r"E19: File does not appear to be a VOTABLE; expected a complete VOTable"),
     "no table": (NO_TABLE, r"holds no TABLE; expected one. Its INFO elements say: QUERY_STATUS='ERROR' Bad query."),
     "nothing said": ("<VOTABLE><RESOURCE/></VOTABLE>", r"holds no TABLE; .* Its INFO elements say: nothing"),
+    "table out of place": (document(texts([1])).replace("RESOURCE", "RESOURCX"), r"holds no TABLE; expected one"),
     "cut header": (document(texts([1]))[:80], r"astropy cannot read the VOTable: .* expected a complete VOTable"),
     "cut data": (document(texts(*[[n] for n in range(100)]))[:-200], r"astropy cannot read the VOTable: .*no element"),
     "cut base64": (document("<BINARY><STREAM>AAA</STREAM></BINARY>"), r"data is not base64: .*padding"),
