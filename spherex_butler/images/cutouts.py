@@ -21,8 +21,8 @@ from .geometry import describe_corners
 
 Image = TypeVar("Image", bound=CCDData)
 
-_DISTORTED_MARGIN = 1000  # pixels round the image in which distortion may decide what is inside
-_LARGEST = 2**31
+_DISTORTED_MARGIN = 1000  # pixels around the image in which distortion may decide what is inside
+_LARGEST = 2**31  # side of a cutout
 
 
 def cutout(
@@ -84,7 +84,7 @@ def requested_box(
     wcs: WCS | None = None,
     footprint: Callable[[], str] | None = None,
 ) -> Box | None:
-    """Return the part of ``bounds`` that read parameters ask for.
+    """Return the box of pixels that read parameters ask for.
 
     Parameters
     ----------
@@ -95,12 +95,12 @@ def requested_box(
         ``(height, width)`` as in `~astropy.nddata.Cutout2D`), and ``mode``:
         ``"trim"`` (default) clips a box partly outside, ``"strict"`` refuses it.
     bounds
-        Where the image lies; the result is in the same pixels.
+        Where the image lies; the result counts the same pixels.
     wcs
         Celestial WCS whose pixel (0, 0) is the corner of ``bounds``; needed
         where ``center`` is on the sky or ``size`` is an angle.
     footprint
-        Says in an error where the image is, such as its corners on the sky.
+        Tells in an error where the image is, such as its corners on the sky.
 
     Returns
     -------
@@ -178,11 +178,11 @@ def _center_pixel(center: Any, bounds: Box, wcs: WCS | None) -> tuple[float, flo
 
 
 def _sky_pixel(center: SkyCoord, shape: tuple[int, int], wcs: WCS) -> tuple[float, float]:
-    """Return the pixel of a sky position; infinity or NaN where the projection has none.
+    """Return the pixel of a sky position; infinity or NaN if the projection does not reach it.
 
-    Distortion is left out far from the image: there its inverse diverges, with
-    warnings, or converges to pixels of the image, while it changes nothing of
-    the position being outside.
+    Far from the image the distortion is left out: its inverse diverges there,
+    with warnings, or converges to pixels of the image, and the position is
+    outside with or without it.
     """
     position = center.transform_to(wcs_to_celestial_frame(wcs)).spherical
     world = (position.lon.deg, position.lat.deg)[:: 1 if wcs.wcs.lng < wcs.wcs.lat else -1]

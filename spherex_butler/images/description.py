@@ -1,4 +1,4 @@
-"""What a Level 2 file's headers say of its exposure: cards to dimension-record fields, by table."""
+"""What the header of a Level 2 image says about its exposure: which card gives which field of a dimension record."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy as np
 from astropy.coordinates import BarycentricMeanEcliptic, CartesianRepresentation, SkyCoord
 from numpy.typing import NDArray
 
+from ..constants import DETECTORS
 from ..errors import FormatError
 from ..formats.fits.lazy_header import LazyHeader
 from ..names import ObservationId
@@ -25,17 +26,17 @@ _FIELDS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "science_program": ("SPS_FLAGS", lambda text: str(text).strip()),
     "observation_reason": ("NON_SURVEY", lambda text: "calibration" if _is_true(text) else "survey"),
 }
-"""Fields of an exposure record: the card each comes from, and how."""
+"""Fields of an exposure record: the card that gives each, and the function that converts it."""
 
 MJD_RANGE = (60_000.0, 80_000.0)
-"""Times of the mission, generously: launched on 60745; Julian dates and seconds are far outside."""
+"""Times the mission can have, in MJD; it was launched on 60745.  Julian dates and seconds are far outside."""
 
 _REQUIRED = ("OBSID", "DETECTOR", "MJD-BEG", "MJD-END")
 
 
 @dataclass(frozen=True, slots=True)
 class ImageDescription:
-    """One image, as its exposure and its region on the sky are recorded.
+    """What the records of an image's exposure and of its region on the sky are made from.
 
     Parameters
     ----------
@@ -46,11 +47,12 @@ class ImageDescription:
     begin, end
         Start and end of the exposure; MJD, UTC.
     fields
-        Fields of the exposure record besides its ids and timespan; the same
-        for all detectors of an exposure.
+        Fields of the exposure record besides its ids and timespan.  They are
+        the same for all detectors of an exposure.
     corners
         Outer corners on the sky, ICRS right ascension and declination in
-        degrees, in the order of the archive's ``s_region``; `None` off the sky.
+        degrees, in the order of the archive's ``s_region``; `None` without a
+        celestial WCS.
     expidn
         The header's integer exposure id, with the detector as last digit.
     """
@@ -65,12 +67,12 @@ class ImageDescription:
 
     @property
     def expected_expidn(self) -> int:
-        """The integer exposure id that belongs to the observation id and the detector."""
+        """The integer exposure id that follows from the observation id and the detector."""
         return self.observation.exposure_id * 10 + self.detector
 
 
 def describe_image(header: LazyHeader, shape: tuple[int, ...]) -> ImageDescription:
-    """Return what an IMAGE header says.
+    """Return what an IMAGE header says about its exposure.
 
     Parameters
     ----------
@@ -82,15 +84,15 @@ def describe_image(header: LazyHeader, shape: tuple[int, ...]) -> ImageDescripti
     Raises
     ------
     FormatError
-        Raised if a card that every image has is missing or not of its kind.
+        Raised if a card that every image has is missing, or a card has an impossible value.
     """
     obs_id, detector, begin, end = (_required(header, keyword) for keyword in _REQUIRED)
-    if detector not in range(1, 7):
-        raise FormatError(f"DETECTOR is {detector!r}; expected a number from 1 to 6.")
+    if detector not in DETECTORS:
+        raise FormatError(f"DETECTOR is {detector!r}; expected a number from {min(DETECTORS)} to {max(DETECTORS)}.")
     begin, end = _number("MJD-BEG", begin), _number("MJD-END", end)
     if not (MJD_RANGE[0] < begin < end < MJD_RANGE[1] and end - begin <= 1):
         raise FormatError(
-            f"MJD-BEG is {begin!r} and MJD-END {end!r}; expected times in order, at most a day apart, and in MJD."
+            f"MJD-BEG is {begin!r} and MJD-END is {end!r}; expected two MJD in order, at most a day apart."
         )
     return ImageDescription(
         observation=ObservationId.parse(str(obs_id).strip()),
@@ -106,7 +108,7 @@ def describe_image(header: LazyHeader, shape: tuple[int, ...]) -> ImageDescripti
 def _required(header: LazyHeader, keyword: str) -> Any:
     value = header.get(keyword)
     if value is None:
-        raise FormatError(f"The IMAGE header has no {keyword}; expected that of a Level 2 image, with {_REQUIRED}.")
+        raise FormatError(f"The IMAGE header has no {keyword}; a Level 2 image has {', '.join(_REQUIRED)}.")
     return value
 
 
@@ -128,8 +130,8 @@ def _is_true(text: Any) -> bool:
 def _pointing(header: LazyHeader) -> dict[str, float | None]:
     """Return the boresight and position angle of the focal plane, ICRS degrees.
 
-    From the planned pointing, which is the same in the headers of all six
-    detectors and given in ecliptic coordinates; a record has one value for all.
+    They come from the planned pointing, which the headers of all detectors
+    share, as an exposure record has one value for all.  It is in ecliptic coordinates.
     """
     planned = {keyword: header.get(keyword) for keyword in ("SPS_ELON", "SPS_ELAT", "SPS_EPA")}
     missing = None in planned.values()
@@ -148,14 +150,14 @@ def _icrs_pointing(longitude: float, latitude: float, angle: float) -> tuple[flo
 
 
 def _directions(longitude: float, latitude: float, angle: float) -> NDArray[np.float64]:
-    """Return the direction to a point, and that in which a position angle leads away from it."""
+    """Return the directions to a point, and along a position angle away from it."""
     east, north = _tangents(longitude, latitude)
     point = [np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)]
     return np.array([point, np.cos(angle) * north + np.sin(angle) * east])
 
 
 def _tangents(longitude: float, latitude: float) -> NDArray[np.float64]:
-    """Return the directions of east and north at a point."""
+    """Return the directions east and north at a point."""
     east = [-np.sin(longitude), np.cos(longitude), 0.0]
     north = [-np.sin(latitude) * np.cos(longitude), -np.sin(latitude) * np.sin(longitude), np.cos(latitude)]
     return np.array([east, north])
@@ -163,6 +165,6 @@ def _tangents(longitude: float, latitude: float) -> NDArray[np.float64]:
 
 @cache
 def _ecliptic_axes() -> NDArray[np.float64]:
-    """Return the axes of the mean ecliptic of J2000, a row each, in ICRS; astropy's transformation is this rotation."""
+    """Return the axes of the mean ecliptic of J2000 in ICRS, a row each: the rotation that astropy applies."""
     axes = SkyCoord(CartesianRepresentation(np.eye(3)), frame=BarycentricMeanEcliptic())
     return np.array(axes.icrs.cartesian.xyz.value.T)

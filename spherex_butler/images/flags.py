@@ -1,7 +1,6 @@
-"""Flag bits of a Level 2 image: their definition in the file, and which of them spoil a pixel.
+"""Flag bits of a Level 2 image: how its FLAGS header defines them, and which of them spoil a pixel.
 
-Two conventions exist and both are read from the FLAGS header, never assumed:
-QR2 writes ``MP_<NAME> = bit``, QR3 ``MSKNnnnn = '<NAME>'`` with
+QR2 writes ``MP_<NAME> = bit``, QR3 writes ``MSKNnnnn = '<NAME>'`` with
 ``MSKMnnnn = 1 << bit`` (both verified on real files).
 """
 
@@ -19,17 +18,11 @@ from numpy.typing import NDArray
 from ..errors import FormatError, ParameterError
 
 USABLE_FLAGS = frozenset({"OVERFLOW", "FULLSAMPLE", "OUTLIER", "SOURCE"})
-"""Flags that do not spoil a pixel: those that the archive's own mosaics keep
-(IRSA SPHEREx documentation)."""
+"""Flags that do not spoil a pixel; the archive's own mosaics keep such pixels (IRSA SPHEREx documentation)."""
 
 
 def read_flag_definitions(header: Header) -> dict[str, int]:
-    """Return the bit number of every flag that a FLAGS header defines, in order of bits.
-
-    Parameters
-    ----------
-    header
-        Header of the FLAGS HDU, of either convention.
+    """Return the bit number of every flag that a FLAGS header of either release defines, in the order of bits.
 
     Raises
     ------
@@ -54,7 +47,7 @@ def default_bad_flags(definitions: Mapping[str, int]) -> tuple[str, ...]:
 
 
 def bit_mask(definitions: Mapping[str, int], names: Iterable[str]) -> int:
-    """Return the integer whose set bits are those of the named flags.
+    """Return the integer in which the bits of the named flags are set.
 
     Raises
     ------
@@ -70,9 +63,9 @@ def bit_mask(definitions: Mapping[str, int], names: Iterable[str]) -> int:
 
 
 def flagged(flags: NDArray[Any], definitions: Mapping[str, int], bad: Iterable[str] | None = None) -> NDArray[np.bool_]:
-    """Return the pixels in which one of the bad flags is set; by default the `default_bad_flags`."""
+    """Return which pixels have one of the bad flags set; by default one of `default_bad_flags`."""
     names = default_bad_flags(definitions) if bad is None else bad
-    # A flag of a bit that the array's type lacks is set nowhere.
+    # A bit that the array's type lacks is set in no pixel.
     bits = bit_mask(definitions, names) & np.iinfo(flags.dtype).max
     return np.asarray(flags & flags.dtype.type(bits), dtype=bool)
 

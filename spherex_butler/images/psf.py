@@ -1,9 +1,9 @@
-"""The point-spread function of a Level 2 image: one kernel a zone, in either release's form.
+"""The point-spread function of a Level 2 image: one kernel for each zone, in the form of either release.
 
-QR2 carries a cube of 11 x 11 zones of 101 x 101 samples, ten a pixel, zone
-boxes in the header cards ``XCTR_i``, ``YCTR_i``, ``XWID_i``, ``YWID_i``
-(0-based full-frame pixels).  QR3 carries a table of effective PSFs, 33 x 33
-samples, five a pixel, already integrated over a pixel.
+QR2 has a cube of 11 x 11 zones with 101 x 101 samples each, ten samples to a
+pixel; the header cards ``XCTR_i``, ``YCTR_i``, ``XWID_i``, ``YWID_i`` give the
+box of each zone (0-based full-frame pixels).  QR3 has a table of effective
+PSFs, already integrated over a pixel, with 33 x 33 samples, five to a pixel.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _TABLE_OVERSAMPLING = 5
 
 
 def zones_are_swapped(version: object) -> bool:
-    """Whether a QR2 file's zone cards have x and y exchanged.
+    """Whether the zone cards of a QR2 file have x and y exchanged.
 
-    They have in files of a pipeline ``VERSION`` up to 6.5.5, unless its local
-    part holds ``psffix1``; a file without a version was not fixed (IRSA
-    Explanatory Supplement, erratum on the PSF).
+    They are exchanged up to the pipeline ``VERSION`` 6.5.5, unless its local
+    part holds ``psffix1``, and in a file without a version (IRSA Explanatory
+    Supplement, erratum on the PSF).
     """
     if version is None:
         return True
@@ -51,7 +51,7 @@ def zones_are_swapped(version: object) -> bool:
 
 
 class SpectralImagePSF:
-    """Kernels of an image's zones.
+    """The kernels of an image's PSF zones.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class SpectralImagePSF:
 
     @property
     def oversampling(self) -> int:
-        """Samples a detector pixel: 10 in QR2, 5 in QR3."""
+        """Samples to a detector pixel: 10 in QR2, 5 in QR3."""
         return _TABLE_OVERSAMPLING if self.is_effective else _CUBE_OVERSAMPLING
 
     @property
@@ -127,7 +127,7 @@ class SpectralImagePSF:
         Returns
         -------
         kernel
-            Samples, `oversampling` a pixel, centred on the array's middle;
+            Samples, `oversampling` to a pixel, centered on the array's middle;
             shape (101, 101) in QR2, (33, 33) in QR3.
         """
         kernel = np.asarray(self.kernels[self.zone(x, y)])
@@ -136,14 +136,14 @@ class SpectralImagePSF:
     def detector_kernel(self, x: float, y: float) -> NDArray[np.float64]:
         """Return what the detector's pixels see of a point source at (x, y), normalised to unit sum.
 
-        The kernel of QR2 is integrated over each pixel; that of QR3, already
-        integrated, is sampled at the pixels' centers (linearly between its samples).
+        QR2's kernel is integrated over each pixel.  QR3's is integrated already,
+        and is interpolated linearly at the centers of the pixels.
 
         Parameters
         ----------
         x, y
-            Position of the source in the image's own 0-based pixels; the
-            middle of the array returned is the pixel that holds it.
+            Position of the source in the image's own 0-based pixels; the pixel
+            that holds it is the middle of the array returned.
 
         Returns
         -------
@@ -151,11 +151,19 @@ class SpectralImagePSF:
             Odd square array of pixels.
         """
         kernel = self.at(x, y).astype(float)
-        weigh = _sampling_weights if self.is_effective else _integration_weights
-        columns = weigh(kernel.shape[1], self.oversampling, x - np.floor(x + 0.5))
-        rows = weigh(kernel.shape[0], self.oversampling, y - np.floor(y + 0.5))
+        rows, columns = (self._weights(side, at) for side, at in zip(kernel.shape, (y, x), strict=True))
         pixels = rows @ kernel @ columns.T
         return np.asarray(pixels / pixels.sum())
+
+    def _weights(self, samples: int, position: float) -> NDArray[np.float64]:
+        """Return how much of each sample each pixel around a source sees, along one axis; shape (pixels, samples)."""
+        reach = int(np.ceil(samples / 2 / self.oversampling))
+        pixels = np.arange(-reach, reach + 1) - (position - np.floor(position + 0.5))
+        middles = np.arange(samples) - (samples - 1) / 2
+        distance = np.abs(pixels[:, np.newaxis] * self.oversampling - middles)
+        if self.is_effective:  # linear interpolation at the pixel's center
+            return np.asarray(np.clip(1 - distance, 0, None))
+        return np.asarray(np.clip((self.oversampling + 1) / 2 - distance, 0, 1))  # part of the sample in the pixel
 
     def cutout(self, origin: tuple[int, int]) -> SpectralImagePSF:
         """Return the PSF of a cutout whose first pixel is ``origin`` (x, y) of this image."""
@@ -202,23 +210,3 @@ class DeferredPSF:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return copy, (self.loaded(),)  # which needs the file no more
-
-
-def _pixel_centers(samples: int, oversampling: int, phase: float) -> NDArray[np.float64]:
-    """Return the centers of the pixels round a source, in samples from the kernel's middle."""
-    reach = int(np.ceil(samples / 2 / oversampling))
-    return (np.arange(-reach, reach + 1, dtype=float) - phase) * oversampling
-
-
-def _integration_weights(samples: int, oversampling: int, phase: float) -> NDArray[np.float64]:
-    """Return how much of each sample's width lies in each pixel; shape (pixels, samples)."""
-    middles = np.arange(samples) - (samples - 1) / 2
-    distance = np.abs(_pixel_centers(samples, oversampling, phase)[:, np.newaxis] - middles)
-    return np.asarray(np.clip((oversampling + 1) / 2 - distance, 0, 1))
-
-
-def _sampling_weights(samples: int, oversampling: int, phase: float) -> NDArray[np.float64]:
-    """Return the weights of linear interpolation at each pixel's center; shape (pixels, samples)."""
-    middles = np.arange(samples) - (samples - 1) / 2
-    distance = np.abs(_pixel_centers(samples, oversampling, phase)[:, np.newaxis] - middles)
-    return np.asarray(np.clip(1 - distance, 0, None))

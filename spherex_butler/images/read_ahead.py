@@ -1,14 +1,15 @@
 """Which bytes of a remote Level 2 file to ask for together, so that a cutout takes few round trips.
 
-An HDU's place follows from the headers before it, one round trip each.  But
-the planes of a file are all of one shape, so that the next headers are where
-the known sizes put them, give or take the few blocks of the headers between:
-a window that allows for those finds them in the same round trip.  A wrong guess costs
-bytes, never a wrong result: every header is found again in its place.
+The place of an HDU follows from the headers before it, one round trip each.
+But all planes of a file have one shape, so the next headers lie where the
+known sizes put them, give or take the few blocks of the headers in between: a
+window that allows for those blocks finds them in the same round trip.  A wrong
+guess costs bytes, never a wrong result, as every header is still looked for in
+its place.
 
-With full frames and a cutout of 64 rows this is, in requests of one round:
-QR2, whose flags are uncompressed, 1 + 5 + 3; QR3, in which the size of the
-flags is known from their header only, 1 + 3 + 3 + 2.
+A cutout of 64 rows of a full frame takes these numbers of requests, round by
+round: 1 + 5 + 3 in QR2, whose flags are uncompressed; 1 + 3 + 3 + 2 in QR3,
+where only the header of the flags tells their size.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _COMPRESSED_SINCE = 7  # major version of the pipeline: QR3 compresses the flags
 
 
 def read_ahead(file: FitsFile, image: HduInfo, box: Box | None, names: Collection[str], version: object) -> None:
-    """Read what planes need, in as few rounds of requests as their places can be told.
+    """Read the bytes that planes need, in as few rounds of requests as possible.
 
     Parameters
     ----------
@@ -40,7 +41,7 @@ def read_ahead(file: FitsFile, image: HduInfo, box: Box | None, names: Collectio
     names
         HDUs wanted: ``IMAGE``, ``FLAGS``, ``VARIANCE``, ``ZODI``, ``WCS-WAVE``.
     version
-        The pipeline's version, by which the form of the flags is guessed.
+        The pipeline's version, from which the form of the flags is guessed.
     """
     wanted = [name for name in _IMAGE_PLANES if name in names]
     first = file.ranges(image, box) if "IMAGE" in names else []
@@ -60,9 +61,9 @@ def read_ahead(file: FitsFile, image: HduInfo, box: Box | None, names: Collectio
 
 
 def _later_headers(image: HduInfo, start: int, wanted: Collection[str], *, step: int) -> list[tuple[int, int]]:
-    """Return windows in which the headers of VARIANCE and ZODI lie, the first ``step`` planes on from ``start``.
+    """Return windows that hold the headers of VARIANCE and ZODI, the first ``step`` planes after ``start``.
 
-    Each plane in between has a header of at least a block.
+    The header of each plane in between has at least one block.
     """
     plane = whole_blocks(image.data_size) + BLOCK
     last = max(_IMAGE_PLANES.index(name) for name in wanted)

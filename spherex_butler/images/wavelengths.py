@@ -1,4 +1,4 @@
-"""Wavelength and bandwidth of every pixel, from the control points a Level 2 file carries.
+"""Wavelength and bandwidth of every pixel, from the control points in a Level 2 file.
 
 The WCS-WAVE table has one row: control points ``X`` and ``Y`` in 1-based
 full-frame pixels and ``VALUES`` of shape (len(Y), len(X), 2), wavelength and
@@ -111,8 +111,8 @@ class WavelengthTable:
 
         Notes
         -----
-        Interpolation on a grid is separable, hence two small matrix products
-        instead of one look-up a pixel.
+        Interpolation on a grid is separable: two small matrix products take
+        the place of one look-up for each pixel.
         """
         across = _weights(np.arange(box.x_min + 1, box.x_max + 1, dtype=float), self.x)
         along = _weights(np.arange(box.y_min + 1, box.y_max + 1, dtype=float), self.y)
@@ -121,7 +121,7 @@ class WavelengthTable:
     def wcs(self, image_header: LazyHeader) -> WCS:
         """Return the alternate WCS ``W`` of an image: pixels to wavelength and bandwidth.
 
-        SIP is removed from it: astropy carries the celestial distortion over to
+        SIP is removed from it, as astropy applies the celestial distortion to
         every alternate WCS (https://github.com/astropy/astropy/issues/13105,
         https://github.com/astropy/astropy/issues/18404).
         """
@@ -146,9 +146,6 @@ class WavelengthTable:
             fits.Column("VALUES", f"{self.values.size}E", dim=f"(2,{nx},{ny})", unit="um", array=[self.values]),
         ]
         return fits.BinTableHDU.from_columns(columns, name=EXTNAME)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return WavelengthTable, (self.x, self.y, self.values), {"header": self.header, "_stored": self._stored}
 
 
 def _native(stored: NDArray[Any]) -> NDArray[Any]:
