@@ -10,6 +10,8 @@ import numpy as np
 from astropy.nddata import CCDData
 from lsst.daf.butler import Butler, DatasetRef, Timespan
 
+from spherex_butler.verify import Kind, RepositoryReport
+
 DARK_RUN = "spx/cal-drk-v4-2025-161"
 ALWAYS = Timespan(None, None)
 
@@ -69,3 +71,13 @@ def dimension_records(butler: Butler, element: str) -> list[dict[str, object]]:
     """Return all records of an element, in the order of their data IDs."""
     found = butler.query_dimension_records(element, limit=None, explain=False)
     return [record.toDict() for record in sorted(found, key=lambda record: str(record.dataId))]
+
+
+def found(report: RepositoryReport, kind: Kind) -> list[str]:
+    """Return subject and message of the findings of a kind."""
+    return [f"{finding.subject}: {finding.message}" for finding in report.findings if finding.kind is kind]
+
+
+def kinds(report: RepositoryReport) -> set[Kind]:
+    """Return the kinds of problems."""
+    return {finding.kind for finding in report.problems}

@@ -4,43 +4,18 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from damage import damage, images, lose_regions, path_of
 from http_server import serve
 from lsst.daf.butler import Butler, CollectionType
-from made_once import copy_repo, new_repo, open_repo
+from made_once import new_repo
 
 from spherex_butler.errors import ConfigurationError
 from spherex_butler.ingest import ingest_files
 from spherex_butler.names import parse_product_name
 from spherex_butler.repository.runs import ensure_run
-from spherex_butler.testing import write_exposures
 from spherex_butler.verify import Kind, Repair, RepositoryFinding, check_repository, repair
-
-
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two exposures of six detectors."""
-    return write_exposures(tmp_path_factory.mktemp("archive"), exposures=2, size=16)
-
-
-@pytest.fixture(scope="module")
-def filled(archive, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a repository with both of them."""
-    root = copy_repo(tmp_path_factory.mktemp("filled") / "repo")
-    with open_repo(root) as butler:
-        ingest_files(butler, archive, transfer="copy")
-    return root
-
-
-@pytest.fixture
-def butler(filled, tmp_path) -> Iterator[Butler]:
-    """Return a copy of that repository, opened."""
-    with open_repo(shutil.copytree(filled, tmp_path / "filled")) as butler:
-        yield butler
 
 
 def repaired(butler: Butler) -> list[Repair]:
