@@ -139,7 +139,7 @@ def test_repository_without_files_has_none_to_look_up(tmp_path):
     config.dumpToUri(ResourcePath(tmp_path / "repo" / "butler.yaml"))
     with (
         Butler.from_config(tmp_path / "repo") as memory,
-        pytest.raises(ConfigurationError, match=r"DirectButler with the datastore InMemoryDatastore; its files are"),
+        pytest.raises(ConfigurationError, match=r"DirectButler with the datastore InMemoryDatastore; expected one"),
     ):
         stored_files(memory, [])
 

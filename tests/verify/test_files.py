@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 import shutil
@@ -19,7 +18,6 @@ from lsst.daf.butler import Butler, Config
 from lsst.resources import ResourcePath
 from made_once import new_repo, open_repo
 
-from spherex_butler.files.temporary import is_stale
 from spherex_butler.ingest import ingest_files
 from spherex_butler.verify import Kind, check_repository
 
@@ -147,33 +145,6 @@ def test_part_of_a_killed_copy_is_found_a_day_later(butler, monkeypatch):
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 2 * 86400)
     assert [message.partition(": ")[0] for message in found(check_repository(butler), Kind.STALE_PART)] == [str(part)]
-
-
-def test_part_that_is_being_written_is_not_stale(tmp_path):
-    part = tmp_path / PART
-    with part.open("wb") as writer:
-        fcntl.flock(writer, fcntl.LOCK_EX)
-        assert not is_stale(part, age=-1)
-    assert is_stale(part, age=-1)
-    assert not is_stale(part)
-
-
-def test_age_decides_where_there_are_no_locks(tmp_path, monkeypatch):
-    part = tmp_path / PART
-    part.write_text("half")
-
-    def refuse(*_: object) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr(fcntl, "flock", refuse)
-    assert (is_stale(part), is_stale(part, age=-1)) == (False, True)
-
-
-def test_what_is_no_file_or_has_another_name_is_no_part(tmp_path):
-    (tmp_path / ".mine.part").write_text("")
-    assert not is_stale(tmp_path / ".mine.part", age=-1)
-    os.mkfifo(tmp_path / PART)
-    assert not is_stale(tmp_path / PART, age=-1)  # without waiting for a writer
 
 
 def test_part_that_cannot_be_looked_at_is_noted(butler, monkeypatch):
