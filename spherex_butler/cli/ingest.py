@@ -7,6 +7,7 @@ __all__ = ("ingest",)
 import sys
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import click
 from lsst.daf.butler import Butler
@@ -35,13 +36,12 @@ _INTERRUPTED = 130  # as of a command that SIGINT ended
 def ingest(
     repo: str,
     paths: tuple[str, ...],
-    transfer: str,
-    processes: int,
+    *,
     files_from: str | None,
-    release: str | None,
     update_records: bool,
     dry_run: bool,
     output: Path | None,
+    **choices: Any,
 ) -> None:
     """Ingest Level 2 files into REPO.
 
@@ -56,22 +56,15 @@ def ingest(
       butler spherex ingest repo --files-from list.txt --dry-run
     """
     wanted = _paths(paths, files_from)
-    report: IngestReport | IngestPreview = IngestReport.of_images()
+    done = IngestReport.of_images()
+    report: IngestReport | IngestPreview = done
     interrupted = False
     with Butler.from_config(repo, writeable=not dry_run) as butler:
         try:
-            if isinstance(report, IngestReport) and not dry_run:
-                ingest_files(
-                    butler,
-                    wanted,
-                    transfer=transfer,
-                    processes=processes,
-                    release=release,
-                    update_records=update_records,
-                    report=report,
-                )
+            if dry_run:
+                report = preview_ingest(butler, wanted, **choices)
             else:
-                report = preview_ingest(butler, wanted, transfer=transfer, processes=processes, release=release)
+                ingest_files(butler, wanted, update_records=update_records, report=done, **choices)
         except KeyboardInterrupt:
             interrupted = True
         except SpherexButlerError:

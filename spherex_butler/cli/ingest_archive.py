@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("ingest_archive",)
 
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,22 +23,21 @@ from ..repository.reports import IngestReport
 from . import options
 
 _SHOWN = 20
+_NUMBER = re.compile(r"\d+(\.\d*)?")
 
 
-class _TimeType(click.ParamType[Time]):
-    """A time in UTC: an ISO 8601 date, with or without a time of day, or an MJD."""
+def _times(_context: click.Context, _parameter: click.Parameter, values: tuple[str, str] | None) -> Any:
+    """Return times in UTC, given as ISO 8601 dates, with or without a time of day, or as MJD."""
+    return values and tuple(map(_time, values))
 
-    name = "time"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Time:
-        try:
-            return Time(float(value), format="mjd", scale="utc")
-        except ValueError:
-            pass
-        try:
-            return Time(value, scale="utc")
-        except ValueError:
-            self.fail(f"{value!r} is no time; expected one such as 2025-12-01, 2025-12-01T06:30 or the MJD 61010.5.")
+def _time(text: str) -> Time:
+    try:
+        return Time(float(text), format="mjd", scale="utc") if _NUMBER.fullmatch(text) else Time(text, scale="utc")
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} is no time; expected one such as 2025-12-01, 2025-12-01T06:30 or the MJD 61010.5."
+        ) from None
 
 
 @click.command()
@@ -54,7 +54,7 @@ class _TimeType(click.ParamType[Time]):
 @options.processes("2 is twice as fast for large tables.", most=2)
 @click.option("--query", "protocol", type=click.Choice(["sia", "tap"]), help="Query the service; there is no TABLE.")
 @click.option("--pos", "position", nargs=3, type=float, metavar="RA DEC RADIUS", help="A circle; ICRS, degrees.")
-@click.option("--time", nargs=2, type=_TimeType(), metavar="BEGIN END", help="When images began: UTC, or MJD.")
+@click.option("--time", nargs=2, callback=_times, metavar="BEGIN END", help="When images began: UTC, or MJD.")
 @click.option("--collection", "collections", multiple=True, help=f"For sia, may be repeated: {', '.join(COLLECTIONS)}.")
 @click.option("--adql", metavar="QUERY|@FILE", help="For tap: a query of your own, or a file that holds it.")
 @click.option("--service", metavar="URL", help=f"Another service than {SIA_SERVICE} or {TAP_SERVICE}.")
@@ -68,6 +68,7 @@ class _TimeType(click.ParamType[Time]):
 def ingest_archive(
     repo: str,
     tables: tuple[str, ...],
+    *,
     access: str,
     release: str | None,
     processes: int,

@@ -6,6 +6,7 @@ __all__ = ("ingest_calibrations",)
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 from lsst.daf.butler import Butler
@@ -36,13 +37,7 @@ from . import options
 @options.report
 @options.progress
 def ingest_calibrations(
-    repo: str,
-    paths: tuple[str, ...],
-    transfer: str,
-    certify: str,
-    processes: int,
-    archive_ids: Path | None,
-    output: Path | None,
+    repo: str, paths: tuple[str, ...], *, certify: str, archive_ids: Path | None, output: Path | None, **choices: Any
 ) -> None:
     """Ingest calibration files into REPO, and say when they are valid.
 
@@ -70,14 +65,8 @@ def ingest_calibrations(
     """
     ids = None if archive_ids is None else read_archive_ids(archive_ids)
     with Butler.from_config(repo, writeable=True) as butler:
-        report = ingest.ingest_calibrations(
-            butler,
-            paths,
-            transfer=transfer,
-            certify=None if certify == "none" else certify,
-            processes=processes,
-            archive_ids=ids,
-        )
+        rule = None if certify == "none" else certify
+        report = ingest.ingest_calibrations(butler, paths, certify=rule, archive_ids=ids, **choices)
     options.say(report.details, report.summary)
     options.write_json(output, report.to_dict())
     sys.exit(bool(report.failed or report.not_certified))

@@ -21,15 +21,13 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import click
 
 from ..constants import CALIBRATION_COLLECTION, DEFAULT_COLLECTION
 from ..files.placement import TRANSFER_MODES
 from .progress import progress_bar
-
-_Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def _writable(_context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
@@ -53,9 +51,7 @@ def _data_id(_context: click.Context, _parameter: click.Parameter, words: Sequen
 
 
 repo = click.argument("repo")
-
 data_id = click.argument("data_id", nargs=-1, metavar="[DIMENSION=VALUE]...", callback=_data_id)
-
 collections = click.option(
     "--collections",
     default=DEFAULT_COLLECTION,
@@ -63,15 +59,11 @@ collections = click.option(
     callback=lambda _context, _parameter, text: text.split(","),
     help="Collections to search, comma-separated.",
 )
-
 calibration_collection = click.option(
     "--collection", default=CALIBRATION_COLLECTION, show_default=True, help="Where validity is recorded."
 )
-
 detectors = click.option("--detector", "detectors", type=int, multiple=True, help="Only this detector; repeatable.")
-
 dry_run = click.option("-n", "--dry-run", is_flag=True, help="Say what would be done and change nothing.")
-
 report = click.option(
     "--report",
     "output",
@@ -80,6 +72,25 @@ report = click.option(
     metavar="FILE",
     help="Write a report to this file as JSON.",
 )
+
+
+def processes(what: str, most: int | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return the option that says how many processes do a job, with its help text and greatest value."""
+    return click.option(
+        "-j", "--processes", type=click.IntRange(1, most), default=1, show_default=True, metavar="NUMBER", help=what
+    )
+
+
+def transfer(modes: Iterable[str] = TRANSFER_MODES) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return the option that says how files come into a repository, with its possible values."""
+    return click.option(
+        "-t",
+        "--transfer",
+        type=click.Choice(list(modes)),
+        default="auto",
+        show_default=True,
+        help="How files come in. auto links local files and copies remote ones; direct leaves them where they are.",
+    )
 
 
 def progress(command: Callable[..., None]) -> Callable[..., None]:
@@ -92,41 +103,6 @@ def progress(command: Callable[..., None]) -> Callable[..., None]:
             command(*arguments, **options)
 
     return shown
-
-
-def processes(what: str, most: int | None = None) -> _Decorator:
-    """Return the option that says how many processes do a job.
-
-    Parameters
-    ----------
-    what
-        The help text.
-    most
-        The greatest number.
-    """
-    return click.option(
-        "-j", "--processes", type=click.IntRange(1, most), default=1, show_default=True, metavar="NUMBER", help=what
-    )
-
-
-def transfer(*, move: bool = True, auto: str = "links local files and copies remote ones") -> _Decorator:
-    """Return the option that says how files come into a repository.
-
-    Parameters
-    ----------
-    move
-        Whether files may be moved.
-    auto
-        What the mode ``auto`` does.
-    """
-    return click.option(
-        "-t",
-        "--transfer",
-        type=click.Choice([mode for mode in TRANSFER_MODES if move or mode != "move"]),
-        default="auto",
-        show_default=True,
-        help=f"How files come in. auto {auto}; direct leaves them where they are.",
-    )
 
 
 def say(details: Iterable[object], *summaries: str) -> None:

@@ -6,6 +6,7 @@ __all__ = ("verify",)
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 from lsst.daf.butler import Butler
@@ -27,16 +28,7 @@ from . import options
 @click.option("--limit", type=click.IntRange(0), default=1000, show_default=True, help="Findings to list of each kind.")
 @options.report
 @options.progress
-def verify(
-    repo: str | None,
-    configuration: bool,
-    checksum: bool,
-    remote: bool,
-    requests: int,
-    fix: bool,
-    limit: int,
-    output: Path | None,
-) -> None:
+def verify(repo: str | None, *, configuration: bool, remote: bool, requests: int, **choices: Any) -> None:
     """Check REPO: its chains, regions, calibrations and files; or the configuration of this environment.
 
     --config lists the folders of DAF_BUTLER_CONFIG_PATH, whether they exist and
@@ -59,25 +51,23 @@ def verify(
     elif repo is None:
         raise click.UsageError("Nothing to verify; give --config, or a repository.")
     else:
-        _verify_repository(repo, checksum, requests if remote else 0, fix, limit, output)
+        _verify_repository(repo, remote=requests if remote else 0, **choices)
 
 
 def _verify_configuration(repo: str | None) -> None:
     report = check_configuration(repo)
-    for line in report.lines():
-        click.echo(line)
-    sys.exit(0 if report.ok else 1)
+    options.say((), *report.lines())
+    sys.exit(not report.ok)
 
 
-def _verify_repository(repo: str, checksum: bool, remote: int, fix: bool, limit: int, output: Path | None) -> None:
+def _verify_repository(repo: str, *, fix: bool, output: Path | None, **choices: Any) -> None:
     with Butler.from_config(repo, writeable=fix) as butler:
-        found = check_repository(butler, checksum=checksum, remote=remote, limit=limit)
+        found = check_repository(butler, **choices)
         repairs = repair(butler, found.problems) if fix else []
-    for line in (*found.lines(), *map(str, repairs)):
-        click.echo(line)
+    options.say((), *found.lines(), *map(str, repairs))
     if fix and found.unlisted:
         click.echo("not repaired: what is not listed; run it again, or with a larger --limit.")
     repaired = [{"subject": one.finding.subject, "done": one.done, "message": one.message} for one in repairs]
     options.write_json(output, found.to_dict() | {"repairs": repaired})
     done = {one.finding for one in repairs if one.done}
-    sys.exit(0 if done.issuperset(found.problems) and not found.unlisted else 1)
+    sys.exit(not done.issuperset(found.problems) or bool(found.unlisted))
