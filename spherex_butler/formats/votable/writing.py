@@ -301,8 +301,9 @@ def _param(key: str, value: Any, what: str, votable: VOTableFile) -> Param | Non
     plain = value if unit is None else value.value
     plain = plain.item() if isinstance(plain, np.generic) else plain
     is_text = isinstance(plain, str)
-    fits = -(1 << 63) <= plain < 1 << 63 if type(plain) is int else not is_text or not _UNSAFE_PARAM.search(plain)
-    if not fits or (datatype := _PARAMS.get(type(plain))) is None:
+    lossy = _UNSAFE_PARAM.search(plain) if is_text else type(plain) is int and plain.bit_length() > 63
+    datatype = _PARAMS.get(type(plain))
+    if lossy or datatype is None:
         return None
     kwargs = {"name": key, "value": plain, "datatype": datatype, "arraysize": "*" if is_text else None, "unit": unit}
     param = Param(votable, config=votable.config, **kwargs)
