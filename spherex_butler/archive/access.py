@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ("Access", "make_access")
+__all__ = ("relocation",)
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from pathlib import Path
 
 from lsst.daf.butler import Config
@@ -30,42 +29,54 @@ def _roots() -> Mapping[str, str]:
     return {"irsa": str(config["archive"]), "aws": bucket, "s3": f"s3://{name}/"}
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Turns the folder of a file as a table gives it into the folder to read.
+def relocation(access: str) -> Callable[[str], str]:
+    """Return a function that says where the files of a folder are read: it returns a URL with a slash at the end.
 
     Parameters
     ----------
-    prefix
-        What the archive's tree lies under; `None` to keep addresses as the table gives them.
+    access
+        ``irsa`` for addresses as the table gives them, ``aws``, or what a copy
+        of the archive's tree lies under: a folder, or a ``file://``, ``s3://``,
+        ``http://`` or ``https://`` URL.
+
+    Returns
+    -------
+    relocate
+        Takes a folder that is absolute, relative to the archive's server as in
+        ``spherex.artifact``, or relative to the archive's tree.  It raises
+        `FormatError` if this is not the URL of a folder, or not a folder of the
+        archive.
+
+    Raises
+    ------
+    ParameterError
+        Raised if ``access`` is none of these, or a folder that does not exist.
     """
-
-    prefix: str | None
-
-    def folder(self, given: str) -> str:
-        """Return the URL of the folder in which files are read, with a slash at the end.
-
-        Parameters
-        ----------
-        given
-            The folder in the table: absolute, relative to the archive's
-            server as in ``spherex.artifact``, or relative to the archive's tree.
-
-        Raises
-        ------
-        FormatError
-            Raised if this is not the URL of a folder, or not a folder of the archive.
-        """
-        absolute = _absolute(given)
-        if self.prefix is None:
-            return f"{absolute}/"
-        for root in _roots().values():
-            if absolute.startswith(root):
-                return f"{self.prefix}{absolute.removeprefix(root)}/"
-        raise FormatError(
-            f"The address {given!r} is not in the archive's tree, under {_roots()['irsa']!r}; expected a file of the "
-            "archive, or access='irsa' to keep addresses as they are."
+    if access == "irsa":
+        return lambda given: f"{_absolute(given)}/"
+    if access == "aws":
+        return partial(_moved, prefix=_roots()["aws"])
+    scheme = _SCHEME.match(access)
+    if scheme and scheme[1] in _PREFIXES and not re.search(r"[?#\s]", access):
+        return partial(_moved, prefix=access.rstrip("/") + "/")
+    folder = Path(access).absolute()
+    if scheme or not access or not folder.is_dir():
+        raise ParameterError(
+            f"access={access!r} is neither 'irsa' nor 'aws' nor the place of a copy of the archive's tree; expected "
+            f"such a place to be an existing folder or a URL with one of {list(_PREFIXES)}."
         )
+    return partial(_moved, prefix=folder.as_uri().rstrip("/") + "/")
+
+
+def _moved(given: str, prefix: str) -> str:
+    absolute = _absolute(given)
+    for root in _roots().values():
+        if absolute.startswith(root):
+            return f"{prefix}{absolute.removeprefix(root)}/"
+    raise FormatError(
+        f"The address {given!r} is not in the archive's tree, under {_roots()['irsa']!r}; expected a file of the "
+        "archive, or access='irsa' to keep addresses as they are."
+    )
 
 
 def _absolute(given: str) -> str:
@@ -78,33 +89,3 @@ def _absolute(given: str) -> str:
     relative, archive = given.lstrip("/"), _roots()["irsa"]
     server, tree = re.fullmatch(r"(\w+://[^/]+/)(.*)", archive).groups()  # type: ignore[union-attr]  # is our own
     return f"{server}{relative}" if relative.startswith(tree) else f"{archive}{relative}"
-
-
-def make_access(access: str) -> Access:
-    """Return what an ``access`` option stands for.
-
-    Parameters
-    ----------
-    access
-        ``irsa``, ``aws``, or what a copy of the archive's tree lies under: a
-        folder, or a ``file://``, ``s3://``, ``http://`` or ``https://`` URL.
-
-    Raises
-    ------
-    ParameterError
-        Raised if it is none of these, or a folder that does not exist.
-    """
-    if access == "irsa":
-        return Access(None)
-    if access == "aws":
-        return Access(_roots()["aws"])
-    scheme = _SCHEME.match(access)
-    if scheme and scheme[1] in _PREFIXES and not re.search(r"[?#\s]", access):
-        return Access(access.rstrip("/") + "/")
-    folder = Path(access).absolute()
-    if scheme or not access or not folder.is_dir():
-        raise ParameterError(
-            f"access={access!r} is neither 'irsa' nor 'aws' nor the place of a copy of the archive's tree; expected "
-            f"such a place to be an existing folder or a URL with one of {list(_PREFIXES)}."
-        )
-    return Access(folder.as_uri().rstrip("/") + "/")

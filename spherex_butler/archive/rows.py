@@ -19,7 +19,7 @@ __all__ = ("DataLinkError", "RowPlanner")
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
@@ -30,7 +30,6 @@ from ..images.description import MJD_RANGE, ImageDescription
 from ..ingest.plan import PlannedFile
 from ..names import ObservationId, ProcessingToken, ProductName, parse_product_name
 from ..repository.runs import release_of
-from .access import Access
 from .regions import parse_corners
 
 _ROLES: Mapping[str, tuple[str, ...]] = {
@@ -80,8 +79,8 @@ class RowPlanner:
         The table's columns.
     source
         The table's name in messages.
-    access
-        Where files are read.
+    folder
+        Turns the folder of a file in the table into the folder to read.
     release
         The release of all images; by default as their addresses tell.
 
@@ -96,13 +95,13 @@ class RowPlanner:
         Raised if a column is missing.
     """
 
-    def __init__(self, columns: Sequence[str], source: str, access: Access, release: str | None) -> None:
+    def __init__(self, columns: Sequence[str], source: str, folder: Callable[[str], str], release: str | None) -> None:
         found = _find_columns(columns, source)
         self.positions = tuple(found.values())
         self._names = {role: columns[number] for role, number in found.items()}
         order = {role: number for number, role in enumerate(found)}
         self._arrange = itemgetter(*(order.get(role, -1) for role in _ROLES))  # -1: the None after the row
-        self._access = access
+        self._folder = folder
         self._release = release
         self._place = lru_cache(maxsize=16384)(self._find_place)  # folders hold about 1,800 files each
 
@@ -170,7 +169,7 @@ class RowPlanner:
 
     def _find_place(self, folder: str, token: ProcessingToken, collection: Any) -> tuple[str, str]:
         """Return the URL under which the files of a folder are read, and their release."""
-        prefix = self._access.folder(folder)
+        prefix = self._folder(folder)
         release = release_of(ProductName(DATASET_TYPE, token), f"{folder}/", self._release)
         match = _COLLECTION.fullmatch(str(collection or "").strip().lower())
         said = _RELEASES.get(match[1], match[1]) if match else release

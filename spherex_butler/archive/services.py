@@ -42,23 +42,7 @@ def ask_sia(
     maxrec: int,
     timeout: float,
 ) -> Answer:
-    """Return the images of a collection.
-
-    Parameters
-    ----------
-    service
-        URL of an SIA2 service.
-    collection
-        The collection.
-    position
-        Right ascension, declination and radius in degrees; `None` for the whole sky.
-    span
-        Begin and end of a range of time; MJD, UTC.
-    maxrec
-        Greatest number of rows.
-    timeout
-        Seconds to wait for the service to send something.
-    """
+    """Return the images of a collection in a range of time (MJD, UTC) and, if it is given, a circle (degrees)."""
     with _translated(service), _session(timeout) as session:
         # The query's endpoint is given, not looked up: that would take another request each time.
         sia = SIA2Service(service, session=session, check_baseurl=False)
@@ -67,19 +51,7 @@ def ask_sia(
 
 
 def ask_tap(service: str, adql: str, *, maxrec: int, timeout: float) -> Answer:
-    """Return the rows of a query, run as a job of its own.
-
-    Parameters
-    ----------
-    service
-        URL of a TAP service.
-    adql
-        The query.
-    maxrec
-        Greatest number of rows.
-    timeout
-        Seconds that the query may take.
-    """
+    """Return the rows of a query, run as a job of its own, within a number of seconds."""
     with (
         _translated(service),
         _session(timeout) as session,

@@ -13,8 +13,8 @@ __all__ = (
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -25,7 +25,7 @@ from ..errors import FormatError, ParameterError, reason_of
 from ..files.failures import FailedFile
 from ..ingest.plan import PlannedFile
 from ..repository.runs import chain_of
-from .access import Access, make_access
+from .access import relocation
 from .readers import MemoryTable, TableReader, open_table, up_to_damage
 from .rows import DataLinkError, RowPlanner
 
@@ -59,15 +59,8 @@ def read_archive_table(
 
     Parameters
     ----------
-    table
-        The path of a VOTable, CSV, ECSV or Parquet file, which is read in
-        pieces; a table; or several tables one after the other.
-    access
-        Where images are read: ``irsa``, at the address the table gives;
-        ``aws``, in the archive's bucket; or the folder or the ``file://``,
-        ``s3://`` or ``https://`` URL that a copy of the archive's tree lies under.
-    release
-        The images' release; by default as their addresses tell.
+    table, access, release
+        As for `spherex_butler.archive.ingest_archive_table`.
     batch_size
         Rows in a batch.
 
@@ -83,9 +76,9 @@ def read_archive_table(
         raise ParameterError(f"batch_size={batch_size} holds nothing; expected at least 1.")
     if release is not None:
         chain_of(release)
-    place = make_access(access)
+    folder = relocation(access)
     sources = _sources(table)
-    return chain.from_iterable(_read(source, name, place, release, batch_size) for name, source in sources)
+    return chain.from_iterable(_read(source, name, folder, release, batch_size) for name, source in sources)
 
 
 def count_rows(table: ArchiveTable) -> int | None:
@@ -116,9 +109,9 @@ def _sources(table: ArchiveTable) -> Iterator[tuple[str, TableReader]]:
 
 
 def _read(
-    source: TableReader, name: str, access: Access, release: str | None, batch_size: int
+    source: TableReader, name: str, folder: Callable[[str], str], release: str | None, batch_size: int
 ) -> Iterator[ArchiveBatch]:
-    planner = RowPlanner(source.columns, name, access, release)
+    planner = RowPlanner(source.columns, name, folder, release)
     batch = ArchiveBatch()
     for number, row in enumerate(up_to_damage(source.rows(planner.positions)), 1):
         address = f"{name}, row {number}"
@@ -168,17 +161,17 @@ class ArchiveSummary:
                 {"release": release, "run": run, "number": number}
                 for (release, run), number in sorted(self.images.items())
             ],
-            "failed": [{"uri": file.uri, "reason": file.reason} for file in self.failed],
+            "failed": [asdict(file) for file in self.failed],
         }
 
 
 def summarize_archive_table(table: ArchiveTable, *, access: str = "irsa", release: str | None = None) -> ArchiveSummary:
-    """Return what an archive table holds, as `read_archive_table` reads it; nothing is changed.
+    """Return what an archive table holds; nothing is changed.
 
     Parameters
     ----------
     table, access, release
-        As for `read_archive_table`.
+        As for `spherex_butler.archive.ingest_archive_table`.
     """
     summary = ArchiveSummary()
     for batch in read_archive_table(table, access=access, release=release):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 __all__ = ("VOTableRows",)
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
@@ -140,14 +140,6 @@ class _Document:
         self.message = ""
         self._cells: list[list[str]] = []
         self._stream: list[str] = []
-        self._actions: Mapping[str, Callable[[dict[str, str]], None]] = {
-            "TABLE": self._table,
-            "FIELD": self._field,
-            "INFO": self._info,
-            "DATA": self._next_data,
-            "STREAM": self._begin_stream,
-            **{name: partial(self._begin_data, name) for name in (*_SERIALIZATIONS, "FITS")},
-        }
         self.parser = expat.ParserCreate(namespace_separator=" ")
         self.parser.buffer_text = True
         self.parser.buffer_size = 1 << 16
@@ -171,44 +163,36 @@ class _Document:
         self.parser.CharacterDataHandler = None
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
-        local = name.rpartition(" ")[2]
-        if local in self._actions:
-            self._actions[local](attributes)
+        match name.rpartition(" ")[2]:
+            case "TABLE" if not self.tables:
+                self.fields, self.nrows = [], attributes.get("nrows")
+            case "FIELD" if not self.tables:
+                self.fields.append(attributes)
+            case "DATA":
+                self.tables += 1
+            case ("TABLEDATA" | "BINARY" | "BINARY2" | "FITS") as data if self.tables == 1:
+                self.data = data
+                if data == "TABLEDATA":
+                    self._read_cells()
+            case "STREAM" if self.tables == 1:
+                self._read_stream(attributes)
+            case "INFO" if attributes.get("name") == "QUERY_STATUS":
+                self.status = attributes.get("value", "").upper()
+                self._collect(self._say)
 
-    def _table(self, attributes: dict[str, str]) -> None:
-        if not self.tables:
-            self.fields, self.nrows = [], attributes.get("nrows")
-
-    def _field(self, attributes: dict[str, str]) -> None:
-        if not self.tables:
-            self.fields.append(attributes)
-
-    def _next_data(self, _: dict[str, str]) -> None:
-        self.tables += 1
-
-    def _info(self, attributes: dict[str, str]) -> None:
-        if attributes.get("name") == "QUERY_STATUS":
-            self.status = attributes.get("value", "").upper()
-            self.parser.CharacterDataHandler = self._say
-            self.parser.EndElementHandler = self._skip
+    def _collect(self, handle: Callable[[str], None]) -> None:
+        """Hand the text of this element on."""
+        self.parser.CharacterDataHandler = handle
+        self.parser.EndElementHandler = self._skip
 
     def _say(self, text: str) -> None:
         self.message += text
 
-    def _begin_data(self, name: str, _: dict[str, str]) -> None:
-        if self.tables == 1:
-            self.data = name
-            if name == "TABLEDATA":
-                self._read_cells()
-
-    def _begin_stream(self, attributes: dict[str, str]) -> None:
-        if self.tables != 1:
-            return
+    def _read_stream(self, attributes: dict[str, str]) -> None:
         if attributes.get("encoding") != "base64" or attributes.get("href"):
             self.data = f"a {self.data} stream that is not in it as base64"
-            return
-        self.parser.CharacterDataHandler = self._stream.append
-        self.parser.EndElementHandler = self._skip
+        else:
+            self._collect(self._stream.append)
 
     def _read_cells(self) -> None:
         """Collect cells, with as few calls as possible: without one at a cell's start, the blanks before it join it."""
