@@ -5,12 +5,12 @@ has in the repository that made the image.  Where that id is known when a
 calibration is ingested, because the caller, the file's own header or
 ``archive_ids.yaml`` states it, it becomes the id of our dataset; otherwise the
 id follows from data ID, dataset type and run.  So nothing is stored beside the
-registry, and whether an id is the archive's can be computed.
+registry, and an id is the archive's if it is not the derived one.
 """
 
 from __future__ import annotations
 
-__all__ = ("archive_id_of", "derived_id", "find_by_archive_id", "known_archive_ids", "read_archive_ids", "stated_id")
+__all__ = ("derived_id", "find_by_archive_id", "known_archive_ids", "read_archive_ids", "stated_id")
 
 import os
 import uuid
@@ -21,14 +21,7 @@ from typing import Any
 
 import yaml
 from astropy.io import fits
-from lsst.daf.butler import (
-    Butler,
-    DataCoordinate,
-    DatasetIdFactory,
-    DatasetIdGenEnum,
-    DatasetRef,
-    DatasetType,
-)
+from lsst.daf.butler import Butler, DataCoordinate, DatasetIdFactory, DatasetIdGenEnum, DatasetRef, DatasetType
 from lsst.resources import ResourcePath
 
 from ..errors import FormatError, ParameterError
@@ -41,30 +34,8 @@ def derived_id(dataset_type: DatasetType, data_id: DataCoordinate, run: str) -> 
     return DatasetIdFactory().makeDatasetId(run, dataset_type, data_id, DatasetIdGenEnum.DATAID_TYPE_RUN)
 
 
-def archive_id_of(butler: Butler, ref: DatasetRef) -> uuid.UUID | None:
-    """Return the id by which the headers of images name a dataset, `None` if it is not known.
-
-    Parameters
-    ----------
-    butler
-        The repository.
-    ref
-        A dataset of it.
-    """
-    dataset_type = butler.get_dataset_type(ref.datasetType.name)
-    return None if ref.id == derived_id(dataset_type, ref.dataId, ref.run) else ref.id
-
-
 def find_by_archive_id(butler: Butler, dataset_type: str, archive_id: uuid.UUID | str) -> DatasetRef | None:
-    """Return the dataset that the header of an image names, `None` if the repository has none by that id.
-
-    Parameters
-    ----------
-    butler
-        The repository.
-    dataset_type, archive_id
-        What ``HISTORY [CALIB] <type> <uuid>`` says.
-    """
+    """Return the dataset that ``HISTORY [CALIB] <type> <uuid>`` names, `None` if the repository has none by that id."""
     ref = butler.get_dataset(uuid.UUID(str(archive_id)))
     return ref if ref is not None and ref.datasetType.name == dataset_type else None
 
@@ -104,7 +75,7 @@ def read_archive_ids(path: str | os.PathLike[str]) -> dict[str, uuid.UUID]:
     Raises
     ------
     FormatError
-        Raised if it is none.
+        Raised if it is not such a file.
     ParameterError
         Raised if a value is no id.
     """
@@ -118,7 +89,7 @@ def read_archive_ids(path: str | os.PathLike[str]) -> dict[str, uuid.UUID]:
 
 
 def stated_id(dataset_type: str, primary: bytes) -> tuple[uuid.UUID | None, list[str]]:
-    """Return the id that a file's own primary header states, if it states one, and what is odd about that.
+    """Return the id that a file's own primary header states, `None` if it states none, and warnings about it.
 
     Parameters
     ----------

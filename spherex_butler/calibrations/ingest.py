@@ -1,8 +1,8 @@
-"""Calibration files into a repository: looked at by `.plan`, placed, registered, certified."""
+"""Calibration files into a repository: looked at by `.ingest_plan`, placed, registered and certified."""
 
 from __future__ import annotations
 
-__all__ = ("CalibrationIngestReport", "execute", "ingest_calibrations")
+__all__ = ("CalibrationIngestReport", "ingest_calibrations")
 
 import logging
 from collections import defaultdict
@@ -114,30 +114,6 @@ def ingest_calibrations(
     return outcome.report
 
 
-def execute(
-    butler: Butler, planned: Sequence[PlannedCalibration], *, transfer: str = "auto"
-) -> CalibrationIngestReport:
-    """Ingest planned files, in one transaction a run and type; nothing is certified.
-
-    Parameters
-    ----------
-    butler
-        A writeable SPHEREx repository.
-    planned
-        What `plan_calibrations` returned.
-    transfer
-        As for `ingest_calibrations`.
-
-    Raises
-    ------
-    ConfigurationError
-        Raised if the repository is read-only or no SPHEREx repository.
-    """
-    outcome = _ingest(check_opened(butler), planned, transfer)
-    _remove_sources(outcome)
-    return outcome.report
-
-
 @dataclass(slots=True)
 class _Outcome:
     """What an ingest came to so far.
@@ -215,7 +191,7 @@ class _Batch:
                 ref = self._new_dataset(file, known, first, transfer)
                 arrival = None if ref is None else self._place(file, ref, transfer)
             except INGEST_ERRORS as error:
-                self._report.failed.append(FailedFile(file.uri, reason_of(error)))
+                self._fail(file, reason_of(error))
             else:
                 if arrival is not None:
                     yield arrival
@@ -233,7 +209,7 @@ class _Batch:
         self._outcome.moved += [arrival.placed for arrival in arrivals]
 
     def _give_up(self, arrival: _Arrival, error: Exception) -> None:
-        self._report.failed.append(FailedFile(arrival.file.uri, reason_of(error)))
+        self._fail(arrival.file, reason_of(error))
 
     def _known(self) -> dict[Any, DatasetRef]:
         with self._butler.query() as query:
@@ -252,11 +228,13 @@ class _Batch:
                 self._finish_move(file, ref, there)
             return None
         if (other := first.setdefault(data_id.required_values, file.uri)) != file.uri:
-            self._report_repeated(file, other)
+            if not _is_same(file, ResourcePath(other)):
+                self._fail(file, f"{other!r} of the same call has this name and other content.")
             return None
-        identifier = self._choose_id(file, data_id) if ref is None else ref.id
-        if ref is None:
-            self._outcome.new.add(identifier)
+        if ref is not None:
+            return DatasetRef(self._dataset_type, data_id, run=self._run, id=ref.id)
+        identifier = self._choose_id(file, data_id)
+        self._outcome.new.add(identifier)
         return DatasetRef(self._dataset_type, data_id, run=self._run, id=identifier)
 
     def _expand(self, file: PlannedCalibration) -> DataCoordinate:
@@ -298,7 +276,7 @@ class _Batch:
                 )
                 self._report.warn([warning])
             return True
-        self._report.failed.append(FailedFile(file.uri, reason))
+        self._fail(file, reason)
         return False
 
     def _finish_move(self, file: PlannedCalibration, ref: DatasetRef, there: ResourcePath) -> None:
@@ -307,11 +285,8 @@ class _Batch:
         if source.isLocal and has_own_copy(self._repository, source, there):
             self._outcome.moved.append(PlacedFile(source, ref, there, moved=True))
 
-    def _report_repeated(self, file: PlannedCalibration, first: str) -> None:
-        """Report a second file of one name: nothing to say if it is the same."""
-        if not _is_same(file, ResourcePath(first)):
-            reason = f"{first!r} of the same call has this name and other content."
-            self._report.failed.append(FailedFile(file.uri, reason))
+    def _fail(self, file: PlannedCalibration, reason: str) -> None:
+        self._report.failed.append(FailedFile(file.uri, reason))
 
 
 def _is_same(file: PlannedCalibration, there: ResourcePath) -> bool:

@@ -20,11 +20,11 @@ class CertificationReport:
     certified
         New validity ranges.
     replaced
-        Ranges as they were before they made place, whole or in part.
+        Ranges, as they were before, that made place in whole or in part.
     unchanged
         Ranges in which the calibration was valid already.
     notes
-        What was asked for and has no answer.
+        What could not be done, and why.
     """
 
     certified: list[Certification] = field(default_factory=list)
@@ -48,8 +48,7 @@ class CertificationReport:
         return f"{len(self.certified)} certified, {len(self.replaced)} replaced, {len(self.unchanged)} unchanged"
 
     def __str__(self) -> str:
-        named = {"certified": self.certified, "replaced": self.replaced, "unchanged": self.unchanged}
-        lines = [f"{word:9}  {found}" for word, ranges in named.items() for found in ranges]
+        lines = _lines(certified=self.certified, replaced=self.replaced, unchanged=self.unchanged)
         return "\n".join([*lines, *self.notes, self.summary])
 
 
@@ -74,9 +73,12 @@ class DecertificationReport:
         return f"{len(self.removed)} decertified, {len(self.kept)} kept in part"
 
     def __str__(self) -> str:
-        named = {"removed": self.removed, "kept": self.kept}
-        lines = [f"{word:7}  {found}" for word, ranges in named.items() for found in ranges]
-        return "\n".join([*lines, self.summary])
+        return "\n".join([*_lines(removed=self.removed, kept=self.kept), self.summary])
+
+
+def _lines(**ranges: list[Certification]) -> list[str]:
+    width = max(map(len, ranges))
+    return [f"{word:{width}}  {found}" for word, named in ranges.items() for found in named]
 
 
 @dataclass(frozen=True, slots=True)
