@@ -242,7 +242,7 @@ def test_file_without_image_is_reported(butler, tmp_path):
     ("card", "value", "reason"),
     [
         ("DETECTOR", 7, "DETECTOR is 7; expected a number from 1 to 6"),
-        ("MJD-END", 61027.0, "expected times in order"),
+        ("MJD-END", 61027.0, "expected two MJD in order"),
         ("OBSID", "2025-12-18", "'2025-12-18' is not an observation id"),
     ],
 )
