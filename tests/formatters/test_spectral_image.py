@@ -12,6 +12,7 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.nddata import CCDData
 from astropy.wcs import WCS
+from image_samples import assert_same, cards
 from lsst.daf.butler import DatasetProvenance
 from refusals import refused, refused_get
 
@@ -32,7 +33,6 @@ COMPONENTS = {
     "origin": lambda image: list(image.origin),
     "shape": lambda image: list(image.data.shape),
 }
-ARRAYS = ("data", "variance", "flags", "zodi", "mask", "wavelength", "bandwidth")
 
 
 @pytest.fixture(scope="module", params=["qr2", "qr3"])
@@ -43,20 +43,6 @@ def image(request):
 @pytest.fixture(scope="module")
 def ref(store, image):
     return store.put(image, "SpectralImage")
-
-
-def cards(header):
-    return [card.image for card in header.cards]
-
-
-def assert_same(found, expected):
-    assert type(found) is SpectralImage
-    for name in ARRAYS:
-        assert np.array_equal(getattr(found, name), getattr(expected, name)), name
-    assert cards(found.meta) == cards(expected.meta)
-    assert found.psf.origin == expected.psf.origin
-    assert np.array_equal(found.psf.kernels, expected.psf.kernels)
-    assert found.wcs.pixel_to_world(3, 4) == expected.wcs.pixel_to_world(3, 4)
 
 
 def test_round_trip(store, image, ref):

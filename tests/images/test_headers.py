@@ -6,6 +6,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
+from image_samples import cards
 
 from spherex_butler import SpectralImage
 from spherex_butler.testing import make_spectral_image
@@ -23,10 +24,6 @@ def rewritten(tmp_path):
         return fits.open(io.BytesIO((tmp_path / "x.fits").read_bytes()))
 
     return write
-
-
-def cards(header):
-    return [card.image for card in header.cards]
 
 
 def test_meta_is_the_image_header_and_what_only_the_primary_has(image):

@@ -12,6 +12,7 @@ from astropy.nddata import CCDData, Cutout2D, NDData
 from astropy.wcs import WCS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from image_samples import assert_same
 
 from spherex_butler import SpectralImage
 from spherex_butler.errors import FormatError, ParameterError
@@ -26,10 +27,6 @@ COPIES = [SpectralImage.copy, copy.copy, copy.deepcopy, lambda image: pickle.loa
 @pytest.fixture(scope="module", params=["qr2", "qr3"])
 def image(request):
     return make_spectral_image(release=request.param, detector=3, size=48, origin=ORIGIN)
-
-
-def cards(header):
-    return [card.image for card in header.cards]
 
 
 def assert_part(part, image, box):
@@ -53,16 +50,6 @@ def assert_part(part, image, box):
     assert (part.meta["NAXIS1"], part.meta["NAXIS2"]) == box.shape[::-1]
     assert (part.unit, part.obs_id, part.version) == (image.unit, image.obs_id, image.version)
     assert part.footprint[0].separation(image.wcs.pixel_to_world(box.x_min - 0.5, box.y_min - 0.5)) < 1e-6 * u.arcsec
-
-
-def assert_same(first, second):
-    assert type(first) is type(second)
-    assert_part(first, second, Box.of_shape(second.data.shape))
-    assert cards(first.image_header) == cards(second.image_header)
-    assert set(cards(first.meta)) == set(cards(second.meta))
-    assert cards(first.primary_header) == cards(second.primary_header)
-    assert first.flag_definitions == second.flag_definitions
-    assert first.calibrations == second.calibrations
 
 
 def test_it_is_a_ccddata(image):
