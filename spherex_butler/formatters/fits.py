@@ -34,7 +34,7 @@ class FITSFormatter(BaseFormatter):
     """
 
     default_extension: ClassVar[str | None] = ".fits"
-    supported_extensions: ClassVar[AbstractSet[str]] = frozenset({".fits", ".fit", ".fts", ".fits.gz"})
+    supported_extensions: ClassVar[AbstractSet[str]] = frozenset({".fits", ".fit", ".fts", ".fits.gz", ".fits.fz"})
     can_read_from_uri: ClassVar[bool] = True
     recipes: ClassVar[Mapping[str, Mapping[str, Any]]] = RECIPES
     default_recipe: ClassVar[str] = "none"

@@ -5,8 +5,7 @@ from __future__ import annotations
 __all__ = ("SpectralImageFormatter",)
 
 from collections.abc import Callable, Mapping
-from collections.abc import Set as AbstractSet
-from typing import Any, ClassVar
+from typing import Any
 
 import astropy.units as u
 from astropy.io import fits
@@ -76,7 +75,6 @@ _READERS: Mapping[str | None, Reader] = {None: _read_image, **{name: _component(
 class SpectralImageFormatter(FITSFormatter):
     """Reads and writes Level 2 files, whole, in part, or one component at a time."""
 
-    supported_extensions: ClassVar[AbstractSet[str]] = frozenset({".fits", ".fits.fz"})
     recipes = RECIPES
     default_recipe = "lossless"
     parameters = frozenset({"bbox", "center", "size", "mode", "planes"})
