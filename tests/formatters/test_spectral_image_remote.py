@@ -124,6 +124,7 @@ def test_every_third_request_failing_changes_nothing(butler, path, full):
     assert_same(found, full.cutout(bbox=(600, 620, 700, 710)), psf=False)
 
 
+@pytest.mark.parametrize("path", ["qr2"], indirect=True)
 def test_server_that_goes_on_failing_gives_an_error_and_no_image(butler, path):
     faults: list[int] = []
     with serve(path.parent, fault=lambda number: "short" if faults and number > 1 else None) as served:

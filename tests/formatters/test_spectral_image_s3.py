@@ -13,7 +13,6 @@ import pytest
 from astropy.table import QTable
 from image_samples import assert_same
 from lsst.daf.butler import Butler, DatasetRef, DatasetType
-from lsst.resources import ResourcePath
 from s3_server import Bucket, serve_bucket
 
 from spherex_butler import SpectralImage, make_repo
@@ -43,11 +42,6 @@ def butler(bucket: Bucket, tmp_path: Path) -> Iterator[Butler]:
 @pytest.fixture(scope="module", params=["qr2", "qr3"])
 def path(request, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_level2(tmp_path_factory.mktemp(request.param), release=request.param, detector=3, size=512)
-
-
-@pytest.fixture(scope="module")
-def small(level2_paths) -> Path:
-    return level2_paths["qr2"]
 
 
 @pytest.fixture(scope="module")
@@ -156,67 +150,3 @@ def test_table_in_votable_comes_back(butler):
     found = butler.get(ref)
     assert np.array_equal(u.Quantity(found["flux"]), table["flux"])
     assert found["name"].tolist() == table["name"].tolist()
-
-
-# Files that come in.
-
-
-def test_second_ingest_skips_what_is_there(butler, small):
-    (ref,) = ingest_files(butler, small).ingested
-    report = ingest_files(butler, small)
-    assert (report.ingested, report.skipped, report.failed) == ([], [ref], [])
-
-
-def test_move_takes_the_file_away(butler, small, tmp_path):
-    source = tmp_path / small.name
-    source.write_bytes(small.read_bytes())
-    report = ingest_files(butler, source, transfer="move")
-    assert (report.failed, report.warnings) == ([], [])
-    assert butler.getURI(*report.ingested).read() == small.read_bytes()
-    assert not source.exists()
-
-
-def test_file_in_the_bucket_is_copied_into_the_repository(butler, bucket, small):
-    source = ResourcePath(f"{bucket.url}/elsewhere/{small.name}")
-    source.write(small.read_bytes())
-    (ref,) = ingest_files(butler, str(source)).ingested
-    assert butler.getURI(ref) != source
-    assert butler.getURI(ref).read() == small.read_bytes()
-
-
-def test_file_in_the_bucket_may_stay_where_it_is(butler, bucket, small):
-    source = ResourcePath(f"{bucket.url}/elsewhere/{small.name}")
-    source.write(small.read_bytes())
-    (ref,) = ingest_files(butler, str(source), transfer="direct").ingested
-    assert butler.getURI(ref) == source
-    assert_same(butler.get(ref), SpectralImage.read(small))
-
-
-def test_link_into_the_bucket_is_refused(butler, small):
-    report = ingest_files(butler, small, transfer="symlink")
-    assert "transfer mode 'symlink' is for local files" in report.failed[0].reason
-
-
-def test_file_left_by_an_interrupted_ingest_is_taken_over(butler, small):
-    target = place_of(butler, small)
-    (ref,) = ingest_files(butler, small, transfer="copy").ingested
-    assert butler.getURI(ref) == target
-    assert target.read() == small.read_bytes()
-
-
-def test_other_content_of_the_same_size_is_not_taken_over(butler, small):
-    content = small.read_bytes()
-    target = place_of(butler, small, content[:-1] + bytes([content[-1] ^ 1]))
-    report = ingest_files(butler, small, transfer="copy")
-    assert "is there already with other content; nothing was overwritten" in report.failed[0].reason
-    assert target.read() != content
-
-
-def place_of(butler: Butler, path: Path, content: bytes | None = None) -> ResourcePath:
-    """Return where a file will go, with content there already: by default the file's own."""
-    (ref,) = ingest_files(butler, path, transfer="copy").ingested
-    target = butler.getURI(ref)
-    butler.pruneDatasets([ref], disassociate=True, unstore=True, purge=True)
-    assert not target.exists()
-    target.write(path.read_bytes() if content is None else content)
-    return target

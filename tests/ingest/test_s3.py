@@ -6,10 +6,13 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from lsst.daf.butler import Butler
+from lsst.resources import ResourcePath
 from s3_server import Bucket, serve_bucket
 
-from spherex_butler import make_repo
+from spherex_butler import SpectralImage, make_repo
 from spherex_butler.ingest import ingest_files, plan_files
 from spherex_butler.testing import write_exposures, write_level2
 
@@ -29,6 +32,18 @@ def bucket(archive) -> Iterator[Bucket]:
             bucket.client.upload_file(str(path), "archive", str(path.relative_to(archive)))
         bucket.client.put_object(Bucket="archive", Key="qr2/level2/README.txt", Body=b"read me")
         yield bucket
+
+
+@pytest.fixture
+def stored(bucket, tmp_path: Path) -> Iterator[Butler]:
+    """A repository whose registry is local and whose files are in the bucket."""
+    with contextlib.closing(make_repo(tmp_path / "stored", datastore_root=f"{bucket.url}/{tmp_path.name}")) as butler:
+        yield butler
+
+
+@pytest.fixture
+def small(level2_paths) -> Path:
+    return level2_paths["qr2"]
 
 
 def keys(archive: Path, pattern: str = "**/*.fits") -> list[str]:
@@ -98,3 +113,67 @@ def test_file_of_another_size_is_reported_without_a_request(bucket, archive, tmp
         (failure,) = ingest_files(butler, other, transfer="copy").failed
         assert bucket.seen == []
     assert f"of {first.stat().st_size} bytes instead of {other.stat().st_size}; nothing was changed" in failure.reason
+
+
+# Into a repository whose files are in the bucket.
+
+
+def test_second_ingest_skips_what_is_there(stored, small):
+    (ref,) = ingest_files(stored, small).ingested
+    report = ingest_files(stored, small)
+    assert (report.ingested, report.skipped, report.failed) == ([], [ref], [])
+
+
+def test_move_takes_the_file_away(stored, small, tmp_path):
+    source = tmp_path / small.name
+    source.write_bytes(small.read_bytes())
+    report = ingest_files(stored, source, transfer="move")
+    assert (report.failed, report.warnings) == ([], [])
+    assert stored.getURI(*report.ingested).read() == small.read_bytes()
+    assert not source.exists()
+
+
+def test_file_in_the_bucket_is_copied_into_the_repository(stored, bucket, small):
+    source = ResourcePath(f"{bucket.url}/elsewhere/{small.name}")
+    source.write(small.read_bytes())
+    (ref,) = ingest_files(stored, str(source)).ingested
+    assert stored.getURI(ref) != source
+    assert stored.getURI(ref).read() == small.read_bytes()
+
+
+def test_file_in_the_bucket_may_stay_where_it_is(stored, bucket, small):
+    source = ResourcePath(f"{bucket.url}/elsewhere/{small.name}")
+    source.write(small.read_bytes())
+    (ref,) = ingest_files(stored, str(source), transfer="direct").ingested
+    assert stored.getURI(ref) == source
+    assert np.array_equal(stored.get(ref).data, SpectralImage.read(small).data)
+
+
+def test_link_into_the_bucket_is_refused(stored, small):
+    report = ingest_files(stored, small, transfer="symlink")
+    assert "transfer mode 'symlink' is for local files" in report.failed[0].reason
+
+
+def test_file_left_by_an_interrupted_ingest_is_taken_over(stored, small):
+    target = place_of(stored, small)
+    (ref,) = ingest_files(stored, small, transfer="copy").ingested
+    assert stored.getURI(ref) == target
+    assert target.read() == small.read_bytes()
+
+
+def test_other_content_of_the_same_size_is_not_taken_over(stored, small):
+    content = small.read_bytes()
+    target = place_of(stored, small, content[:-1] + bytes([content[-1] ^ 1]))
+    report = ingest_files(stored, small, transfer="copy")
+    assert "is there already with other content; nothing was overwritten" in report.failed[0].reason
+    assert target.read() != content
+
+
+def place_of(stored: Butler, path: Path, content: bytes | None = None) -> ResourcePath:
+    """Return where a file will go, with content there already: by default the file's own."""
+    (ref,) = ingest_files(stored, path, transfer="copy").ingested
+    target = stored.getURI(ref)
+    stored.pruneDatasets([ref], disassociate=True, unstore=True, purge=True)
+    assert not target.exists()
+    target.write(path.read_bytes() if content is None else content)
+    return target
