@@ -1,15 +1,14 @@
-"""The archive's tables into a repository: images registered at the archive's own addresses, without one request."""
+"""How archive tables are ingested: images are registered at the archive's own addresses, without one request."""
 
 from __future__ import annotations
 
 __all__ = ("ingest_archive_table",)
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
 
 from lsst.daf.butler import Butler, DatasetRef, DatasetType
 from lsst.daf.butler.progress import Progress, ProgressBar
@@ -18,7 +17,6 @@ from lsst.sphgeom import Pixelization
 from ..constants import DATASET_TYPE
 from ..errors import ParameterError, reason_of
 from ..files.failures import FailedFile
-from ..images.description import ImageDescription
 from ..ingest.plan import PlannedFile
 from ..ingest.processes import in_another_process
 from ..repository.butler_internals import MANY, fast_writing, insert_regions, update_statistics
@@ -30,8 +28,6 @@ from ..repository.registration import FileRecords, register, stored_files
 from ..repository.reports import IngestReport
 from ..repository.runs import ensure_run
 from .tables import ArchiveBatch, ArchiveTable, count_rows, read_archive_table
-
-_Item = TypeVar("_Item")
 
 
 def ingest_archive_table(
@@ -45,7 +41,7 @@ def ingest_archive_table(
 ) -> IngestReport:
     """Register the images of an archive table where they are.
 
-    Nothing is downloaded and nobody is asked: regions come from ``s_region``,
+    Nothing is downloaded and no request made: regions come from ``s_region``,
     times from ``t_min`` and ``t_max``.  A later ``get`` reads by byte range.
 
     Parameters
@@ -58,42 +54,43 @@ def ingest_archive_table(
         with ``spherex.plane`` and ``spherex.artifact``.
     access
         Where images are read: ``irsa``, at the address in the table; ``aws``,
-        in the archive's bucket; or a prefix, what a copy of the archive's tree
-        lies under.
+        in the archive's bucket; or the folder or the ``file://``, ``s3://`` or
+        ``https://`` URL that a copy of the archive's tree lies under.
     release
-        The release the images belong to; by default as the table tells.
+        The images' release; by default as their addresses tell.
     processes
         With two, another process reads the table and finds the pixels of
         regions, which makes it twice as fast.  A script that calls this then
         needs the usual guard ``if __name__ == "__main__":``.
     report
-        To be added to, so that it holds what was done also when the call is interrupted.
+        A report to add to, which holds what was done also if the call is interrupted.
 
     Returns
     -------
     report
-        What became of each row.  One that cannot be ingested does not keep the others out.
+        What became of each row.  A row that cannot be ingested does not stop the others.
 
     Raises
     ------
     ConfigurationError
-        Raised if the repository is read-only or no SPHEREx repository.
+        Raised if the repository is read-only or not a SPHEREx repository.
     FormatError
-        Raised if the table is none, or lacks columns.
+        Raised if the file is not a table, lacks columns, or gives DataLinks
+        instead of addresses.
     ParameterError
         Raised if an option has no meaning.
 
     Notes
     -----
     A batch of rows is one transaction, and dataset ids follow from data ID,
-    dataset type and run: an ingest that was interrupted is finished by the same call.
+    dataset type and run: the same call finishes an ingest that was interrupted.
     """
     dataset_type = check_opened(butler).dataset_type(DATASET_TYPE)
     if processes not in {1, 2}:
         raise ParameterError(f"processes={processes} is of no use; expected 1 or 2.")
     pixelization = butler.dimensions.commonSkyPix.pixelization if processes > 1 else None
-    read = in_another_process if processes > 1 else _call
-    batches = read(_prepare, table, access, release, pixelization)
+    arguments: tuple[Any, ...] = (table, access, release, pixelization)
+    batches = in_another_process(_prepare, *arguments) if processes > 1 else _prepare(*arguments)
     report = IngestReport.of_images() if report is None else report
     before = len(report.ingested)
     registration = _Registration(butler, dataset_type, report)
@@ -124,23 +121,15 @@ def _prepare(
 
 def _pixels(pixelization: Pixelization, files: Sequence[PlannedFile]) -> _Pixels:
     # Of several processings the first has the region that is registered; see insert_exposures.
-    first = {(image.observation.exposure_id, image.detector): image.corners for image in _described(reversed(files))}
+    images = [file.description for file in reversed(files)]
+    first = {(image.observation.exposure_id, image.detector): image.corners for image in images}
     found: _Pixels = {}
     for key, corners in first.items():
         if corners is not None:
-            # Corners that make no region come up, and are reported, where the region is registered.
+            # Corners that make no region are reported where the region is registered.
             with suppress(RuntimeError, ValueError):
                 found[key] = sky_pixels(pixelization, sky_region(corners))
     return found
-
-
-def _described(files: Iterable[PlannedFile]) -> Iterator[ImageDescription]:
-    return (file.description for file in files)
-
-
-def _call(function: Callable[..., Iterator[_Item]], *arguments: Any) -> Iterator[_Item]:
-    """Do as `in_another_process`, but in this one."""
-    return function(*arguments)
 
 
 _Image = tuple[DatasetRef, PlannedFile]
@@ -164,10 +153,10 @@ class _Registration:
                 retry(partial(ensure_run, self.butler, name, key[1]))
                 self.runs.add(key)
         insert = None if pixels is None else partial(insert_regions, pixels=pixels)
-        self._register(self._wanted(files), insert)
+        split_on_failure(self._wanted(files), partial(self._register_together, insert=insert), self._give_up)
 
     def _wanted(self, files: Sequence[PlannedFile]) -> list[_Image]:
-        """Return the images of files, each once, and report where two files are one image."""
+        """Return the images of files, each once, and report files that are the same image."""
         wanted: dict[uuid.UUID, _Image] = {}
         for file in files:
             ref = image_ref(self.dataset_type, file.name.run, file.data_id["exposure"], file.data_id["detector"])
@@ -177,14 +166,11 @@ class _Registration:
                 self.report.failed.append(FailedFile(file.uri, reason))
         return list(wanted.values())
 
-    def _register(self, images: Sequence[_Image], insert: RegionInserter | None) -> None:
-        split_on_failure(images, partial(self._register_together, insert=insert), self._give_up)
-
     def _give_up(self, image: _Image, error: Exception) -> None:
         self.report.failed.append(FailedFile(image[1].uri, reason_of(error)))
 
     def _register_together(self, images: Sequence[_Image], insert: RegionInserter | None) -> None:
-        """Register those images that are not there yet."""
+        """Register the images that are not there yet."""
         described = {ref: file.description for ref, file in images}
         records = FileRecords(self.butler)
         new = register(
@@ -207,7 +193,7 @@ class _Registration:
                 self.example = f"{paths} instead of {file.uri!r}"
 
     def warn(self) -> None:
-        """Say of images that are there under another address than the table's."""
+        """Warn of images that the repository has at another address than the table."""
         if self.elsewhere:
             warning = (
                 f"{self.elsewhere} images are there already, but elsewhere, such as {self.example}; they are read from "

@@ -14,7 +14,7 @@ __all__ = (
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -24,6 +24,7 @@ from astropy.table import Table
 from ..errors import FormatError, ParameterError, reason_of
 from ..files.failures import FailedFile
 from ..ingest.plan import PlannedFile
+from ..repository.reports import Report
 from ..repository.runs import chain_of
 from .access import relocation
 from .readers import MemoryTable, TableReader, open_table, up_to_damage
@@ -133,20 +134,21 @@ def _read(
         yield batch
 
 
-@dataclass(slots=True)
-class ArchiveSummary:
+@dataclass(slots=True, kw_only=True)
+class ArchiveSummary(Report[FailedFile]):
     """What an archive table holds.
 
     Parameters
     ----------
-    images
-        Number of images by release and run.
     failed
         Rows that are not images.
+    warnings
+        Nothing.
+    images
+        Number of images by release and run.
     """
 
     images: Counter[tuple[str, str]] = field(default_factory=Counter)
-    failed: list[FailedFile] = field(default_factory=list)
 
     @property
     def summary(self) -> str:
@@ -156,13 +158,8 @@ class ArchiveSummary:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as what JSON can hold."""
-        return {
-            "images": [
-                {"release": release, "run": run, "number": number}
-                for (release, run), number in sorted(self.images.items())
-            ],
-            "failed": [asdict(file) for file in self.failed],
-        }
+        images = [{"release": key[0], "run": key[1], "number": self.images[key]} for key in sorted(self.images)]
+        return {"images": images, **Report.to_dict(self)}
 
 
 def summarize_archive_table(table: ArchiveTable, *, access: str = "irsa", release: str | None = None) -> ArchiveSummary:

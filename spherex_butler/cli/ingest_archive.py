@@ -17,9 +17,10 @@ from lsst.daf.butler import Butler
 
 from ..archive.ingest import ingest_archive_table
 from ..archive.query import COLLECTIONS, SIA_SERVICE, TAP_SERVICE, query_adql, query_sia, query_tap
-from ..archive.tables import ArchiveSummary, ArchiveTable, summarize_archive_table
+from ..archive.tables import ArchiveTable, summarize_archive_table
 from ..errors import SpherexButlerError
-from ..repository.reports import IngestReport
+from ..files.failures import FailedFile
+from ..repository.reports import IngestReport, Report
 from . import options
 
 _SHOWN = 20
@@ -102,7 +103,7 @@ def ingest_archive(
       butler spherex ingest-archive repo --query tap --adql @images.adql
     """
     sources, errors = _sources(tables, protocol, processes, query)
-    done: dict[str, ArchiveSummary | IngestReport] = {}
+    done: dict[str, Report[FailedFile]] = {}
     with Butler.from_config(repo, writeable=not dry_run) as butler:
         try:
             for name, table in sources.items():
@@ -184,10 +185,10 @@ def _ask(
     return query_tap(position=position and position[:2], time=time, **limits)
 
 
-def _say(done: Mapping[str, ArchiveSummary | IngestReport], path: Path | None) -> None:
+def _say(done: Mapping[str, Report[FailedFile]], path: Path | None) -> None:
     """Print what became of each table, and write all of it to one file."""
     failed = [file for result in done.values() for file in result.failed]
-    warnings = [text for result in done.values() if isinstance(result, IngestReport) for text in result.warnings]
+    warnings = [text for result in done.values() for text in result.warnings]
     details = [*warnings, *map(str, failed[:_SHOWN])]
     if len(failed) > _SHOWN:
         details.append(f"… and {len(failed) - _SHOWN} more; {path or '--report FILE'} has all.")
