@@ -28,7 +28,7 @@ def config_path() -> str:
     ------
     ConfigurationError
         Raised if the package is not installed as a folder, or its path holds
-        the separator of that variable: Butler would ignore it in silence.
+        the separator of that variable: Butler would silently ignore it.
     """
     folder = importlib.resources.files(_PACKAGE).joinpath("configs")
     if not (isinstance(folder, Path) and folder.is_dir()):

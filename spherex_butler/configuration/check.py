@@ -1,7 +1,7 @@
-"""What of Butler's configuration is found where, and what is wrong with it.
+"""Where Butler finds its configuration, and what is wrong with it.
 
-Butler ignores in silence what it cannot find, and merges the rest without
-saying from where: this says it.
+Butler silently ignores what it cannot find, and merges the rest without
+saying where it came from: this module says it.
 """
 
 from __future__ import annotations

@@ -174,7 +174,7 @@ def _check_effect() -> None:
 
 
 def _restore_path(before: str | None, after: str, added: list[str]) -> None:
-    """Put the variable back; what others added to it meanwhile stays."""
+    """Put the variable back; folders that others have added to it stay."""
     now = os.environ.get(CONFIG_PATH_VARIABLE)
     if now is not None and now != after:
         before = os.pathsep.join(entry for entry in now.split(os.pathsep) if entry not in added) or before

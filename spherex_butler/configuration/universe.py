@@ -54,7 +54,7 @@ def claim_universe(config: DimensionConfig) -> DimensionUniverse:
     """Return this process's universe of exactly this definition.
 
     Butler keeps one universe a process for each namespace and version, and
-    takes any other definition under the same pair for the same in silence: a
+    silently takes any other definition under the same pair for the same: a
     repository made then would lack tables.
 
     Raises
@@ -245,7 +245,7 @@ def _check_spatial_governors(governors: Mapping[str, str]) -> None:
 
 
 def _check_references(config: DimensionConfig, added: Mapping[str, Any]) -> None:
-    """Check what Butler does not: it drops an unknown implied dimension in silence."""
+    """Check what Butler does not: it silently drops an unknown implied dimension."""
     elements = config["elements"]
     for name, referred in _references(added):
         unknown = sorted(set(referred) - set(elements))
@@ -304,7 +304,7 @@ def repository_config(dimensions: DimensionConfig) -> Config:
     ----------
     dimensions
         The repository's universe; if it extends ours, the file name templates
-        of whatever dataset are extended, too, as Butler wants every dimension in them.
+        that serve any dataset are extended, too, as Butler wants every dimension in them.
     """
     config = Config({"includeConfigs": [PROVIDER.repository_uri]})
     added = [name for name, element in dimensions["elements"].items() if element.get("keys")]

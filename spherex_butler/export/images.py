@@ -83,7 +83,7 @@ def export_images(
     Parameters
     ----------
     source
-        A SPHEREx repository; read-only will do.
+        A SPHEREx repository, which may be read-only.
     target
         A writeable SPHEREx repository, as `~spherex_butler.make_repo` makes it.
     where

@@ -183,7 +183,7 @@ def ensure_dataset_type(target: Butler, dataset_type: DatasetType) -> None:
     Raises
     ------
     ConfigurationError
-        Raised if there is one of that name with other dimensions, or that is a calibration where this is none.
+        Raised if the target has one by that name that differs in dimensions, or in being a calibration.
     """
     dimensions = target.dimensions.conform(dataset_type.dimensions.required)
     try:

@@ -36,7 +36,7 @@ class Folder(Protocol):
 
     @property
     def identity(self) -> object:
-        """What two paths to the same folder have in common, `None` where there are no such two."""
+        """What is equal for two paths to the same folder; `None` where a folder has only one path."""
 
     def entries(self) -> tuple[list[str], list[str]]:
         """Return the names of the folders in it and of the files, each in order; `OSError` if it cannot be read."""
@@ -84,7 +84,7 @@ class LocalFolder:
 
 @dataclass(frozen=True, slots=True)
 class RemoteFolder:
-    """What keys in an object store have in common, taken for a folder.
+    """A folder of an object store: the keys that begin with its name.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def search(folder: Folder, pattern: Sequence[str], is_wanted: Callable[[str], bo
     folder
         Where to begin.
     pattern
-        Parts of a path relative to it, in the manner of a shell: ``**`` stands
+        Parts of a path relative to it, as in a shell: ``**`` stands
         for any number of folders.  Folders that it ends at are searched; an
         empty one stands for all in the folder.
     is_wanted

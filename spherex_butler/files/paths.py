@@ -1,4 +1,4 @@
-"""Which files paths stand for: files, folders, globs and URLs, however they are written."""
+"""Files that paths stand for: paths of files and folders, globs, and URLs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class PathList:
     file
         The list: one path or URL a line, relative to the current folder.
     before
-        Paths that come before those of the list.
+        Paths that come before the list.
     """
 
     file: str | os.PathLike[str]
@@ -54,7 +54,7 @@ class PathList:
 
 
 def expand_paths(paths: Paths, is_wanted: Callable[[str], bool], *, what: str) -> Iterator[str | FailedFile]:
-    """Yield the URIs of the files that paths stand for, and the paths that stand for none or cannot be read.
+    """Yield the URIs of the files that paths stand for, and a failure for each path without files.
 
     Parameters
     ----------
@@ -62,8 +62,8 @@ def expand_paths(paths: Paths, is_wanted: Callable[[str], bool], *, what: str) -
         Files, folders, globs and URLs.  Folders are searched with those in
         them, also where links lead to them, each once.
     is_wanted
-        Says by its name whether a file in a folder is meant; what is named by
-        itself, or by a glob, is always meant.
+        Decides by a file's name whether it is wanted, if it is found in a
+        folder; a path or a glob that names it is enough.
     what
         What those files are called in reasons: ``level2_*.fits``.
 
@@ -123,7 +123,7 @@ def _address(text: str, scheme: str, is_wanted: Callable[[str], bool], what: str
 def _found(
     folder: Folder, pattern: tuple[str, ...], is_wanted: Callable[[str], bool], what: str
 ) -> Iterator[str | FailedFile]:
-    """Yield what is found, or that nothing is."""
+    """Yield what is found, or a failure if nothing is."""
     nothing = True
     for entry in search(folder, pattern, is_wanted):
         nothing = False

@@ -40,7 +40,7 @@ TRANSFER_MODES = ("auto", "copy", "move", "link", "hardlink", "symlink", "relsym
 """Butler's ways to bring a file in."""
 
 _NO_HARD_LINK = {errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
-"""What a file system answers that makes no hard links, or not this one."""
+"""Errors of file systems that make no hard links, or not this one."""
 
 
 def require_transfer(transfer: str) -> None:

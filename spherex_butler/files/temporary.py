@@ -63,7 +63,7 @@ def lock(descriptor: int, how: int) -> bool | None:
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files of killed processes from a folder."""
     for found in [Path(entry.path) for entry in os.scandir(folder) if has_temporary_name(entry.name)]:
-        # What cannot be opened is gone meanwhile, or another user's.
+        # A file that cannot be opened is gone already, or belongs to another user.
         with contextlib.suppress(FileNotFoundError, PermissionError), found.open("rb") as stream:
             locked = lock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
             if locked or (locked is None and time.time() - os.fstat(stream.fileno()).st_mtime > _DAY):
@@ -88,6 +88,8 @@ def is_stale(path: Path, *, age: float = _DAY) -> bool:
         if not stat.S_ISREG(status.st_mode) or time.time() - status.st_ctime <= age:
             return False
         with path.open("rb") as stream:
-            return lock(stream.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB) is not False  # without locks, age decides
+            return (
+                lock(stream.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB) is not False
+            )  # where there are no locks, age decides
     except FileNotFoundError:
         return False

@@ -1,4 +1,4 @@
-"""Which planned files go in together: those of one run and release, as they come."""
+"""Batches of planned files that are ingested together: files of one run and release, as they come."""
 
 from __future__ import annotations
 

@@ -58,8 +58,8 @@ def ingest_files(
         and copies remote ones; ``direct`` leaves them where they are and keeps
         their absolute address.
     processes
-        How many processes read headers, or threads those of URLs.  With more
-        than one a script that calls this needs the usual guard
+        How many processes read the headers of local files, or threads those of
+        URLs.  With more than one, a script that calls this needs the usual guard
         ``if __name__ == "__main__":``.
     release
         The release the files belong to; by default as their path or
@@ -89,11 +89,10 @@ def ingest_files(
     -----
     Dataset ids follow from data ID, dataset type and run, so a second call
     skips what is there.  The first detector of an exposure to arrive decides
-    its record; those of the others differ by a millisecond.
+    its record; the others' headers differ by a millisecond.
 
     Headers are read while others are registered, and forgotten when they are:
-    memory does not grow with the number of files but for 30 bytes each, and
-    what is said of those that failed.
+    memory grows by 30 bytes a file, and by the reasons of failures.
     """
     repository = check_opened(butler)
     require_transfer(transfer)
@@ -210,7 +209,7 @@ class BatchIngest:
             update_statistics(self._butler)
 
     def ingest(self, batch: Sequence[PlannedFile]) -> Iterator[int]:
-        """Ingest files of one run and release; yield from time to time how many more were done with."""
+        """Ingest files of one run and release; yield from time to time how many more are finished."""
         name, release = batch[0].name, batch[0].release
         retry(lambda: ensure_run(self._butler, name, release))
         found = compare(self._butler, self._dataset_type, batch)
@@ -238,7 +237,7 @@ class BatchIngest:
     def _place_all(self, files: Sequence[tuple[PlannedFile, DatasetRef]]) -> Iterator[tuple[list[_Arrival], int]]:
         """Place files, outside of any transaction: copying takes its time, and others want to write.
 
-        Yields those placed, of how many, from time to time.
+        Yields from time to time those placed, and how many that took.
         """
         arrivals: list[_Arrival] = []
         last, begun = 0, time.monotonic()
@@ -263,7 +262,7 @@ class BatchIngest:
         return _Arrival(file, placed, self._records.inside(expanded, placed.uri, size=file.size))
 
     def _note_vanished(self, file: PlannedFile, ref: DatasetRef, error: FileNotFoundError) -> None:
-        """Report a file that is gone: there already if another process has moved it in meanwhile."""
+        """Report a file that is gone: as skipped if another process has moved it into the repository."""
         if known_ids(self._butler, [ref]):
             self._report.skipped.append(ref)
         else:

@@ -1,8 +1,8 @@
-"""What ingest reads of a Level 2 file, local or remote: its headers, in as few and small reads as tell of its image.
+"""The headers of a Level 2 file, local or remote, read in as few and small pieces as describe its image.
 
-Of a local file these are its beginning, where the primary and the IMAGE header
-are, and its end, where the wavelength table is if the file is whole.  Of a
-remote one it is one request for the beginning, and one for the size.
+A local file is read at its beginning, where the primary and the IMAGE header
+are, and at its end, where the wavelength table is if the file is whole.  A
+remote one takes one request for the beginning, and one for the size.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ..names import ProductName, parse_product_name
 
 _LAST_HDU = "WCS-WAVE"
 _ERRORS = (OSError, ValueError, TypeError, ArithmeticError, LookupError, fits.VerifyError)
-"""What keeps a file out, but not the others: ours and those of astropy, for which a card can be wrong in any way."""
+"""Errors that keep one file out, but not the others: ours, and astropy's, which raises many kinds for a wrong card."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Reading:
     description
         What its headers say.
     size
-        Its size in bytes, `None` where a server does not tell.
+        Its size in bytes, `None` where a server does not give it.
     """
 
     name: ProductName
@@ -81,7 +81,7 @@ def _read_remote(uri: str) -> Reading | str:
 
 
 def _remote_size(uri: ResourcePath) -> int | None:
-    """Return the size of a remote file, by which a later get finds its last HDU at once; `None` if nobody tells."""
+    """Return the size of a remote file, with which a later get finds its last HDU at once; `None` if it is unknown."""
     try:
         return uri.size()
     except (OSError, ValueError):
@@ -101,7 +101,7 @@ def _describe(file: FitsFile) -> ImageDescription:
 
 
 def _agreeing(name: ProductName, description: ImageDescription) -> ImageDescription:
-    """Return what the header says if the name says the same."""
+    """Return the description if the name is of the same image."""
     said, found = (name.observation, name.detector), (description.observation, description.detector)
     if said != found:
         raise FormatError(

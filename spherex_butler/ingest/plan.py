@@ -1,4 +1,4 @@
-"""What ingest makes of paths: files found, headers read and checked, nothing changed and no repository needed."""
+"""From paths to planned files: found, and described by their headers; no repository is needed, and nothing changed."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class PlannedFile:
     description
         What its headers say.
     size
-        Its size in bytes, `None` where a server does not tell.
+        Its size in bytes, `None` where a server does not give it.
     """
 
     uri: str
@@ -64,7 +64,7 @@ class PlannedFile:
 
     @property
     def warnings(self) -> list[str]:
-        """What is odd about it, but no obstacle."""
+        """What is odd about it, but does not keep it out."""
         found, expected = self.description.expidn, self.description.expected_expidn
         if found == expected:
             return []
@@ -98,7 +98,7 @@ def plan_files(
 
 
 def read_plans(paths: Paths, *, processes: int = 1, release: str | None = None) -> Generator[PlannedFile | FailedFile]:
-    """Yield what becomes of files one by one, their headers read a little ahead by other processes.
+    """Yield files one by one as planned or failed; other processes read their headers a little ahead.
 
     However many files there are, no more than a few hundred are held in memory.
 
@@ -119,7 +119,7 @@ def read_plans(paths: Paths, *, processes: int = 1, release: str | None = None) 
 
 
 def find_images(paths: Paths) -> Iterator[str | FailedFile]:
-    """Yield the URIs of the Level 2 files that paths stand for, and the paths that stand for none."""
+    """Yield the URIs of the Level 2 files that paths stand for, and a failure for each path without any."""
     return expand_paths(paths, _is_image, what=f"{DATASET_TYPE}_*.fits")
 
 
@@ -138,7 +138,7 @@ def _planned(uri: str, reading: Reading | str | None, release: str | None) -> Pl
 
 
 def _readings(entries: Iterable[_Entry], processes: int) -> Iterator[tuple[_Entry, Reading | str | None]]:
-    """Yield each entry with what was read of it, in order."""
+    """Yield each entry with its reading, in order."""
     waiting: deque[tuple[list[_Entry], Callable[[], Any]]] = deque()
     with _readers(processes) as read:
         for kind, chunk in _chunks(entries):
@@ -154,7 +154,7 @@ def _zipped(chunk: list[_Entry], result: Callable[[], Any]) -> Iterator[tuple[_E
 
 
 def _chunks(entries: Iterable[_Entry]) -> Iterator[tuple[_Reader | None, list[_Entry]]]:
-    """Yield a few entries that are read in the same way, and how."""
+    """Yield a few entries at a time that one reader reads, and that reader."""
     for reader, group in groupby(entries, key=_reader_of):
         while chunk := list(islice(group, 1 if reader is read_remote else _CHUNK)):
             yield reader, chunk
@@ -168,7 +168,7 @@ def _reader_of(entry: _Entry) -> _Reader | None:
 
 @contextmanager
 def _readers(processes: int) -> Iterator[Callable[[_Reader | None, list[Any]], Callable[[], Any]]]:
-    """Give a function that begins to read a chunk and returns what waits for the result."""
+    """Give a function that begins to read a chunk, and returns a function that waits for the result."""
     pools: dict[_Reader, Executor] = {}
 
     def read(reader: _Reader | None, chunk: list[Any]) -> Callable[[], Any]:

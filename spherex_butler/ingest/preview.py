@@ -62,7 +62,7 @@ class IngestPreview(Report[FailedFile]):
     failed
         Files that could not be ingested, with reasons.
     warnings
-        What is odd about others.
+        What is odd about other files.
     runs
         By release and run.
     """
@@ -154,7 +154,7 @@ class _Preview:
         run.skipped += len(found.known) + len(found.repeated) + again
 
     def _failures(self, found: Comparison) -> list[FailedFile]:
-        """Return the new files that could not be placed, as far as can be seen without a request."""
+        """Return the new files that could not be placed, as far as that is seen without a request."""
         failed = []
         for file, ref in found.new:
             source = ResourcePath(file.uri)

@@ -21,7 +21,7 @@ _running: list[Iterator[Any]] = []
 
 
 def process_pool(processes: int) -> ProcessPoolExecutor:
-    """Return processes that leave an interrupt to this one, and end with it, however it ends."""
+    """Return processes that leave interrupts to this one, and end when it ends, also by a kill."""
     # Not by fork, which copies threads and connections of this process in whatever state they are.
     return ProcessPoolExecutor(processes, mp_context=get_context("forkserver"), initializer=_begin)
 

@@ -1,4 +1,4 @@
-"""Exposures and regions of images that are there already, replaced where headers say otherwise."""
+"""Updates of exposures and regions that the repository has, from headers that say otherwise."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SAME_TIME = 5_000_000  # nanoseconds; the detectors of one exposure differ by o
 
 
 def update_exposures(repository: OpenedRepository, images: Sequence[ImageDescription]) -> list[RecordChange]:
-    """Replace the records of images by what their headers say, where that is something else.
+    """Replace the records of images where their headers say something else, and return the changes.
 
     Times of less than 5 ms apart are the same: the detectors of an exposure
     differ by less, and one of them has to decide.

@@ -2,8 +2,8 @@
 
 Butler's public calls ask for the existence and size of files, of some hundred
 even where there are thousands: an archive's table could not be ingested
-without asking the archive.  What those calls do besides is done here by the
-calls they are made of, and what the datastore has on record is read here.
+without asking the archive.  Their other steps are done here by the calls they
+are made of, and the datastore's records are read here.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ def import_datasets(butler: Butler, files: Mapping[DatasetRef, Sequence[StoredFi
 def insert_regions(butler: Butler, records: Sequence[DimensionRecord], pixels: Mapping[Any, Sequence[int]]) -> None:
     """Insert regions with the pixels they overlap, which Butler would compute here and now.
 
-    That is 0.17 ms a region, nearly half of what an image takes; another
-    process does it meanwhile.
+    That takes 0.17 ms a region, nearly half of the time for an image; another
+    process does it at the same time.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def fast_writing(butler: Butler) -> Iterator[None]:
     """Give an SQLite file a page cache that holds the upper part of its indexes, until the end of the block.
 
     At 2.7 million images rows go in 1.46 times as fast with it.  A write-ahead
-    log besides made no difference; nor would it work on network file systems.
+    log made no further difference, and would not work on network file systems.
     """
     engine = _parts(butler)[0]._registry._db._engine
     if engine.dialect.name != "sqlite":

@@ -1,4 +1,4 @@
-"""What to do where another process was faster: the same again, a little later."""
+"""Changes of the registry while other processes change it, too: tried again, and split where one item is wrong."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from ..errors import ConfigurationError, reason_of
 from .opened import require_writeable
 
 INGEST_ERRORS = (ButlerUserError, LookupError, OSError, RegistryError, RuntimeError, SQLAlchemyError, ValueError)
-"""What keeps a file out of the repository, but not the others."""
+"""Errors that keep one file out of the repository, but not the others."""
 
 PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8)
 """Seconds, at most, before each further attempt."""
 
 CONFLICTS = 4
-"""Further attempts after something was there already: it will be found then."""
+"""Further attempts after a conflict with something that is there already, which the next attempt finds."""
 
 _SERIALIZATION = frozenset({"40001", "40P01", "55P03"})  # PostgreSQL: serialization failure, deadlock, lock not got
 
@@ -43,7 +43,7 @@ _Result = TypeVar("_Result")
 
 
 def retry(action: Callable[[], _Result], *, pauses: Sequence[float] = PAUSES) -> _Result:
-    """Return what an action returns that reads or writes the registry, tried again while others are in its way.
+    """Return what an action on the registry returns, tried again while other processes are in its way.
 
     Parameters
     ----------
@@ -100,21 +100,21 @@ def in_transaction(butler: Butler, change: Callable[[], _Result], *, pauses: Seq
 def split_on_failure(
     items: Sequence[_Item], action: Callable[[Sequence[_Item]], None], give_up: Callable[[_Item, Exception], None]
 ) -> None:
-    """Do something with items together, and where that fails with halves of them, until what is wrong stands alone.
+    """Call an action with all items at once; where that fails, with halves of them, until each wrong one stands alone.
 
     Parameters
     ----------
     items
-        What it is done with.
+        What the action is called with.
     action
-        Does it, and undoes it where it fails; called by `retry`.
+        Undoes what it did where it fails; called by `retry`.
     give_up
         Called with an item that fails alone, and why.
 
     Raises
     ------
     ConfigurationError
-        Raised if it is the database that fails, for which no item is to blame.
+        Raised if the database itself fails, which is not the fault of an item.
     """
     if not items:
         return
@@ -136,14 +136,14 @@ def split_on_failure(
 
 
 def _database_error(error: BaseException | None) -> DBAPIError | None:
-    """Return what the database said, which Butler may have put into other words."""
+    """Return the error of the database, which Butler may have wrapped in its own."""
     while error is not None and not isinstance(error, DBAPIError):
         error = error.__cause__
     return error
 
 
 def _is_locked(error: DBAPIError | None) -> bool:
-    """Whether another process has what this one wants to change."""
+    """Return whether another process has locked what this one wants to change."""
     said = getattr(error, "orig", None)
     name = str(getattr(said, "sqlite_errorname", ""))
     return name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) or getattr(said, "sqlstate", "") in _SERIALIZATION

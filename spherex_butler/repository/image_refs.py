@@ -42,11 +42,11 @@ def dataset_text(ref: DatasetRef) -> str:
 
 
 def images_between(query: Query, exposures: Collection[int]) -> Predicate:
-    """Return the condition that exposures are between the first and the last of some, and the detectors known ones.
+    """Return the condition that exposures lie between the first and the last given, and detectors are known ones.
 
-    It says nothing that the planning period does not, but lets indexes serve:
-    those of datasets and regions have the detector before the exposure, and
-    none has the planning period.
+    It selects no less than the planning period does, but lets the database use
+    its indexes: for datasets and regions these begin with detector and
+    exposure, and none contains the planning period.
     """
     expressions = query.expression_factory
     return expressions.all(

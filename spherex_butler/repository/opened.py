@@ -1,4 +1,4 @@
-"""A repository that was looked at once, before anything is done with it, and is handed on as one that will do."""
+"""Whether a repository can be worked with: checked once, before anything is changed, and passed on with the answer."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class OpenedRepository:
 
 
 def check_opened(butler: Butler, *, writeable: bool = True, what: str = "The repository") -> OpenedRepository:
-    """Return a repository together with what everybody needs to know of it.
+    """Return a repository that is fit for use, with its root and the records of its instrument.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def check_opened(butler: Butler, *, writeable: bool = True, what: str = "The rep
     writeable
         Whether it has to be writeable here.
     what
-        What errors call it.
+        How error messages begin.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Files put where a repository will read them: outside of any transaction, and before they are registered."""
+"""Files in the place where a repository will read them, put there before they are registered."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class PlacedFile:
 
 
 def place_file(repository: OpenedRepository, source: ResourcePath, ref: DatasetRef, *, transfer: str) -> PlacedFile:
-    """Put a file where Butler will read it; nothing is registered.
+    """Put a file where Butler will read it, and return where that is; nothing is registered.
 
     Parameters
     ----------
     repository
-        Where it goes.
+        The repository.
     source
         The file.
     ref
@@ -77,7 +77,7 @@ def planned_place(
 
 
 def has_own_copy(repository: OpenedRepository, source: ResourcePath, there: ResourcePath) -> bool:
-    """Whether the repository's file is its own, and has every byte of another one, which may then be removed."""
+    """Return whether the repository keeps its own copy of a file, byte for byte, so that the file may be removed."""
     try:
         return source != there and there.relative_to(repository.root) is not None and same_bytes(source, there)
     except OSError:  # another process finished the move, or one of them may not be read
@@ -85,7 +85,7 @@ def has_own_copy(repository: OpenedRepository, source: ResourcePath, there: Reso
 
 
 def remove_moved_sources(placed: Iterable[PlacedFile]) -> list[str]:
-    """Remove the sources of moves, after the registration; return what was odd."""
+    """Remove the sources of moves after the registration; return a warning for each that stays."""
     moved = [file for file in placed if file.moved]
     reasons = ((file.source, remove_source(file.source, file.uri)) for file in moved)
     return [f"{source}: was ingested but not removed: {reason}." for source, reason in reasons if reason is not None]

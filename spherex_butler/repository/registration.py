@@ -1,4 +1,4 @@
-"""How datasets are registered: files that are in their place, by the hundred, without another look at each.
+"""The one way to register datasets: many at once, with files that are in their places already.
 
 `lsst.daf.butler.Butler.ingest` looks up every data ID, and asks for the
 existence and size of files; see `.butler_internals`.
@@ -105,12 +105,12 @@ def register(
 
 
 def known_ids(butler: Butler, refs: Iterable[DatasetRef]) -> set[uuid.UUID]:
-    """Return the ids of those datasets that the datastore has, without a look at their files.
+    """Return the ids of the datasets that the datastore knows; their files are not looked at.
 
     Raises
     ------
     ConfigurationError
-        Raised if one of them is being removed: what is left of it would be taken for it, and then deleted.
+        Raised if one of them is being removed: its remains would be taken for the dataset, and then deleted.
     """
     datastore = file_datastore(butler)
     recorded = {ref.id for ref, known in datastore.knows_these(refs).items() if known}
@@ -124,7 +124,7 @@ def known_ids(butler: Butler, refs: Iterable[DatasetRef]) -> set[uuid.UUID]:
 
 
 def stored_files(butler: Butler, refs: Iterable[DatasetRef]) -> dict[uuid.UUID, list[StoredFile]]:
-    """Return the files on record of datasets, by id; nothing for those that have none or are being removed.
+    """Return the files on record of datasets, by id; datasets without files, or being removed, are left out.
 
     Raises
     ------

@@ -70,7 +70,7 @@ def calibration_tokens(release: str) -> frozenset[str]:
     ParameterError
         Raised if there is no such release.
     """
-    chain_of(release)  # refuses what is none
+    chain_of(release)  # refuses an unknown release
     return frozenset(_releases()[release].calibrations)
 
 
@@ -80,7 +80,7 @@ def release_spans() -> dict[str, tuple[str, str | None]]:
 
 
 def release_in_path(path: str) -> str | None:
-    """Return the release whose folder, and no other's, a path or URL passes through, `None` if there is none."""
+    """Return the release whose folder a path or URL passes through; `None` if there is none, or more than one."""
     folders = set(re.split(r"[/\\]", path)[:-1])
     found = [key for key, release in _releases().items() if release.folder in folders]
     return found[0] if len(found) == 1 else None
@@ -99,7 +99,7 @@ def release_of(name: ProductName, path: str = "", given: str | None = None) -> s
     name
         The product.
     path
-        Where it came from; a folder of it may be that of a release.
+        Where it came from; one of its folders may belong to a release.
     given
         What the caller says, which decides.
 
@@ -174,10 +174,10 @@ def ranked(members: Iterable[str]) -> tuple[str, ...]:
 
 
 def put_in_order(butler: Butler, chain: str, *added: str) -> None:
-    """Add members to a chain, which is made if there is none, and order it.
+    """Add members to a chain, which is made if it does not exist, and order it.
 
     Only by prepending, which is atomic and moves what is a member already: a
-    member that another process adds meanwhile stays, and is ordered next.
+    member that another process adds at the same time stays, and is ordered next.
     """
     butler.collections.register(chain, CollectionType.CHAINED)
     while (members := chain_members(butler, chain)) != (ordered := chain_order([*members, *added])):

@@ -18,22 +18,10 @@ from made_once import new_repo
 
 from spherex_butler.errors import ParameterError
 from spherex_butler.ingest import ingest_files, plan_files
-from spherex_butler.testing import write_exposures, write_level2
+from spherex_butler.testing import write_level2
 
 EXPOSURE = 20255110106842
 NAME = "level2_2025W51_1A_0684_2D3_spx_l2b-v21-2025-354.fits"
-
-
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two exposures of six detectors."""
-    return write_exposures(tmp_path_factory.mktemp("archive"), exposures=2, size=32)
-
-
-@pytest.fixture
-def files(archive: list[Path], tmp_path: Path) -> list[Path]:
-    """The first exposure's files, to do with as a test likes."""
-    return [Path(shutil.copy(path, tmp_path)) for path in archive[:6]]
 
 
 def level2(butler: Butler, **data_id: object):

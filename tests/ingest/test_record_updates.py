@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -14,19 +13,8 @@ from spherex_butler.ingest import ingest_files
 from spherex_butler.ingest.record_updates import update_exposures
 from spherex_butler.repository.opened import check_opened
 from spherex_butler.repository.reports import IngestReport, RecordChange
-from spherex_butler.testing import write_exposures
 
 EXPOSURE = 20255110106842
-
-
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return write_exposures(tmp_path_factory.mktemp("archive"), exposures=1, size=16)
-
-
-@pytest.fixture
-def files(archive, tmp_path) -> list[Path]:
-    return [Path(shutil.copy(path, tmp_path)) for path in archive]
 
 
 def ingested_and_changed(butler: Butler, files: list[Path], *changed: Path, **cards: object) -> IngestReport:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 from pathlib import Path
 
@@ -18,19 +17,6 @@ from spherex_butler.errors import ConfigurationError, ParameterError
 from spherex_butler.files.placement import resolve_transfer
 from spherex_butler.ingest import execute, ingest_files, plan_files
 from spherex_butler.repository.registration import stored_files
-from spherex_butler.testing import write_exposures
-
-
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return write_exposures(tmp_path_factory.mktemp("archive"), exposures=1, size=16)
-
-
-@pytest.fixture
-def files(archive, tmp_path) -> list[Path]:
-    folder = tmp_path / "files"
-    folder.mkdir()
-    return [Path(shutil.copy(path, folder)) for path in archive]
 
 
 def test_move_keeps_the_source_while_an_earlier_dataset_is_being_removed(butler, files):

@@ -15,12 +15,7 @@ from spherex_butler.ingest.execution import BatchIngest
 from spherex_butler.ingest.plan import PlannedFile, read_plans
 from spherex_butler.repository.opened import check_opened
 from spherex_butler.repository.reports import IngestReport
-from spherex_butler.testing import write_exposures, write_level2
-
-
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return write_exposures(tmp_path_factory.mktemp("archive"), exposures=2, size=16)
+from spherex_butler.testing import write_level2
 
 
 @pytest.fixture(scope="module")
