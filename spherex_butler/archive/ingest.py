@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from lsst.daf.butler import Butler, DatasetRef, DatasetType
 from lsst.daf.butler.progress import Progress, ProgressBar
