@@ -9,7 +9,7 @@ from astropy.io import fits
 
 from spherex_butler.errors import FormatError, ParameterError
 from spherex_butler.formats.fits.lazy_header import LazyHeader
-from spherex_butler.images.psf import SpectralImagePSF, zones_are_swapped
+from spherex_butler.images.psf import DeferredPSF, SpectralImagePSF, zones_are_swapped
 from spherex_butler.testing import make_spectral_image
 
 RELEASES = ["qr2", "qr3"]
@@ -180,3 +180,36 @@ def test_copy_is_independent(image):
     twin = image.psf.copy()
     twin.kernels[:] = 0
     assert image.psf.kernels.max() > 0
+
+
+# Loaded on first use.
+
+
+@pytest.fixture
+def deferred(image):
+    """The PSF of an image that is to be loaded, and how often it was."""
+    loads = []
+
+    def load():
+        loads.append(1)
+        return image.psf
+
+    return DeferredPSF(load, (660, 700)), loads
+
+
+def test_deferred_psf_is_loaded_once_for_all_cutouts(image, deferred):
+    psf, loads = deferred
+    part = psf.cutout((10, 30))
+    assert not loads
+    assert part.loaded().origin == (670, 730)
+    assert np.array_equal(psf.loaded().at(13, 34), image.psf.at(13, 34))
+    assert np.array_equal(part.loaded().at(3, 4), image.psf.at(13, 34))
+    assert psf.to_hdu().name == image.psf.to_hdu().name
+    assert len(loads) == 1
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda psf: pickle.loads(pickle.dumps(psf))])
+def test_copy_of_a_deferred_psf_is_loaded(image, deferred, duplicate):
+    twin = duplicate(deferred[0])
+    assert type(twin) is SpectralImagePSF
+    assert np.array_equal(twin.kernels, image.psf.kernels)

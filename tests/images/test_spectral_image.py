@@ -289,8 +289,25 @@ def test_quantity_brings_its_unit():
 
 
 def test_masked_array_brings_its_mask():
-    image = SpectralImage(np.ma.masked_greater([[1.0, 2.0]], 1), unit="Jy")
-    assert image.mask.tolist() == [[False, True]]
+    masked = np.ma.masked_greater([[1.0, 2.0]], 1)
+    assert SpectralImage(masked, unit="Jy").mask.tolist() == [[False, True]]
+    assert SpectralImage(masked, unit="Jy", mask=[[True, False]]).mask.tolist() == [[True, False]]
+    assert SpectralImage(np.ma.array([[1.0, 2.0]]), unit="Jy").mask is None
+
+
+def test_mask_wcs_and_bad_flags_can_be_given(image):
+    parts = {
+        "header": image.image_header,
+        "flags": image.flags,
+        "plane_headers": {"FLAGS": image._headers.planes["FLAGS"]},
+    }
+    assert np.array_equal(SpectralImage(image.data, **parts).mask, image.mask)
+    chosen = SpectralImage(image.data, **parts, bad_flags=["SOURCE"])
+    assert np.array_equal(chosen.mask, image.with_mask(bad="SOURCE").mask)
+    without = SpectralImage(image.data, **parts, mask=None, wcs=None)
+    assert (without.mask, without.wcs) == (None, None)
+    own = SpectralImage(image.data, **parts, wcs=WCS(naxis=2))
+    assert own.wcs.wcs.ctype[0] == ""
 
 
 def test_data_of_another_dimension_is_refused():
