@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -23,6 +23,7 @@ from astropy.io.votable import from_table
 from astropy.io.votable.tree import Info
 from astropy.table import Table, vstack
 
+VOTABLE = "application/x-votable+xml"
 HALF_DIAGONAL = 2.46  # degrees, of a detector
 
 _JOB = """<?xml version="1.0"?>
@@ -148,70 +149,37 @@ class _Handler(BaseHTTPRequestHandler):
     services: Services
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:
-        self._answer(self._get)
-
-    def do_POST(self) -> None:
-        self._answer(self._post)
-
-    def do_DELETE(self) -> None:
-        self._answer(self._delete)
-
-    def _answer(self, make: Callable[[], None]) -> None:
-        said = self.services.answer(self.path)
-        if said:
-            self._body()
-            self._send(*said)
-            return
+    def handle_one(self) -> None:
+        body = dict(parse_qsl(self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()))
         try:
-            make()
+            self.send(*(self.services.answer(self.path) or self.find(body)))
         except Refused as error:
-            self._send(400, "application/x-votable+xml", _REFUSAL.format(message=escape(str(error))).encode())
+            self.send(400, VOTABLE, _REFUSAL.format(message=escape(str(error))).encode())
 
-    def _body(self) -> dict[str, str]:
-        return dict(parse_qsl(self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()))
+    do_GET = do_POST = do_DELETE = handle_one
 
-    def _get(self) -> None:
-        parts = urlsplit(self.path)
-        job = re.fullmatch(r"/TAP/async/(\d+)(/results/result)?", parts.path)
+    def find(self, body: dict[str, str]) -> tuple[int, str, bytes]:
+        """Return the answer of the services: status, content type or place to look at, and body."""
+        services, parts = self.services, urlsplit(self.path)
+        found = re.fullmatch(r"/TAP/async(?:/(\d+)(/results/result|/phase)?)?", parts.path)
         if parts.path == "/SIA":
-            query: dict[str, list[str]] = {}
-            for name, value in parse_qsl(parts.query):
-                query.setdefault(name, []).append(value)
-            self._send(200, "application/x-votable+xml", self.services.sia(query))
-        elif job and job[2]:
-            self._send(200, "application/x-votable+xml", self.services.tap(self.services.jobs[int(job[1])]))
-        elif job:
-            self._send(200, "text/xml", self.services.job(int(job[1])))
-        else:
-            self._send(404, "text/plain", f"nothing at {parts.path}".encode())
+            return 200, VOTABLE, services.sia(parse_qs(parts.query))
+        if not found:
+            return 404, "text/plain", f"nothing at {parts.path}".encode()
+        number = int(found[1] or len(services.jobs) + 1)
+        job = services.jobs.setdefault(number, {})
+        services.looked.setdefault(number, -2)  # pyvo looks twice before it runs a job
+        if self.command == "POST":
+            job |= body
+            return 303, f"{services.url}/TAP/async/{number}", b""
+        if self.command == "DELETE":
+            services.deleted.append(number)
+            return 200, "text/plain", b""
+        return (200, VOTABLE, services.tap(job)) if found[2] else (200, "text/xml", services.job(number))
 
-    def _post(self) -> None:
-        body = self._body()
-        phase = re.fullmatch(r"/TAP/async/(\d+)/phase", self.path)
-        if phase:
-            self.services.jobs[int(phase[1])] |= body
-            self._redirect(int(phase[1]))
-        elif self.path == "/TAP/async":
-            number = len(self.services.jobs) + 1
-            self.services.jobs[number], self.services.looked[number] = body, -2  # pyvo looks twice before it runs a job
-            self._redirect(number)
-        else:
-            self._send(404, "text/plain", f"nothing at {self.path}".encode())
-
-    def _delete(self) -> None:
-        self.services.deleted.append(int(self.path.rpartition("/")[2]))
-        self._send(200, "text/plain", b"")
-
-    def _redirect(self, number: int) -> None:
-        self.send_response(303)
-        self.send_header("Location", f"{self.services.url}/TAP/async/{number}")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def _send(self, status: int, content_type: str, body: bytes) -> None:
+    def send(self, status: int, what: str, body: bytes) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", content_type)
+        self.send_header("Location" if status == 303 else "Content-Type", what)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
