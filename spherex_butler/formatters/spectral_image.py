@@ -16,6 +16,7 @@ from ..images.flags import flagged, read_flag_definitions
 from ..images.geometry import celestial_wcs, sky_corners
 from ..images.level2 import RECIPES, Level2File
 from ..images.spectral_image import SpectralImage
+from ..images.wavelengths import EXTNAME
 from .base import Reader
 from .fits import FITSFormatter
 
@@ -46,7 +47,7 @@ _NEEDS = {
     "flags": ("FLAGS",),
     "zodi": ("ZODI",),
     "mask": ("FLAGS",),
-    **dict.fromkeys(("wavelength", "bandwidth", "spectral_wcs"), ("WCS-WAVE",)),
+    **dict.fromkeys(("wavelength", "bandwidth", "spectral_wcs"), (EXTNAME,)),
 }
 """Which HDUs a component needs besides the IMAGE header, to be read ahead."""
 

@@ -45,42 +45,42 @@ def add(image: Image, operand: Any, **options: Any) -> Image:
 
 
 def subtract(image: Image, operand: Any, **options: Any) -> Image:
-    """Return the difference."""
+    """Return the difference from a number, a quantity, an array or an image."""
     return _combined("subtract", image, operand, options)
 
 
 def multiply(image: Image, operand: Any, **options: Any) -> Image:
-    """Return the product."""
+    """Return the product with a number, a quantity, an array or an image."""
     return _combined("multiply", image, operand, options)
 
 
 def divide(image: Image, operand: Any, **options: Any) -> Image:
-    """Return the quotient."""
+    """Return the quotient by a number, a quantity, an array or an image."""
     return _combined("divide", image, operand, options)
 
 
 def sum_of(image: Image, **options: Any) -> CCDData:
-    """Return the sum over pixels or an axis, without uncertainty, as `~astropy.nddata.CCDData` has it."""
+    """Return the sum over all pixels or along an axis, without uncertainty; options as of `~astropy.nddata.CCDData`."""
     return _collapsed("sum", image, options)
 
 
 def mean_of(image: Image, **options: Any) -> CCDData:
-    """Return the mean over pixels or an axis, likewise."""
+    """Return the mean over all pixels or along an axis; see ``sum``."""
     return _collapsed("mean", image, options)
 
 
 def min_of(image: Image, **options: Any) -> CCDData:
-    """Return the minimum over pixels or an axis, likewise."""
+    """Return the minimum over all pixels or along an axis; see ``sum``."""
     return _collapsed("min", image, options)
 
 
 def max_of(image: Image, **options: Any) -> CCDData:
-    """Return the maximum over pixels or an axis, likewise."""
+    """Return the maximum over all pixels or along an axis; see ``sum``."""
     return _collapsed("max", image, options)
 
 
 def convert_unit_to(image: Image, unit: u.UnitBase | str, equivalencies: Any = ()) -> Image:
-    """Return the image in another unit, its variance and zodi converted with it.
+    """Return the image in another unit, with its variance and zodiacal light converted, too.
 
     Raises
     ------
@@ -101,16 +101,16 @@ def convert_unit_to(image: Image, unit: u.UnitBase | str, equivalencies: Any = (
 
 
 def subtract_zodi(image: Image) -> Image:
-    """Return the image without zodiacal light, and without the model, which no longer applies."""
+    """Return the image without zodiacal light, and without its model, which no longer applies."""
     result: Image = image._with_parts(data=image.data - image.zodi, zodi=None)
     result.meta.add_history("Zodiacal light model subtracted")
     return result
 
 
 def to_ccddata(image: Image) -> CCDData:
-    """Return the image as a plain `~astropy.nddata.CCDData`, whose PSF can only be an array and is left out.
+    """Return the image as a plain `~astropy.nddata.CCDData`, without PSF, which could only be an array there.
 
-    ``CCDData(image)`` asks for one and so refuses.  The arrays are shared, not copied.
+    The arrays are shared, not copied.  (``CCDData(image)`` fails, as it takes the PSF along.)
     """
     return CCDData(**_plain_parts(image), wcs=image.wcs, meta=image.meta.copy(), flags=image._flags)
 
@@ -136,7 +136,7 @@ def _collapsed(operation: str, image: Image, options: dict[str, Any]) -> CCDData
 
 
 def _plain(image: NDData, options: dict[str, Any]) -> CCDData:
-    """Return any image as one that CCDData's own arithmetic takes, with a WCS only if that is compared."""
+    """Return an image as CCDData's own arithmetic takes it, with a WCS only if that is to be compared."""
     return CCDData(**_plain_parts(image), wcs=image.wcs if "compare_wcs" in options else None)
 
 
@@ -164,7 +164,7 @@ def _combined_flags(image: Image, operand: Any) -> tuple[NDArray[Any] | None, bo
 
 
 def _scaled(plane: NDArray[Any] | None, factor: float) -> NDArray[Any] | None:
-    """Return a plane times a factor, in double precision where a single one might not hold it."""
+    """Return a plane times a factor, in double precision where single precision might not hold it."""
     if plane is None:
         return None
     return (plane if _FLOAT32_SAFE < factor < 1 / _FLOAT32_SAFE else plane.astype(float)) * factor

@@ -33,7 +33,7 @@ def cutout(
     bbox: tuple[int, int, int, int] | None = None,
     mode: str = "trim",
 ) -> Image:
-    """Return a part of the image, every plane and WCS with it.
+    """Return a part of the image, with the same part of every plane and a shifted WCS.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def cutout(
     Raises
     ------
     ParameterError
-        Raised if it lies outside the image.
+        Raised if the part lies outside the image.
     """
 
     def footprint() -> str:
@@ -224,7 +224,7 @@ def _require_celestial(wcs: WCS | None, what: str) -> WCS:
 
 
 def sliced_box(item: Any, shape: tuple[int, int]) -> Box:
-    """Return the pixels of an array of ``shape`` that an index asks for.
+    """Return the box of pixels that an index of an array of ``shape`` asks for.
 
     Raises
     ------

@@ -12,7 +12,7 @@ PSF      image cube   (zones, 101, 101)        EPSF instead: a table of 33 x 33 
 WCS-WAVE binary table one row, control points  the same
 ======== ============ ======================== ==========================================
 
-HDUs are found by EXTNAME.  All but IMAGE may be missing.
+HDUs are found by EXTNAME; any but IMAGE may be missing.
 """
 
 from __future__ import annotations
@@ -59,14 +59,14 @@ from .wavelengths import EXTNAME as WAVELENGTHS
 from .wavelengths import WavelengthTable
 
 PLANES = ("FLAGS", "VARIANCE", "ZODI", CUBE, WAVELENGTHS)
-"""What an image may hold besides IMAGE, in the order of the file; ``PSF`` stands for either form."""
+"""The HDUs that an image may have besides IMAGE, in the order of the file; ``PSF`` stands for either form."""
 
 RECIPES: Mapping[str, Mapping[str, Any]] = {
     "none": {"planes": None, "flags": None},
     "lossless": {"planes": "GZIP_2", "flags": "GZIP_2"},
     "archive": {"planes": None, "flags": "RICE_1"},
 }
-"""How a recipe compresses the float planes and the flags."""
+"""How each recipe compresses the float planes and the flags."""
 
 _COMPRESSIONS = (None, "GZIP_1", "GZIP_2", "RICE_1", "HCOMPRESS_1")
 _IMAGE_PLANES = ("FLAGS", "VARIANCE", "ZODI")
@@ -105,7 +105,7 @@ def format_unit(unit: u.UnitBase) -> str:
 
 
 class Level2File:
-    """The parts of a Level 2 file, or of a cutout of it, each read when asked for.
+    """A Level 2 file, or a cutout of it, whose parts are read when they are asked for.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ class Level2File:
         return self._file.image(info, self._own)
 
     def read_ahead(self, names: Collection[str]) -> None:
-        """Read the HDUs of a remote file that will be asked for, as far as possible at once."""
+        """Read HDUs of a remote file in as few rounds of requests as possible, before they are asked for."""
         if self._remote:
             read_ahead(self._file, self._image, self._own, names, self.primary_header.get("VERSION"))
 
@@ -186,7 +186,7 @@ class Level2File:
         return WavelengthTable.from_table(self._file.table(info), info.header)
 
     def parts(self, planes: str | Iterable[str] | None = None) -> dict[str, Any]:
-        """Return what a `~spherex_butler.SpectralImage` is made of, by the names of its parameters.
+        """Return the arguments that make a `~spherex_butler.SpectralImage`.
 
         Parameters
         ----------
@@ -251,7 +251,7 @@ def _checked_planes(planes: str | Iterable[str]) -> set[str]:
 
 
 def file_of_hdulist(hdulist: fits.HDUList) -> FitsFile:
-    """Return HDUs that are in memory as a file."""
+    """Return HDUs in memory as an open file."""
     stream = io.BytesIO()
     hdulist.writeto(stream)
     content = np.frombuffer(stream.getbuffer(), dtype=np.uint8)
@@ -330,7 +330,7 @@ def write(image: Any, path: str | os.PathLike[str], *, overwrite: bool = False, 
 def write_file(hdulist: fits.HDUList, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
     """Write HDUs to a local file, which appears whole or not at all.
 
-    A symbolic link that is overwritten gives way to the file; what it pointed to stays.
+    The file takes the place of a symbolic link that is overwritten; what the link pointed to stays.
 
     Raises
     ------

@@ -21,6 +21,7 @@ from collections.abc import Collection
 from ..formats.fits.boxes import Box
 from ..formats.fits.file import FitsFile
 from ..formats.fits.hdu import BLOCK, HduInfo, whole_blocks
+from .wavelengths import EXTNAME
 
 _IMAGE_PLANES = ("FLAGS", "VARIANCE", "ZODI")
 _HEADER = 14 * BLOCK  # header of a plane, and of compressed flags with their tile table's beginning
@@ -49,7 +50,7 @@ def read_ahead(file: FitsFile, image: HduInfo, box: Box | None, names: Collectio
         first.append((image.end, image.end + _HEADER))
         if not _probably_compressed(version):
             first += _later_headers(image, image.end, wanted, step=1)
-    file.prefetch([*first, *(file.tail_ranges() if "WCS-WAVE" in names else ())])
+    file.prefetch([*first, *(file.tail_ranges() if EXTNAME in names else ())])
     if not wanted or (flags := file.find("FLAGS")) is None:
         return
     if flags.is_compressed:

@@ -30,7 +30,7 @@ from .headers import Header, ImageHeaders, card_text
 from .level2 import Level2File, file_of_hdulist, parse_unit
 from .planes import as_flags, as_mask, as_psf, as_variance, as_wcs, fitting, loaded
 from .psf import DeferredPSF, SpectralImagePSF
-from .wavelengths import WavelengthTable
+from .wavelengths import EXTNAME, WavelengthTable
 
 
 class SpectralImage(CCDData):
@@ -69,9 +69,9 @@ class SpectralImage(CCDData):
     Notes
     -----
     It is a `~astropy.nddata.CCDData`; ``uncertainty`` holds the variance and
-    ``mask`` follows from the flags.  Mask, WCS, wavelengths and ``meta`` are
-    computed on first use.  A part that was not loaded raises when asked for,
-    except ``uncertainty`` and ``mask``, which are then `None` as CCDData has it.
+    ``mask`` follows from the flags.  Mask, WCS and ``meta`` are computed on
+    first use.  To ask for a part that was not loaded is an error, except for
+    ``uncertainty`` and ``mask``, which are then `None` as in any CCDData.
     """
 
     _psf: SpectralImagePSF | DeferredPSF | None
@@ -173,7 +173,7 @@ class SpectralImage(CCDData):
 
     @property
     def uncertainty(self) -> VarianceUncertainty | None:
-        """The variance as astropy has it; another kind assigned is converted to it."""
+        """The variance as astropy's class; an uncertainty of another kind is converted when it is assigned."""
         return self._uncertainty
 
     @uncertainty.setter
@@ -190,7 +190,7 @@ class SpectralImage(CCDData):
     def flags(self) -> NDArray[Any]:
         """Flag bits of each pixel; `flag_definitions` names them.
 
-        Assign them anew to change them: the mask then follows.
+        The mask follows flags that are assigned, not flags changed in place.
         """
         return loaded("FLAGS", self._flags)
 
@@ -206,16 +206,16 @@ class SpectralImage(CCDData):
 
     @Derived.checked(lambda image, mask: as_mask(mask, image.data.shape))
     def mask(self) -> NDArray[np.bool_] | None:
-        """Pixels that one of the bad flags spoils; `None` where no flags were loaded."""
+        """Pixels that one of the bad flags spoils; `None` if no flags were loaded."""
         return None if self._flags is None else flagged(self._flags, self.flag_definitions, self._bad_flags)
 
     def with_mask(self, *, bad: Iterable[str]) -> Self:
-        """Return the image with another choice of the flags that spoil a pixel.
+        """Return the image with a mask of other flags.
 
         Parameters
         ----------
         bad
-            Names of flags.
+            Names of the flags that spoil a pixel.
 
         Raises
         ------
@@ -228,7 +228,7 @@ class SpectralImage(CCDData):
 
     @property
     def zodi(self) -> NDArray[Any]:
-        """Model of the zodiacal light that ``data`` still contains, in ``unit``."""
+        """Model of the zodiacal light that is still in ``data``, in ``unit``."""
         return loaded("ZODI", self._zodi)
 
     @property
@@ -245,13 +245,13 @@ class SpectralImage(CCDData):
     @property
     def wavelength_table(self) -> WavelengthTable:
         """Control points of wavelength and bandwidth."""
-        return loaded("WCS-WAVE", self._wavelengths)
+        return loaded(EXTNAME, self._wavelengths)
 
     # The headers.
 
     @property
     def meta(self) -> fits.Header:
-        """The IMAGE header, with the cards that only the primary header has; the one to change."""
+        """The IMAGE header, and the cards that only the primary header has; change this one to change either."""
         return self._headers.meta
 
     @meta.setter
@@ -268,23 +268,23 @@ class SpectralImage(CCDData):
 
     @property
     def primary_header(self) -> fits.Header:
-        """A copy of the primary header; change ``meta`` to change the cards that it alone has."""
+        """A copy of the primary header; change ``meta`` to change the cards that only it has."""
         return self._headers.primary.header.copy()
 
     @property
     def obs_id(self) -> str | None:
-        """Observation id, such as ``2025W51_1A_0684_2``; `None` where the header has none."""
+        """Observation id, such as ``2025W51_1A_0684_2``; `None` if the header lacks it."""
         return card_text(self._headers.facts, "OBSID")
 
     @property
     def detector(self) -> int | None:
-        """Detector number, 1 to 6; `None` where the header has none."""
+        """Detector number, 1 to 6; `None` if the header lacks it."""
         detector = self._headers.facts.get("DETECTOR")
         return None if detector is None else int(detector)
 
     @property
     def version(self) -> str | None:
-        """Version of the pipeline that made it; `None` where the primary header has none."""
+        """Version of the pipeline that made the image; `None` if the primary header lacks it."""
         return card_text(self._headers.primary, "VERSION")
 
     @property
@@ -306,9 +306,9 @@ class SpectralImage(CCDData):
 
     @Derived.checked(lambda _, wcs: as_wcs(wcs))
     def wcs(self) -> WCS | None:
-        """Celestial WCS with SIP, in the image's own pixels; `None` where the header has none.
+        """Celestial WCS with SIP, in the image's own pixels; `None` if the header describes none.
 
-        One that was assigned is written in place of the header's.
+        A WCS that is assigned is written in place of the header's.
         """
         return celestial_wcs(self._headers.facts)
 
@@ -324,12 +324,12 @@ class SpectralImage(CCDData):
 
     @property
     def wavelength(self) -> u.Quantity:
-        """Central wavelength of each pixel, in µm, computed when asked for."""
+        """Central wavelength of each pixel, in µm, computed at each use."""
         return self.wavelength_table.grid(self.box, 0) << u.um
 
     @property
     def bandwidth(self) -> u.Quantity:
-        """Bandwidth of each pixel, in µm, computed when asked for."""
+        """Bandwidth of each pixel, in µm, computed at each use."""
         return self.wavelength_table.grid(self.box, 1) << u.um
 
     def wavelength_at(self, x: ArrayLike, y: ArrayLike) -> u.Quantity:

@@ -21,9 +21,9 @@ from ..files.fits import open_fits
 from ..formats.fits.file import FitsFile, open_local_fits
 from ..formats.fits.lazy_header import LazyHeader
 from ..images.description import ImageDescription, describe_image
+from ..images.wavelengths import EXTNAME as LAST_HDU
 from ..names import ProductName, parse_product_name
 
-_LAST_HDU = "WCS-WAVE"
 _ERRORS = (OSError, ValueError, TypeError, ArithmeticError, LookupError, fits.VerifyError)
 """Errors that keep one file out, but not the others: ours, and astropy's, which raises many kinds for a wrong card."""
 
@@ -62,7 +62,7 @@ def _read_local(uri: str) -> Reading | str:
         name = _image_name(uri)
         with open_local_fits(unquote(urlsplit(uri).path), repr(uri)) as file:
             description = _describe(file)
-            last = file.find_last(_LAST_HDU)
+            last = file.find_last(LAST_HDU)
             if last is None or last.end != file.size:
                 file.check_complete()
         return Reading(name, _agreeing(name, description), file.size)
