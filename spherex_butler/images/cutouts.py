@@ -123,7 +123,7 @@ def requested_box(
     box = _unclipped_box(parameters, bounds, wcs, image)
     if box is None:
         return None
-    clipped = box.clipped(bounds) if box.overlaps(bounds) else None
+    clipped = box.clipped(bounds)
     if clipped is None or (mode == "strict" and clipped != box):
         how = "wholly" if clipped is None else "partly"
         hint = "" if clipped is None else f"; mode='trim' would return {clipped}"

@@ -113,12 +113,6 @@ def test_every_part_survives_and_the_image_stays_as_it_was(recipe, dtype):
     assert found == (set() if recipe == "none" else {"RICE_1" if rice else "GZIP_2"})
 
 
-@pytest.mark.parametrize("dtype", [">i2", ">u4", ">f4", ">f8"])
-def test_big_endian_data_come_back_native_and_equal(dtype):
-    native = values(np.dtype(dtype).newbyteorder("=").name)
-    assert_identical(round_trip(image(native.astype(dtype))).data, native)
-
-
 @pytest.mark.parametrize("recipe", ["none", "gzip_2"])
 @pytest.mark.parametrize("shape", [(50,), (3, 20, 10), (2, 3, 4, 5), (1, 1)])
 def test_any_number_of_axes_survives(recipe, shape):
@@ -129,8 +123,9 @@ def test_any_number_of_axes_survives(recipe, shape):
     assert (got.uncertainty.array.shape, got.uncertainty.array) == ((), 0.1)
 
 
-def test_non_contiguous_and_read_only_data_survive():
-    data = values("int32")[::-2, 3:17:3]
+@pytest.mark.parametrize("dtype", [">i2", ">u4", ">f4", ">f8", "int32"])
+def test_data_of_any_memory_survive(dtype):
+    data = values(np.dtype(dtype).newbyteorder("=").name).astype(dtype)[::-2, 3:17:3]
     data.flags.writeable = False
     assert_identical(round_trip(image(data)).data, data)
 
@@ -149,12 +144,6 @@ def test_arrays_are_writable():
 )
 def test_unit_survives(unit):
     assert round_trip(image(unit=u.Unit(unit))).unit == u.Unit(unit)
-
-
-def test_no_mask_uncertainty_flags_psf_or_wcs_stay_none():
-    got = round_trip(image())
-    assert [got.mask, got.uncertainty, got.flags, got.psf, got.wcs] == [None] * 5
-    assert len(got.meta) == 0
 
 
 @pytest.mark.parametrize(
@@ -463,31 +452,12 @@ def test_cutout_of_a_compressed_image_decompresses_only_its_tiles():
         part(raw, "image")
 
 
-def test_components_take_cutouts():
-    raw = stored(full_image())
-    whole = part(raw, bbox=(3, 17, 5, 25))
-    assert part(raw, "shape", bbox=(3, 17, 5, 25)) == [20, 14]
-    assert cards(part(raw, "header", bbox=(3, 17, 5, 25))) == cards(whole.meta)
-    assert_same_wcs(part(raw, "wcs", bbox=(3, 17, 5, 25)), whole.wcs)
-
-
 @pytest.mark.parametrize("component", ["mask", "uncertainty", "flags", "wcs"])
 def test_absent_component_is_none(component):
     raw = stored(image())
     assert part(raw, component) is None
     assert part(raw, component, bbox=(1, 3, 1, 3)) is None
-
-
-# Compression.
-
-
-def test_floats_are_quantized_only_where_a_recipe_says_so():
-    data = np.random.default_rng(2).normal(size=(100, 100)).astype("float32")
-    flags = values("int32", (100, 100))
-    hdus = stored_hdus(image(data, flags=flags), {"compression": "RICE_1", "quantize_level": 16.0})
-    got = part(written(hdus))
-    assert 0 < np.abs(got.data - data).max() < 1 / 16
-    assert_identical(got.flags, flags)
+    assert getattr(part(raw), component) is None
 
 
 def test_hdus_can_be_changed_and_those_of_a_spectral_image_are_its_own():
@@ -550,12 +520,6 @@ def test_other_file_is_refused_by_hdu(hdus, component, why):
         part(written(hdus), component)
 
 
-@pytest.mark.parametrize("component", ["ccddata", "image", "shape", "header"])
-def test_truncated_file_is_refused_by_hdu(component):
-    with pytest.raises(FormatError, match="truncated in HDU 'PSFIMAGE'"):
-        part(stored(full_image())[: -2880 - 1000], component)
-
-
 def test_file_of_ccddata_write_can_be_read(tmp_path):
     ccd = full_image()
     ccd.write(tmp_path / "astropy.fits", format="fits")
@@ -589,19 +553,11 @@ def test_blank_unit_is_dimensionless(value):
     assert part(written([primary(BUNIT=value)])).unit == u.dimensionless_unscaled
 
 
-def test_image_that_can_be_read_has_nothing_odd():
-    assert check_image(opened(written([primary(BUNIT="adu")]))) == []
-
-
 def test_unknown_unit_is_odd():
+    assert check_image(opened(written([primary(BUNIT="adu")]))) == []
     (warning,) = check_image(opened(written([primary(BUNIT="smoots")])))
     assert warning.startswith("HDU 'PRIMARY' has BUNIT='smoots', which astropy does not know as a unit")
     assert warning.endswith("only its components other than unit can be read.")
-
-
-def test_file_without_image_is_refused():
-    with pytest.raises(FormatError, match="The file holds no image in 0 'PRIMARY'; expected one image"):
-        check_image(opened(written([fits.PrimaryHDU()])))
 
 
 # Properties.

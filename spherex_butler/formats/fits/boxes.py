@@ -55,23 +55,11 @@ class Box:
         """Return the box moved by ``dx`` columns and ``dy`` rows."""
         return Box(self.x_min + dx, self.x_max + dx, self.y_min + dy, self.y_max + dy)
 
-    def overlaps(self, other: Box) -> bool:
-        """Whether the two boxes share a pixel."""
-        return (
-            self.x_min < other.x_max
-            and other.x_min < self.x_max
-            and self.y_min < other.y_max
-            and other.y_min < self.y_max
-        )
-
-    def clipped(self, bounds: Box) -> Box:
-        """Return the part of the box within ``bounds``, which it must overlap."""
-        return Box(
-            max(self.x_min, bounds.x_min),
-            min(self.x_max, bounds.x_max),
-            max(self.y_min, bounds.y_min),
-            min(self.y_max, bounds.y_max),
-        )
+    def clipped(self, bounds: Box) -> Box | None:
+        """Return the part of the box within ``bounds``, or `None` if all of it is outside."""
+        x_min, x_max = max(self.x_min, bounds.x_min), min(self.x_max, bounds.x_max)
+        y_min, y_max = max(self.y_min, bounds.y_min), min(self.y_max, bounds.y_max)
+        return Box(x_min, x_max, y_min, y_max) if x_min < x_max and y_min < y_max else None
 
     @classmethod
     def of_shape(cls, shape: Sequence[int], origin: Sequence[int] = (0, 0)) -> Box:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ("LARGE", "LocalRanges", "RangeReader", "local_ranges", "unzipped_ranges")
+__all__ = ("GZIP_MAGIC", "LARGE", "LocalRanges", "RangeReader", "unzipped_ranges")
 
 import gzip
 import mmap
 import os
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,7 +19,8 @@ from ...errors import FormatError
 LARGE = 4 << 20
 """Bytes of pixels from which on `LocalRanges.pixels` is the faster way, and which it maps at a time."""
 
-_GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952, section 2.3.1
+GZIP_MAGIC = b"\x1f\x8b"
+"""What a gzipped file begins with (RFC 1952, section 2.3.1)."""
 
 
 class RangeReader(Protocol):
@@ -72,30 +71,6 @@ class LocalRanges:
             piece = mmap.mmap(self._descriptor, length, access=mmap.ACCESS_READ, offset=page)
             values[first : first + number] = np.frombuffer(piece, stored, number, offset - page)
         return values
-
-
-@contextmanager
-def local_ranges(path: str | os.PathLike[str], name: str = "The file") -> Iterator[tuple[RangeReader, int]]:
-    """Give a reader of byte ranges of a local file, unzipped if need be, and the size of its content.
-
-    Parameters
-    ----------
-    path
-        The file.
-    name
-        What to call it in errors.
-
-    Raises
-    ------
-    FormatError
-        Raised if the file is gzipped, and truncated or damaged.
-    """
-    with Path(path).open("rb", buffering=0) as stream:
-        read_ranges, size = LocalRanges(stream.fileno()), os.fstat(stream.fileno()).st_size
-        if read_ranges([(0, len(_GZIP_MAGIC))]) == [_GZIP_MAGIC]:
-            yield unzipped_ranges(read_ranges([(0, size)])[0], name)
-        else:
-            yield read_ranges, size
 
 
 def unzipped_ranges(content: bytes, name: str = "The file") -> tuple[RangeReader, int]:

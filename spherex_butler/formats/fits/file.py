@@ -15,6 +15,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 from ...errors import FormatError
 from .boxes import Box
-from .byte_ranges import LARGE, LocalRanges, RangeReader, local_ranges
+from .byte_ranges import GZIP_MAGIC, LARGE, LocalRanges, RangeReader, unzipped_ranges
 from .hdu import BLOCK, HduInfo, hdu_from_bytes, to_native, whole_blocks
 from .lazy_header import CARD
 from .tile_reading import TileStrip, decompress
@@ -51,8 +52,12 @@ def open_local_fits(path: str | os.PathLike[str], name: str = "The file") -> Ite
     FormatError
         Raised if the file is gzipped, and truncated or damaged.
     """
-    with local_ranges(path, name) as (read_ranges, size):
-        yield FitsFile(read_ranges, size, name)
+    with Path(path).open("rb", buffering=0) as stream:
+        read_ranges, size = LocalRanges(stream.fileno()), os.fstat(stream.fileno()).st_size
+        if read_ranges([(0, len(GZIP_MAGIC))]) == [GZIP_MAGIC]:
+            yield FitsFile(*unzipped_ranges(read_ranges([(0, size)])[0], name), name)
+        else:
+            yield FitsFile(read_ranges, size, name)
 
 
 class FitsFile:

@@ -7,21 +7,27 @@ import gzip
 import pytest
 
 from spherex_butler.errors import FormatError
-from spherex_butler.formats.fits.byte_ranges import local_ranges, unzipped_ranges
+from spherex_butler.formats.fits.byte_ranges import LocalRanges, unzipped_ranges
 
 CONTENT = bytes(range(256)) * 40
 ZIPPED = gzip.compress(CONTENT)
 
 
-@pytest.mark.parametrize("content", [CONTENT, ZIPPED, b""])
-def test_ranges_are_of_the_content_and_outlive_the_file(tmp_path, content):
-    path = tmp_path / "file"
-    path.write_bytes(content)
-    whole = CONTENT if content else b""
-    with local_ranges(path) as (read_ranges, size):
-        found = read_ranges([(3, 8), (10_000, 20_000), (4, 4)])
-    path.unlink()
-    assert (size, found) == (len(whole), [whole[3:8], whole[10_000:], b""])
+SPANS = [(3, 8), (10_000, 20_000), (4, 4)]
+EXPECTED = [CONTENT[3:8], CONTENT[10_000:], b""]
+
+
+def test_ranges_of_a_local_file_outlive_it(tmp_path):
+    (tmp_path / "file").write_bytes(CONTENT)
+    with (tmp_path / "file").open("rb") as stream:
+        found = LocalRanges(stream.fileno())(SPANS)
+    (tmp_path / "file").unlink()
+    assert found == EXPECTED
+
+
+def test_ranges_of_a_gzipped_file_are_of_what_it_holds():
+    read_ranges, size = unzipped_ranges(ZIPPED)
+    assert (size, read_ranges(SPANS)) == (len(CONTENT), EXPECTED)
 
 
 @pytest.mark.parametrize("content", [ZIPPED[:-20], ZIPPED[:15] + b"\xff" * 40 + ZIPPED[55:], b"SIMPLE"])
