@@ -259,13 +259,6 @@ _COLUMNS = {"dataset_type": str, "detector": int, "token": str, "rule": str, "be
 
 
 def _row(found: Certification) -> tuple[str | int, ...]:
-    begin, end = found.timespan.begin, found.timespan.end
-    return (
-        found.ref.datasetType.name,
-        int(found.ref.dataId.get("detector") or 0),
-        found.token,
-        str(found.rule),
-        "" if begin is None else format_time(begin),
-        "" if end is None else format_time(end),
-        str(found.ref.id),
-    )
+    bounds = ("" if time is None else format_time(time) for time in (found.timespan.begin, found.timespan.end))
+    detector = int(found.ref.dataId.get("detector") or 0)
+    return found.ref.datasetType.name, detector, found.token, str(found.rule), *bounds, str(found.ref.id)

@@ -137,14 +137,14 @@ def as_time(value: UserTime) -> Time:
     Raises
     ------
     ParameterError
-        Raised if it is none of these, not one time, or out of Butler's range.
+        Raised if it cannot be read as one time, or is out of Butler's range.
     """
     try:
-        time = value if isinstance(value, Time) else Time(_known(value), scale="utc")
+        time = value if isinstance(value, Time) else Time(value, scale="utc")
         scalar, tai = time.isscalar, time.tai
     except (ScaleValueError, TypeError, ValueError) as error:
         raise ParameterError(
-            f"{value!r} is no time; expected UTC such as '2026-07-20T00:00:00', or an astropy Time."
+            f"{value!r} is not a time; expected UTC such as '2026-07-20T00:00:00', or an astropy Time."
         ) from error
     if not scalar:
         raise ParameterError(f"{value!r} is {time.size} times; expected one.")
@@ -155,12 +155,6 @@ def as_time(value: UserTime) -> Time:
             "holds; leave a bound out where it is to be open."
         )
     return tai
-
-
-def _known(value: str | dt.datetime) -> str | dt.datetime:
-    if not isinstance(value, str | dt.datetime):
-        raise TypeError(type(value))
-    return value
 
 
 def format_time(time: Time) -> str:
@@ -176,7 +170,7 @@ def range_between(begin: UserTime | None, end: UserTime | None) -> Timespan:
     Raises
     ------
     ParameterError
-        Raised if one of them is no time, or they are not in order.
+        Raised if one of them is not a time, or they are not in order.
     """
     first, last = (None if value is None else as_time(value) for value in (begin, end))
     timespan = Timespan(first, last, padInstantaneous=False)

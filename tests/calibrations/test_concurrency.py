@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
 from calibration_repositories import DARK, NEWER_DARK, register
 from lsst.daf.butler import Butler
-from lsst.daf.butler.registry import ConflictingDefinitionError
-from made_once import new_repo
-from sqlalchemy.exc import OperationalError
 
 from spherex_butler.calibrations.queries import certifications
 from spherex_butler.calibrations.validity import certify, decertify
-from spherex_butler.errors import ConfigurationError, ParameterError
-from spherex_butler.repository.contention import in_transaction
-from spherex_butler.repository.creation import make_repo
+from spherex_butler.errors import ParameterError
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def root(request: pytest.FixtureRequest, tmp_path) -> Iterator[str]:
-    database = request.getfixturevalue("postgres_database") if request.param == "postgresql" else None
-    with make_repo(tmp_path / "repo", database=database) as butler:
-        register(butler, "dark", DARK, range(1, 7))
-        register(butler, "gain_factors", "base-2025-158", None)
-    return str(tmp_path / "repo")
+@pytest.fixture
+def root(any_butler: Butler) -> str:
+    register(any_butler, "dark", DARK, range(1, 7))
+    register(any_butler, "gain_factors", "base-2025-158", None)
+    return any_butler._config.configDir
 
 
 def at_once(root: str, *actions: object) -> list[object]:
@@ -89,37 +80,3 @@ def test_contradicting_certifications_at_once_end_with_one_of_them(root):
     assert isinstance(error, ParameterError)
     assert "would take the place of" in str(error)
     assert tokens(root) in ([DARK] * 6, [NEWER_DARK] * 6)
-
-
-PAUSES = (0, 0, 0, 0)
-
-
-@pytest.fixture
-def butler() -> Iterator[Butler]:
-    with new_repo() as butler:
-        yield butler
-
-
-def test_database_that_stays_locked_is_an_error_that_says_so(butler):
-    attempts = []
-
-    def fail():
-        attempts.append(1)
-        locked = sqlite3.OperationalError("database is locked")
-        locked.sqlite_errorname = "SQLITE_BUSY"
-        raise OperationalError("UPDATE", {}, locked)
-
-    with pytest.raises(ConfigurationError, match=r"could not be written to; .*database is locked'.*try again when"):
-        in_transaction(butler, fail, pauses=PAUSES)
-    assert len(attempts) == 5
-
-
-def test_change_that_failed_because_of_others_is_made_again(butler):
-    errors = [ConflictingDefinitionError("somebody was faster")]
-
-    def change():
-        if errors:
-            raise errors.pop()
-        return "done"
-
-    assert in_transaction(butler, change, pauses=PAUSES) == "done"

@@ -27,7 +27,7 @@ from sqlalchemy.exc import OperationalError
 from spherex_butler.calibrations.archive_ids import derived_id, find_by_archive_id
 from spherex_butler.calibrations.ingest import CalibrationIngestReport, ingest_calibrations
 from spherex_butler.calibrations.ingest_plan import calibration_types
-from spherex_butler.calibrations.queries import calibrations_at, certifications
+from spherex_butler.calibrations.queries import calibrations_at
 from spherex_butler.calibrations.runs import calibration_chain_of
 from spherex_butler.calibrations.validity import certify, decertify
 from spherex_butler.constants import CALIBRATION_COLLECTION
@@ -236,26 +236,6 @@ def test_other_file_in_the_place_is_not_overwritten(butler, dark):
 # Reissues and certification.
 
 
-def test_explicit_validity_is_left_as_it_is(butler, dark, tmp_path):
-    ingest_calibrations(butler, dark, certify=None)
-    certify(butler, "dark", begin="2025-05-01", end="2026-05-01")
-    later = [write_calibration(tmp_path, "dark", LATER_DARK, detector=detector) for detector in (3, 4)]
-    gains = write_calibration(tmp_path, "gain_factors", "base-2025-158")
-    report = ingest_calibrations(butler, [*later, gains])
-    (warning,) = report.warnings
-    assert warning.startswith(f"not certified: dark D3 {LATER_DARK}, valid always, would take the place of {DARK}")
-    assert [found.ref.datasetType.name for found in report.certified] == ["dark", "gain_factors"]
-
-
-def test_validity_by_release(butler, archive):
-    report = ingest_calibrations(
-        butler, [archive / release / "spectral_wcs" for release in ("qr2", "qr3")], certify="release"
-    )
-    runs = {found.ref.run: found.timespan for found in report.certified if found.ref.dataId["detector"] == 3}
-    assert runs["spx/cal-wcs-v4-2025-254"].end == runs["spx/cal-swcs-v5-2026-191"].begin
-    assert runs["spx/cal-swcs-v5-2026-191"].end is None
-
-
 @pytest.fixture
 def darks(tmp_path: Path) -> Path:
     """Two generations of darks of detectors 2 and 3."""
@@ -294,14 +274,6 @@ def test_token_that_is_new_displaces_a_pin_and_that_is_said(butler, darks, caplo
     (warning,) = report.warnings
     assert warning == (f"dark D3 cal-drk-v6-2026-200, valid always, took the place of {DARK}, valid always (latest)")
     assert warning in caplog.text
-
-
-def test_range_that_was_decertified_stays_a_gap(butler, darks):
-    ingest_calibrations(butler, darks)
-    decertify(butler, "dark", begin="2026-01-01", end="2026-02-01")
-    before = certifications(butler)
-    report = ingest_calibrations(butler, darks)
-    assert (certifications(butler), report.certified) == (before, [])
 
 
 def test_detectors_that_are_not_ingested_are_left_alone(butler, darks):

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from astropy.nddata import CCDData
-from calibration_repositories import BEGIN, DARK, END, EXPOSURE, MIDDLE, NEWER_DARK, observe, put_image, register
+from calibration_repositories import BEGIN, DARK, END, EXPOSURE, NEWER_DARK, observe, put_image, register
 from lsst.daf.butler import Butler, CalibrationLookupError, DatasetRef
 from made_once import new_repo
 
@@ -16,14 +15,14 @@ from spherex_butler.calibrations import ingest_calibrations
 from spherex_butler.calibrations.lookup import calibration_for, explain
 from spherex_butler.calibrations.queries import search_path
 from spherex_butler.calibrations.ranges import Rule
-from spherex_butler.calibrations.validity import certify, decertify
+from spherex_butler.calibrations.validity import certify
 from spherex_butler.errors import ConfigurationError, ParameterError
 from spherex_butler.names import ObservationId
 from spherex_butler.testing import make_spectral_image
 from spherex_butler.testing.calibrations import write_calibrations
 
 ID = ObservationId.parse(EXPOSURE).exposure_id
-LATER = "2026W40_1A_0001_1"
+LATER, LATER_MIDDLE = "2026W40_1A_0001_1", "2026-09-17T06:02:00"
 IMAGE = {"exposure": ID, "detector": 3}
 
 
@@ -50,11 +49,6 @@ def repo(tmp_path_factory) -> Iterator[Butler]:
         put_image(butler, later, token="l2b-v27-2026-280")
         certify(butler, rule="release")
         yield butler
-
-
-def put_dark(butler: Butler, token: str, value: float) -> None:
-    dark = CCDData(np.full((2, 2), value), unit="electron/s")
-    butler.put(dark, "dark", instrument="SPHEREx", detector=4, run=f"spx/{token}")
 
 
 class TestPlainGet:
@@ -104,7 +98,7 @@ def test_latest_certification_decides(butler):
     ]
 
 
-def test_release_decides(butler):
+def test_release_or_explicit_range_decides_and_that_is_said(butler):
     certify(butler, "dark", release="qr2", token=DARK)
     certify(butler, "dark", release="qr3", token=NEWER_DARK, detectors=3)
     text = str(explain(butler, "dark", IMAGE))
@@ -113,37 +107,34 @@ def test_release_decides(butler):
     assert "from 2025-04-24T00:00:00 until 2026-07-20T00:00:00 UTC (release qr2)" in text
     assert "not valid then" in text
     assert "from 2026-07-20T00:00:00 UTC (release qr3)" in text
-
-
-def test_explicit_range_decides(butler):
-    certify(butler, "dark", begin="2025-12-01", token=DARK)
+    certify(butler, "dark", begin="2025-12-01", token=DARK, replace=True)
     explanation = explain(butler, "dark", IMAGE)
     assert explanation.rule is Rule.EXPLICIT
     assert "its range has bounds of its own, as given explicitly." in explanation.verdict
+
+
+@pytest.mark.parametrize("tokens", [(DARK, NEWER_DARK), (DARK, DARK)])
+def test_exposure_over_a_bound_is_an_error_that_says_where_unless_both_are_one_dataset(butler, tokens):
+    certify(butler, "dark", token=tokens[0], end=LATER_MIDDLE)
+    certify(butler, "dark", token=tokens[1], begin=LATER_MIDDLE, detectors=3)
+    image = {"exposure": observe(butler, LATER, begin=61300.25), "detector": 3}
+    with pytest.raises(CalibrationLookupError, match="Ambiguous"):
+        found_by_butler(butler, image)
+    if tokens[0] == tokens[1]:
+        assert calibration_for(butler, "dark", image).run == f"spx/{DARK}"
+        return
+    with pytest.raises(ConfigurationError) as info:
+        calibration_for(butler, "dark", image)
+    message = str(info.value)
+    expected = f"2 calibrations were valid, as their ranges meet inside the exposure, at {LATER_MIDDLE} UTC. Move"
+    assert expected in message
+    assert all(f"valid then       {token}" in message for token in tokens)
 
 
 def test_nothing_there_at_all_is_said(butler):
     text = str(explain(butler, "nonfunc", IMAGE))
     assert text.splitlines()[1:] == ["It gets none: nothing was valid then.", "  There are no candidates."]
     assert explain(butler, "nonfunc", IMAGE).rule is None
-
-
-def test_exposure_over_a_bound_is_an_error_that_says_where(butler):
-    decertify(butler, "dark")
-    with new_repo() as fresh:
-        for token in (DARK, NEWER_DARK):
-            register(fresh, "dark", token, [3])
-        certify(fresh, "dark", token=DARK, end=MIDDLE)
-        certify(fresh, "dark", begin=MIDDLE)
-        observe(fresh)
-        with pytest.raises(CalibrationLookupError, match="Ambiguous"):
-            fresh.find_dataset("dark", IMAGE, timespan=explain(fresh, "dark", IMAGE).timespan)
-        with pytest.raises(ConfigurationError) as info:
-            calibration_for(fresh, "dark", IMAGE)
-        message = str(info.value)
-        assert f"2 calibrations were valid, as their ranges meet inside the exposure, at {MIDDLE} UTC. Move" in message
-        assert f"valid then       {DARK}" in message
-        assert f"valid then       {NEWER_DARK}" in message
 
 
 @pytest.fixture
@@ -188,27 +179,11 @@ class TestSeveralCollections:
         assert search_path(own_first, "u/nobody") == []
 
 
-def test_two_ranges_of_one_dataset_are_no_ambiguity():
-    with new_repo() as butler:
-        (ref,) = register(butler, "dark", DARK, [3])
-        certify(butler, "dark", end=MIDDLE)
-        certify(butler, "dark", begin=MIDDLE)
-        observe(butler)
-        assert calibration_for(butler, "dark", IMAGE) == ref
-
-
 def test_image_that_is_not_in_the_repository_is_known_by_its_header(butler):
     certify(butler, "dark", end="2026-03-01", token=DARK)
     certify(butler, "dark", begin="2026-03-01", token=NEWER_DARK)
     image = make_spectral_image(obs_id="2026W20_1A_0001_1", detector=3, size=16)
     assert calibration_for(butler, "dark", image).run == f"spx/{NEWER_DARK}"
-
-
-def test_put_calibration_is_got_without_time_while_there_is_but_one(butler):
-    put_dark(butler, DARK, 4)
-    certify(butler, "dark", begin="2025-12-01", detectors=4)
-    assert butler.get("dark", detector=4).data[0, 0] == 4
-    assert butler.get("dark", exposure=ID, detector=4).data[0, 0] == 4
 
 
 @pytest.mark.parametrize(

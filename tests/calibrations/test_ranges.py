@@ -45,10 +45,10 @@ def test_times_are_utc_unless_they_say_otherwise(value):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("noon", "'noon' is no time; expected UTC such as '2026-07-20T00:00:00', or an astropy Time"),
-        (61241.5, "61241.5 is no time"),
-        (None, "None is no time"),
-        (Time("2026-07-20", scale="local"), "is no time"),
+        ("noon", "'noon' is not a time; expected UTC such as '2026-07-20T00:00:00', or an astropy Time"),
+        (61241.5, "61241.5 is not a time"),
+        (None, "None is not a time"),
+        (Time("2026-07-20", scale="local"), "is not a time"),
         (Time(["2026-07-20", "2026-07-21"]), "is 2 times; expected one"),
         ("1969-07-20", "'1969-07-20' is not between 1970-01-01T00:00:00.000000 and 2100-01-01T00:00:00.*leave a bound"),
     ],

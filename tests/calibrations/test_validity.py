@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from astropy.time import Time
 from calibration_repositories import BEGIN, DARK, END, MIDDLE, NEWER_DARK, QR2, QR3, observe, ranges, register
@@ -15,7 +13,6 @@ from spherex_butler.calibrations.runs import calibration_chain_of, ensure_calibr
 from spherex_butler.calibrations.validity import certify, decertify
 from spherex_butler.errors import ConfigurationError, ParameterError
 from spherex_butler.names import parse_product_name
-from spherex_butler.repository.creation import make_repo
 
 
 @pytest.fixture
@@ -25,22 +22,12 @@ def dark_butler(butler: Butler) -> Butler:
     return butler
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def any_butler(request: pytest.FixtureRequest, tmp_path) -> Iterator[Butler]:
-    """The same, with either database."""
-    if request.param == "sqlite":
-        yield request.getfixturevalue("dark_butler")
-        return
-    with make_repo(tmp_path / "postgresql", database=request.getfixturevalue("postgres_database")) as butler:
-        register(butler, "dark", DARK)
-        yield butler
-
-
 def listed(butler: Butler, dataset_type: str = "dark", **choices: object) -> list[tuple[object, ...]]:
     return [row[1:] for row in ranges(calibrations_at(butler, dataset_type=dataset_type, **choices))]
 
 
 def test_ranges_are_replaced_split_and_removed(any_butler):
+    register(any_butler, "dark", DARK)
     assert certify(any_butler, release="qr2").summary == "3 certified, 0 replaced, 0 unchanged"
     before = certifications(any_butler)
     assert certify(any_butler, release="qr2").summary == "0 certified, 0 replaced, 3 unchanged"
@@ -59,6 +46,7 @@ def test_ranges_are_replaced_split_and_removed(any_butler):
 
 
 def test_what_is_refused_changes_nothing(any_butler):
+    register(any_butler, "dark", DARK)
     register(any_butler, "gain_factors", "base-2025-158", None)
     certify(any_butler, "dark", begin=BEGIN, end=END, detectors=2)
     with pytest.raises(ParameterError, match=f"would take the place of {DARK}, valid from {BEGIN} until {END} UTC"):
@@ -70,6 +58,7 @@ def test_what_is_refused_changes_nothing(any_butler):
 
 
 def test_bound_inside_an_exposure_is_refused_with_its_name(any_butler):
+    register(any_butler, "dark", DARK)
     exposure = observe(any_butler)
     expected = (
         rf"The bound {MIDDLE} UTC lies inside exposure {exposure} \(2025W51_1A_0684_2\), which lasted from {BEGIN} "

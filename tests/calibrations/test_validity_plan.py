@@ -280,7 +280,7 @@ def test_plan_is_for_reading(darks):
         ({"rule": "latest", "release": "qr2"}, "'latest' does not go with the other choices, which are for 'release'"),
         ({"rule": "explicit"}, "'explicit' takes begin, end or both, 'release' a release or none for all, 'latest' no"),
         ({"begin": END, "end": BEGIN}, f"The range from {END} to {BEGIN} is empty; expected a begin before the end"),
-        ({"begin": "noon"}, "'noon' is no time; expected UTC such as '2026-07-20T00:00:00', or an astropy Time"),
+        ({"begin": "noon"}, "'noon' is not a time; expected UTC such as '2026-07-20T00:00:00', or an astropy Time"),
         ({"detectors": []}, "detectors is empty; leave it out for all"),
         ({"release": "qr1"}, "'qr1' has no time of its own: later ones hold its observations"),
         ({"release": "qr9"}, "There is no release 'qr9'"),

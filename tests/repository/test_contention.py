@@ -13,7 +13,7 @@ from lsst.daf.butler.registry import ConflictingDefinitionError
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from spherex_butler.errors import ConfigurationError
-from spherex_butler.repository.contention import CONFLICTS, PAUSES, retry, split_on_failure
+from spherex_butler.repository.contention import CONFLICTS, PAUSES, in_transaction, retry, split_on_failure
 
 
 @pytest.fixture
@@ -147,3 +147,28 @@ def test_nothing_is_halved_where_the_database_fails():
     with pytest.raises(ConfigurationError, match=r"The database failed: .*disk is full'.* the same call goes on with"):
         split_on_failure(range(20), action, lambda *_: pytest.fail("no number is to blame"))
     assert attempts == [20]
+
+
+def test_database_that_stays_locked_is_an_error_that_says_so(butler):
+    attempts = []
+
+    def fail():
+        attempts.append(1)
+        locked = sqlite3.OperationalError("database is locked")
+        locked.sqlite_errorname = "SQLITE_BUSY"
+        raise OperationalError("UPDATE", {}, locked)
+
+    with pytest.raises(ConfigurationError, match=r"could not be written to; .*database is locked'.*try again when"):
+        in_transaction(butler, fail, pauses=(0, 0, 0, 0))
+    assert len(attempts) == 5
+
+
+def test_change_that_failed_because_of_others_is_made_again(butler):
+    errors = [ConflictingDefinitionError("somebody was faster")]
+
+    def change():
+        if errors:
+            raise errors.pop()
+        return "done"
+
+    assert in_transaction(butler, change, pauses=(0, 0, 0, 0)) == "done"
