@@ -6,17 +6,14 @@ import errno
 import fcntl
 import os
 import shutil
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from http_server import serve
 from lsst.resources import ResourcePath
 
 from spherex_butler.errors import FormatError
 from spherex_butler.files.placement import place
-from spherex_butler.files.remote import download
 from spherex_butler.files.sameness import same_bytes
 
 LEFTOVER = f".{'0123456789abcdef' * 2}.part"
@@ -162,38 +159,3 @@ def test_files_of_other_sizes_are_not_read(source, tmp_path):
     other = tmp_path / "other"
     other.write_bytes(b"x")
     assert not same_bytes(ResourcePath(source), ResourcePath(other))
-
-
-# Remote files.
-
-
-@pytest.mark.parametrize("fault", [None, "503", "reset", "cut", "short"])
-def test_download_is_whole(source, tmp_path, fault):
-    with serve(source.parent, fault=lambda number: fault if number == 2 else None) as served:
-        path = tmp_path / "copy"
-        path.touch()
-        download(ResourcePath(f"{served.url}/{source.name}"), path, piece=100_000)
-        requests = [wanted for method, _, wanted, _ in served.requests if method == "GET"]
-    assert path.read_bytes() == source.read_bytes()
-    assert len(requests) == 3 + (fault is not None)
-
-
-def test_download_from_a_server_without_ranges(source, tmp_path):
-    with serve(source.parent, ranges=False) as served:
-        path = tmp_path / "copy"
-        path.touch()
-        download(ResourcePath(f"{served.url}/{source.name}"), path)
-    assert path.read_bytes() == source.read_bytes()
-
-
-def test_download_without_the_extra_is_checked_too(source, tmp_path, monkeypatch):
-    path = tmp_path / "copy"
-    path.touch()
-    monkeypatch.setitem(sys.modules, "aiohttp", None)
-    with serve(source.parent) as served:
-        uri = ResourcePath(f"{served.url}/{source.name}")
-        download(uri, path)
-        assert path.read_bytes() == source.read_bytes()
-        monkeypatch.setattr(type(uri), "size", lambda _: 300_000)
-        with pytest.raises(FormatError, match=r"Of '.*/level2\.fits' 256000 bytes came; expected 300000"):
-            download(uri, path)

@@ -10,7 +10,8 @@ import pytest
 from http_server import serve
 from lsst.resources import ResourcePath
 
-from spherex_butler.files.remote import NoRangesError, remote_ranges
+from spherex_butler.errors import FormatError
+from spherex_butler.files.remote import NoRangesError, download, remote_ranges
 
 CONTENT = bytes(range(256)) * 400
 SIZE = len(CONTENT)
@@ -96,3 +97,38 @@ def test_without_the_extra_the_file_can_only_be_fetched_whole(monkeypatch, url):
     monkeypatch.setitem(sys.modules, "aiohttp", None)
     with pytest.raises(NoRangesError, match=f"{url} can only be fetched whole: .*aiohttp"):
         remote_ranges(uri)
+
+
+# Downloads.
+
+
+@pytest.fixture
+def copied(folder: Path) -> Path:
+    (folder / "copy").touch()
+    return folder / "copy"
+
+
+@pytest.mark.parametrize("fault", [None, "503", "reset", "cut", "short"])
+def test_download_is_whole(folder, copied, fault):
+    with serve(folder, fault=lambda number: fault if number == 2 else None) as served:
+        download(ResourcePath(f"{served.url}/data"), copied, piece=40_000)
+        requests = [wanted for method, _, wanted, _ in served.requests if method == "GET"]
+    assert copied.read_bytes() == CONTENT
+    assert len(requests) == 3 + (fault is not None)
+
+
+def test_download_from_a_server_without_ranges(folder, copied):
+    with serve(folder, ranges=False) as served:
+        download(ResourcePath(f"{served.url}/data"), copied)
+    assert copied.read_bytes() == CONTENT
+
+
+def test_download_without_the_extra_is_checked_too(folder, copied, monkeypatch):
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+    with serve(folder) as served:
+        uri = ResourcePath(f"{served.url}/data")
+        download(uri, copied)
+        assert copied.read_bytes() == CONTENT
+        monkeypatch.setattr(type(uri), "size", lambda _: 300_000)
+        with pytest.raises(FormatError, match=rf"Of '.*/data' {SIZE} bytes came; expected 300000"):
+            download(uri, copied)
