@@ -83,7 +83,7 @@ def _absolute(given: str) -> str:
     scheme = _SCHEME.match(given)
     rest = given[scheme.end() :] if scheme else given
     if (scheme and scheme[1] not in _FILES) or not _FOLDER.fullmatch(rest) or ".." in rest.split("/"):
-        raise FormatError(f"The address {given!r} is no plain URL of a folder; expected http, https or s3.")
+        raise FormatError(f"The address {given!r} is not a plain URL of a folder; expected http, https or s3.")
     if scheme:
         return given
     relative, archive = given.lstrip("/"), _roots()["irsa"]

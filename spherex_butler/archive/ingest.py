@@ -88,7 +88,7 @@ def ingest_archive_table(
     """
     dataset_type = check_opened(butler).dataset_type(DATASET_TYPE)
     if processes not in {1, 2}:
-        raise ParameterError(f"processes={processes} is of no use; expected 1 or 2.")
+        raise ParameterError(f"processes={processes} is useless; expected 1 or 2.")
     pixelization = butler.dimensions.commonSkyPix.pixelization if processes > 1 else None
     arguments: tuple[Any, ...] = (table, access, release, pixelization)
     batches = in_another_process(_prepare, *arguments) if processes > 1 else _prepare(*arguments)

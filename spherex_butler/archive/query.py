@@ -167,9 +167,9 @@ def query_adql(
 def _services(service: str, maxrec: int, timeout: float) -> Any:
     """Return the module that asks services, if these options are valid."""
     if not re.match(r"https?://[^/\s]", service):
-        raise ParameterError(f"service={service!r} is no web service; expected an http:// or https:// URL.")
+        raise ParameterError(f"service={service!r} is not a web service; expected an http:// or https:// URL.")
     if maxrec < 1 or not timeout > 0:
-        raise ParameterError(f"maxrec={maxrec} and timeout={timeout} get no answer; expected more than nothing.")
+        raise ParameterError(f"maxrec={maxrec} and timeout={timeout} allow no answer; expected more than 0.")
     try:
         return importlib.import_module(".services", __package__)
     except ImportError as error:
@@ -181,7 +181,7 @@ def _edges(time: tuple[Time, Time] | None, position: tuple[float, ...] | None) -
     begin, end = (Time(_FIRST_LIGHT, format="mjd"), Time.now()) if time is None else time
     first, last = float(begin.utc.mjd), float(end.utc.mjd)
     if not first < last:
-        raise ParameterError(f"time=({begin.isot}, {end.isot}) is no range; expected the earlier time first.")
+        raise ParameterError(f"time=({begin.isot}, {end.isot}) is not a range; expected the earlier time first.")
     if position is not None:
         _require_circle(*position)
         return [first, last]
@@ -191,7 +191,7 @@ def _edges(time: tuple[Time, Time] | None, position: tuple[float, ...] | None) -
 def _require_circle(ra: float, dec: float, radius: float = 1.0) -> None:
     if not (0 <= ra <= 360 and -90 <= dec <= 90 and 0 < radius <= 90):
         raise ParameterError(
-            f"Right ascension {ra}, declination {dec} and radius {radius} are no circle; expected degrees within "
+            f"Right ascension {ra}, declination {dec} and radius {radius} are not a circle; expected degrees within "
             "[0, 360], [-90, 90] and (0, 90]."
         )
 

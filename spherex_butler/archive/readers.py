@@ -138,7 +138,7 @@ _OTHERS: Mapping[bytes, str] = {
     b"SIMPLE  =": "a FITS file",
     b"\\": "an IPAC table",
     b"|": "an IPAC table",
-    b"<": "an HTML or XML document that is no VOTable",
+    b"<": "an HTML or XML document that is not a VOTable",
     b"{": "JSON",
 }
 

@@ -74,7 +74,7 @@ def read_archive_table(
         Raised if an option has no meaning, or there is nothing to read.
     """
     if batch_size < 1:
-        raise ParameterError(f"batch_size={batch_size} holds nothing; expected at least 1.")
+        raise ParameterError(f"batch_size={batch_size} is too small; expected at least 1.")
     if release is not None:
         chain_of(release)
     folder = relocation(access)

@@ -58,5 +58,5 @@ def _require_dimensions(data_id: dict[str, Any], butler: Butler) -> None:
         if name not in known:
             word = f"{name}={value}"
             raise click.BadParameter(
-                f"{word!r}: {name!r} is no dimension of SOURCE; it has {', '.join(sorted(known))}."
+                f"{word!r}: {name!r} is not a dimension of SOURCE; it has {', '.join(sorted(known))}."
             )

@@ -37,7 +37,7 @@ def _time(text: str) -> Time:
         return Time(float(text), format="mjd", scale="utc") if _NUMBER.fullmatch(text) else Time(text, scale="utc")
     except ValueError:
         raise click.BadParameter(
-            f"{text!r} is no time; expected one such as 2025-12-01, 2025-12-01T06:30 or the MJD 61010.5."
+            f"{text!r} is not a time; expected one such as 2025-12-01, 2025-12-01T06:30 or the MJD 61010.5."
         ) from None
 
 

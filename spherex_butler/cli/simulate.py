@@ -25,7 +25,7 @@ def _detectors(_context: click.Context, _parameter: click.Parameter, value: str)
         match = _RANGE.fullmatch(part.strip())
         span = range(int(match[1]), int(match[2] or match[1]) + 1) if match else range(0)
         if not span or not set(span) <= set(DETECTORS):
-            raise click.BadParameter(f"{value!r} is no list of detectors; expected one such as '1-6' or '1,4'.")
+            raise click.BadParameter(f"{value!r} is not a list of detectors; expected one such as '1-6' or '1,4'.")
         numbers.update(span)
     return tuple(sorted(numbers))
 
@@ -38,7 +38,7 @@ def _position(_context: click.Context, _parameter: click.Parameter, value: str |
         return SkyCoord(value, unit="deg")
     except ValueError as error:
         raise click.BadParameter(
-            f"{value!r} is no position ({error}); expected degrees such as '10.68 41.27', or '00h42m44s +41d16m09s'."
+            f"{value!r} is not a position ({error}); expected degrees such as '10.68 41.27', or '00h42m44s +41d16m09s'."
         ) from error
 
 

@@ -255,7 +255,7 @@ def write_calibration(
     Raises
     ------
     FormatError
-        Raised if the token is none.
+        Raised if it is not a processing token.
     ParameterError
         Raised if there is no such product or detector, or the shape is larger than a frame.
 
@@ -281,7 +281,7 @@ def _require(dataset_type: str, detector: int | None, shape: tuple[int, int]) ->
         expected = "None: one file is for all" if product.one_file else "1 to 6"
         raise ParameterError(f"detector={detector!r} has no {dataset_type!r}; expected {expected}.")
     if not all(0 < length <= _SIDE for length in shape):
-        raise ParameterError(f"shape={shape!r} is no part of a frame; expected lengths of 1 to {_SIDE}.")
+        raise ParameterError(f"shape={shape!r} is not a part of a frame; expected lengths of 1 to {_SIDE}.")
     return product
 
 

@@ -150,7 +150,7 @@ def make_frame(**options: Unpack[Level2Options]) -> Frame:
     form = RELEASES[release]
     observation = Observation.parse(options.get("obs_id") or form.obs_id)
     token = options.get("token") or token_of(observation, form.token_version)
-    processing_date(token)  # refuses what is no token
+    processing_date(token)  # refuses anything else
     box = _box(options.get("size", FULL_SIZE), options.get("origin"))
     shape = options.get("wave_grid") or form.wave_grid
     _require("wave_grid", shape, min(shape) >= 2, "two numbers of at least 2 control points")

@@ -89,12 +89,12 @@ class Observation:
         Raises
         ------
         FormatError
-            Raised if it is no observation id.
+            Raised if it is not an observation id.
         """
         match = _OBSERVATION_ID.fullmatch(obs_id)
         if match is None:
             raise FormatError(
-                f"obs_id={obs_id!r} is no SPHEREx observation id; expected year, week, upload, revision, large "
+                f"obs_id={obs_id!r} is not a SPHEREx observation id; expected year, week, upload, revision, large "
                 "and small slew (1 to 4) as in '2025W51_1A_0684_2'."
             )
         year, week, upload, revision, large, small = match.groups()
@@ -172,11 +172,13 @@ def processing_date(token: str) -> str:
     Raises
     ------
     FormatError
-        Raised if ``token`` is no processing token of Level 2 files.
+        Raised if ``token`` is not a processing token of Level 2 files.
     """
     match = _TOKEN.fullmatch(token)
     if match is None:
-        raise FormatError(f"token={token!r} is no Level 2 processing token; expected one such as 'l2b-v21-2025-354'.")
+        raise FormatError(
+            f"token={token!r} is not a Level 2 processing token; expected one such as 'l2b-v21-2025-354'."
+        )
     start = datetime(int(match[2]), 1, 1, tzinfo=UTC) + timedelta(days=int(match[3]))
     # The time of day of the saved real header.
     return iso_date(start + timedelta(hours=7, minutes=46, seconds=20, milliseconds=948))

@@ -54,9 +54,9 @@ def test_irsa_keeps_the_address_of_another_server():
     ("folder", "access", "message"),
     [
         ("https://mirror.example/qr2", "aws", "is not in the archive's tree, under 'https://irsa"),
-        (f"{ROOT}../secret", "aws", "is no plain URL of a folder; expected http, https or s3"),
-        ("file:///qr2", "irsa", "is no plain URL of a folder"),
-        (f"{ROOT}a?b/qr2", "irsa", "is no plain URL of a folder"),
+        (f"{ROOT}../secret", "aws", "is not a plain URL of a folder; expected http, https or s3"),
+        ("file:///qr2", "irsa", "is not a plain URL of a folder"),
+        (f"{ROOT}a?b/qr2", "irsa", "is not a plain URL of a folder"),
     ],
 )
 def test_an_address_that_cannot_be_read_is_refused(folder, access, message):

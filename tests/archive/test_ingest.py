@@ -211,7 +211,7 @@ def test_a_repository_that_cannot_be_written_is_refused(tmp_path):
 
 
 def test_more_processes_than_are_of_use_are_refused(butler):
-    with pytest.raises(ParameterError, match="processes=3 is of no use; expected 1 or 2"):
+    with pytest.raises(ParameterError, match="processes=3 is useless; expected 1 or 2"):
         ingest_archive_table(butler, M31, processes=3)
 
 

@@ -189,17 +189,17 @@ def test_a_service_that_says_nothing_or_is_not_there_is_given_up():
 )
 @pytest.mark.parametrize("ask", [query_sia, query_tap, lambda **options: query_adql(ADQL, **options)])
 def test_only_web_services_are_asked(ask, service):
-    with pytest.raises(ParameterError, match="is no web service; expected an http:// or https:// URL"):
+    with pytest.raises(ParameterError, match="is not a web service; expected an http:// or https:// URL"):
         ask(service=service)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        *(({"position": circle}, "are no circle; expected degrees within") for circle in NO_CIRCLES),
-        ({"time": WEEKS[::-1]}, r"is no range; expected the earlier time first\."),
-        ({"maxrec": 0}, "get no answer; expected more than nothing"),
-        ({"timeout": 0}, "get no answer; expected more than nothing"),
+        *(({"position": circle}, "are not a circle; expected degrees within") for circle in NO_CIRCLES),
+        ({"time": WEEKS[::-1]}, r"is not a range; expected the earlier time first\."),
+        ({"maxrec": 0}, "allow no answer; expected more than 0"),
+        ({"timeout": 0}, "allow no answer; expected more than 0"),
     ],
 )
 def test_options_without_meaning_are_refused(options, message):

@@ -92,7 +92,7 @@ def test_memory_does_not_grow_with_the_file(name, tmp_path):
     ("content", "message"),
     [
         (b"", r"begins with b'' \(it is empty\); expected a table as Parquet, ECSV, VOTable, CSV"),
-        (b"<html><body>504 Gateway Time-out</body></html>", "an HTML or XML document that is no VOTable"),
+        (b"<html><body>504 Gateway Time-out</body></html>", "an HTML or XML document that is not a VOTable"),
         (b"SIMPLE  =                    T", "a FITS file"),
         (b"\\fixlen = T\n|uri|poly|\n", "an IPAC table"),
         (b"|uri   |poly  |\n", "an IPAC table"),

@@ -110,7 +110,7 @@ def test_missing_columns_are_named_with_those_found(missing, message):
         ({"access_url": f"{ROOT}{FIRST_KEY}#1"}, "a part of an image"),
         ({"access_url": ""}, "access_url is ''; expected the address of a file"),
         ({"access_url": f"{ROOT}readme.txt"}, "'readme.txt' is not the name of a SPHEREx product"),
-        ({"access_url": f"{ROOT}a?b/{FIRST_KEY}"}, "is no plain URL of a folder"),
+        ({"access_url": f"{ROOT}a?b/{FIRST_KEY}"}, "is not a plain URL of a folder"),
         ({"access_url": f"{ROOT}dark_D3_spx_cal-drk-v4-2025-161.fits"}, "is a 'dark'; expected a 'level2' image"),
         ({"access_url": f"{ROOT}dark_D3_spx_cal-drk-v4-2025-161.fits"}, "butler spherex ingest-calibrations"),
         ({"obs_id": "2025W51_1A_0684_3"}, "obs_id is '2025W51_1A_0684_3', but the file is of '2025W51_1A_0684_2'"),

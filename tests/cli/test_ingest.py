@@ -43,7 +43,7 @@ def test_command_lines_that_make_no_sense_are_refused_before_anything_is_done(re
     assert "There are no PATHS; expected some, or a list of them by --files-from." in run("ingest", repo, code=2)
     assert "No such file or directory" in run("ingest", repo, "--files-from", tmp_path / "list.txt", code=1)
     report = tmp_path / "no" / "report.json"
-    assert "is no folder; expected one" in run("ingest", repo, archive, "--report", report, code=2)
+    assert "is not a folder; expected one" in run("ingest", repo, archive, "--report", report, code=2)
     assert not any(repo.rglob("*.fits"))
 
 

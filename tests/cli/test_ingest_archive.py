@@ -75,7 +75,7 @@ def test_what_was_done_before_a_table_that_is_none_is_said(repo, tmp_path):
     result = invoke("ingest-archive", repo, M31, tmp_path / "page.csv", code=1)
     assert result.stdout == "6 ingested, 0 already there, 0 failed\n"
     assert "Error: " in result.stderr
-    assert "an HTML or XML document that is no VOTable" in result.stderr
+    assert "an HTML or XML document that is not a VOTable" in result.stderr
 
 
 def test_a_search_by_position_and_time_is_ingested(repo, archive):
@@ -127,12 +127,12 @@ def test_what_came_before_a_service_failed_is_ingested(repo):
         (2, ["--query", "tap", "--collection", "spherex_qr2"], "--collection is for --query sia"),
         (2, ["--query", "tap", "--adql", "SELECT", "--pos", 1, 2, 0], "--adql is the whole query"),
         (2, ["--query", "tap", "--pos", 1, 2, 3], "expected RADIUS 0, or --query sia"),
-        (2, ["--query", "sia", "--time", "soon", "later"], "'soon' is no time; expected one such as 2025-12-01"),
+        (2, ["--query", "sia", "--time", "soon", "later"], "'soon' is not a time; expected one such as 2025-12-01"),
         (2, ["--query", "scs"], "'scs' is not one of 'sia', 'tap'"),
         (1, ["nothing.csv"], "No such file or directory: 'nothing.csv'"),
         (1, [M31, "--access", "isra"], "access='isra' is neither 'irsa' nor 'aws'"),
         (1, [M31, "--release", "qr9"], "There is no release 'qr9'"),
-        (1, ["--query", "sia", "--service", "file:///etc/passwd"], "is no web service"),
+        (1, ["--query", "sia", "--service", "file:///etc/passwd"], "is not a web service"),
         (1, ["--query", "tap", "--adql", "@nothing.adql"], "No such file or directory: 'nothing.adql'"),
     ],
 )

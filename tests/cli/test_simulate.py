@@ -43,13 +43,13 @@ def test_existing_files_stop_the_command_before_it_writes(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--detectors", "7"], 2, "'7' is no list of detectors; expected one such as '1-6' or '1,4'"),
-        (["--detectors", "3-1"], 2, "'3-1' is no list of detectors"),
-        (["--center", "north"], 2, "'north' is no position"),
-        (["--center", "10 95"], 2, "'10 95' is no position"),
+        (["--detectors", "7"], 2, "'7' is not a list of detectors; expected one such as '1-6' or '1,4'"),
+        (["--detectors", "3-1"], 2, "'3-1' is not a list of detectors"),
+        (["--center", "north"], 2, "'north' is not a position"),
+        (["--center", "10 95"], 2, "'10 95' is not a position"),
         (["--release", "dr1"], 2, "'dr1' is not one of 'qr2', 'qr3'"),
-        (["--start", "yesterday"], 1, "obs_id='yesterday' is no SPHEREx observation id"),
-        (["--token", "latest"], 1, "token='latest' is no Level 2 processing token"),
+        (["--start", "yesterday"], 1, "obs_id='yesterday' is not a SPHEREx observation id"),
+        (["--token", "latest"], 1, "token='latest' is not a Level 2 processing token"),
     ],
 )
 def test_bad_options_end_with_a_message(tmp_path, arguments, code, message):

@@ -129,7 +129,7 @@ def test_only_the_detectors_affected_have_dichroic_pixels(tmp_path):
         (("dark", "base-2025-158"), {}, r"detector=None has no 'dark'; expected 1 to 6"),
         (("dark", "base-2025-158"), {"detector": 7}, r"detector=7 has no 'dark'; expected 1 to 6"),
         (("gain_factors", "base-2025-158"), {"detector": 1}, r"detector=1 has no 'gain_factors'; expected None: one"),
-        (("dark", "base-2025-158"), {"detector": 1, "shape": (0, 5)}, r"shape=\(0, 5\) is no part of a frame"),
+        (("dark", "base-2025-158"), {"detector": 1, "shape": (0, 5)}, r"shape=\(0, 5\) is not a part of a frame"),
         (("dark", "v4"), {"detector": 1}, r"'v4' is not a processing token"),
     ],
 )

@@ -268,10 +268,10 @@ def test_exposures_write_nothing_where_one_exists(tmp_path):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"obs_id": "2025W51_1A_684_2"}, FormatError, r"obs_id='2025W51_1A_684_2' is no SPHEREx observation id"),
+        ({"obs_id": "2025W51_1A_684_2"}, FormatError, r"obs_id='2025W51_1A_684_2' is not a SPHEREx observation id"),
         ({"obs_id": "2025W51_1A_0684_5"}, FormatError, r"small slew \(1 to 4\)"),
         ({"obs_id": "2025W60_1A_0684_2"}, FormatError, r"names no ISO week: Invalid week: 60"),
-        ({"token": "v21"}, FormatError, r"token='v21' is no Level 2 processing token; expected one such as"),
+        ({"token": "v21"}, FormatError, r"token='v21' is not a Level 2 processing token; expected one such as"),
         ({"detector": 7}, ParameterError, r"detector=7 is not known; expected a number from 1 to 6"),
         ({"release": "dr1"}, ParameterError, r"release='dr1' is not known; expected 'qr2' or 'qr3'"),
         ({"size": 0}, ParameterError, r"size=0 is not known; expected a side of 1 to 2040 pixels"),
