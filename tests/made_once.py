@@ -6,12 +6,12 @@ import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from lsst.daf.butler import Butler
+from lsst.daf.butler import Butler, Config
 
 from spherex_butler.constants import DEFAULT_COLLECTION, INSTRUMENT
 from spherex_butler.repository.creation import make_repo
@@ -24,6 +24,15 @@ SHARED_FOLDER = "SPHEREX_BUTLER_SHARED_BY_TESTS"
 def copy_repo(folder: Path) -> Path:
     """Return a folder that did not exist, now with an empty SPHEREx repository in it."""
     return shutil.copytree(_made_once("repository", lambda new: make_repo(new).close()), folder)
+
+
+def copy_plain_repo(folder: Path, config: Mapping[str, Any]) -> Path:
+    """Return a folder with an empty repository of daf_butler's own universe, as `Butler.makeRepo` makes it."""
+    shutil.copytree(_made_once("plain-repository", Butler.makeRepo), folder, dirs_exist_ok=True)
+    merged = Config(str(folder / "butler.yaml"))
+    merged.update(config)
+    merged.dumpToUri(str(folder / "butler.yaml"))
+    return folder
 
 
 def open_repo(folder: Path) -> Butler:

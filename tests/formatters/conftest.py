@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lsst.daf.butler import Butler, Config, DataCoordinate, DatasetRef, DatasetType, FileDataset
+from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType, FileDataset
+from made_once import copy_plain_repo
 
 
 class Store:
@@ -58,7 +59,7 @@ class Store:
 
 
 def make_store(root: Path, config: Mapping[str, Any]) -> Store:
-    Butler.makeRepo(root, config=Config(config))
+    copy_plain_repo(root, config)
     return Store(Butler.from_config(root, writeable=True, run="test"), root)
 
 
