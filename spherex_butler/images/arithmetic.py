@@ -36,7 +36,7 @@ from .headers import ImageHeaders
 
 Image = TypeVar("Image", bound=CCDData)
 
-_FLOAT32_SAFE = 1e-20  # factors of a variance within this and its inverse leave it within float32
+_FLOAT32_SAFE = 1e-25  # a plane times a factor between this and its inverse stays within float32
 
 
 def add(image: Image, operand: Any, **options: Any) -> Image:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ("as_flags", "as_mask", "as_psf", "as_variance", "as_wcs", "fitting", "loaded")
+__all__ = ("as_flags", "as_mask", "as_variance", "fitting", "loaded", "of_type")
 
 from typing import Any, TypeVar
 
 import astropy.units as u
 import numpy as np
 from astropy.nddata import NDUncertainty, StdDevUncertainty, VarianceUncertainty
-from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from ..errors import FormatError, ParameterError
-from .psf import DeferredPSF, SpectralImagePSF
 
 Part = TypeVar("Part")
 
@@ -80,27 +78,14 @@ def as_variance(value: NDUncertainty | NDArray[Any], unit: u.UnitBase, shape: tu
     return VarianceUncertainty(array, copy=False)
 
 
-def as_psf(value: Any) -> SpectralImagePSF | DeferredPSF | None:
-    """Return a PSF or `None`.
+def of_type(name: str, value: Any, *types: type) -> Any:
+    """Return a value of one of some types, or `None`.
 
     Raises
     ------
     TypeError
         Raised if the value is neither.
     """
-    if value is not None and not isinstance(value, SpectralImagePSF | DeferredPSF):
-        raise TypeError(f"psf is a {type(value).__name__}; expected a SpectralImagePSF.")
-    return value
-
-
-def as_wcs(value: Any) -> WCS | None:
-    """Return a WCS or `None`.
-
-    Raises
-    ------
-    TypeError
-        Raised if the value is neither.
-    """
-    if value is not None and not isinstance(value, WCS):
-        raise TypeError(f"wcs is {value!r}; expected an astropy.wcs.WCS.")
+    if value is not None and not isinstance(value, types):
+        raise TypeError(f"{name} is a {type(value).__name__}; expected a {types[0].__name__} or None.")
     return value

@@ -28,7 +28,7 @@ from .flags import bit_mask, flagged, read_flag_definitions
 from .geometry import celestial_wcs, frame_origin, sky_corners
 from .headers import Header, ImageHeaders, card_text
 from .level2 import Level2File, file_of_hdulist, parse_unit
-from .planes import as_flags, as_mask, as_psf, as_variance, as_wcs, fitting, loaded
+from .planes import as_flags, as_mask, as_variance, fitting, loaded, of_type
 from .psf import DeferredPSF, SpectralImagePSF
 from .wavelengths import EXTNAME, WavelengthTable
 
@@ -240,7 +240,7 @@ class SpectralImage(CCDData):
 
     @psf.setter
     def psf(self, value: SpectralImagePSF | DeferredPSF | None) -> None:
-        self._psf = as_psf(value)
+        self._psf = of_type("psf", value, SpectralImagePSF, DeferredPSF)
 
     @property
     def wavelength_table(self) -> WavelengthTable:
@@ -304,7 +304,7 @@ class SpectralImage(CCDData):
         """Where the image lies in the full frame."""
         return Box.of_shape(self.data.shape, self.origin)
 
-    @Derived.checked(lambda _, wcs: as_wcs(wcs))
+    @Derived.checked(lambda _, wcs: of_type("wcs", wcs, WCS))
     def wcs(self) -> WCS | None:
         """Celestial WCS with SIP, in the image's own pixels; `None` if the header describes none.
 
