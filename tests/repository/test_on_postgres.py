@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from lsst.daf.butler import Butler, Timespan
+from lsst.daf.butler._registry_shim import RegistryShim
 
 from spherex_butler import make_repo
+from spherex_butler.errors import ConfigurationError
 from spherex_butler.ingest import ingest_files
 from spherex_butler.testing import write_exposures, write_level2
 
@@ -96,3 +98,21 @@ def test_repository_opens_again(butler, archive, tmp_path):
     ingest_files(butler, archive[:2])
     with Butler.from_config(tmp_path / "repo") as reader:
         assert len(level2(reader)) == 2
+
+
+def test_database_with_tables_is_refused(butler, postgres_database, tmp_path):
+    with pytest.raises(ConfigurationError, match=r"/other/' holds tables already: .*It was left as it is; give an"):
+        make_repo(tmp_path / "other", database=postgres_database)
+    assert not (tmp_path / "other").exists()
+    assert len(butler.query_dimension_records("channel")) == 102
+
+
+def test_tables_of_a_failed_repository_are_dropped(postgres_database, tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("interrupted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RegistryShim, "registerDatasetType", fail)
+        with pytest.raises(RuntimeError, match="interrupted"):
+            make_repo(tmp_path / "repo", database=postgres_database)
+    make_repo(tmp_path / "repo", database=postgres_database).close()
