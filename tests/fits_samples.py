@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from astropy.io import fits
+from astropy.nddata import CCDData, VarianceUncertainty
 from astropy.wcs import WCS
 
 from spherex_butler.formats.fits.file import FitsFile
@@ -122,6 +123,33 @@ def assert_same_wcs(got: WCS, expected: WCS) -> None:
     if got.sip is not None:
         np.testing.assert_array_equal(got.sip.a, expected.sip.a)
         np.testing.assert_array_equal(got.sip.crpix, expected.sip.crpix)
+
+
+def full_image(dtype: str = "float32") -> CCDData:
+    """Return an image that has every part."""
+    rng = np.random.default_rng(4)
+    header = sip_header()
+    header["OBJECT"] = ("M31", "what was seen")
+    return CCDData(
+        values(dtype),
+        unit="MJy / sr",
+        mask=rng.random(SHAPE) > 0.7,
+        uncertainty=VarianceUncertainty(rng.random(SHAPE).astype("float32")),
+        flags=values("int32" if dtype.startswith("float") else dtype),
+        psf=rng.random((7, 9)),
+        wcs=WCS(header),
+        meta=header,
+    )
+
+
+def assert_same_image(got: CCDData, expected: CCDData) -> None:
+    """Every part of two images is the same."""
+    for plane in ("data", "mask", "flags", "psf"):
+        assert_identical(getattr(got, plane), getattr(expected, plane))
+    assert_identical(got.uncertainty.array, expected.uncertainty.array)
+    assert (type(got.uncertainty), got.unit) == (type(expected.uncertainty), expected.unit)
+    assert cards(got.meta) == cards(expected.meta)
+    assert_same_wcs(got.wcs, expected.wcs)
 
 
 def catalog() -> fits.BinTableHDU:

@@ -8,9 +8,8 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
-from astropy.nddata import CCDData, VarianceUncertainty
-from astropy.wcs import WCS
-from fits_samples import DAMAGES, SHAPE, assert_identical, assert_same_wcs, cards, sip_header, values
+from astropy.nddata import CCDData
+from fits_samples import DAMAGES, SHAPE, assert_identical, assert_same_image, assert_same_wcs, cards, full_image, values
 from refusals import refused, refused_get, refused_read
 
 from spherex_butler.images.spectral_image import SpectralImage
@@ -21,33 +20,12 @@ FORMATTER = "spherex_butler.formatters.ccddata.CCDDataFormatter"
 @pytest.fixture(scope="module")
 def ccd() -> CCDData:
     """An image that has every part; not to be changed."""
-    rng = np.random.default_rng(4)
-    header = sip_header()
-    header["OBJECT"] = ("M31", "what was seen")
-    return CCDData(
-        values("float32"),
-        unit="MJy / sr",
-        mask=rng.random(SHAPE) > 0.7,
-        uncertainty=VarianceUncertainty(rng.random(SHAPE).astype("float32")),
-        flags=rng.integers(0, 2**30, size=SHAPE, dtype="int32"),
-        psf=rng.random((7, 9)),
-        wcs=WCS(header),
-        meta=header,
-    )
+    return full_image()
 
 
 @pytest.fixture(scope="module")
 def ref(store: Any, ccd: CCDData) -> Any:
     return store.put(ccd, "CCDData")
-
-
-def assert_same_image(got: CCDData, expected: CCDData) -> None:
-    for name in ("data", "mask", "flags", "psf"):
-        assert_identical(getattr(got, name), getattr(expected, name))
-    assert_identical(got.uncertainty.array, expected.uncertainty.array)
-    assert (type(got.uncertainty), got.unit) == (type(expected.uncertainty), expected.unit)
-    assert cards(got.meta) == cards(expected.meta)
-    assert_same_wcs(got.wcs, expected.wcs)
 
 
 def test_every_part_comes_back_and_needs_no_file(store, ccd):

@@ -27,9 +27,11 @@ from fits_samples import (
     DTYPES,
     SHAPE,
     assert_identical,
+    assert_same_image,
     assert_same_wcs,
     cards,
     data_spans,
+    full_image,
     opened,
     sip_header,
     spoilt,
@@ -47,23 +49,6 @@ from spherex_butler.images.ccddata import ccddata_to_hdulist, stored_hdus
 from spherex_butler.images.ccddata_reading import StoredCCDData, check_image
 from spherex_butler.images.spectral_image import SpectralImage
 from spherex_butler.testing import make_spectral_image
-
-
-def full_image(dtype: str = "float32") -> CCDData:
-    """Return an image that has every part."""
-    rng = np.random.default_rng(4)
-    header = sip_header()
-    header["OBJECT"] = ("M31", "what was seen")
-    return CCDData(
-        values(dtype),
-        unit="MJy / sr",
-        mask=rng.random(SHAPE) > 0.7,
-        uncertainty=VarianceUncertainty(rng.random(SHAPE).astype("float32")),
-        flags=values("int32" if dtype.startswith("float") else dtype),
-        psf=rng.random((7, 9)),
-        wcs=WCS(header),
-        meta=header,
-    )
 
 
 def image(data: Any = None, *, unit: Any = "adu", **parts: Any) -> CCDData:
@@ -85,14 +70,6 @@ def round_trip(ccd: CCDData, recipe: str = "none", **parameters: Any) -> CCDData
 def assert_refused(why: str, ccd: CCDData) -> None:
     with pytest.raises(FormatError, match=re.escape(why)):
         stored_hdus(ccd, RECIPES["none"])
-
-
-def assert_same_image(got: CCDData, expected: CCDData) -> None:
-    for plane in ("data", "mask", "flags", "psf"):
-        assert_identical(getattr(got, plane), getattr(expected, plane))
-    assert_identical(got.uncertainty.array, expected.uncertainty.array)
-    assert cards(got.meta) == cards(expected.meta)
-    assert_same_wcs(got.wcs, expected.wcs)
 
 
 # Round trips.
