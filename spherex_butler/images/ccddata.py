@@ -101,7 +101,7 @@ def ccddata_to_hdulist(ccd: CCDData) -> fits.HDUList:
         Raised if something in it cannot be held without loss.
     """
     if isinstance(ccd, SpectralImage):
-        return ccd.to_hdulist()  # Butler may take it for the CCDData that it is too
+        return ccd.to_hdulist()  # a CCDData too, for which Butler may choose this converter
     data = _plane(ccd.data, "PRIMARY")
     meta = _meta_header(ccd.meta)
     header = _image_header(meta, ccd.unit, ccd.wcs)

@@ -119,27 +119,21 @@ class FitsFile:
         A small last HDU is found by one range there, without the headers
         before it.
         """
-        start = self._tail_start
-        if start is not None:
-            self.prefetch([(start, int(self.size or 0))])
-            tail = self._from_pieces(start, int(self.size or 0)) or b""
+        for start, stop in self.tail_ranges():
+            self.prefetch([(start, stop)])
+            tail = self._from_pieces(start, stop) or b""
             at = max((n for n in range(0, len(tail), BLOCK) if tail[n : n + 9] == b"XTENSION="), default=None)
             if at is not None and (end := _find_end(tail[at:])) is not None:
                 info = HduInfo(-1, tail[at : at + end], start + at, start + at + whole_blocks(end + CARD))
-                if info.name == name and info.end == self.size:
+                if info.name == name and info.end == stop:
                     return info
         return self.find(name)
 
-    @property
-    def _tail_start(self) -> int | None:
-        """Where the last blocks begin, in which `find_last` looks."""
-        if self.size is None or self.size % BLOCK:
-            return None
-        return max(0, self.size - _TAIL)
-
     def tail_ranges(self) -> list[tuple[int, int]]:
         """Return the byte ranges that `find_last` will read, if the file's size is known."""
-        return [] if self._tail_start is None else [(self._tail_start, int(self.size or 0))]
+        if self.size is None or self.size % BLOCK:
+            return []
+        return [(max(0, self.size - _TAIL), self.size)]
 
     def image(self, info: HduInfo, box: Box | None = None) -> NDArray[Any]:
         """Return an image, native-endian, or the part of a two-dimensional one in ``box``.
