@@ -1,4 +1,4 @@
-"""Calibrations: brought in, certified for the times they are valid, looked up for images, and traced in headers."""
+"""Calibrations: ingested, certified for the times when they are valid, looked up for images, and traced in headers."""
 
 __all__ = (
     "Certification",

@@ -1,4 +1,4 @@
-"""The ids by which the archive's headers name calibrations, as the ids of our datasets.
+"""Ids of calibrations: those by which the archive's headers name them, where known, else derived ones.
 
 An image's header says ``HISTORY [CALIB] <type> <uuid>``: the id a calibration
 has in the repository that made the image.  Where that id is known when a
@@ -46,7 +46,7 @@ def known_archive_ids(given: Mapping[str, uuid.UUID | str]) -> dict[str, uuid.UU
     Raises
     ------
     ParameterError
-        Raised if one is no id, or two files are given the same.
+        Raised if a value is not an id, or two files are given the same.
     """
     ids = {name: _as_id(name, value) for name, value in given.items()}
     files = {identifier: name for name, identifier in ids.items()}
@@ -70,14 +70,14 @@ def _shipped_ids() -> dict[str, uuid.UUID]:
 
 
 def read_archive_ids(path: str | os.PathLike[str]) -> dict[str, uuid.UUID]:
-    """Return the archive's ids by file name, from a file of YAML or JSON that is such a mapping.
+    """Return the archive's ids by file name, from a YAML or JSON file with such a mapping.
 
     Raises
     ------
     FormatError
         Raised if it is not such a file.
     ParameterError
-        Raised if a value is no id.
+        Raised if a value is not an id.
     """
     try:
         found = yaml.safe_load(Path(path).read_bytes())
@@ -107,4 +107,4 @@ def stated_id(dataset_type: str, primary: bytes) -> tuple[uuid.UUID | None, list
     try:
         return uuid.UUID(str(value)), []
     except ValueError:
-        return None, [f"its header states {value!r} for its id, which is no UUID and was not taken over."]
+        return None, [f"its header states {value!r} for its id, which is not a UUID and was not taken over."]

@@ -1,4 +1,4 @@
-"""Which calibrations an image was made with: what its header says, and which of our datasets those are."""
+"""Which calibrations an image was made with, by its header, and which datasets of a repository they are."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .subject import Image
 
 
 class Found(StrEnum):
-    """How it is known which of our datasets a calibration is."""
+    """How a calibration that a header names was identified with a dataset."""
 
     RECORDED = "recorded"
     """By the archive's id, recorded when it was ingested: it is this very dataset."""

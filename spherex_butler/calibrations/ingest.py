@@ -32,7 +32,7 @@ from .ingest_plan import PlannedCalibration, digest_of, plan_calibrations
 from .ranges import Rule
 from .reports import CalibrationIngestReport, NotCertified
 from .runs import ensure_calibration_run
-from .validity import certify_arrivals
+from .validity import certify_ingested
 
 _RULES = (str(Rule.LATEST), str(Rule.RELEASE))
 
@@ -58,16 +58,16 @@ def ingest_calibrations(
         Files, folders (searched for calibration files), globs, and
         ``https://``, ``http://`` or ``s3://`` URLs.
     transfer
-        How files come in: one of Butler's modes.  ``auto`` links local files
+        How files are transferred: one of Butler's modes.  ``auto`` links local files
         and copies remote ones; ``direct`` leaves them where they are.  A file
         that is copied or linked keeps its name.
     certify
         ``"latest"``: of each type that is in ``paths`` the newest token that
         holds the detector is valid always, in place of an older one that was
-        certified so.  ``"release"``: the newest of each release while that
+        certified by the same rule.  ``"release"``: the newest of each release while that
         release's observations were made.  `None`: certify by yourself.
     processes
-        How many files are looked at at a time.
+        How many files are read at the same time.
     archive_ids
         The ids by which the archive's images name calibrations, by file name;
         they become the ids of the datasets.  A FITS file may state its own.
@@ -81,9 +81,9 @@ def ingest_calibrations(
     Raises
     ------
     ConfigurationError
-        Raised if the repository is read-only or no SPHEREx repository.
+        Raised if the repository is read-only or not a SPHEREx repository.
     ParameterError
-        Raised if a transfer mode or a rule does not exist, a path is empty, or ``archive_ids`` are no ids.
+        Raised if a transfer mode or a rule does not exist, a path is empty, or ``archive_ids`` are not ids.
 
     Notes
     -----
@@ -94,7 +94,7 @@ def ingest_calibrations(
     range.  What was certified for a detector since a file came in stays as it
     is, and the report says so where the rule would have it otherwise.  Where
     a detector has no range at all (by ``"release"``: in that release's time),
-    a file that is skipped is certified all the same, as an ingest may have
+    a file that is skipped is certified, too, because an ingest may have
     been killed before it did: after `decertify`, ingest with ``certify=None``.
 
     The sources of a move are removed last, after the certification, and stay
@@ -116,7 +116,7 @@ def ingest_calibrations(
 
 @dataclass(slots=True)
 class _Outcome:
-    """What an ingest came to so far.
+    """The result of an ingest so far.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ class _Outcome:
     new
         Ids of datasets that the repository did not have.
     moved
-        Files whose sources have to go.
+        Files whose sources have to be removed.
     """
 
     report: CalibrationIngestReport = field(default_factory=CalibrationIngestReport)
@@ -151,13 +151,13 @@ def _ingest(repository: OpenedRepository, planned: Sequence[PlannedCalibration],
 def _calibration_type(repository: OpenedRepository, name: str) -> DatasetType:
     dataset_type = repository.dataset_type(name)
     if not dataset_type.isCalibration():
-        raise ConfigurationError(f"The repository's dataset type {name!r} is no calibration type.")
+        raise ConfigurationError(f"The repository's dataset type {name!r} is not a calibration type.")
     return dataset_type
 
 
 @dataclass(frozen=True, slots=True)
 class _Arrival:
-    """A planned file in its place, and what is to be on record of it."""
+    """A planned file in its place, and the record that the datastore will keep of it."""
 
     file: PlannedCalibration
     placed: PlacedFile
@@ -165,7 +165,7 @@ class _Arrival:
 
 
 class _Batch:
-    """Files of one type and run on their way in."""
+    """The ingest of files of one type and run."""
 
     def __init__(self, repository: OpenedRepository, files: Sequence[PlannedCalibration], outcome: _Outcome) -> None:
         self._repository = repository
@@ -219,7 +219,7 @@ class _Batch:
     def _new_dataset(
         self, file: PlannedCalibration, known: Mapping[Any, DatasetRef], first: dict[Any, str], transfer: str
     ) -> DatasetRef | None:
-        """Return the dataset that a file becomes, or report why it becomes none."""
+        """Return the dataset that a file becomes; if there is none, report why."""
         data_id = self._expand(file)
         ref = known.get(data_id.required_values)
         there = None if ref is None else stored_uri(self._butler, ref)
@@ -280,7 +280,7 @@ class _Batch:
         return False
 
     def _finish_move(self, file: PlannedCalibration, ref: DatasetRef, there: ResourcePath) -> None:
-        """Have the source of a move removed that was interrupted after the registration."""
+        """Note for removal the source of a move that was interrupted after the registration."""
         source = ResourcePath(file.uri)
         if source.isLocal and has_own_copy(self._repository, source, there):
             self._outcome.moved.append(PlacedFile(source, ref, there, moved=True))
@@ -290,7 +290,7 @@ class _Batch:
 
 
 def _is_same(file: PlannedCalibration, there: ResourcePath) -> bool:
-    """Whether a file is the one that is there: by content where both are local, else by size and headers."""
+    """Return whether two files are the same: by content if both are local, else by size and headers."""
     here = ResourcePath(file.uri)
     if here == there:
         return True
@@ -300,14 +300,14 @@ def _is_same(file: PlannedCalibration, there: ResourcePath) -> bool:
 
 
 def _certify(butler: Butler, rule: str, outcome: _Outcome) -> None:
-    """Certify type by type: also what is there already, as an ingest may have been killed before it did."""
+    """Certify each type, including datasets that were there already: an earlier ingest may have been killed."""
     report = outcome.report
     refs: dict[str, list[DatasetRef]] = defaultdict(list)
     for ref in (*report.ingested, *report.skipped):
         refs[ref.datasetType.name].append(ref)
     for name in sorted(refs):
         try:
-            found = certify_arrivals(butler, name, refs[name], rule=rule, new=outcome.new)
+            found = certify_ingested(butler, name, refs[name], rule=rule, new=outcome.new)
         except INGEST_ERRORS as error:
             report.not_certified.append(NotCertified(name, reason_of(error)))
             _log.warning("%s", report.not_certified[-1])
@@ -318,7 +318,7 @@ def _certify(butler: Butler, rule: str, outcome: _Outcome) -> None:
 
 
 def _remove_sources(outcome: _Outcome) -> None:
-    """Remove the sources of moves, but of types that are not certified: the next call shall find those."""
+    """Remove the sources of moves, except of types that are not certified, so that the next call finds them."""
     kept = {found.dataset_type for found in outcome.report.not_certified}
     placed = [file for file in outcome.moved if file.ref.datasetType.name not in kept]
     outcome.report.warn(remove_moved_sources(placed))

@@ -1,4 +1,4 @@
-"""What calibration ingest makes of paths: files found, names and contents checked; no repository needed.
+"""Files that calibration ingest finds by paths, their names and contents checked, without a repository.
 
 Of a FITS file its headers are read, and of a local one it is checked that all
 they announce is there; YAML and gzipped files are read whole.
@@ -55,7 +55,7 @@ class PlannedCalibration:
     digest
         Of its headers, or of all of it where it is YAML.
     warnings
-        What is odd about it, but no obstacle.
+        What is odd about it, but does not keep it out.
     """
 
     uri: str
@@ -67,7 +67,7 @@ class PlannedCalibration:
 
     @property
     def data_id(self) -> dict[str, Any]:
-        """Of which detector it is."""
+        """The instrument, and the detector if the file is for one."""
         of_detector = {} if self.name.detector is None else {"detector": self.name.detector}
         return {"instrument": INSTRUMENT, **of_detector}
 
@@ -81,7 +81,7 @@ def calibration_types() -> Mapping[str, DatasetTypeDefinition]:
 def plan_calibrations(
     paths: Paths, *, processes: int = 1, archive_ids: Mapping[str, UUID | str] | None = None
 ) -> tuple[list[PlannedCalibration], list[FailedFile]]:
-    """Look at calibration files.
+    """Return which files can be ingested as calibrations, having checked their names and contents.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def plan_calibrations(
     Raises
     ------
     ParameterError
-        Raised if ``processes`` is less than one, a path empty, or ``archive_ids`` are no ids of single files.
+        Raised if ``processes`` is less than one, a path empty, or ``archive_ids`` are not ids of single files.
     """
     if processes < 1:
         raise ParameterError(f"processes={processes} cannot read anything; expected at least 1.")
@@ -114,7 +114,7 @@ def plan_calibrations(
 
 
 def _is_calibration(name: str) -> bool:
-    """Whether a file in a folder is meant: by its first word and its last, so that a misspelt token is reported."""
+    """Return whether a file is meant, by begin and end of its name: one with a misspelt token is to be reported."""
     first, _, rest = name.partition("_spx_")
     kind = re.sub(r"_D\d*$", "", first)
     return kind in calibration_types() and rest.endswith((".fits", ".fits.gz", ".yaml", ".yml"))
@@ -141,7 +141,7 @@ def _look_at(uri: str, archive_ids: Mapping[str, UUID]) -> PlannedCalibration | 
 
 
 def digest_of(name: ProductName, uri: ResourcePath) -> str:
-    """Return the digest that a planned file of that name and this content has."""
+    """Return the digest that a planned file with this name and content would have."""
     if calibration_types()[name.dataset_type].storageClass == "StructuredDataDict":
         return _look_at_yaml(uri)
     with _open_complete(uri) as file:
@@ -153,7 +153,7 @@ def _digest(parts: Iterable[bytes]) -> str:
 
 
 def _definition(name: ProductName) -> DatasetTypeDefinition:
-    """Return what a product is, having checked that its name fits it."""
+    """Return the definition of a product's dataset type, having checked that the name fits it."""
     definition = calibration_types().get(name.dataset_type)
     if definition is None:
         raise FormatError(

@@ -1,4 +1,4 @@
-"""Which calibration an image gets, and why: what is valid when it was taken, and what else there is."""
+"""Which calibration an image gets, and why: those valid when it was taken, and the other candidates."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Explanation:
     timespan
         When it was taken; TAI.
     valid
-        What was valid then, in order of time, in the first collection that has such.
+        The calibrations valid then, in order of time, in the first collection that has any.
     invalid
-        What is certified for other times.
+        Those that are certified for other times.
     uncertified
         Datasets for this detector that are certified for no time, newest first.
     hidden
-        What was valid then in collections that are searched later, where it is not found.
+        Those valid then in collections that are searched later, so that they are not found.
     collections
         Where calibrations were looked for, in this order.
     """
@@ -57,7 +57,7 @@ class Explanation:
 
     @property
     def rule(self) -> Rule | None:
-        """The rule that gives the range of what was chosen; Butler keeps ranges without their rule."""
+        """The rule that gives the range of the chosen calibration; Butler records ranges without a rule."""
         return None if self.chosen is None else self.valid[0].rule
 
     @property
@@ -79,7 +79,7 @@ class Explanation:
 
     @property
     def candidates(self) -> list[str]:
-        """Everything there is for this detector: token, validity and rule, in words."""
+        """All calibrations for this detector: token, validity and rule, in words."""
         certified = {"valid then": self.valid, "hidden": self.hidden, "not valid then": self.invalid}
         lines = [
             f"{_describe(found, when)}{self._place(found)}" for when, ranges in certified.items() for found in ranges
@@ -126,7 +126,7 @@ def explain(butler: Butler, dataset_type: str, image: Image, *, collection: str 
     Raises
     ------
     ParameterError
-        Raised if it is no calibration type, or the image does not say of which detector and time it is.
+        Raised if it is not a calibration type, or the detector or time of the image is not known.
     """
     (kind,) = calibration_types(butler, dataset_type)
     path = (search_path(butler) or [CALIBRATION_COLLECTION]) if collection is None else [collection]
@@ -134,7 +134,7 @@ def explain(butler: Butler, dataset_type: str, image: Image, *, collection: str 
 
 
 def calibration_for(butler: Butler, dataset_type: str, image: Image, *, collection: str | None = None) -> DatasetRef:
-    """Return the calibration that is valid for an image, the one that Butler's own look-up gives.
+    """Return the calibration that is valid for an image, as Butler's own look-up does.
 
     Parameters
     ----------

@@ -43,7 +43,7 @@ def calibration_types(butler: Butler, names: str | Iterable[str] | None = None) 
     wanted = [names] if isinstance(names, str) else list(names)
     unknown = [name for name in wanted if name not in found]
     if unknown:
-        raise ParameterError(f"{unknown} are no calibration dataset types of this repository; it has {sorted(found)}.")
+        raise ParameterError(f"{unknown} are not calibration dataset types of this repository; it has {sorted(found)}.")
     return [found[name] for name in dict.fromkeys(wanted)]
 
 
@@ -92,7 +92,7 @@ def runs_of_tokens(butler: Butler, token: str | Iterable[str] | None) -> list[st
 
 
 def read_registered(butler: Butler, types: Iterable[DatasetType], request: Request, collection: str) -> Registered:
-    """Return what a certification is planned from.
+    """Return the datasets and ranges that a certification is planned from.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def require_calibration_collection(butler: Butler, collection: str) -> bool:
     Raises
     ------
     ConfigurationError
-        Raised if it is no calibration collection.
+        Raised if it is not a calibration collection.
     """
     try:
         kind = butler.collections.get_info(collection).type
@@ -203,7 +203,7 @@ def _exposure_over(butler: Butler, bound: Time) -> DimensionRecord | None:
 
 
 def search_path(butler: Butler, collections: str | Iterable[str] = DEFAULT_COLLECTION) -> list[str]:
-    """Return the calibration collections among others and their members, in the order in which they are searched."""
+    """Return the calibration collections among some collections and their members, in the order of a search."""
     names = [collections] if isinstance(collections, str) else list(collections)
     try:
         found = butler.collections.query(names, collection_types=CollectionType.CALIBRATION, flatten_chains=True)
@@ -220,7 +220,7 @@ def calibrations_at(
     detectors: int | Collection[int] | None = None,
     collection: str = CALIBRATION_COLLECTION,
 ) -> Table:
-    """Return what is valid at a time.
+    """Return a table of the calibrations that are valid at a time.
 
     Parameters
     ----------

@@ -73,7 +73,7 @@ class Certification:
 
     @property
     def token(self) -> str:
-        """The processing token, or the run where that is no product of the archive."""
+        """The processing token, or the run of a dataset that is not from the archive."""
         return token_of(self.ref.run)
 
     @property
@@ -89,8 +89,8 @@ class Certification:
         return self.ref.datasetType.name, *self.ref.dataId.required_values
 
     @property
-    def subject(self) -> str:
-        """The dataset type and what the calibration serves: ``dark D3``."""
+    def label(self) -> str:
+        """Dataset type and detector: ``dark D3``."""
         return f"{self.ref.datasetType.name} {data_id_text(self.ref)}"
 
     @property
@@ -99,7 +99,7 @@ class Certification:
         return f"{self.token}, valid {range_text(self.timespan)} ({self.rule})"
 
     def __str__(self) -> str:
-        return f"{self.subject} {self.token}, valid {range_text(self.timespan)}"
+        return f"{self.label} {self.token}, valid {range_text(self.timespan)}"
 
 
 def token_of(run: str) -> str:
@@ -119,7 +119,7 @@ def token_rank(run: str) -> tuple[int, int, int, bool] | None:
 
 
 def data_id_text(ref: DatasetRef) -> str:
-    """Return what a calibration serves, in a word: ``D3``, or ``all detectors``."""
+    """Return for which detector a calibration is: ``D3``, or ``all detectors``."""
     values = dict(ref.dataId.required)
     values.pop("instrument", None)
     detector = f"D{values.pop('detector')}" if "detector" in values else "all detectors"

@@ -1,4 +1,4 @@
-"""What became of certifications and decertifications, and of calibration files that were to be ingested."""
+"""Reports of certifications, decertifications and ingests of calibrations."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class CertificationReport:
 
     @property
     def replacements(self) -> list[str]:
-        """What took the place of what, a line each."""
+        """A line for each new range that took the place of another."""
         return [
             f"{new}, took the place of {old.description}"
             for new in self.certified
@@ -59,7 +59,7 @@ class DecertificationReport:
     Parameters
     ----------
     removed
-        What is no longer valid, and when.
+        Calibrations, and the ranges in which they are no longer valid.
     kept
         What is left of ranges that were cut.
     """

@@ -1,4 +1,4 @@
-"""Of which detector and time an image is, from a data ID, a dataset or the image itself."""
+"""Detector and time of an image, from a data ID, a dataset or the image itself."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Subject:
 
 
 def subject_of(butler: Butler, image: Image) -> Subject:
-    """Return what calibrations are looked up for.
+    """Return detector and time of an image, by which its calibrations are looked up.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def subject_of(butler: Butler, image: Image) -> Subject:
         return _of_image(butler, image)
     given = image.dataId if isinstance(image, DatasetRef) else image
     if not isinstance(given, Mapping | DataCoordinate):
-        raise ParameterError(f"{image!r} is no image; expected a data ID, a DatasetRef or a SpectralImage.")
+        raise ParameterError(f"{image!r} is not an image; expected a data ID, a DatasetRef or a SpectralImage.")
     data_id = {"instrument": INSTRUMENT, **(given.mapping if isinstance(given, DataCoordinate) else given)}
     if "exposure" not in data_id:
         raise ParameterError(f"{data_id} has no exposure, so that its time is not known; add exposure=….")

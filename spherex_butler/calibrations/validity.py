@@ -1,8 +1,8 @@
-"""When calibrations are valid: `certify` and `decertify`, planned from what is there and done whole or not at all."""
+"""When calibrations are valid: `certify` and `decertify`, each done completely or not at all."""
 
 from __future__ import annotations
 
-__all__ = ("certify", "certify_arrivals", "decertify")
+__all__ = ("certify", "certify_ingested", "decertify")
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -44,7 +44,7 @@ def certify(
     keep: bool = False,
     dry_run: bool = False,
 ) -> CertificationReport:
-    """Say when calibrations are valid; all of it is done, or nothing.
+    """Say when calibrations are valid, completely or not at all.
 
     Parameters
     ----------
@@ -104,10 +104,10 @@ def certify(
     return _certify(butler, types, request, collection, dry_run=dry_run)
 
 
-def certify_arrivals(
+def certify_ingested(
     butler: Butler, dataset_type: str, refs: Iterable[DatasetRef], *, rule: str, new: Iterable[UUID]
 ) -> CertificationReport:
-    """Say when calibrations that were just ingested are valid; what is certified otherwise is kept.
+    """Say when calibrations that were just ingested are valid; ranges certified otherwise are kept.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def decertify(
     Returns
     -------
     report
-        What is no longer valid; nothing where nothing was.
+        The ranges that were removed; none if none was certified.
 
     Raises
     ------

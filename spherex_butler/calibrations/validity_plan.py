@@ -251,7 +251,7 @@ def plan_decertification(certified: Iterable[Certification], request: Request) -
 def _choose(
     kind: DatasetType, candidates: Iterable[DatasetRef], published: Mapping[str, Collection[str]], request: Request
 ) -> list[Certification]:
-    """Return the newest calibration for each detector and range, none where there is no candidate."""
+    """Return the newest candidate for each detector and range."""
     chosen = []
     for release, timespan in request.ranges_of(kind.name).items():
         runs = None
@@ -354,6 +354,6 @@ def _refusal(conflicts: Sequence[str]) -> str:
 def _left(new: Certification, known: Iterable[Certification]) -> str:
     stays = ", ".join(old.description for old in known)
     return (
-        f"{new}: the dataset was there before, and what was certified for {new.subject} meanwhile is left as it is: "
+        f"{new}: the dataset was there before, and what was certified for {new.label} meanwhile is left as it is: "
         f"{stays}. 'butler spherex certify' changes that."
     )

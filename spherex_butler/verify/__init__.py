@@ -1,4 +1,4 @@
-"""Whether a repository is whole: images, calibrations, files and chains looked at, and what can be repaired safely."""
+"""Checks whether a repository is whole: its images, calibrations, files and chains; and repairs that are safe."""
 
 __all__ = ("Kind", "Repair", "RepositoryFinding", "RepositoryReport", "check_repository", "repair")
 

@@ -1,4 +1,4 @@
-"""Whether images find calibrations, and whether validity ranges make sense: looked up for many images at once."""
+"""Check of calibrations: whether images find theirs, looked up for many at once, and whether ranges make sense."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class _Validity:
 
 @dataclass(slots=True)
 class _Stretch:
-    """Images that have something in common."""
+    """Images with the same finding: how many, and from when to when."""
 
     count: int = 0
     begin: int = np.iinfo(np.int64).max
@@ -235,7 +235,7 @@ def _check_ranges(subject: str, validity: _Validity, found: Findings) -> None:
 
 
 def _by_value(values: _Times, chosen: NDArray[np.bool_], images: _Times) -> Iterator[tuple[int, _Times]]:
-    """Yield each value of the images that are chosen, and those of them that have it."""
+    """Yield each value that occurs among the chosen images, and the images that have it."""
     for value in np.unique(values[chosen]):
         yield int(value), images[:, chosen & (values == value)]
 

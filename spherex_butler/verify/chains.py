@@ -1,4 +1,4 @@
-"""Whether runs are in the chains that images are searched in, and whether these chains are in order."""
+"""Check of chains: whether each run of images is in one that is searched, and whether they are in order."""
 
 from __future__ import annotations
 

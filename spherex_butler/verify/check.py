@@ -1,4 +1,4 @@
-"""Whether everything in a repository fits together: chains, regions, calibrations and files."""
+"""The check of a repository: chains, regions, calibrations and files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .report import Findings, Kind, RepositoryFinding, RepositoryReport
 
 
 def check_repository(butler: Butler, *, checksum: bool = False, remote: int = 0, limit: int = 1000) -> RepositoryReport:
-    """Look for what is wrong in a repository; nothing is changed.
+    """Return what is wrong with a repository; nothing is changed.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def check_repository(butler: Butler, *, checksum: bool = False, remote: int = 0,
     Raises
     ------
     ConfigurationError
-        Raised if it is no SPHEREx repository, or one without files.
+        Raised if it is not a SPHEREx repository, or keeps no files.
     ParameterError
         Raised if ``remote`` or ``limit`` is negative.
 
@@ -89,7 +89,7 @@ def _check_datasets(butler: Butler, files: FileCheck, calibrations: CalibrationC
 def _check_images(
     period: Period, batches: Iterator[tuple[DatasetRef, ...]], calibrations: CalibrationCheck, found: Findings
 ) -> Iterator[tuple[DatasetRef, ...]]:
-    """Check images in passing."""
+    """Yield the batches on, having checked regions, times and calibrations of their images."""
     seen: list[DatasetRef] = []
     for batch in batches:
         found.checked["images"] += len(batch)

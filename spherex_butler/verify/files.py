@@ -1,4 +1,4 @@
-"""Whether the files of datasets are there, as large as on record and with the same content."""
+"""Check of files: whether they are there, as large as on record, and with the same content."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class FileCheck:
             self._found.add(Kind.FILE_CHECKSUM, dataset_text(ref), message)
 
     def _ask(self, files: Sequence[tuple[DatasetRef, StoredFile]]) -> None:
-        """Ask for the sizes of remote files, not too many at once."""
+        """Check remote files, a limited number at a time."""
         if not files:
             return
         with ThreadPoolExecutor(self._remote) as pool:

@@ -20,7 +20,7 @@ _PAIR = ("exposure", "detector")
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """What the registry says of a planning period's exposures.
+    """The exposures of a planning period, as they are registered.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def planning_periods(butler: Butler) -> list[str]:
 
 
 def read_period(butler: Butler, name: str) -> Period:
-    """Return what the registry says of a planning period."""
+    """Return the registered exposures of a planning period."""
     with butler.query() as query:
         ours = query.where(instrument=INSTRUMENT, planning_period=name)
         times = {
@@ -67,7 +67,7 @@ def read_period(butler: Butler, name: str) -> Period:
 def dataset_batches(
     butler: Butler, dataset_type: DatasetType, runs: Iterable[str], period: Period | None = None
 ) -> Iterator[tuple[DatasetRef, ...]]:
-    """Yield datasets of a type in runs, of one planning period if one is given; not too many at once."""
+    """Yield datasets of a type in runs, of one planning period if one is given; in batches."""
     with butler.query() as query:
         results = query.datasets(dataset_type, collections=list(runs), find_first=False)
         if period is not None:

@@ -341,7 +341,7 @@ with Butler.from_config(repo, writeable=True) as butler:
 """
 
 
-@pytest.mark.parametrize("killed_at", ["certify_arrivals", "remove_source"])
+@pytest.mark.parametrize("killed_at", ["certify_ingested", "remove_source"])
 def test_killed_move_is_finished_by_the_same_command(tmp_path, empty_repo, dark, killed_at):
     killed = start_script(INGEST, empty_repo, dark, "move", folder=tmp_path / "elsewhere", killed_at=killed_at)
     assert killed.wait() == -signal.SIGKILL
@@ -439,7 +439,7 @@ def test_id_in_the_files_header_becomes_the_datasets(butler, tmp_path):
     ("cards", "why"),
     [
         ({"ID": str(uuid.UUID(int=7)), "DATASETTYPE": "flat"}, "its header states the id of a 'flat', which was not"),
-        ({"ID": "seven"}, "its header states 'seven' for its id, which is no UUID and was not taken over"),
+        ({"ID": "seven"}, "its header states 'seven' for its id, which is not a UUID and was not taken over"),
     ],
 )
 def test_id_that_is_not_the_files_is_not_taken_over(butler, dark, cards, why):
@@ -499,7 +499,7 @@ def test_dataset_type_that_is_missing_or_of_another_kind_is_reported(butler, dar
     butler.registry.registerDatasetType(DatasetType("gain_factors", dimensions, "StructuredDataDict"))
     report = ingest_calibrations(butler, [dark, gains])
     assert "The repository has no dataset type 'dark'; expected one made by" in reasons(report)
-    assert "The repository's dataset type 'gain_factors' is no calibration type" in reasons(report)
+    assert "The repository's dataset type 'gain_factors' is not a calibration type" in reasons(report)
 
 
 # From a web server.

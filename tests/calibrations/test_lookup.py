@@ -192,7 +192,7 @@ def test_image_that_is_not_in_the_repository_is_known_by_its_header(butler):
         ({"detector": 3}, r"has no exposure, so that its time is not known; add exposure=…"),
         ({"exposure": ID}, r"has no \['detector'\], by which 'dark' is looked up; add it"),
         ({"exposure": 20200110106842, "detector": 3}, "The exposure 20200110106842 is not registered; ingest an image"),
-        ("dark", "'dark' is no image; expected a data ID, a DatasetRef or a SpectralImage"),
+        ("dark", "'dark' is not an image; expected a data ID, a DatasetRef or a SpectralImage"),
         (SpectralImage(np.zeros((2, 2)), unit="MJy/sr"), "header says OBSID None and DETECTOR None"),
     ],
 )
@@ -202,5 +202,5 @@ def test_image_that_says_too_little_is_refused(butler, image, message):
 
 
 def test_unknown_type_is_refused(butler):
-    with pytest.raises(ParameterError, match=r"\['darc'\] are no calibration dataset types"):
+    with pytest.raises(ParameterError, match=r"\['darc'\] are not calibration dataset types"):
         explain(butler, "darc", IMAGE)

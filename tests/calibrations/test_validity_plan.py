@@ -68,7 +68,7 @@ class Calibrations:
 
     @property
     def valid(self) -> list[str]:
-        return [f"{one.subject} {one.description}" for one in self.certified]
+        return [f"{one.label} {one.description}" for one in self.certified]
 
 
 @pytest.fixture
