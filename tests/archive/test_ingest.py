@@ -259,8 +259,10 @@ def test_a_killed_ingest_is_finished_by_the_same_call(tmp_path, half_week):
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
 def test_two_ingests_of_one_table_at_once_share_the_work(tmp_path, half_week, database, request):
     root = tmp_path / "repo"
-    url = request.getfixturevalue("postgres_database") if database == "postgres" else None
-    make_repo(root, database=url).close()
+    if database == "postgres":
+        make_repo(root, database=request.getfixturevalue("postgres_database")).close()
+    else:
+        copy_repo(root)
     scripts = [start_ready(root, half_week, tmp_path / "go") for _ in range(2)]
     (tmp_path / "go").touch()
     assert [script.wait() for script in scripts] == [0, 0], [script.said for script in scripts]

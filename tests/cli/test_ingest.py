@@ -84,7 +84,7 @@ def test_progress_has_rate_and_time_left(repo, archive):
 def test_interrupt_ends_cleanly_and_the_same_command_goes_on(repo, archive, tmp_path):
     many = tmp_path / "many"
     many.mkdir()
-    for number in range(40):  # each of a run of its own, so that there is time to interrupt
+    for number in range(15):  # each of a run of its own, so that there is time to interrupt
         for path in list(archive.iterdir())[:2]:
             shutil.copy(path, many / path.name.replace("354", f"{100 + number}"))
     command = [sys.executable, "-m", "spherex_butler", "ingest", str(repo), str(many), "-j", "2"]
@@ -105,5 +105,5 @@ def test_interrupt_ends_cleanly_and_the_same_command_goes_on(repo, archive, tmp_
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["interrupted"]
     assert out == f"{report['ingested']} ingested, 0 already there, 0 failed\n"
-    assert report["ingested"] < 80
+    assert report["ingested"] < 30
     assert f"{report['ingested']} already there, 0 failed" in run("ingest", repo, many)
