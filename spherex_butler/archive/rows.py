@@ -79,8 +79,8 @@ class RowPlanner:
         The table's columns.
     source
         The table's name in messages.
-    folder
-        Turns the folder of a file in the table into the folder to read.
+    relocate
+        Returns the URL under which files of a folder are read; see `.access`.
     release
         The release of all images; by default as their addresses tell.
 
@@ -95,13 +95,15 @@ class RowPlanner:
         Raised if a column is missing.
     """
 
-    def __init__(self, columns: Sequence[str], source: str, folder: Callable[[str], str], release: str | None) -> None:
+    def __init__(
+        self, columns: Sequence[str], source: str, relocate: Callable[[str], str], release: str | None
+    ) -> None:
         found = _find_columns(columns, source)
         self.positions = tuple(found.values())
         self._names = {role: columns[number] for role, number in found.items()}
         order = {role: number for number, role in enumerate(found)}
         self._arrange = itemgetter(*(order.get(role, -1) for role in _ROLES))  # -1: the None after the row
-        self._folder = folder
+        self._relocate = relocate
         self._release = release
         self._place = lru_cache(maxsize=16384)(self._find_place)  # folders hold about 1,800 files each
 
@@ -169,7 +171,7 @@ class RowPlanner:
 
     def _find_place(self, folder: str, token: ProcessingToken, collection: Any) -> tuple[str, str]:
         """Return the URL under which the files of a folder are read, and their release."""
-        prefix = self._folder(folder)
+        prefix = self._relocate(folder)
         release = release_of(ProductName(DATASET_TYPE, token), f"{folder}/", self._release)
         match = _COLLECTION.fullmatch(str(collection or "").strip().lower())
         said = _RELEASES.get(match[1], match[1]) if match else release

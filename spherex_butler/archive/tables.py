@@ -1,4 +1,4 @@
-"""Archive tables as images that can be registered, batch by batch; nothing is changed, and no service asked."""
+"""Archive tables as images that can be registered, batch by batch, without a request."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .readers import MemoryTable, TableReader, open_table, up_to_damage
 from .rows import DataLinkError, RowPlanner
 
 ArchiveTable: TypeAlias = "Table | str | os.PathLike[str] | Iterable[Table]"
-"""What is taken as an archive table: a table, the path of one, or tables one after the other."""
+"""An archive table: an astropy table, the path of a file, or several astropy tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +77,9 @@ def read_archive_table(
         raise ParameterError(f"batch_size={batch_size} is too small; expected at least 1.")
     if release is not None:
         chain_of(release)
-    folder = relocation(access)
+    relocate = relocation(access)
     sources = _sources(table)
-    return chain.from_iterable(_read(source, name, folder, release, batch_size) for name, source in sources)
+    return chain.from_iterable(_read(source, name, relocate, release, batch_size) for name, source in sources)
 
 
 def count_rows(table: ArchiveTable) -> int | None:
@@ -110,9 +110,9 @@ def _sources(table: ArchiveTable) -> Iterator[tuple[str, TableReader]]:
 
 
 def _read(
-    source: TableReader, name: str, folder: Callable[[str], str], release: str | None, batch_size: int
+    source: TableReader, name: str, relocate: Callable[[str], str], release: str | None, batch_size: int
 ) -> Iterator[ArchiveBatch]:
-    planner = RowPlanner(source.columns, name, folder, release)
+    planner = RowPlanner(source.columns, name, relocate, release)
     batch = ArchiveBatch()
     for number, row in enumerate(up_to_damage(source.rows(planner.positions)), 1):
         address = f"{name}, row {number}"
