@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from lsst.daf.butler import (
     Butler,
@@ -35,68 +35,50 @@ from .provider import PROVIDER
 from .universe import claim_universe, definition, dimension_config, repository_config, require_ours
 
 
-class _Process:
-    """The state of this process: whether our changes are made, and who wants them."""
+class Installation:
+    """What `install` returns: made already, and undone at the end of a ``with`` block."""
+
+    _lock = threading.RLock()
+    _undo: ClassVar[ExitStack | None] = None
+    """Undoes our changes, while they are made."""
+    _contexts: ClassVar[int] = 0
+    """How many ``with`` blocks are being executed."""
+    _permanent: ClassVar[bool] = False
+    """Whether the changes stay after the last of these."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self._undo: ExitStack | None = None
-        self._contexts = 0
-        self._permanent = False
+        self._is_owner = self._apply()
 
-    def apply(self) -> bool:
-        """Make our changes unless they are made; return whether they were not."""
+    def __enter__(self) -> Self:
         with self._lock:
-            if self._undo is not None:
+            if self._apply() or self._is_owner:
+                Installation._permanent = False
+            Installation._contexts += 1
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self._lock:
+            Installation._contexts -= 1
+            if self._contexts == 0 and not self._permanent and self._undo is not None:
+                undo, Installation._undo = self._undo, None
+                undo.close()
+
+    @classmethod
+    def _apply(cls) -> bool:
+        """Make our changes unless they are made; return whether they were not."""
+        with cls._lock:
+            if cls._undo is not None:
                 return False
             with ExitStack() as stack:
                 claim_universe(dimension_config())
                 stack.enter_context(_known_storage_classes())
                 stack.enter_context(_search_path())
                 stack.enter_context(_pointing_repositories())
-                self._undo = stack.pop_all()
-            self._permanent = True
+                cls._undo = stack.pop_all()
+            cls._permanent = True
             return True
-
-    def enter(self, *, owner: bool) -> None:
-        with self._lock:
-            owner = self.apply() or owner
-            self._permanent = self._permanent and not owner
-            self._contexts += 1
-
-    def leave(self) -> None:
-        with self._lock:
-            self._contexts -= 1
-            if self._contexts or self._permanent or self._undo is None:
-                return
-            undo, self._undo = self._undo, None
-            undo.close()
-
-
-_process = _Process()
-
-
-class Installation:
-    """What `install` returns: made already, and undone at the end of a ``with`` block.
-
-    Parameters
-    ----------
-    owner
-        Whether this installation is the one that made the changes, so that
-        they end with it.
-    """
-
-    def __init__(self, *, owner: bool) -> None:
-        self._owner = owner
-
-    def __enter__(self) -> Self:
-        _process.enter(owner=self._owner)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        _process.leave()
 
 
 def install() -> Installation:
@@ -126,7 +108,7 @@ def install() -> Installation:
     A `Butler` opened inside the context must not be used after it: its storage
     classes are forgotten there.
     """
-    return Installation(owner=_process.apply())
+    return Installation()
 
 
 @contextmanager

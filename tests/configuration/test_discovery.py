@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.resources
 import shutil
 import sys
 from pathlib import Path
@@ -245,10 +246,17 @@ except spherex_butler.errors.ConfigurationError as error:
     assert "'resource://spherex_butler/configs/butler.yaml'" in printed
 
 
-def test_package_in_a_folder_with_a_colon_is_refused(monkeypatch, tmp_path):
-    folder = tmp_path / "a:b" / "spherex_butler"
-    (folder / "configs").mkdir(parents=True)
-    monkeypatch.setattr("importlib.resources.files", lambda _: folder)
+@pytest.fixture
+def folder_with_colon(monkeypatch, tmp_path) -> Path:
+    """Have the package's configuration in a folder that Butler's variable cannot name."""
+    folder, files = tmp_path / "a:b" / "spherex_butler", importlib.resources.files
+    shutil.copytree(config_path(), folder / "configs")
+    monkeypatch.setattr("importlib.resources.files", lambda name: folder if name == "spherex_butler" else files(name))
+    return folder
+
+
+@pytest.mark.usefixtures("folder_with_colon")
+def test_package_in_a_folder_with_a_colon_is_refused():
     with pytest.raises(ConfigurationError, match=r"a:b/spherex_butler/configs' has ':' in its path"):
         config_path()
 
@@ -305,37 +313,26 @@ def test_check_of_no_repository_warns(check, tmp_path):
     assert warning.startswith(f"warning: {tmp_path / 'none'}: Butler cannot read its configuration: ")
 
 
-def test_check_warns_of_a_folder_that_does_not_exist(check):
-    warnings = messages(check("/nowhere", config_path()))
-    assert warnings == ["warning: /nowhere: does not exist: Butler ignores it; DAF_BUTLER_CONFIG_PATH takes folders"]
+IS_URI = "is a URI, which Butler splits at its colon and ignores; give a folder"
 
 
-def test_check_warns_of_a_file(check, tmp_path):
-    (tmp_path / "storageClasses.yaml").write_text("storageClasses: {}\n")
-    warnings = messages(check(tmp_path / "storageClasses.yaml", config_path()))
-    assert warnings == [
-        f"warning: {tmp_path}/storageClasses.yaml: is a file: Butler ignores it; DAF_BUTLER_CONFIG_PATH takes folders"
-    ]
-
-
-@pytest.mark.parametrize("uri", ["resource://spherex_butler/configs", "s3://bucket/configs"])
-def test_check_warns_of_a_uri(check, uri):
-    (warning,) = messages(check(config_path(), uri))
-    assert warning == (
-        f"warning: DAF_BUTLER_CONFIG_PATH: {uri!r} is a URI, which Butler splits at its colon and ignores; "
-        "give a folder"
-    )
+@pytest.mark.parametrize(
+    ("entry", "warning"),
+    [
+        ("/nowhere", "/nowhere: does not exist: Butler ignores it; DAF_BUTLER_CONFIG_PATH takes folders"),
+        (__file__, f"{__file__}: is a file: Butler ignores it; DAF_BUTLER_CONFIG_PATH takes folders"),
+        ("", "DAF_BUTLER_CONFIG_PATH: has an empty entry, for which Butler takes the current folder"),
+        *((uri, f"DAF_BUTLER_CONFIG_PATH: {uri!r} {IS_URI}") for uri in ("resource://spherex_butler", "s3://bucket/a")),
+    ],
+)
+def test_check_warns_of_an_entry_that_is_no_folder(check, entry, warning):
+    assert messages(check(config_path(), entry)) == [f"warning: {warning}"]
 
 
 def test_check_warns_of_nothing_but_a_uri(check):
     warnings = messages(check("resource://spherex_butler/configs"))
     assert "is a URI" in warnings[0]
     assert "warning: the environment, storageClasses.CCDData: not found" in warnings
-
-
-def test_check_warns_of_an_empty_entry(check):
-    (warning,) = messages(check(config_path(), ""))
-    assert warning.endswith("has an empty entry, for which Butler takes the current folder")
 
 
 @pytest.mark.parametrize("name", ["storageClasses.yaml", "dimensions.yaml", "datastore.yaml"])
@@ -427,9 +424,8 @@ def test_check_warns_of_a_file_that_cannot_be_read(check, tmp_path):
     assert any("Butler cannot read its configuration" in warning for warning in warnings)
 
 
-def test_check_warns_if_our_folder_cannot_be_on_the_path(check, monkeypatch):
-    def refuse():
-        raise ConfigurationError("not a real folder")
-
-    monkeypatch.setattr("spherex_butler.configuration.check.config_path", refuse)
-    assert messages(check()) == ["warning: spherex_butler: not a real folder"]
+def test_check_warns_if_our_folder_cannot_be_on_the_path(check, folder_with_colon):
+    (warning,) = messages(check())
+    assert warning.startswith(
+        f"warning: spherex_butler: The configuration folder '{folder_with_colon}/configs' has ':'"
+    )
