@@ -307,7 +307,13 @@ def _compressions(recipe: str | Mapping[str, Any]) -> Mapping[str, Any]:
     return compressions
 
 
-def write(image: Any, path: str | os.PathLike[str], *, overwrite: bool = False, recipe: str = "lossless") -> None:
+def write(
+    image: Any,
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    recipe: str | Mapping[str, Any] = "lossless",
+) -> None:
     """Write a Level 2 file; the file appears whole or not at all.
 
     Parameters

@@ -55,7 +55,7 @@ def test_zone_cards_are_swapped_up_to_the_fix(version, swapped):
     assert zones_are_swapped(version) is swapped
 
 
-def test_version_that_is_none_is_refused():
+def test_text_that_is_no_version_is_refused():
     with pytest.raises(FormatError, match=r"VERSION is 'newest'; expected a pipeline version such as '6.5.5\+psffix1'"):
         zones_are_swapped("newest")
 
@@ -114,7 +114,7 @@ def test_kernel_is_native_and_its_own(image):
 
 
 @pytest.mark.parametrize("position", [(np.nan, 0), (0, np.inf)])
-def test_no_position_is_refused(image, position):
+def test_position_that_is_not_finite_is_refused(image, position):
     with pytest.raises(ParameterError, match="is not a pixel position"):
         image.psf.at(*position)
 

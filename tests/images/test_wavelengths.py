@@ -89,8 +89,8 @@ def test_cutouts_wavelengths_are_those_of_its_pixels():
     assert np.allclose(cut.bandwidth_at(3, 4).value, image.bandwidth_at(23, 14).value, rtol=0, atol=1e-12)
 
 
-def test_table_comes_back_from_its_hdu():
-    table = WavelengthTable.from_table(table_hdu().data)
+@pytest.mark.parametrize("table", [WavelengthTable.from_table(table_hdu().data), WavelengthTable(X, Y, VALUES)])
+def test_table_comes_back_from_its_hdu(table):
     again = WavelengthTable.from_table(table.to_hdu().data)
     for name in ("x", "y", "values"):
         assert np.array_equal(getattr(table, name), getattr(again, name))
