@@ -1,9 +1,9 @@
 """Product, run and observation names: parsed into fields and formatted back, with no I/O.
 
 A file name is ``{dataset type}_{observation id}D{detector}_{run}.{extension}``,
-with the observation id and the detector left out where a product has none, and
-the run ``spx/<token>`` written with ``_`` for ``/`` (SPHEREx Archive User
-Guide, and the names of the archive itself).
+without the observation id or the detector if a product has none, and with the
+run ``spx/<token>`` written with ``_`` for ``/`` (SPHEREx Archive User Guide,
+and the names of the archive itself).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _PARTS = ("dataset_type", "observation", "detector", "token", "extension")
 _RETRY = "_retry"
 
 RUN_PREFIX = "spx/"
-"""What the RUN collections of the archive's products begin with."""
+"""The beginning of the RUN collections of the archive's products."""
 
 _RUN_PREFIX_IN_NAMES = RUN_PREFIX.replace("/", "_")  # as Butler writes it in file names
 
@@ -87,26 +87,21 @@ class ObservationId:
 
         Year, week, upload number, revision (A is 01), large and small slew.
         """
-        year, week, upload, revision = self._period_fields
-        number = ord(revision) - ord("A") + 1
-        return int(f"{year}{week}{upload}{number:02d}{self.large_slew:04d}{self.small_slew}")
-
-    @property
-    def _period_fields(self) -> tuple[str, str, str, str]:
         period = self.planning_period
-        return period[:4], period[5:7], period[8], period[9]
+        year, week, upload, revision = period[:4], period[5:7], period[8], ord(period[9]) - ord("A") + 1
+        return int(f"{year}{week}{upload}{revision:02d}{self.large_slew:04d}{self.small_slew}")
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessingToken:
-    """Which processing made a product: ``l2b-v21-2025-354``, ``cal-drk-v4-2025-161``, ``base-2025-158``.
+    """The processing that made a product: ``l2b-v21-2025-354``, ``cal-drk-v4-2025-161``, ``base-2025-158``.
 
     Parameters
     ----------
     process
-        What was run: ``l2b``, ``cal-drk``, ``base``.
+        The kind of processing: ``l2b``, ``cal-drk``, ``base``.
     version
-        Version number of the processing, or `None` where the token has none.
+        Version number of the processing; `None` if the token has none.
     year, day
         Year and day of year of the processing.
     retry
@@ -130,7 +125,7 @@ class ProcessingToken:
         Raises
         ------
         FormatError
-            Raised if it does not have one of the forms above.
+            Raised if it has none of the forms above.
         """
         match = _TOKEN.fullmatch(token)
         if not match:
@@ -166,11 +161,11 @@ class ProductName:
     dataset_type
         The name's first word: ``level2``, ``dark``, ``spectral_channels``.
     token
-        Which processing made it.
+        The processing that made it.
     observation
-        Which pointing it shows; `None` for calibrations.
+        The pointing that it shows; `None` for calibrations.
     detector
-        Detector number, 1 to 6; `None` where one file holds all.
+        Detector number, 1 to 6; `None` if one file holds all.
     extension
         File extension without its dot.
     """
