@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 __all__ = (
+    "calibration_collection_exists",
     "calibration_types",
     "calibrations_at",
     "candidates",
     "certifications",
     "read_registered",
     "require_between_exposures",
-    "require_calibration_collection",
     "runs_of_tokens",
     "search_path",
 )
@@ -24,7 +24,7 @@ from lsst.daf.butler.registry import MissingCollectionError
 from ..constants import CALIBRATION_COLLECTION, DEFAULT_COLLECTION, INSTRUMENT
 from ..errors import ConfigurationError, ParameterError
 from ..names import RUN_PREFIX
-from .ranges import Certification, as_time, format_time, token_of, token_rank
+from .ranges import Certification, Rule, as_time, format_time, token_of, token_rank
 from .runs import published_runs
 from .validity_plan import Registered, Request
 
@@ -107,7 +107,7 @@ def read_registered(butler: Butler, types: Iterable[DatasetType], request: Reque
     """
     found = {kind: candidates(butler, kind, request.runs) for kind in types}
     certified = certifications(butler, [kind.name for kind in found], collection=collection)
-    return Registered(found, certified, published_runs(butler))
+    return Registered(found, certified, published_runs(butler) if request.rule is Rule.RELEASE else {})
 
 
 def certifications(
@@ -132,7 +132,7 @@ def certifications(
         Raised if the collection is of another type.
     """
     types = calibration_types(butler, dataset_type)
-    if not require_calibration_collection(butler, collection):
+    if not calibration_collection_exists(butler, collection):
         return []
     found = [
         Certification(association.ref, association.timespan, collection)
@@ -143,7 +143,7 @@ def certifications(
     return sorted(found, key=lambda one: (one.key, one.timespan.nsec[0]))
 
 
-def require_calibration_collection(butler: Butler, collection: str) -> bool:
+def calibration_collection_exists(butler: Butler, collection: str) -> bool:
     """Return whether a collection exists.
 
     Raises

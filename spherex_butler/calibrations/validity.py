@@ -15,11 +15,11 @@ from ..constants import CALIBRATION_COLLECTION
 from ..errors import ParameterError
 from ..repository.contention import in_transaction, retry
 from .queries import (
+    calibration_collection_exists,
     calibration_types,
     certifications,
     read_registered,
     require_between_exposures,
-    require_calibration_collection,
     runs_of_tokens,
 )
 from .ranges import Certification, UserTime
@@ -186,7 +186,7 @@ def decertify(
         certified = certifications(butler, [kind.name for kind in types], collection=collection)
         return plan_decertification(certified, request)
 
-    nothing = not require_calibration_collection(butler, collection)
+    nothing = not calibration_collection_exists(butler, collection)
     return _carry_out(butler, types, plan, collection, dry_run=dry_run or nothing)
 
 
@@ -196,7 +196,7 @@ def _certify(
     def plan() -> Plan[CertificationReport]:
         return plan_certification(read_registered(butler, types, request, collection), request)
 
-    if not (dry_run or require_calibration_collection(butler, collection)) and butler.isWriteable():
+    if not (dry_run or calibration_collection_exists(butler, collection)) and butler.isWriteable():
         retry(lambda: butler.collections.register(collection, CollectionType.CALIBRATION))
     return _carry_out(butler, types, plan, collection, dry_run=dry_run)
 

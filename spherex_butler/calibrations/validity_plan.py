@@ -101,7 +101,7 @@ class Registered:
     certified
         The validity ranges of these types.
     published
-        By release, the runs of the calibrations that are published with it.
+        By release, the runs of the calibrations that are published with it; needed for the rule of releases only.
     """
 
     candidates: Mapping[DatasetType, Sequence[DatasetRef]]

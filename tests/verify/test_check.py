@@ -7,15 +7,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 from damage import ALWAYS, certify, certify_others, damage, found, images, kinds, path_of, put_dark
-from lsst.daf.butler import Butler, CollectionType, Config
+from lsst.daf.butler import Butler, Config
 from lsst.resources import ResourcePath
 from made_once import copy_repo, new_repo
 
 from spherex_butler.errors import ConfigurationError, ParameterError
 from spherex_butler.ingest import ingest_files
-from spherex_butler.names import parse_product_name
 from spherex_butler.repository.registration import stored_files
-from spherex_butler.repository.runs import ensure_run
 from spherex_butler.verify import Kind, check_repository
 
 TABLES = ("exposure_detector_region_skypix_overlap", "exposure_detector_region")
@@ -77,41 +75,6 @@ def test_images_without_region_or_time_are_found(butler, statements, kind, messa
     report = check_repository(butler)
     assert found(report, kind) == [f"2025W51_1A: {message}"]
     assert kinds(report) == {kind} - {Kind.REGION_NULL}
-
-
-# Chains.
-
-
-def test_run_in_no_chain_is_found(butler):
-    butler.collections.register("spx/l2b_retry-v27-2026-223")
-    butler.collections.register("spx/mine")
-    butler.collections.register("spx/cal-drk-v4-2025-161")
-    assert found(check_repository(butler), Kind.RUN_UNCHAINED) == [
-        "spx/l2b_retry-v27-2026-223: is in no release's chain, so that searches do not find its images."
-    ]
-
-
-def test_chain_out_of_order_is_found(butler):
-    for token in ("l2b-v20-2025-240", "l2b-v21-2025-360"):
-        ensure_run(butler, parse_product_name(f"level2_2025W51_1A_0684_2D3_spx_{token}.fits"), "qr2")
-    butler.collections.prepend_chain("SPHEREx/qr2", "spx/l2b-v20-2025-240")
-    assert found(check_repository(butler), Kind.CHAIN_ORDER) == [
-        "SPHEREx/qr2: has spx/l2b-v20-2025-240 where spx/l2b-v21-2025-360 is expected, newest first."
-    ]
-
-
-def test_defaults_without_a_release_are_found(butler):
-    butler.collections.redefine_chain("SPHEREx/defaults", [])
-    assert found(check_repository(butler), Kind.CHAIN_INCOMPLETE) == [
-        "SPHEREx/defaults: lacks SPHEREx/qr2, SPHEREx/calib; it has no members."
-    ]
-
-
-def test_collection_of_another_type_is_found(butler):
-    butler.collections.register("SPHEREx/qr3", CollectionType.TAGGED)
-    assert found(check_repository(butler), Kind.COLLECTION_TYPE) == [
-        "SPHEREx/qr3: is of type TAGGED; expected CHAINED."
-    ]
 
 
 # The report, and what it costs.

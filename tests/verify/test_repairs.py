@@ -6,7 +6,7 @@ import shutil
 import time
 
 import pytest
-from damage import damage, images, lose_regions, path_of
+from damage import damage, found, images, lose_regions, path_of
 from http_server import serve
 from lsst.daf.butler import Butler, CollectionType
 from made_once import new_repo
@@ -99,29 +99,65 @@ def test_second_processing_serves_where_the_file_of_the_first_is_gone(butler, ar
     assert {finding.kind for finding in check_repository(butler).problems} == {Kind.FILE_MISSING}
 
 
-def test_run_in_no_chain_gets_into_that_of_its_release(butler):
-    butler.collections.register("spx/l2b-v27-2026-222")
+def leave_runs_unchained(butler: Butler) -> None:
+    for run in ("spx/l2b-v27-2026-222", "spx/mine", "spx/cal-drk-v4-2025-161"):
+        butler.collections.register(run)
+
+
+def put_an_old_run_first(butler: Butler) -> None:
+    for token in ("l2b-v20-2025-240", "l2b-v21-2025-360"):
+        ensure_run(butler, parse_product_name(f"level2_2025W51_1A_0684_2D3_spx_{token}.fits"), "qr2")
+    butler.collections.prepend_chain("SPHEREx/qr2", "spx/l2b-v20-2025-240")
+
+
+@pytest.mark.parametrize(
+    ("damage_chains", "finding", "repair_made", "chain"),
+    [
+        (
+            leave_runs_unchained,
+            "spx/l2b-v27-2026-222: is in no release's chain, so that searches do not find its images.",
+            "repaired: spx/l2b-v27-2026-222: is in the chain of qr3 now.",
+            ("SPHEREx/defaults", "SPHEREx/qr3", "SPHEREx/qr2", "SPHEREx/calib"),
+        ),
+        (
+            put_an_old_run_first,
+            "SPHEREx/qr2: has spx/l2b-v20-2025-240 where spx/l2b-v21-2025-360 is expected, newest first.",
+            "repaired: SPHEREx/qr2: has spx/l2b-v21-2025-360 first of its releases and processings now.",
+            ("SPHEREx/qr2", "spx/l2b-v21-2025-360", "spx/l2b-v21-2025-354", "spx/l2b-v20-2025-240"),
+        ),
+        *(
+            (
+                lose_members,
+                "SPHEREx/defaults: lacks SPHEREx/qr2, SPHEREx/calib; it has no members.",
+                "repaired: SPHEREx/defaults: is SPHEREx/qr2, SPHEREx/calib now.",
+                ("SPHEREx/defaults", "SPHEREx/qr2", "SPHEREx/calib"),
+            )
+            for lose_members in (
+                lambda butler: butler.collections.redefine_chain("SPHEREx/defaults", []),
+                lambda butler: butler.collections.x_remove("SPHEREx/defaults"),
+            )
+        ),
+    ],
+)
+def test_chains_are_completed_and_ordered(butler, damage_chains, finding, repair_made, chain):
+    damage_chains(butler)
     (done,) = repaired(butler)
-    assert str(done) == "repaired: spx/l2b-v27-2026-222: is in the chain of qr3 now."
-    assert children(butler, "SPHEREx/defaults")[:2] == ("SPHEREx/qr3", "SPHEREx/qr2")
+    assert str(done.finding).partition(": ")[2] == finding
+    assert (str(done), done.done) == (repair_made, True)
+    assert children(butler, chain[0]) == chain[1:]
     assert check_repository(butler).ok
+    assert len(images(butler)) == 12
 
 
-def test_run_of_no_known_release_stays_away_with_a_reason(butler):
+def test_chains_that_cannot_be_repaired_are_left_alone_with_a_reason(butler):
+    butler.collections.register("SPHEREx/qr3", CollectionType.TAGGED)
     butler.collections.register("spx/l2b-v5-2025-100")
     (left,) = repaired(butler)
     assert not left.done
     assert "follows from neither its path nor its token" in left.message
-
-
-def test_chains_are_ordered(butler):
-    for token in ("l2b-v20-2025-240", "l2b-v21-2025-360"):
-        ensure_run(butler, parse_product_name(f"level2_2025W51_1A_0684_2D3_spx_{token}.fits"), "qr2")
-    butler.collections.prepend_chain("SPHEREx/qr2", "spx/l2b-v20-2025-240")
-    (done,) = repaired(butler)
-    assert str(done) == ("repaired: SPHEREx/qr2: has spx/l2b-v21-2025-360 first of its releases and processings now.")
-    assert check_repository(butler).ok
-    assert children(butler, "SPHEREx/qr2")[-1] == "spx/l2b-v20-2025-240"
+    assert found(check_repository(butler), Kind.COLLECTION_TYPE) == [
+        "SPHEREx/qr3: is of type TAGGED; expected CHAINED."
+    ]
 
 
 def test_what_a_user_put_in_front_stays_there(butler):
@@ -133,25 +169,6 @@ def test_what_a_user_put_in_front_stays_there(butler):
     repaired(butler)
     order = ("u/me/reprocessed", "SPHEREx/qr3", "SPHEREx/qr2", "u/me/behind", "SPHEREx/calib")
     assert children(butler, "SPHEREx/defaults") == order
-
-
-def test_defaults_are_completed(butler):
-    butler.collections.redefine_chain("SPHEREx/defaults", [])
-    (done,) = repaired(butler)
-    assert str(done) == "repaired: SPHEREx/defaults: is SPHEREx/qr2, SPHEREx/calib now."
-    assert check_repository(butler).ok
-
-
-def test_defaults_that_are_gone_are_made_again(butler):
-    butler.collections.x_remove("SPHEREx/defaults")
-    assert [done.done for done in repaired(butler)] == [True]
-    assert len(images(butler)) == 12
-
-
-def test_collection_of_another_type_is_left_alone(butler):
-    butler.collections.register("SPHEREx/qr3", CollectionType.TAGGED)
-    assert repaired(butler) == []
-    assert not check_repository(butler).ok
 
 
 def test_part_of_a_killed_copy_is_removed_and_nothing_else(butler, monkeypatch):
