@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from lsst.daf.butler import Butler
 
+from spherex_butler.ingest import ingest_files
 from spherex_butler.testing import write_exposures
 
 
@@ -22,3 +25,17 @@ def files(archive: list[Path], tmp_path: Path) -> list[Path]:
     folder = tmp_path / "files"
     folder.mkdir()
     return [Path(shutil.copy(path, folder)) for path in archive[:6]]
+
+
+@pytest.fixture
+def unregistered_target(butler: Butler) -> Callable[[Path], Path]:
+    """Return a function that returns where a file would go, with nothing there and nothing registered."""
+
+    def find(path: Path) -> Path:
+        (ref,) = ingest_files(butler, path, transfer="copy").ingested
+        target = Path(butler.getURI(ref).ospath)
+        butler.pruneDatasets([ref], purge=True, unstore=True, disassociate=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+    return find

@@ -55,13 +55,7 @@ def test_exposure_record_holds_what_the_header_says(butler, files):
     assert record.observation_reason == "survey"
     assert record.timespan.begin.utc.mjd == pytest.approx(61027.214984375, abs=1e-7)  # D1 begins 1 ms before D3
     assert (record.timespan.end - record.timespan.begin).to_value(u.s) == pytest.approx(115.12, abs=0.01)
-
-
-def test_timespan_is_tai(butler, files):
-    ingest_files(butler, files)
-    (record,) = butler.query_dimension_records("exposure")
     assert record.timespan.begin.scale == "tai"
-    assert (record.timespan.begin.mjd - record.timespan.begin.utc.mjd) * 86400 == pytest.approx(37, abs=1e-3)
 
 
 def test_group_and_planning_period_are_registered(butler, archive):
@@ -148,19 +142,17 @@ def test_file_inside_the_repository_stays_where_it_is(butler, files):
     assert Path(butler.getURI(ref).ospath) == inside
 
 
-def test_unknown_transfer_mode_is_refused(butler, files):
-    with pytest.raises(ParameterError, match=r"no transfer mode 'teleport'; known ones are \['auto'"):
-        ingest_files(butler, files, transfer="teleport")
-
-
-def test_unknown_release_is_refused(butler, files):
-    with pytest.raises(ParameterError, match=r"no release 'qr9'; known ones are \['qr1', 'qr2', 'qr3'\]"):
-        ingest_files(butler, files, release="qr9")
-
-
-def test_no_reader_is_refused(butler, files):
-    with pytest.raises(ParameterError, match="processes=0 cannot read anything"):
-        ingest_files(butler, files, processes=0)
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"transfer": "teleport"}, r"no transfer mode 'teleport'; known ones are \['auto'"),
+        ({"release": "qr9"}, r"no release 'qr9'; known ones are \['qr1', 'qr2', 'qr3'\]"),
+        ({"processes": 0}, "processes=0 cannot read anything"),
+    ],
+)
+def test_option_without_meaning_is_refused(butler, files, options, reason):
+    with pytest.raises(ParameterError, match=reason):
+        ingest_files(butler, files, **options)
 
 
 def test_several_processes_read_the_same(archive):
@@ -232,31 +224,27 @@ def test_file_without_image_is_reported(butler, tmp_path):
         ("DETECTOR", 7, "DETECTOR is 7; expected a number from 1 to 6"),
         ("MJD-END", 61027.0, "expected two MJD in order"),
         ("OBSID", "2025-12-18", "'2025-12-18' is not an observation id"),
+        ("MJD-BEG", None, "The IMAGE header has no MJD-BEG"),
+        ("SPS_ELAT", 95.0, "SPS_ELAT is 95.0; expected a latitude from -90 to 90 degrees"),
+        ("CTYPE1", "RA---XYZ", "Unrecognized projection code (XYZ in CTYPE1)"),
+        ("CRVAL1", 1e300, "is not a convex polygon"),
     ],
 )
-def test_header_without_sense_is_reported(butler, files, card, value, reason):
-    (failure,) = ingest_files(butler, edited(files[2], **{card: value})).failed
-    assert reason in failure.reason
-
-
-def test_missing_card_is_reported(butler, files):
+def test_header_without_sense_keeps_no_other_file_out(butler, files, card, value, reason):
     with fits.open(files[2], mode="update") as hdus:
-        del hdus["IMAGE"].header["MJD-BEG"]
-    (failure,) = ingest_files(butler, files[2]).failed
-    assert "The IMAGE header has no MJD-BEG" in failure.reason
+        header = hdus["IMAGE"].header
+        header.update({card: value}) if value is not None else header.remove(card)
+    report = ingest_files(butler, files)
+    assert (len(report.ingested), [failure.uri for failure in report.failed]) == (5, [files[2].as_uri()])
+    assert reason in report.failed[0].reason
+    assert "\n" not in report.failed[0].reason
 
 
-def test_same_image_twice_in_one_call_goes_in_once(butler, files, tmp_path):
+@pytest.mark.parametrize("update_records", [False, True])
+def test_same_image_twice_in_one_call_goes_in_once(butler, files, tmp_path, update_records):
     (tmp_path / "again").mkdir()
     copy = shutil.copy(files[0], tmp_path / "again")
-    report = ingest_files(butler, [files[0], copy])
-    assert (len(report.ingested), len(report.skipped), report.failed) == (1, 1, [])
-
-
-def test_same_new_image_twice_is_no_update(butler, files, tmp_path):
-    (tmp_path / "again").mkdir()
-    copy = shutil.copy(files[0], tmp_path / "again")
-    report = ingest_files(butler, [files[0], copy], update_records=True)
+    report = ingest_files(butler, [files[0], copy], update_records=update_records)
     assert (len(report.ingested), len(report.skipped), report.updated, report.failed) == (1, 1, [], [])
 
 
@@ -303,23 +291,16 @@ def test_other_content_under_a_registered_name_is_reported(butler, files, tmp_pa
     assert butler.get(level2(butler)[0]).shape == (32, 32)
 
 
-def test_file_that_stands_there_unregistered_is_not_overwritten(butler, files):
-    (ref,) = ingest_files(butler, files[0], transfer="copy").ingested
-    target = Path(butler.getURI(ref).ospath)
-    butler.pruneDatasets([ref], purge=True, unstore=True, disassociate=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
+def test_file_that_stands_there_unregistered_is_not_overwritten(butler, files, unregistered_target):
+    target = unregistered_target(files[0])
     target.write_text("precious")
     report = ingest_files(butler, files[0], transfer="copy")
     assert "is there already with other content; nothing was overwritten" in report.failed[0].reason
     assert target.read_text() == "precious"
 
 
-def test_file_that_was_placed_before_a_kill_is_registered(butler, files):
-    (ref,) = ingest_files(butler, files[0], transfer="copy").ingested
-    target = Path(butler.getURI(ref).ospath)
-    butler.pruneDatasets([ref], purge=True, unstore=True, disassociate=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(files[0], target)
+def test_file_that_was_placed_before_a_kill_is_registered(butler, files, unregistered_target):
+    shutil.copy(files[0], unregistered_target(files[0]))
     assert len(ingest_files(butler, files[0], transfer="copy").ingested) == 1
 
 

@@ -51,12 +51,8 @@ def test_plan_tells_runs_and_what_is_there(butler, files, tmp_path):
     assert (len(report.ingested), len(report.skipped)) == (3, 4)
 
 
-def test_what_would_fail_is_told_as_ingest_tells_it(butler, files):
-    (ref,) = ingest_files(butler, files[0], transfer="copy").ingested
-    target = Path(butler.getURI(ref).ospath)
-    butler.pruneDatasets([ref], purge=True, unstore=True, disassociate=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text("precious")
+def test_what_would_fail_is_told_as_ingest_tells_it(butler, files, unregistered_target):
+    unregistered_target(files[0]).write_text("precious")
     os.truncate(files[1], 1000)
     files[2].unlink()
     files[2].symlink_to("nothing")

@@ -6,7 +6,6 @@ import signal
 from pathlib import Path
 
 import pytest
-from astropy.io import fits
 from forked import start_script
 from http_server import serve
 from lsst.daf.butler import Butler, Config, DatasetRef, FileDataset
@@ -37,28 +36,19 @@ def readable(butler: Butler) -> int:
     return len([butler.get(ref) for ref in refs])
 
 
-def unregistered_target(butler: Butler, path: Path) -> Path:
-    """Return where a file would go, with nothing there and nothing registered."""
-    (ref,) = ingest_files(butler, path, transfer="copy").ingested
-    target = Path(butler.getURI(ref).ospath)
-    butler.pruneDatasets([ref], purge=True, unstore=True, disassociate=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return target
-
-
 # What a move must not remove.
 
 
-def test_move_of_a_file_that_is_in_its_place_keeps_it(butler, files):
-    target = unregistered_target(butler, files[0])
+def test_move_of_a_file_that_is_in_its_place_keeps_it(butler, files, unregistered_target):
+    target = unregistered_target(files[0])
     files[0].rename(target)
     report = ingest_files(butler, target, transfer="move")
     assert "was ingested but not removed: it is the repository's file" in report.warnings[0]
     assert readable(butler) == 1
 
 
-def test_move_of_a_file_that_the_repository_links_to_keeps_it(butler, files):
-    unregistered_target(butler, files[0]).symlink_to(files[0])
+def test_move_of_a_file_that_the_repository_links_to_keeps_it(butler, files, unregistered_target):
+    unregistered_target(files[0]).symlink_to(files[0])
     report = ingest_files(butler, files[0], transfer="move")
     assert "or that is a link to it" in report.warnings[0]
     assert (files[0].exists(), readable(butler)) == (True, 1)
@@ -145,23 +135,6 @@ def test_datastore_without_a_root_is_refused(tmp_path):
         pytest.raises(ConfigurationError, match=r"datastore roots are .*None.*; expected one that keeps files"),
     ):
         ingest_files(memory, "no such file")
-
-
-@pytest.mark.parametrize(
-    ("card", "value", "reason"),
-    [
-        ("SPS_ELAT", 95.0, "SPS_ELAT is 95.0; expected a latitude from -90 to 90 degrees"),
-        ("CTYPE1", "RA---XYZ", "Unrecognized projection code (XYZ in CTYPE1)"),
-        ("CRVAL1", 1e300, "is not a convex polygon"),
-    ],
-)
-def test_header_that_astropy_rejects_keeps_no_other_file_out(butler, files, card, value, reason):
-    with fits.open(files[0], mode="update") as hdus:
-        hdus["IMAGE"].header[card] = (value, "")
-    report = ingest_files(butler, files)
-    assert len(report.ingested) == 5
-    assert reason in report.failed[0].reason
-    assert "\n" not in report.failed[0].reason
 
 
 # Transfer modes that are for local files.
