@@ -67,6 +67,14 @@ def test_copy_has_its_psf_loaded(butler, path, full):
     assert np.array_equal(found.psf.kernels, full.psf.kernels)
 
 
+def test_psf_as_a_component_is_there_at_once(butler, path, full):
+    with serve(path.parent) as served:
+        ref = ingested(butler, served, path)
+        psf = butler.get(ref.makeComponentRef("psf"), parameters={"bbox": (600, 620, 700, 710)})
+    assert psf.origin == (600, 700)
+    assert np.array_equal(psf.kernels, full.psf.kernels)
+
+
 def test_planes_limit_what_is_fetched(butler, path, full):
     with serve(path.parent) as served:
         ref = ingested(butler, served, path)
