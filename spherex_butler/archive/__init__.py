@@ -1,4 +1,7 @@
-"""The archive's image tables: read from files, asked of its services, and registered where the images are."""
+"""The archive's image tables: read from files or queried from services, and their images registered where they are.
+
+Imports `..ingest`, `..repository` and what those import; pyvo and pyarrow only where they are needed.
+"""
 
 __all__ = ("ArchiveTable", "ingest_archive_table", "query_adql", "query_sia", "query_tap", "summarize_archive_table")
 

@@ -1,6 +1,7 @@
 """The command line: one group, ``butler spherex …`` and ``python -m spherex_butler …``.
 
-Commands turn errors into messages and exit codes and decide nothing.
+Commands turn errors into messages and exit codes, and decide nothing. They may import every room;
+each is loaded when it is called.
 """
 
 from __future__ import annotations

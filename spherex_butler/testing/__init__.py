@@ -1,6 +1,6 @@
 """What tests of SPHEREx code need: files and a sky in the archive's format, made from nothing.
 
-What needs Butler is loaded on first use, as in the package itself.
+Imports `..formats` and `..images`, and `..repository` for names that need Butler, which are loaded on first use.
 """
 
 from __future__ import annotations
