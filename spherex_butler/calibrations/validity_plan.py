@@ -318,21 +318,33 @@ def _resolve(
     conflicts: list[str] = []
     for new in wanted:
         overlapping = [old for old in existing[new.key] if old.timespan.overlaps(new.timespan)]
-        others = [old for old in overlapping if not _supersedes(new, request.rule, old)]
+        in_the_way = _conflicts(new, overlapping, request)
         if is_covered(new.timespan, [old.timespan for old in overlapping if old.ref.id == new.ref.id]):
             report.unchanged.append(new)
         elif overlapping and request.deciding is not None and new.ref.id not in request.deciding:
             report.notes.append(_left(new, overlapping))
-        elif others and request.overlaps is not Overlaps.REPLACE:
-            conflicts += [f"{new}, would take the place of {old.description}" for old in others]
+        elif in_the_way:
+            conflicts += in_the_way
         else:
             report.certified.append(new)
             report.replaced += [old for old in overlapping if old not in report.replaced]
             displaced += [Certification(old.ref, old.timespan.intersection(new.timespan)) for old in overlapping]
     if conflicts and request.overlaps is Overlaps.REFUSE:
-        raise ParameterError(_refusal(conflicts))
+        more = f"; and {len(conflicts) - _SHOWN} more" if len(conflicts) > _SHOWN else ""
+        raise ParameterError(
+            f"Certified otherwise already: {'; '.join(conflicts[:_SHOWN])}{more}. Nothing was changed; replace trims, "
+            "splits or removes what is in the way, keep leaves it and certifies the others."
+        )
     report.notes += conflicts
     return displaced
+
+
+def _conflicts(new: Certification, overlapping: Iterable[Certification], request: Request) -> list[str]:
+    """Return which ranges may not be displaced by a new one, in words."""
+    if request.overlaps is Overlaps.REPLACE:
+        return []
+    others = [old for old in overlapping if not _supersedes(new, request.rule, old)]
+    return [f"{new}, would take the place of {old.description}" for old in others]
 
 
 def _supersedes(new: Certification, rule: Rule, old: Certification) -> bool:
@@ -341,14 +353,6 @@ def _supersedes(new: Certification, rule: Rule, old: Certification) -> bool:
     if rule is Rule.EXPLICIT or new.timespan != old.timespan or ranks[0] is None or ranks[1] is None:
         return False
     return ranks[0] < ranks[1]
-
-
-def _refusal(conflicts: Sequence[str]) -> str:
-    more = f"; and {len(conflicts) - _SHOWN} more" if len(conflicts) > _SHOWN else ""
-    return (
-        f"Certified otherwise already: {'; '.join(conflicts[:_SHOWN])}{more}. Nothing was changed; replace trims, "
-        "splits or removes what is in the way, keep leaves it and certifies the others."
-    )
 
 
 def _left(new: Certification, known: Iterable[Certification]) -> str:

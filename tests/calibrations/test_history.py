@@ -98,12 +98,9 @@ def test_image_without_history_used_nothing(butler):
     assert calibrations_used(SpectralImage(np.zeros((2, 2)), unit="Jy"), butler) == []
 
 
-def test_data_id_needs_a_repository():
+def test_image_that_cannot_be_read_is_refused(butler):
     with pytest.raises(ParameterError, match="is to be read from a repository; pass it as butler"):
         calibrations_used({"exposure": 20255110106842, "detector": 3})
-
-
-def test_image_that_is_not_there_is_refused(butler):
     with pytest.raises(ParameterError, match=r"There is no level2 of .*20255110106842.* in 'SPHEREx/defaults'; ingest"):
         calibrations_used({"exposure": observe(butler), "detector": 3}, butler)
 
