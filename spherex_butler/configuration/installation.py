@@ -10,13 +10,11 @@ from __future__ import annotations
 __all__ = ("Installation", "install")
 
 import functools
-import inspect
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from lsst.daf.butler import (
@@ -56,9 +54,7 @@ class Installation:
             Installation._contexts += 1
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         with self._lock:
             Installation._contexts -= 1
             if self._contexts == 0 and not self._permanent and self._undo is not None:
@@ -132,18 +128,25 @@ def _known_storage_classes() -> Iterator[None]:
 
 @contextmanager
 def _search_path() -> Iterator[None]:
+    """Put our folders on the path, and take them off again; folders that others add meanwhile stay."""
     before = os.environ.get(CONFIG_PATH_VARIABLE)
-    folder = config_path()
-    universe = str(Path(folder, "repository"))  # holds nothing else that Butler looks for
     given = before.split(os.pathsep) if before else []
-    missing = [entry for entry in (folder,) if entry not in given]
-    after = os.pathsep.join([universe, *missing, *(entry for entry in given if entry != universe)])
-    os.environ[CONFIG_PATH_VARIABLE] = after
+    folder = config_path()
+    added = [str(Path(folder, "repository"))]  # holds nothing that Butler looks for but the universe
+    if folder not in given:
+        added.append(folder)
+    after = os.environ[CONFIG_PATH_VARIABLE] = os.pathsep.join(added + given)
     try:
         _check_effect()
         yield
     finally:
-        _restore_path(before, after, [universe, *missing])
+        now = os.environ.get(CONFIG_PATH_VARIABLE, after).split(os.pathsep)
+        for entry in added:
+            if entry in now:
+                now.remove(entry)
+        os.environ[CONFIG_PATH_VARIABLE] = os.pathsep.join(now)
+        if before is None and not now:
+            del os.environ[CONFIG_PATH_VARIABLE]
 
 
 def _check_effect() -> None:
@@ -155,28 +158,19 @@ def _check_effect() -> None:
         )
 
 
-def _restore_path(before: str | None, after: str, added: list[str]) -> None:
-    """Put the variable back; folders that others have added to it stay."""
-    now = os.environ.get(CONFIG_PATH_VARIABLE)
-    if now is not None and now != after:
-        before = os.pathsep.join(entry for entry in now.split(os.pathsep) if entry not in added) or before
-    if before is None:
-        os.environ.pop(CONFIG_PATH_VARIABLE, None)
-    else:
-        os.environ[CONFIG_PATH_VARIABLE] = before
-
-
 @contextmanager
 def _pointing_repositories() -> Iterator[None]:
     """Have ``Butler.makeRepo`` write the line that makes a SPHEREx repository open anywhere."""
     original = Butler.__dict__["makeRepo"]
-    signature = inspect.signature(original.__func__)
 
     @functools.wraps(original.__func__)
-    def makeRepo(*args: Any, **kwargs: Any) -> Config:
-        arguments = signature.bind(*args, **kwargs).arguments
-        config: Config = original.__func__(**_with_pointer(arguments))
-        return config
+    def makeRepo(
+        root: Any, config: Any = None, dimensionConfig: Any = None, standalone: bool = False, *args: Any, **kwargs: Any
+    ) -> Config:
+        if not (standalone or isinstance(config, ButlerConfig | ConfigSubset)):  # the latter Butler refuses
+            config = _with_pointer(config, DimensionConfig(dimensionConfig))
+        made: Config = original.__func__(root, config, dimensionConfig, standalone, *args, **kwargs)
+        return made
 
     Butler.makeRepo = staticmethod(makeRepo)  # type: ignore[method-assign]  # there is no hook for it
     try:
@@ -185,18 +179,14 @@ def _pointing_repositories() -> Iterator[None]:
         Butler.makeRepo = original  # type: ignore[method-assign]
 
 
-def _with_pointer(arguments: dict[str, Any]) -> dict[str, Any]:
-    given = arguments.get("config")
-    if arguments.get("standalone") or isinstance(given, ButlerConfig | ConfigSubset):
-        return arguments
-    dimensions = DimensionConfig(arguments.get("dimensionConfig"))
+def _with_pointer(given: Config | str | None, dimensions: DimensionConfig) -> Config | str | None:
     try:
         require_ours(dimensions)
     except ConfigurationError:
-        return arguments  # a repository of another universe
+        return given  # a repository of another universe
     given = Config(given)
     config = repository_config(dimensions)
     includes = [uri for uri in given.pop("includeConfigs", []) if uri not in config["includeConfigs"]]
     config.update(given)
     config["includeConfigs"] += includes
-    return arguments | {"config": config}
+    return config

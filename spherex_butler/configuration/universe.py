@@ -6,17 +6,27 @@ __all__ = ("claim_universe", "definition", "dimension_config", "extend_universe"
 
 import difflib
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
 from lsst.daf.butler import Config, DimensionConfig, DimensionElement, DimensionUniverse, GovernorDimension
+from lsst.daf.butler.dimensions.construction import DimensionConstructionBuilder
 from pydantic import ValidationError
 
 from ..errors import ConfigurationError
 from .provider import PROVIDER
 
 _TAKEN_NAMESPACES = ("spherex", "daf_butler")
+
+_WITHOUT_DOC = {"__all__": {"doc"}}
+_DOCUMENTATION: dict[str, Any] = {
+    "elements": {"__all__": {"doc": True, "keys": _WITHOUT_DOC, "metadata": _WITHOUT_DOC}}
+}
+"""What pydantic leaves out of a universe's definition."""
+
+_REFERRING = ("requires", "implies", "populated_by", "implied_union_target")
+"""The keys of an element that name other elements."""
 
 
 def dimension_config() -> DimensionConfig:
@@ -32,36 +42,16 @@ def dimension_config() -> DimensionConfig:
 
 
 def definition(config: DimensionConfig) -> dict[str, Any]:
-    """Return what a universe's configuration defines, so that two can be compared.
-
-    Documentation and the order of sets are left out, defaults are filled in.
-    """
-    model = config.to_simple().model_dump(mode="json", by_alias=True)
-    model["elements"] = {name: _element(element) for name, element in sorted(model["elements"].items())}
-    return model
-
-
-def _element(element: dict[str, Any]) -> dict[str, Any]:
-    columns = {
-        kind: [{key: value for key, value in column.items() if key != "doc"} for column in element[kind]]
-        for kind in ("keys", "metadata")
-    }
-    sets = {kind: sorted(element[kind]) for kind in ("requires", "implies")}
-    return {key: value for key, value in element.items() if key != "doc"} | columns | sets
+    """Return what a universe's configuration defines, with defaults and without documentation, to be compared."""
+    return config.to_simple().model_dump(by_alias=True, exclude=_DOCUMENTATION)
 
 
 def claim_universe(config: DimensionConfig) -> DimensionUniverse:
-    """Return this process's universe of exactly this definition.
+    """Return this process's universe of exactly this definition, or raise if it holds another of that version.
 
     Butler keeps one universe a process for each namespace and version, and
     silently takes any other definition under the same pair for the same: a
     repository made then would lack tables.
-
-    Raises
-    ------
-    ConfigurationError
-        Raised if the process holds another definition under the namespace and
-        version of ``config``.
     """
     universe = DimensionUniverse(config)
     held, wanted = definition(universe.dimensionConfig), definition(config)
@@ -75,13 +65,7 @@ def claim_universe(config: DimensionConfig) -> DimensionUniverse:
 
 
 def require_ours(config: DimensionConfig) -> None:
-    """Check that a universe has all of ours, as we define it: elements, families and pixels.
-
-    Raises
-    ------
-    ConfigurationError
-        Raised if one is missing or defined otherwise.
-    """
+    """Check that a universe has all of ours, as we define it: elements, families and pixels."""
     ours, theirs = _parts(dimension_config()), _parts(config)
     wrong = [name for name in ours if ours[name] != theirs.get(name)]
     if wrong:
@@ -95,7 +79,7 @@ def require_ours(config: DimensionConfig) -> None:
 def _parts(config: DimensionConfig) -> dict[str, Any]:
     """Return what is defined by name, and the pixelizations as one."""
     whole = definition(config)
-    return {**whole["elements"], **dict(_families(whole)), "skypix": whole["skypix"]}
+    return {**whole["elements"], **_families(whole), "skypix": whole["skypix"]}
 
 
 def extend_universe(
@@ -136,15 +120,14 @@ def extend_universe(
         process is left as it was.
     """
     _check_identity(namespace, version)
-    base = dimension_config().toDict()
-    added = {"elements": _plain(elements), "topology": _plain(topology or {})}
-    _check_clashes(base, added)
-    extended = DimensionConfig(
-        base
-        | {"namespace": namespace, "version": version, "elements": base["elements"] | added["elements"]}
-        | {"topology": _merged_topology(base["topology"], added["topology"])}
-    )
-    _check_definition(extended, added)
+    added = Config({"elements": elements, "topology": topology or {}}).toDict()
+    _check_clashes(added)
+    extended = dimension_config()
+    extended.update({"namespace": namespace, "version": version, **added})
+    builder = _build(extended, added)
+    for name in added["elements"]:
+        _check_columns(builder.elements[name])
+    _check_governors(extended, builder)
     claim_universe(extended)
     return extended
 
@@ -161,23 +144,16 @@ def _check_identity(namespace: str, version: int) -> None:
         )
 
 
-def _plain(section: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy in plain dictionaries, whatever mappings it came in."""
-    return {key: _plain(value) if isinstance(value, Mapping) else value for key, value in section.items()}
+def _families(section: Mapping[str, Any]) -> dict[str, list[str]]:
+    return {name: members for families in section["topology"].values() for name, members in families.items()}
 
 
-def _names(section: Mapping[str, Any]) -> set[str]:
-    """Return all that is defined by name; Butler keeps elements, families and pixelizations together."""
-    families = {name for name, _ in _families(section)}
-    return {*section["elements"], *families, *section.get("skypix", {})}
-
-
-def _check_clashes(base: Mapping[str, Any], added: Mapping[str, Any]) -> None:
-    unknown = sorted(set(added["topology"]) - {"spatial", "temporal"})
-    if unknown:
-        raise ConfigurationError(f"Unknown topology {unknown}; expected 'spatial' or 'temporal'.")
-    pixels = {dimension.name for dimension in DimensionUniverse(dimension_config()).skypix_dimensions}
-    clashes = sorted(_names(added) & (_names(base) | pixels))
+def _check_clashes(added: Mapping[str, Any]) -> None:
+    """Check the names of elements, families and pixelizations, which Butler keeps together."""
+    ours = dimension_config().toDict()
+    pixels = DimensionUniverse(dimension_config()).skypix_dimensions.names
+    taken = {*ours["elements"], *_families(ours), *ours["skypix"], *pixels}
+    clashes = sorted(taken.intersection(added["elements"]) | taken.intersection(_families(added)))
     if clashes:
         raise ConfigurationError(
             f"{clashes} are defined by the SPHEREx universe already; give the pipeline's elements and "
@@ -185,38 +161,56 @@ def _check_clashes(base: Mapping[str, Any], added: Mapping[str, Any]) -> None:
         )
 
 
-def _merged_topology(base: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
-    return {space: base.get(space, {}) | added.get(space, {}) for space in {**base, **added}}
-
-
-def _check_definition(config: DimensionConfig, added: Mapping[str, Any]) -> None:
+def _build(config: DimensionConfig, added: Mapping[str, Any]) -> DimensionConstructionBuilder:
     """Build the universe without registering it in the process."""
     try:
-        understood = config.to_simple().model_dump(mode="json", by_alias=True, exclude_unset=True)
-        unknown = sorted(_unknown_keys(added, understood))
-        if unknown:
-            raise ConfigurationError(f"Butler does not understand {unknown} of the extended universe.")
-        _check_references(config, added)
         builder = config.makeBuilder()
+        _check_keys(config, added)
+        _check_references(config, added)
         builder.finish()
+    except ConfigurationError:
+        raise
     except (ValidationError, RuntimeError, KeyError, TypeError) as error:
-        if isinstance(error, ConfigurationError):
-            raise
         raise ConfigurationError(f"Butler cannot build the extended universe: {error}") from error
-    for name in added["elements"]:
-        _check_columns(builder.elements[name])
-    governors = {
-        name: _governor(name, [builder.elements[member] for member in members]) for name, members in _families(config)
-    }
-    _check_spatial_governors({name: governors[name] for name in config["topology"].get("spatial", {})})
+    return builder
+
+
+def _check_keys(config: DimensionConfig, added: Mapping[str, Any]) -> None:
+    """Check that Butler's own model ignored no key."""
+    understood = Config(config.to_simple().model_dump(mode="json", by_alias=True))
+    # A "storage" is the old way to say is_cached, which the model resolves.
+    ignored = [key for key in Config(added).nameTuples() if key not in understood and "storage" not in key]
+    names = [".".join(map(str, key)) for key in ignored if key[:-1] not in ignored]
+    if names:
+        raise ConfigurationError(f"Butler does not understand {names} of the extended universe.")
+
+
+def _check_references(config: DimensionConfig, added: Mapping[str, Any]) -> None:
+    """Check what Butler does not: it silently drops an unknown implied dimension."""
+    for name, referred in _references(added):
+        unknown = sorted(set(referred) - set(config["elements"]))
+        if unknown:
+            raise ConfigurationError(
+                f"{name} refers to {unknown}, which the extended universe does not define; "
+                f"its elements are {sorted(config['elements'])}."
+            )
+
+
+def _references(added: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    for name, element in added["elements"].items():
+        for kind in _REFERRING:
+            value = element.get(kind) or []
+            yield f"{kind!r} of the element {name!r}", [value] if isinstance(value, str) else value
+    for name, members in _families(added).items():
+        yield f"the family {name!r}", members
 
 
 def _check_columns(element: DimensionElement) -> None:
     """Check what Butler finds out only while it makes the tables."""
     related = [dimension.name for dimension in (*element.required, *element.implied) if dimension is not element]
     keys = [key.name for key in getattr(element, "unique_keys", ())]
-    columns = [*related, *keys, *(column.name for column in element.metadata_columns)]
-    repeated = sorted(name for name, number in Counter(columns).items() if number > 1)
+    columns = Counter([*related, *keys, *(column.name for column in element.metadata_columns)])
+    repeated = sorted(name for name, number in columns.items() if number > 1)
     if repeated:
         raise ConfigurationError(
             f"The element {element.name!r} has more than one column named {repeated}; its keys, its metadata "
@@ -224,87 +218,38 @@ def _check_columns(element: DimensionElement) -> None:
         )
 
 
-def _governor(family: str, members: Iterable[DimensionElement]) -> str:
-    """Return the governor dimension of a family, which Butler misses only in queries."""
-    governors = [{d.name for d in member.required if isinstance(d, GovernorDimension)} for member in members]
-    if len(set().union(*governors)) != 1 or not all(governors):
+def _check_governors(config: DimensionConfig, builder: DimensionConstructionBuilder) -> None:
+    """Check what Butler misses only in queries, or only asserts while it makes the tables."""
+    governors = {}
+    for family, members in _families(config).items():
+        required = [builder.elements[member].required for member in members]
+        found = [
+            {dimension.name for dimension in each if isinstance(dimension, GovernorDimension)} for each in required
+        ]
+        if len(set().union(*found)) != 1 or not all(found):
+            raise ConfigurationError(
+                f"The members of the family {family!r} require the governor dimensions "
+                f"{[sorted(names) for names in found]}; expected one and the same, such as ['instrument']."
+            )
+        governors[family] = found[0].pop()
+    spatial = {family: governors[family] for family in config["topology", "spatial"]}
+    if len(set(spatial.values())) < len(spatial):
         raise ConfigurationError(
-            f"The members of the family {family!r} require the governor dimensions "
-            f"{[sorted(names) for names in governors]}; expected one and the same, such as ['instrument']."
-        )
-    return governors[0].pop()
-
-
-def _check_spatial_governors(governors: Mapping[str, str]) -> None:
-    """Check what Butler only asserts while it makes the tables."""
-    if len(set(governors.values())) < len(governors):
-        raise ConfigurationError(
-            f"Spatial families need a governor dimension each, but theirs are {dict(governors)}; give the "
+            f"Spatial families need a governor dimension each, but theirs are {spatial}; give the "
             "pipeline's regions one of its own ('governor: true'), as a sky map is for its tracts."
         )
 
 
-def _check_references(config: DimensionConfig, added: Mapping[str, Any]) -> None:
-    """Check what Butler does not: it silently drops an unknown implied dimension."""
-    elements = config["elements"]
-    for name, referred in _references(added):
-        unknown = sorted(set(referred) - set(elements))
-        if unknown:
-            raise ConfigurationError(
-                f"{name} refers to {unknown}, which the extended universe does not define; "
-                f"its elements are {sorted(elements)}."
-            )
-
-
-def _references(added: Mapping[str, Any]) -> Iterator[tuple[str, Collection[str]]]:
-    for name, element in added["elements"].items():
-        for kind in ("requires", "implies"):
-            yield f"{kind!r} of the element {name!r}", element.get(kind) or ()
-        for kind in ("populated_by", "implied_union_target"):
-            yield f"{kind!r} of the element {name!r}", [element[kind]] if element.get(kind) else ()
-    for name, members in _families(added):
-        yield f"the family {name!r}", members
-
-
-def _families(section: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
-    for families in section["topology"].values():
-        yield from families.items()
-
-
-def _unknown_keys(given: Any, understood: Any, path: str = "") -> Iterator[str]:
-    """Yield the paths of keys that were given but that Butler's own model ignored."""
-    if isinstance(given, Mapping) and isinstance(understood, Mapping):
-        for key, value in given.items():
-            if key == "storage":  # the old way to say is_cached, resolved by the model
-                continue
-            if key not in understood:
-                yield f"{path}{key}"
-            yield from _unknown_keys(value, understood.get(key), f"{path}{key}.")
-    elif isinstance(given, list) and isinstance(understood, list):
-        for number, (value, model) in enumerate(zip(given, understood, strict=False)):
-            yield from _unknown_keys(value, model, f"{path}{number}.")
-
-
 def _difference(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    return "\n".join(
-        difflib.unified_diff(
-            yaml.safe_dump(held).splitlines(),
-            yaml.safe_dump(wanted).splitlines(),
-            "held by this process",
-            "asked for",
-            lineterm="",
-        )
-    )
+    before, after = (yaml.safe_dump(each).splitlines() for each in (held, wanted))
+    return "\n".join(difflib.unified_diff(before, after, "held by this process", "asked for", lineterm=""))
 
 
 def repository_config(dimensions: DimensionConfig) -> Config:
     """Return what the ``butler.yaml`` of a SPHEREx repository says.
 
-    Parameters
-    ----------
-    dimensions
-        The repository's universe; if it extends ours, the file name templates
-        that serve any dataset are extended, too, as Butler wants every dimension in them.
+    The file name templates that serve any dataset get the dimensions of an
+    extended universe, because Butler wants every dimension in them.
     """
     config = Config({"includeConfigs": [PROVIDER.repository_uri]})
     added = [name for name, element in dimensions["elements"].items() if element.get("keys")]

@@ -247,7 +247,7 @@ REFUSED = {
         {"topology": {"spatial": {"patches": ["patch"]}}},
         r"the family 'patches' refers to \['patch'\]",
     ),
-    "unknown topology": ({"topology": {"spacial": {}}}, r"Unknown topology \['spacial'\]"),
+    "unknown topology": ({"topology": {"spacial": {}}}, r"does not understand \['topology.spacial'\]"),
     "misspelt key": (
         {"elements": {"night": {"require": ["instrument"], "keys": NIGHT["keys"]}}},
         r"does not understand \['elements.night.require'\]",
