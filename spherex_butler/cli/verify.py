@@ -56,7 +56,7 @@ def verify(repo: str | None, *, configuration: bool, remote: bool, requests: int
 
 def _verify_configuration(repo: str | None) -> None:
     report = check_configuration(repo)
-    options.say((), *report.lines())
+    click.echo(str(report))
     sys.exit(not report.ok)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 __all__ = ("ConfigurationReport", "Finding", "check_configuration")
 
 import difflib
+import itertools
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -76,12 +77,8 @@ class ConfigurationReport:
         """Whether there are no warnings."""
         return not self.warnings
 
-    def lines(self) -> list[str]:
-        """Return the report line by line."""
-        return [str(finding) for finding in self.findings]
-
     def __str__(self) -> str:
-        return "\n".join(self.lines())
+        return "\n".join(map(str, self.findings))
 
 
 def check_configuration(repo: ResourcePathExpression | None = None) -> ConfigurationReport:
@@ -100,25 +97,21 @@ def check_configuration(repo: ResourcePathExpression | None = None) -> Configura
         universe new repositories get, and for each of our storage classes and
         formatters whether the definition in effect is ours.
     """
-    return ConfigurationReport(
-        (
-            *_our_files(),
-            *_variables(),
-            *_current_folder(),
-            *_search_path(os.environ.get(CONFIG_PATH_VARIABLE)),
-            *_default_universe(),
-            *_in_effect(repo),
-        )
-    )
+    steps = (_our_files(), _variables(), _current_folder(), _search_path(), _default_universe(), _in_effect(repo))
+    return ConfigurationReport(tuple(itertools.chain(*steps)))
 
 
 def _our_files() -> Iterator[Finding]:
     try:
         yield Finding(config_path(), "the folder of spherex_butler")
     except ConfigurationError as error:
-        yield Finding("spherex_butler", str(error), warning=True)
-    for name in (*_TOP_KEYS, PROVIDER.dimension_file, PROVIDER.repository_file):
+        yield _warning("spherex_butler", str(error))
+    for name in (*_TOP_KEYS, "repository/dimensions.yaml", "repository/butler.yaml"):
         yield Finding(config_uri(name), f"{len(Config(config_uri(name)))} top keys")
+
+
+def _warning(subject: object, message: str) -> Finding:
+    return Finding(str(subject), message, warning=True)
 
 
 def _variables() -> Iterator[Finding]:
@@ -126,8 +119,7 @@ def _variables() -> Iterator[Finding]:
     for name in sorted(set(os.environ) - {CONFIG_PATH_VARIABLE}):
         near = difflib.get_close_matches(name, [CONFIG_PATH_VARIABLE], cutoff=0.85)
         if near or name.startswith("DAF_BUTLER_CONFIG"):
-            message = f"is set, but Butler reads only {CONFIG_PATH_VARIABLE}; is it misspelt?"
-            yield Finding(name, message, warning=True)
+            yield _warning(name, f"is set, but Butler reads only {CONFIG_PATH_VARIABLE}; is it misspelt?")
 
 
 def _current_folder() -> Iterator[Finding]:
@@ -135,18 +127,25 @@ def _current_folder() -> Iterator[Finding]:
     for name in _SEARCHED:
         if Path(name).is_file():
             message = f"Butler takes this file of the current folder instead of any other {name}"
-            yield Finding(str(Path(name).absolute()), message, warning=True)
+            yield _warning(Path(name).absolute(), message)
 
 
-def _search_path(value: str | None) -> Iterator[Finding]:
+def _search_path() -> Iterator[Finding]:
+    value = os.environ.get(CONFIG_PATH_VARIABLE)
     if value is None:
         yield Finding(CONFIG_PATH_VARIABLE, "not set: only repositories that include our configuration have it")
         return
     for uri in _URI.findall(value):
         message = f"{uri!r} is a URI, which Butler splits at its colon and ignores; give a folder"
-        yield Finding(CONFIG_PATH_VARIABLE, message, warning=True)
+        yield _warning(CONFIG_PATH_VARIABLE, message)
     for entry in _entries(value):
-        yield from _entry(entry)
+        if not entry:
+            yield _warning(CONFIG_PATH_VARIABLE, "has an empty entry, for which Butler takes the current folder")
+        elif Path(entry).is_dir():
+            yield from _folder(Path(entry))
+        else:
+            kind = "is a file" if Path(entry).exists() else "does not exist"
+            yield _warning(entry, f"{kind}: Butler ignores it; {CONFIG_PATH_VARIABLE} takes folders")
 
 
 def _entries(value: str) -> list[str]:
@@ -154,58 +153,40 @@ def _entries(value: str) -> list[str]:
     return [entry for entry in _URI.sub("\0", value).split(os.pathsep) if entry != "\0"]
 
 
-def _entry(entry: str) -> Iterator[Finding]:
-    if not entry:
-        message = "has an empty entry, for which Butler takes the current folder"
-        yield Finding(CONFIG_PATH_VARIABLE, message, warning=True)
-    elif not Path(entry).is_dir():
-        kind = "is a file" if Path(entry).exists() else "does not exist"
-        yield Finding(entry, f"{kind}: Butler ignores it; {CONFIG_PATH_VARIABLE} takes folders", warning=True)
-    else:
-        yield from _folder(Path(entry))
-
-
 def _folder(folder: Path) -> Iterator[Finding]:
     found = [name for name in _SEARCHED if (folder / name).is_file()]
     if found:
         yield Finding(str(folder), f"has {', '.join(found)}")
     else:
-        message = f"has none of the files that Butler looks for: {', '.join(_SEARCHED)}"
-        yield Finding(str(folder), message, warning=True)
+        yield _warning(folder, f"has none of the files that Butler looks for: {', '.join(_SEARCHED)}")
     for name in found:
         yield from _file(folder / name, _TOP_KEYS.get(name))
-    for name, place in _MISPLACED.items() if not _is_ours(folder) else ():
+    if folder.absolute().is_relative_to(Path(__file__).parents[1]):
+        return  # our files include one another
+    for name, place in _MISPLACED.items():
         if (folder / name).is_file() and not (folder / place).is_file():
             message = f"Butler does not look here; its content belongs into {str(folder / place)!r}"
-            yield Finding(str(folder / name), message, warning=True)
-
-
-def _is_ours(folder: Path) -> bool:
-    return folder.absolute().is_relative_to(Path(__file__).parents[1])
+            yield _warning(folder / name, message)
 
 
 def _file(path: Path, top_key: str | None) -> Iterator[Finding]:
     try:
         keys = list(Config(str(path)))
     except Exception as error:  # noqa: BLE001  # whatever the parser raises is the finding
-        yield Finding(str(path), f"cannot be read: {error}", warning=True)
+        yield _warning(path, f"cannot be read: {error}")
         return
     if top_key is not None and top_key not in keys:
-        message = f"lacks the top key {top_key!r}; its keys are {keys}"
-        yield Finding(str(path), message, warning=True)
+        yield _warning(path, f"lacks the top key {top_key!r}; its keys are {keys}")
 
 
 def _default_universe() -> Iterator[Finding]:
     config = DimensionConfig()
     name = f"new repositories get the universe {config.get('namespace', 'daf_butler')!r}, {config['version']}"
     source = str(config.filesRead[0])
-    ours = config.toDict() == PROVIDER.dimensions().toDict()
-    packaged = source.startswith("resource://lsst.daf.butler/")
-    if ours or packaged:
+    if source.startswith("resource://lsst.daf.butler/") or config == PROVIDER.dimensions():
         yield Finding(source, name)
     else:
-        message = f"{name}: it is the first dimensions.yaml on {CONFIG_PATH_VARIABLE}"
-        yield Finding(source, message, warning=True)
+        yield _warning(source, f"{name}: it is the first dimensions.yaml on {CONFIG_PATH_VARIABLE}")
 
 
 def _in_effect(repo: ResourcePathExpression | None) -> Iterator[Finding]:
@@ -214,25 +195,22 @@ def _in_effect(repo: ResourcePathExpression | None) -> Iterator[Finding]:
     try:
         config = ButlerConfig(repo)
     except Exception as error:  # noqa: BLE001  # whatever Butler raises is the finding
-        yield Finding(where, f"Butler cannot read its configuration: {error}", warning=True)
+        yield _warning(where, f"Butler cannot read its configuration: {error}")
         return
-    classes = PROVIDER.storage_classes()["storageClasses"].toDict()
-    formatters = PROVIDER.formatters().toDict()
-    keys: list[tuple[str, ...]] = [("storageClasses", name) for name in classes]
-    keys += [("datastore", "formatters", name) for name in formatters]
-    for key, ours in zip(keys, [*classes.values(), *formatters.values()], strict=True):
-        yield _compare(where, key, ours, config.get(key), wanted=wanted)
+    classes, formatters = PROVIDER.storage_classes()["storageClasses"], PROVIDER.formatters()
+    ours: dict[tuple[str, ...], Any] = {("storageClasses", name): value for name, value in classes.items()}
+    ours |= {("datastore", "formatters", name): value for name, value in formatters.items()}
+    for key, definition in ours.items():
+        yield _compare(where, key, definition, config.get(key), wanted=wanted)
 
 
 def _compare(where: str, key: tuple[str, ...], ours: Any, effective: Any, *, wanted: bool) -> Finding:
     subject = f"{where}, {'.'.join(key)}"
-    effective = effective.toDict() if isinstance(effective, Config) else effective
     if effective == ours:
         return Finding(subject, "ours")
     if effective is None:
         return Finding(subject, "not found", warning=wanted)
-    message = f"not ours{_origin(key)}: {_difference(effective, ours)}"
-    return Finding(subject, message, warning=True)
+    return _warning(subject, f"not ours{_origin(key)}: {_difference(effective, ours)}")
 
 
 def _origin(key: tuple[str, ...]) -> str:

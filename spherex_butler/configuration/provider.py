@@ -9,56 +9,28 @@ from __future__ import annotations
 
 __all__ = ("PROVIDER", "ConfigurationProvider")
 
-from dataclasses import dataclass
-
 from lsst.daf.butler import Config, DimensionConfig
 
-from ..paths import config_path, config_uri
+from ..paths import config_uri
 
 
-@dataclass(frozen=True, slots=True)
 class ConfigurationProvider:
-    """Reads the packaged configuration; each call returns a copy of its own.
+    """Reads the packaged configuration; each call returns a copy of its own."""
 
-    Parameters
-    ----------
-    storage_class_file, datastore_file
-        What any repository may use, whatever its universe and instruments.
-    template_file
-        What any repository with SPHEREx data may include, too.
-    repository_file
-        What a SPHEREx repository includes: the above and more.
-    dimension_file
-        The dimension universe.
-    """
-
-    storage_class_file: str = "storageClasses.yaml"
-    datastore_file: str = "datastores/fileDatastore.yaml"
-    template_file: str = "datastores/templates.yaml"
-    repository_file: str = "repository/butler.yaml"
-    dimension_file: str = "repository/dimensions.yaml"
-
-    @property
-    def folder(self) -> str:
-        """The folder for ``DAF_BUTLER_CONFIG_PATH``."""
-        return config_path()
-
-    @property
-    def repository_uri(self) -> str:
-        """What the ``butler.yaml`` of a SPHEREx repository includes."""
-        return config_uri(self.repository_file)
+    repository_uri = config_uri("repository/butler.yaml")
+    """What the ``butler.yaml`` of a SPHEREx repository includes."""
 
     def storage_classes(self) -> Config:
         """Definitions by storage class name, under the key ``storageClasses``."""
-        return Config(config_uri(self.storage_class_file))
+        return Config(config_uri("storageClasses.yaml"))
 
     def formatters(self) -> Config:
         """Formatters by storage class name."""
-        return Config(Config(config_uri(self.datastore_file))["datastore", "formatters"])
+        return Config(Config(config_uri("datastores/fileDatastore.yaml"))["datastore", "formatters"])
 
     def templates(self) -> Config:
         """File name templates for any repository, all of them for the instrument SPHEREx only."""
-        return Config(Config(config_uri(self.template_file))["datastore", "templates"])
+        return Config(Config(config_uri("datastores/templates.yaml"))["datastore", "templates"])
 
     def repository(self) -> Config:
         """The whole configuration of a SPHEREx repository, includes resolved."""
@@ -66,7 +38,7 @@ class ConfigurationProvider:
 
     def dimensions(self) -> DimensionConfig:
         """The SPHEREx dimension universe."""
-        return DimensionConfig(config_uri(self.dimension_file))
+        return DimensionConfig(config_uri("repository/dimensions.yaml"))
 
 
 PROVIDER = ConfigurationProvider()

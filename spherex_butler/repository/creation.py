@@ -146,11 +146,8 @@ def _resolve_database(database: str, root: ResourcePath) -> tuple[str, Path | No
 def _resolve_datastore(datastore_root: ResourcePathExpression | None, config: Config) -> ResourcePath | None:
     if datastore_root is None:
         return None
-    if str(datastore_root).startswith(_ROOT_TAG):
-        config["datastore", "root"] = str(datastore_root)
-        return None
-    uri = ResourcePath(datastore_root, forceDirectory=True)
-    config["datastore", "root"] = uri.geturl()
+    uri = None if str(datastore_root).startswith(_ROOT_TAG) else ResourcePath(datastore_root, forceDirectory=True)
+    config["datastore", "root"] = uri.geturl() if uri else str(datastore_root)
     return uri
 
 
@@ -171,6 +168,7 @@ def _claim(plan: _Plan, undo: ExitStack) -> None:
 
 
 def _make(plan: _Plan) -> None:
+    database = f"The database of the repository at {plan.root.geturl()!r}"
     try:
         Butler.makeRepo(
             plan.root,
@@ -180,15 +178,11 @@ def _make(plan: _Plan) -> None:
             overwrite=True,  # of the empty file that claims the root
         )
     except ImportError as error:
-        raise ConfigurationError(
-            f"The database of the repository at {plan.root.geturl()!r} has no driver here: {error}. For PostgreSQL, "
-            "pip install 'spherex-butler[postgres]'."
-        ) from error
+        message = f"{database} has no driver here: {error}. For PostgreSQL, pip install 'spherex-butler[postgres]'."
+        raise ConfigurationError(message) from error
     except SchemaAlreadyDefinedError as error:
-        raise ConfigurationError(
-            f"The database of the repository at {plan.root.geturl()!r} holds tables already: {error} "
-            "It was left as it is; give an empty database or schema."
-        ) from error
+        message = f"{database} holds tables already: {error} It was left as it is; give an empty database or schema."
+        raise ConfigurationError(message) from error
 
 
 def _taken(place: str) -> str:
@@ -253,8 +247,7 @@ def _instrument_records() -> dict[str, list[dict[str, Any]]]:
     config = Config(config_uri("repository/instrument.yaml")).toDict()
     text = ResourcePath(config_uri("repository/channels.ecsv")).read().decode()
     channels = Table.read(text, format="ascii.ecsv")
-    columns = {name: channels[name].tolist() for name in channels.colnames}
-    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    rows = [dict(zip(channels.colnames, row, strict=True)) for row in channels.as_array().tolist()]
     of_ours = {"instrument": INSTRUMENT}
     return {
         "instrument": [config["instrument"]],

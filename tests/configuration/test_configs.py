@@ -189,7 +189,6 @@ def test_only_spherex_repositories_write_arrays_as_hdf5():
 
 
 def test_provider_gives_what_the_package_holds():
-    assert PROVIDER.folder == config_path()
     assert PROVIDER.repository_uri == "resource://spherex_butler/configs/repository/butler.yaml"
     assert PROVIDER.dimensions()["namespace"] == "spherex"
     assert "CCDData" in PROVIDER.repository()["storageClasses"]

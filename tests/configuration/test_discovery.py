@@ -281,25 +281,25 @@ def check(monkeypatch):
 def test_check_without_a_variable_finds_nothing_wrong(check):
     report = check()
     assert report.ok
-    assert report.lines()[0] == f"{config_path()}: the folder of spherex_butler"
+    assert str(report).splitlines()[0] == f"{config_path()}: the folder of spherex_butler"
     assert "not set: only repositories that include our configuration have it" in str(report)
-    assert "the environment, storageClasses.CCDData: not found" in report.lines()
+    assert "the environment, storageClasses.CCDData: not found" in str(report).splitlines()
 
 
 def test_check_with_our_folder_finds_ours_in_effect(check):
     report = check(config_path())
     assert report.ok
-    assert f"{config_path()}: has storageClasses.yaml, datastores/fileDatastore.yaml" in report.lines()
-    assert "the environment, storageClasses.SpectralImage: ours" in report.lines()
-    assert "the environment, datastore.formatters.VOTable: ours" in report.lines()
-    assert any(line.endswith("new repositories get the universe 'daf_butler', 8") for line in report.lines())
+    assert f"{config_path()}: has storageClasses.yaml, datastores/fileDatastore.yaml" in str(report).splitlines()
+    assert "the environment, storageClasses.SpectralImage: ours" in str(report).splitlines()
+    assert "the environment, datastore.formatters.VOTable: ours" in str(report).splitlines()
+    assert any(line.endswith("new repositories get the universe 'daf_butler', 8") for line in str(report).splitlines())
 
 
 def test_check_of_a_repository_that_includes_us_finds_ours_in_effect(check, tmp_path):
     copy_repo(tmp_path / "r")
     report = check(repo=tmp_path / "r")
     assert report.ok
-    assert f"{tmp_path / 'r'}, storageClasses.CCDData: ours" in report.lines()
+    assert f"{tmp_path / 'r'}, storageClasses.CCDData: ours" in str(report).splitlines()
 
 
 def test_check_of_a_repository_that_does_not_include_us_warns(check, camera):
