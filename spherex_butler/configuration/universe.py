@@ -67,7 +67,7 @@ def claim_universe(config: DimensionConfig) -> DimensionUniverse:
 def require_ours(config: DimensionConfig) -> None:
     """Check that a universe has all of ours, as we define it: elements, families and pixels."""
     ours, theirs = _parts(dimension_config()), _parts(config)
-    wrong = [name for name in ours if ours[name] != theirs.get(name)]
+    wrong = sorted(name for name in ours if ours[name] != theirs.get(name))
     if wrong:
         raise ConfigurationError(
             f"The dimension universe {config.get('namespace')!r}, version {config['version']}, lacks or "
