@@ -70,6 +70,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
 
 _COMPRESSIONS = (None, "GZIP_1", "GZIP_2", "RICE_1", "HCOMPRESS_1")
 _IMAGE_PLANES = ("FLAGS", "VARIANCE", "ZODI")
+_UNIT_POWERS = {"IMAGE": 1, "VARIANCE": 2, "ZODI": 1}
 _ALIASES = {TABLE: CUBE}
 
 
@@ -280,22 +281,27 @@ def to_hdulist(image: Any, recipe: str | Mapping[str, Any] = "none") -> fits.HDU
     """
     compressions = _compressions(recipe)
     parts = image._parts()
-    headers = {"IMAGE": parts["header"], **parts["plane_headers"]}
-    planes = {"IMAGE": parts["data"], **{name: parts[name.lower()] for name in _IMAGE_PLANES}}
-    unit = parts["unit"]
-    units = {"IMAGE": unit, "VARIANCE": unit**2, "ZODI": unit}
-    unit_changed = parse_unit(headers["IMAGE"].get("BUNIT")) != unit
     hdus = [fits.PrimaryHDU(header=parts["primary_header"].header.copy())]
-    for name in [name for name, plane in planes.items() if plane is not None]:
-        header = headers[name].header.copy() if name in headers else fits.Header()
-        if name in units and (unit_changed or (name != "IMAGE" and "BUNIT" not in header)):
-            header["BUNIT"] = format_unit(units[name])
-        if parts["wcs"] is not DERIVED:
-            replace_celestial(header, parts["wcs"])
-        hdu = fits.ImageHDU(planes[name], header=header, name=name)
-        hdus.append(tile_compressed(hdu, {"compression": compressions["flags" if name == "FLAGS" else "planes"]}))
+    for name in ("IMAGE", *_IMAGE_PLANES):
+        plane = parts["data" if name == "IMAGE" else name.lower()]
+        if plane is not None:
+            hdu = fits.ImageHDU(plane, header=_plane_header(name, parts), name=name)
+            compression = compressions["flags" if name == "FLAGS" else "planes"]
+            hdus.append(tile_compressed(hdu, {"compression": compression}))
     hdus += [table.to_hdu() for table in (parts["psf"], parts["wavelengths"]) if table is not None]
     return fits.HDUList(hdus)
+
+
+def _plane_header(name: str, parts: Mapping[str, Any]) -> fits.Header:
+    """Return the header of a plane as it is written: with the image's unit, and its WCS if one was assigned."""
+    headers = {"IMAGE": parts["header"], **parts["plane_headers"]}
+    header = headers[name].header.copy() if name in headers else fits.Header()
+    unit_changed = parse_unit(parts["header"].get("BUNIT")) != parts["unit"]
+    if name in _UNIT_POWERS and (unit_changed or (name != "IMAGE" and "BUNIT" not in header)):
+        header["BUNIT"] = format_unit(parts["unit"] ** _UNIT_POWERS[name])
+    if parts["wcs"] is not DERIVED:
+        replace_celestial(header, parts["wcs"])
+    return header
 
 
 def _compressions(recipe: str | Mapping[str, Any]) -> Mapping[str, Any]:
