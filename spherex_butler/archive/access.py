@@ -32,25 +32,9 @@ def _roots() -> Mapping[str, str]:
 def relocation(access: str) -> Callable[[str], str]:
     """Return a function that says where the files of a folder are read: it returns a URL with a slash at the end.
 
-    Parameters
-    ----------
-    access
-        ``irsa`` for addresses as the table gives them, ``aws``, or what a copy
-        of the archive's tree lies under: a folder, or a ``file://``, ``s3://``,
-        ``http://`` or ``https://`` URL.
-
-    Returns
-    -------
-    relocate
-        Takes a folder that is absolute, relative to the archive's server as in
-        ``spherex.artifact``, or relative to the archive's tree.  It raises
-        `FormatError` if this is not the URL of a folder, or not a folder of the
-        archive.
-
-    Raises
-    ------
-    ParameterError
-        Raised if ``access`` is none of these, or a folder that does not exist.
+    ``access`` is as for `ingest_archive_table`. The function takes a folder that is absolute, relative to the
+    archive's server as in ``spherex.artifact``, or relative to the archive's tree; other folders are a
+    `FormatError`.
     """
     if access == "irsa":
         return lambda given: f"{_absolute(given)}/"

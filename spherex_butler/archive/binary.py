@@ -41,19 +41,8 @@ _BLANKS = str.maketrans("", "", " \t\r\n")
 class BinaryRows:
     """Decodes the stream of one table.
 
-    Parameters
-    ----------
-    fields
-        The attributes of its FIELD elements.
-    positions
-        Indices of the columns whose values are wanted.
-    null_flags
-        Whether each row begins with a flag for each missing value, as in BINARY2.
-
-    Raises
-    ------
-    FormatError
-        Raised if the values of a column can neither be read nor skipped.
+    ``fields`` are the attributes of its FIELD elements; ``positions`` are the indices of the columns wanted. With
+    ``null_flags`` each row begins with a flag for each missing value, as in BINARY2.
     """
 
     def __init__(self, fields: Sequence[Mapping[str, str]], positions: Sequence[int], *, null_flags: bool) -> None:

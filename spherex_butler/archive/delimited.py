@@ -32,16 +32,7 @@ _CHUNK = 1 << 22
 class TextTable:
     """A file of delimited text.
 
-    Parameters
-    ----------
-    opener
-        Opens the file, as bytes.
-    columns
-        The names of the columns.
-    delimiter
-        The character between two fields.
-    first
-        Number of lines before the first row.
+    ``first`` is the number of lines before the first row.
     """
 
     opener: Callable[[], BinaryIO]
@@ -58,13 +49,7 @@ class TextTable:
 
     @classmethod
     def of_ecsv(cls, opener: Callable[[], BinaryIO], path: Path) -> Self:
-        """Return a reader of an ECSV file.
-
-        Raises
-        ------
-        FormatError
-            Raised if the file ends before the names of its columns.
-        """
+        """Return a reader of an ECSV file."""
         delimiter = " "  # the default of ECSV
         with _text(opener) as lines:
             for number, line in enumerate(lines):

@@ -17,13 +17,7 @@ _STEP = 10_000
 
 
 class ParquetRows:
-    """A Parquet file.
-
-    Raises
-    ------
-    FormatError
-        Raised if it is damaged.
-    """
+    """A Parquet file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -78,15 +78,7 @@ def _values(column: Any) -> list[Any]:
 
 
 def open_table(path: Path) -> TableReader:
-    """Return a reader of a file.
-
-    Raises
-    ------
-    FormatError
-        Raised if the file is not a table in one of the known formats.
-    ConfigurationError
-        Raised if the format needs a package that is not installed.
-    """
+    """Return a reader of a file."""
     with path.open("rb") as file:
         packed = file.read(2) == _GZIP
 

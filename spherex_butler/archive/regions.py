@@ -24,21 +24,8 @@ _WORDS = re.compile(
 def parse_corners(region: Any) -> tuple[tuple[float, float], ...] | None:
     """Return the corners of a footprint, ICRS right ascension and declination in degrees.
 
-    Parameters
-    ----------
-    region
-        Text, or a sequence of numbers.
-
-    Returns
-    -------
-    corners
-        Three or more different corners, in the order given; `None` if there
-        is no region: nothing, blank, or only NaN.
-
-    Raises
-    ------
-    FormatError
-        Raised if the region is anything else.
+    There are three or more different corners, in the order given; `None` if the region is absent, blank or only
+    NaN.
     """
     try:
         values = _numbers(region)

@@ -73,26 +73,8 @@ class DataLinkError(FormatError):
 class RowPlanner:
     """Turns the rows of one table into images.
 
-    Parameters
-    ----------
-    columns
-        The table's columns.
-    source
-        The table's name in messages.
-    relocate
-        Returns the URL under which files of a folder are read; see `.access`.
-    release
-        The release of all images; by default as their addresses tell.
-
-    Attributes
-    ----------
-    positions
-        Indices of the columns that rows must have, in this order.
-
-    Raises
-    ------
-    FormatError
-        Raised if a column is missing.
+    ``source`` is the table's name in messages, ``relocate`` as `.access` returns it. Without a ``release``
+    addresses tell it. ``positions`` are the indices of the columns that rows must have, in this order.
     """
 
     def __init__(
@@ -112,13 +94,7 @@ class RowPlanner:
         return str(self._arrange((*row, None))[0] or "").strip()
 
     def plan(self, row: tuple[Any, ...]) -> PlannedFile:
-        """Return the image that a row stands for.
-
-        Raises
-        ------
-        FormatError
-            Raised if it does not stand for an image, or contradicts itself.
-        """
+        """Return the image that a row stands for."""
         url, region, begin, end, exposure_time, target, obs_id, bandpass, collection = self._arrange((*row, None))
         folder, file_name = self._split(url)
         name, observation, detector = self._parse(file_name, url)

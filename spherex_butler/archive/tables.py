@@ -58,20 +58,7 @@ def read_archive_table(
 ) -> Iterator[ArchiveBatch]:
     """Yield the images of an archive table, batch by batch.
 
-    Parameters
-    ----------
-    table, access, release
-        As for `spherex_butler.archive.ingest_archive_table`.
-    batch_size
-        Rows in a batch.
-
-    Raises
-    ------
-    FormatError
-        Raised if the file is not a table, lacks columns, or gives DataLinks
-        instead of addresses.
-    ParameterError
-        Raised if an option has no meaning, or there is nothing to read.
+    ``table``, ``access`` and ``release`` are as for `spherex_butler.archive.ingest_archive_table`.
     """
     if batch_size < 1:
         raise ParameterError(f"batch_size={batch_size} is too small; expected at least 1.")
@@ -138,14 +125,7 @@ def _read(
 class ArchiveSummary(Report[FailedFile]):
     """What an archive table holds.
 
-    Parameters
-    ----------
-    failed
-        Rows that are not images.
-    warnings
-        Nothing.
-    images
-        Number of images by release and run.
+    ``images`` is the number of images by release and run.
     """
 
     images: Counter[tuple[str, str]] = field(default_factory=Counter)

@@ -24,20 +24,7 @@ _Row: TypeAlias = tuple[Any, ...] | FormatError
 
 
 class VOTableRows:
-    """The first table with data in a VOTable document.
-
-    Parameters
-    ----------
-    opener
-        Opens the file, as bytes.
-    path
-        The name of the file in messages.
-
-    Raises
-    ------
-    FormatError
-        Raised if the document is an error message, has no table, or holds only a reference to its data.
-    """
+    """The first table with data in a VOTable document."""
 
     def __init__(self, opener: Callable[[], BinaryIO], path: Path) -> None:
         self._opener = opener
@@ -61,13 +48,7 @@ class VOTableRows:
         return int(self._nrows) if self._nrows is not None and self._nrows.isdecimal() else None
 
     def rows(self, positions: Sequence[int]) -> Iterator[_Row]:
-        """Yield the values of each row in the columns at these positions.
-
-        Raises
-        ------
-        FormatError
-            Raised if a binary stream has a column of a type that is not read.
-        """
+        """Yield the values of each row in the columns at these positions."""
         if self._data == "TABLEDATA":
             return self._rows(partial(_pick, itemgetter(*positions), len(self.columns)))
         decoder = BinaryRows(self._fields, positions, null_flags=self._data == "BINARY2")

@@ -14,20 +14,9 @@ from ..errors import ParameterError
 def select_names(available: Sequence[str], wanted: str | Iterable[str] | None, *, what: str) -> list[str]:
     """Return the available names that were asked for, in the file's order.
 
-    Parameters
-    ----------
-    available
-        Every name there is.
-    wanted
-        A name, a glob (``*``, ``?``, ``[…]``) or a list of either; `None` for all.
-        A name that exists is taken literally, even if it looks like a glob.
-    what
-        What the names are, in the singular, for the error: ``"column"``.
-
-    Raises
-    ------
-    ParameterError
-        Raised if a name or glob matches nothing.
+    ``wanted`` is a name, a glob (``*``, ``?``, ``[…]``) or a list of either; `None` stands for all. A name that
+    exists is taken literally, even if it looks like a glob. ``what`` says in errors what the names are:
+    ``"column"``.
     """
     if wanted is None:
         return list(available)
@@ -44,13 +33,7 @@ def select_names(available: Sequence[str], wanted: str | Iterable[str] | None, *
 
 
 def as_slice(rows: Any, *, what: str = "rows") -> slice:
-    """Return ``rows`` if it is a slice with a positive step, or `None` as the whole.
-
-    Raises
-    ------
-    ParameterError
-        Raised for anything else.
-    """
+    """Return ``rows`` if it is a slice with a positive step, or `None` as the whole."""
     if rows is None:
         return slice(None)
     if not isinstance(rows, slice) or (rows.step is not None and rows.step < 1):

@@ -18,18 +18,8 @@ def dtype_name(dtype: np.dtype[Any]) -> str:
 def table_schema(table: Table) -> dict[str, dict[str, Any]]:
     """Return what each column of a table is.
 
-    Parameters
-    ----------
-    table
-        Any astropy table; its rows are not looked at.
-
-    Returns
-    -------
-    schema
-        By column name: ``dtype`` (as by `dtype_name`; `None` where a mixin
-        has none), ``unit`` (a string or `None`), ``shape`` of one row's value
-        (a list, empty for a scalar), ``description`` (a string or `None`),
-        ``class`` (``"Column"``, or the name of a mixin's class) and ``meta``.
+    ``dtype`` is as by `dtype_name` (`None` where a mixin has none), ``unit`` and ``description`` are strings or
+    `None`, ``shape`` is a list, of one row's value, and ``class`` is ``"Column"`` or the name of a mixin's class.
     """
     return {name: _column_schema(table[name]) for name in table.colnames}
 

@@ -48,13 +48,7 @@ Options = Mapping[str, Any]
 
 @contextmanager
 def open_file(path: str) -> Iterator[h5py.File]:
-    """Open a file for reading.
-
-    Raises
-    ------
-    FormatError
-        Raised if it is not an HDF5 file, is damaged or has a newer version.
-    """
+    """Open a file for reading."""
     try:
         # Stored datasets never change, and some shared file systems have no locks.
         with h5py.File(path, "r", locking=False) as file:
@@ -119,13 +113,7 @@ class Node:
 
     @classmethod
     def of(cls, source: Any, path: str = "", slices: Any = None) -> Node:
-        """Return the node for a group or dataset.
-
-        Raises
-        ------
-        FormatError
-            Raised if its tags are not what this package writes.
-        """
+        """Return the node for a group or dataset."""
         return cls(path, source, {} if source is None else _read_tags(source, path), slices)
 
     def member(self, name: str, path: str, slices: Any = None) -> Node:
@@ -156,13 +144,7 @@ class Node:
 
     @property
     def index(self) -> tuple[slice, ...]:
-        """The slices of the leading dimensions.
-
-        Raises
-        ------
-        ParameterError
-            Raised if there are more slices than dimensions, or other things than slices.
-        """
+        """The slices of the leading dimensions."""
         if self.slices is None:
             return ()
         wanted = self.slices if isinstance(self.slices, tuple) else (self.slices,)
@@ -190,13 +172,7 @@ class Node:
         return found
 
     def read(self) -> Any:
-        """Read a value, or the part of an array that the slices choose.
-
-        Raises
-        ------
-        FormatError
-            Raised if the dataset is damaged, or is not in the file itself.
-        """
+        """Read a value, or the part of an array that the slices choose."""
         dataset, index = self._dataset(), self.index
         try:
             text = h5py.check_string_dtype(dataset.dtype)
@@ -256,13 +232,7 @@ def write_tags(target: Any, tags: Tags) -> None:
 
 
 def write_value(group: h5py.Group, name: str, value: Any, where: str, options: Options, **tags: Any) -> None:
-    """Write one value as a dataset, with ``tags`` besides its own.
-
-    Raises
-    ------
-    FormatError
-        Raised if HDF5 cannot store the value, or not with these options.
-    """
+    """Write one value as a dataset, with ``tags`` besides its own."""
     data, own = encode(value, where)
     large = isinstance(data, np.ndarray) and data.ndim > 0 and data.nbytes >= _COMPRESSED_FROM
     filters = {option: setting for option, setting in options.items() if setting is not None} if large else {}
@@ -274,13 +244,7 @@ def write_value(group: h5py.Group, name: str, value: Any, where: str, options: O
 
 
 def write_attributes(target: Any, attributes: Any, path: str) -> None:
-    """Write the attributes of a mapping.
-
-    Raises
-    ------
-    FormatError
-        Raised if they are not a mapping, or one cannot be stored.
-    """
+    """Write the attributes of a mapping."""
     if not isinstance(attributes, Mapping):
         raise FormatError(f"{ATTRIBUTES!r} in {named(path)} is {attributes!r}; expected a mapping of attributes.")
     listing = []

@@ -26,13 +26,7 @@ _ESCAPES = str.maketrans({"%": "%25", "/": "%2F"})
 
 
 def write_table(parent: h5py.Group, name: str, table: Table, path: str, options: Options) -> None:
-    """Write a table as a new group.
-
-    Raises
-    ------
-    FormatError
-        Raised if a column or the table's meta cannot be stored.
-    """
+    """Write a table as a new group."""
     kind = QTable if isinstance(table, QTable) else Table
     if type(table) is not kind:
         table = kind(table)
@@ -47,15 +41,7 @@ def write_table(parent: h5py.Group, name: str, table: Table, path: str, options:
 
 
 def read_table(node: Node, columns: Any = None) -> Table:
-    """Read a table, or some columns and rows of one.
-
-    Raises
-    ------
-    ParameterError
-        Raised if there is no such column.
-    FormatError
-        Raised if the file is damaged.
-    """
+    """Read a table, or some columns and rows of one."""
     names = table_columns(node, columns)
     kind = {"QTable": QTable}.get(node.tags.get("class", ""), Table)
     values = [_read_column(node, name) for name in names]

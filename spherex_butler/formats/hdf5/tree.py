@@ -23,13 +23,7 @@ from .values import check_name
 
 
 def write_tree(group: h5py.Group, tree: Mapping[str, Any], options: Options, path: str = "") -> None:
-    """Write a nested mapping into a group.
-
-    Raises
-    ------
-    FormatError
-        Raised if a key or a value cannot be stored.
-    """
+    """Write a nested mapping into a group."""
     for key, value in tree.items():
         if key == ATTRIBUTES:
             write_attributes(group, value, path)
@@ -66,27 +60,9 @@ def _checked_path(path: str, key: Any) -> str:
 def select(file: h5py.File, *, keys: Any = None, slices: Any = None) -> list[Node]:
     """Choose mappings and leaves without reading data.
 
-    Parameters
-    ----------
-    file
-        The open file.
-    keys
-        A path, a glob (whose ``*`` also matches "/") or a list of either; a
-        mapping stands for everything under it.
-    slices
-        A slice or tuple of slices for every array, or a mapping of path or
-        glob to such.
-
-    Returns
-    -------
-    nodes
-        The root, and every node that is chosen or holds one that is, in the
-        file's order.
-
-    Raises
-    ------
-    ParameterError
-        Raised if a key matches nothing.
+    The root comes first, then every node that is chosen or holds one that is, in the file's order. ``keys`` is a
+    path, a glob (whose ``*`` also matches "/") or a list of either; a mapping stands for everything under it.
+    ``slices`` is a slice or tuple of slices for every array, or a mapping of path or glob to such.
     """
     root = Node.of(file["/"])
     nodes = list(_walk(root, "", ()))
@@ -124,13 +100,7 @@ def _slices_by_path(leaves: list[Node], slices: Any) -> dict[str, Any]:
 
 
 def sole_leaf(file: h5py.File, name: str, slices: Any = None) -> Node:
-    """Return the member ``name``, or the only member there is.
-
-    Raises
-    ------
-    FormatError
-        Raised if there are several, or none.
-    """
+    """Return the member ``name``, or the only member there is."""
     members = list(file)
     if name in members or len(members) == 1:
         found = name if name in members else members[0]

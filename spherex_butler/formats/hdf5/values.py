@@ -27,19 +27,8 @@ Encoded = tuple[Any, Tags]
 def encode(value: Any, where: str) -> Encoded:
     """Return what HDF5 stores for a value, and its tags.
 
-    Parameters
-    ----------
-    value
-        An array, `~astropy.units.Quantity`, numpy or Python scalar, string,
-        bytes, `None`, or a list, tuple or `dict` of Python values.
-    where
-        What the value is, for an error: ``"'a/b'"``.
-
-    Raises
-    ------
-    FormatError
-        Raised for anything else, subclasses included, and for integers and
-        text that HDF5 cannot hold.
+    ``where`` names the value in errors, such as ``"'a/b'"``. Subclasses of the types listed in `_ENCODERS` are
+    refused.
     """
     encoder = _ENCODERS.get(type(value), _encode_scalar if isinstance(value, np.generic) else None)
     if encoder is None:
@@ -57,22 +46,7 @@ def encode(value: Any, where: str) -> Encoded:
 def decode(stored: Any, dtype: np.dtype[Any], tags: Tags, where: str) -> Any:
     """Return the value that was encoded.
 
-    Parameters
-    ----------
-    stored
-        What h5py read.
-    dtype
-        The data type that h5py states for the dataset or attribute.
-    tags
-        The tags of the value; without any, it is what the file's writer,
-        whoever that was, most likely meant.
-    where
-        What the value is, for an error.
-
-    Raises
-    ------
-    FormatError
-        Raised if the tags do not fit what is stored.
+    ``dtype`` is the type that h5py states. Without tags the value is what the file's writer most likely meant.
     """
     decoder = _DECODERS.get(tags.get("kind"))
     if decoder is None:
@@ -90,13 +64,7 @@ def decode(stored: Any, dtype: np.dtype[Any], tags: Tags, where: str) -> Any:
 
 
 def unit_text(unit: u.UnitBase, where: str) -> str:
-    """Return a unit as a string from which astropy makes the same unit.
-
-    Raises
-    ------
-    FormatError
-        Raised if there is no such string, as for a unit the user defined.
-    """
+    """Return a unit as a string from which astropy makes the same unit."""
     text: str = unit.to_string()
     if u.Unit(text, parse_strict="silent") != unit:
         raise FormatError(
@@ -106,13 +74,7 @@ def unit_text(unit: u.UnitBase, where: str) -> str:
 
 
 def check_name(name: Any, where: str) -> str:
-    """Return a name that HDF5 can give to a link, field or attribute.
-
-    Raises
-    ------
-    FormatError
-        Raised if it is not a string, is empty, or holds what HDF5 lacks.
-    """
+    """Return a name that HDF5 can give to a link, field or attribute."""
     # Encoding drops lone surrogates here, which UTF-8 does not have.
     if not isinstance(name, str) or not name or "\0" in name or name.encode(errors="ignore").decode() != name:
         raise FormatError(f"{where} has the name {name!r}; expected a non-empty str of valid Unicode without NUL.")

@@ -114,19 +114,7 @@ class Document:
 def parse_document(stream: BinaryIO, *, columns: Sequence[int] | None = None, header_only: bool = False) -> Document:
     """Parse a VOTable document, which may be compressed, or only what precedes its data.
 
-    Parameters
-    ----------
-    stream
-        The document's bytes, seekable; read from their beginning.
-    columns
-        The positions of the columns wanted; `None` for all.
-    header_only
-        Whether to stop before the data.
-
-    Raises
-    ------
-    FormatError
-        Raised if the document is damaged, dangerous or not a VOTable.
+    The stream is read from its beginning, and must be seekable. ``columns`` are the positions of those wanted.
     """
     config: dict[str, Any] = {"columns": columns, "verify": "warn", "datatype_mapping": {}}
     document = Document(VOTableFile(config=config, pos=(1, 1)))

@@ -36,17 +36,7 @@ _DTYPES = {datatype: np.dtype(name) for name, datatype in DATATYPES.items()} | {
 class TableFile:
     """A VOTable document whose header has been read.
 
-    Parameters
-    ----------
-    stream
-        The document's bytes; must be seekable.
-    quantities
-        Whether to read a `~astropy.table.QTable`.
-
-    Raises
-    ------
-    FormatError
-        Raised if the document is not a VOTable, has no table or a damaged header.
+    The stream must be seekable.
     """
 
     def __init__(self, stream: BinaryIO, *, quantities: bool = False) -> None:
@@ -79,19 +69,7 @@ class TableFile:
     def read(self, *, columns: Any = None, rows: Any = None) -> Table:
         """Return the table, or some of it.
 
-        Parameters
-        ----------
-        columns
-            A name, a glob or a list of either; `None` for all.
-        rows
-            A slice with a positive step; `None` for all.
-
-        Raises
-        ------
-        ParameterError
-            Raised if there is no such column, or ``rows`` is not such a slice.
-        FormatError
-            Raised if the data are damaged.
+        ``columns`` is a name, a glob or a list of either; ``rows`` a slice with a positive step.
         """
         window = as_slice(rows)
         chosen = select_names(self.columns, columns, what="column")

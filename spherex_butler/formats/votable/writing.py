@@ -65,17 +65,7 @@ class _Stored(NamedTuple):
 def write_table(table: Table, serialization: str) -> bytes:
     """Return the VOTable document that holds a table; the same table always makes the same document.
 
-    Parameters
-    ----------
-    table
-        The table.
-    serialization
-        ``"binary2"``, ``"binary"`` or ``"tabledata"``.
-
-    Raises
-    ------
-    FormatError
-        Raised, naming the column or meta key, for what a VOTable cannot hold.
+    ``serialization`` is ``"binary2"``, ``"binary"`` or ``"tabledata"``.
     """
     votable = VOTableFile(config={"verify": "ignore"}, version="1.4")
     resource, element = Resource(), TableElement(votable, nrows=len(table), config=votable.config)
