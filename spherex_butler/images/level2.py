@@ -164,7 +164,7 @@ class Level2File:
         """Return one of the image planes."""
         info = self._file[name]
         if info.shape != self._image.shape:
-            raise FormatError(f"HDU {name!r} has shape {info.shape}; expected that of IMAGE, {self._image.shape}.")
+            raise FormatError(f"HDU {name!r} has shape {info.shape}; expected {self._image.shape}, the shape of IMAGE.")
         return self._file.image(info, self._own)
 
     def read_ahead(self, names: Collection[str]) -> None:

@@ -41,7 +41,7 @@ def fitting(name: str, plane: Any, shape: tuple[int, ...]) -> Any:
         Raised if it has.
     """
     if plane is not None and np.shape(plane) != shape:
-        raise FormatError(f"{name} has shape {np.shape(plane)}; expected that of IMAGE, {shape}.")
+        raise FormatError(f"{name} has shape {np.shape(plane)}; expected {shape}, the shape of IMAGE.")
     return plane
 
 

@@ -52,8 +52,8 @@ class SpectralImage(CCDData):
     wavelengths
         Wavelength control points.
     plane_headers
-        Headers of the FLAGS, VARIANCE and ZODI HDUs.  The flags are defined
-        in that of FLAGS.
+        Headers of the FLAGS, VARIANCE and ZODI HDUs.  The FLAGS header defines
+        the flags.
     bad_flags
         Names of the flags that spoil a pixel; by default all but `.flags.USABLE_FLAGS`.
     mask, wcs

@@ -214,7 +214,7 @@ def test_file_without_image_is_refused(tmp_path):
     ("name", "data", "message"),
     [
         ("IMAGE", np.zeros((2, 3, 4)), r"HDU 'IMAGE' has shape \(2, 3, 4\); expected two axes"),
-        ("VARIANCE", np.zeros((5, 6)), r"HDU 'VARIANCE' has shape \(5, 6\); expected that of IMAGE, \(8, 8\)"),
+        ("VARIANCE", np.zeros((5, 6)), r"HDU 'VARIANCE' has shape \(5, 6\); expected \(8, 8\), the shape of IMAGE"),
         ("FLAGS", np.zeros((8, 8)), "FLAGS are float64; expected integers"),
         ("WCS-WAVE", np.zeros((8, 8)), "HDU 'WCS-WAVE' is not a binary table"),
         ("PSF", None, "HDU 'PSF' has shape"),

@@ -50,11 +50,11 @@ def test_mask_follows_new_flags(image):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("flags", np.zeros((3, 3), int), r"FLAGS has shape \(3, 3\); expected that of IMAGE, \(24, 24\)"),
+        ("flags", np.zeros((3, 3), int), r"FLAGS has shape \(3, 3\); expected \(24, 24\), the shape of IMAGE"),
         ("flags", np.zeros((24, 24)), "FLAGS are float64; expected integers, whose bits are the flags"),
-        ("data", np.zeros((3, 3)), r"data has shape \(3, 3\); expected that of IMAGE, \(24, 24\)"),
-        ("mask", np.zeros((3, 3), bool), r"mask has shape \(3, 3\); expected that of IMAGE"),
-        ("uncertainty", np.zeros((3, 3)), r"uncertainty has shape \(3, 3\); expected that of IMAGE"),
+        ("data", np.zeros((3, 3)), r"data has shape \(3, 3\); expected \(24, 24\), the shape of IMAGE"),
+        ("mask", np.zeros((3, 3), bool), r"mask has shape \(3, 3\); expected \(24, 24\), the shape of IMAGE"),
+        ("uncertainty", np.zeros((3, 3)), r"uncertainty has shape \(3, 3\); expected \(24, 24\), the shape of IMAGE"),
         ("uncertainty", VarianceUncertainty(np.zeros((3, 3))), r"uncertainty has shape \(3, 3\)"),
     ],
 )
@@ -65,7 +65,7 @@ def test_plane_that_does_not_fit_is_refused(image, name, value, message):
 
 @pytest.mark.parametrize("name", ["variance", "zodi"])
 def test_constructor_refuses_planes_of_another_shape(name):
-    with pytest.raises(FormatError, match=r"has shape \(3, 3\); expected that of IMAGE, \(2, 2\)"):
+    with pytest.raises(FormatError, match=r"has shape \(3, 3\); expected \(2, 2\), the shape of IMAGE"):
         SpectralImage(np.zeros((2, 2)), unit="Jy", **{name: np.zeros((3, 3))})
 
 
