@@ -21,17 +21,18 @@ SHARED_FOLDER = "SPHEREX_BUTLER_SHARED_BY_TESTS"
 """Environment variable with the folder that all processes of a run share."""
 
 
-def copy_repo(folder: Path) -> Path:
+def copy_repo(folder: Path, *, datastore_root: str | None = None) -> Path:
     """Return a folder that did not exist, now with an empty SPHEREx repository in it."""
-    return shutil.copytree(_made_once("repository", lambda new: make_repo(new).close()), folder)
+    shutil.copytree(_made_once("repository", lambda new: make_repo(new).close()), folder)
+    if datastore_root is not None:
+        _configure(folder, {"datastore": {"root": datastore_root}})
+    return folder
 
 
 def copy_plain_repo(folder: Path, config: Mapping[str, Any]) -> Path:
     """Return a folder with an empty repository of daf_butler's own universe, as `Butler.makeRepo` makes it."""
     shutil.copytree(_made_once("plain-repository", Butler.makeRepo), folder, dirs_exist_ok=True)
-    merged = Config(str(folder / "butler.yaml"))
-    merged.update(config)
-    merged.dumpToUri(str(folder / "butler.yaml"))
+    _configure(folder, config)
     return folder
 
 
@@ -54,6 +55,12 @@ def copy_exposures(folder: Path, *, exposures: int = 1, size: int = 16) -> list[
     )
     folder.mkdir(parents=True, exist_ok=True)
     return [Path(shutil.copy(path, folder)) for path in sorted(pristine.iterdir())]
+
+
+def _configure(folder: Path, changes: Mapping[str, Any]) -> None:
+    config = Config(str(folder / "butler.yaml"))
+    config.update(changes)
+    config.dumpToUri(str(folder / "butler.yaml"))
 
 
 def _made_once(name: str, make: Callable[[Path], Any]) -> Path:

@@ -13,9 +13,10 @@ import pytest
 from astropy.table import QTable
 from image_samples import assert_same
 from lsst.daf.butler import Butler, DatasetRef, DatasetType
+from made_once import copy_repo, open_repo
 from s3_server import Bucket, serve_bucket
 
-from spherex_butler import SpectralImage, make_repo
+from spherex_butler import SpectralImage
 from spherex_butler.ingest import ingest_files
 from spherex_butler.testing import make_spectral_image, write_level2
 
@@ -30,7 +31,7 @@ def bucket() -> Iterator[Bucket]:
 
 def make_stored_repo(folder: Path, bucket: Bucket) -> Butler:
     """Make a repository whose registry is local and whose files are in the bucket."""
-    return make_repo(folder / "repository", datastore_root=f"{bucket.url}/{folder.name}")
+    return open_repo(copy_repo(folder / "repository", datastore_root=f"{bucket.url}/{folder.name}"))
 
 
 @pytest.fixture

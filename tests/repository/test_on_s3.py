@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 from damage import certify, certify_others, images, lose_regions, put_dark
 from lsst.daf.butler import Butler
-from made_once import copy_exposures, new_repo
+from made_once import copy_exposures, copy_repo, new_repo, open_repo
 from s3_server import serve_bucket
 
-from spherex_butler import make_repo
 from spherex_butler.export import export_images
 from spherex_butler.ingest import ingest_files
 from spherex_butler.verify import Kind, check_repository, repair
@@ -32,7 +31,7 @@ def target(client, tmp_path) -> Iterator[Butler]:
     archive = copy_exposures(tmp_path / "archive", exposures=1)
     with (
         new_repo() as source,
-        make_repo(tmp_path / "repository", datastore_root=f"s3://files/{tmp_path.name}") as target,
+        open_repo(copy_repo(tmp_path / "repository", datastore_root=f"s3://files/{tmp_path.name}")) as target,
     ):
         ingest_files(source, archive, transfer="copy")
         certify(source, put_dark(source))
