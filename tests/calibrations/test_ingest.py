@@ -384,6 +384,14 @@ def test_database_that_is_locked_for_a_moment_is_waited_for(butler, dark, statem
     assert (errors, report.failed) == ([], [])
 
 
+def test_database_that_fails_ends_the_ingest_and_is_no_fault_of_files(butler, dark):
+    engine = butler._registry._db._engine
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE dataset_location")
+    with pytest.raises(ConfigurationError, match=r"^The database failed: .* What was registered before stays"):
+        ingest_calibrations(butler, dark, transfer="copy", certify=None)
+
+
 def test_two_processes_at_once_lose_nothing(archive, tmp_path, empty_repo):
     given = (INGEST, empty_repo, archive, "copy")
     scripts = [start_script(*given, folder=tmp_path / "elsewhere") for _ in range(2)]

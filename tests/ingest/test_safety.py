@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from forked import start_script
 from http_server import serve
-from lsst.daf.butler import Butler, Config, DatasetRef, FileDataset
+from lsst.daf.butler import Butler, DatasetRef, FileDataset
 from lsst.resources import ResourcePath
-from made_once import copy_repo
 
 from spherex_butler.errors import ConfigurationError, ParameterError
 from spherex_butler.files.placement import resolve_transfer
@@ -95,46 +94,10 @@ def test_read_only_repository_is_refused_before_anything_is_read(butler):
             execute(reader, [])
 
 
-def test_repository_of_another_universe_is_refused(tmp_path):
-    Butler.makeRepo(str(tmp_path / "rubin"))
-    with (
-        Butler.from_config(str(tmp_path / "rubin"), writeable=True) as other,
-        pytest.raises(
-            ConfigurationError, match=r"daf_butler.* has no \['exposure_detector_region', 'planning_period'\]"
-        ),
-    ):
-        ingest_files(other, "no such file")
-
-
-def test_repository_without_detectors_is_refused(tmp_path):
-    dimensions = "resource://spherex_butler/configs/repository/dimensions.yaml"
-    config = Config({"includeConfigs": ["resource://spherex_butler/configs/repository/butler.yaml"]})
-    Butler.makeRepo(tmp_path / "bare", config=config, dimensionConfig=Config(dimensions))
-    with (
-        Butler.from_config(tmp_path / "bare", writeable=True) as bare,
-        pytest.raises(
-            ConfigurationError, match="has 0 records of the instrument 'SPHEREx' and its detectors; expected 7"
-        ),
-    ):
-        ingest_files(bare, "no such file")
-
-
 def test_repository_without_the_dataset_type_is_refused(butler):
     butler.registry.removeDatasetType("level2")
     with pytest.raises(ConfigurationError, match="no dataset type 'level2'; expected one made by"):
         ingest_files(butler, "no such file")
-
-
-def test_datastore_without_a_root_is_refused(tmp_path):
-    copy_repo(tmp_path / "repo")
-    config = Config(str(tmp_path / "repo" / "butler.yaml"))
-    config["datastore", "cls"] = "lsst.daf.butler.datastores.inMemoryDatastore.InMemoryDatastore"
-    config.dumpToUri(ResourcePath(tmp_path / "repo" / "butler.yaml"))
-    with (
-        Butler.from_config(tmp_path / "repo", writeable=True) as memory,
-        pytest.raises(ConfigurationError, match=r"datastore roots are .*None.*; expected one that keeps files"),
-    ):
-        ingest_files(memory, "no such file")
 
 
 # Transfer modes that are for local files.
