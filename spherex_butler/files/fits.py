@@ -17,20 +17,7 @@ from .remote import NoRangesError, remote_ranges
 
 @contextmanager
 def open_fits(uri: ResourcePath, size: int | None = None) -> Iterator[FitsFile]:
-    """Give a FITS file, local or remote, gzipped or not.
-
-    Parameters
-    ----------
-    uri
-        The file.
-    size
-        The size in bytes of a remote file, if known.
-
-    Raises
-    ------
-    FormatError
-        Raised if the file is gzipped, and truncated or damaged.
-    """
+    """Give a FITS file, local or remote, gzipped or not; ``size`` in bytes is that of a remote one, if known."""
     name = repr(str(uri))
     if uri.isLocal:
         with open_local_fits(uri.ospath, name) as file:

@@ -1,21 +1,19 @@
 """Searching folders, of this machine's file systems and of object stores, one listing at a time.
 
 Unlike `pathlib.Path.glob` this names the folders that cannot be read, goes on
-where a link leads to another one, and never holds more than the names of the
-folders it is in.
+where a link leads to another one, each once, and does not wait for the last
+folder to give the first file.
 """
 
 from __future__ import annotations
 
-__all__ = ("Folder", "LocalFolder", "RemoteFolder", "has_magic", "search")
+__all__ = ("Folder", "folder_uri", "has_magic", "search")
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Protocol, Self
 from urllib.parse import quote
 
 from lsst.resources import ResourcePath
@@ -23,101 +21,16 @@ from lsst.resources import ResourcePath
 from ..errors import reason_of
 from .failures import FailedFile
 
+Folder = Path | ResourcePath
+"""An absolute path of this machine, or a folder of an object store: the keys that begin with its name."""
+
 _MAGIC = re.compile(r"[*?[]")
 _ANY_DEPTH = "**"
 
 
-class Folder(Protocol):
-    """A folder that can be listed."""
-
-    @property
-    def uri(self) -> str:
-        """Where it is, without a slash at the end."""
-
-    @property
-    def identity(self) -> object:
-        """What is equal for two paths to the same folder; `None` where a folder has only one path."""
-
-    def entries(self) -> tuple[list[str], list[str]]:
-        """Return the names of the folders in it and of the files, each in order; `OSError` if it cannot be read."""
-
-    def folder(self, name: str) -> Self:
-        """Return a folder in it."""
-
-
-@dataclass(frozen=True, slots=True)
-class LocalFolder:
-    """A folder of this machine's file systems.
-
-    Parameters
-    ----------
-    path
-        Absolute path.
-    """
-
-    path: str
-
-    @property
-    def uri(self) -> str:
-        """Where it is."""
-        return Path(self.path).as_uri().removesuffix("/")
-
-    @property
-    def identity(self) -> object:
-        """Device and inode."""
-        found = Path(self.path).stat()
-        return found.st_dev, found.st_ino
-
-    def entries(self) -> tuple[list[str], list[str]]:
-        """Return the names of the folders and of the files."""
-        folders: list[str] = []
-        files: list[str] = []
-        with os.scandir(self.path) as found:
-            for entry in found:
-                (folders if entry.is_dir() else files).append(entry.name)
-        return sorted(folders), sorted(files)
-
-    def folder(self, name: str) -> Self:
-        """Return a folder in it."""
-        return type(self)(str(Path(self.path, name)))
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteFolder:
-    """A folder of an object store: the keys that begin with its name.
-
-    Parameters
-    ----------
-    root
-        Its URI.
-    """
-
-    root: ResourcePath
-
-    @property
-    def uri(self) -> str:
-        """Where it is."""
-        return str(self.root).removesuffix("/")
-
-    @property
-    def identity(self) -> object:
-        """Nothing: there are no links."""
-        return None
-
-    def entries(self) -> tuple[list[str], list[str]]:
-        """Return the names of the folders and of the files."""
-        try:
-            found = next(iter(self.root.walk()), None)
-        except OSError:
-            raise
-        except Exception as error:  # the store's own exceptions have no other base
-            raise OSError(f"the folder cannot be listed: {reason_of(error)}") from error
-        folders, files = ((), ()) if found is None else (found[1], found[2])
-        return sorted(name.removesuffix("/") for name in folders), sorted(filter(None, files))
-
-    def folder(self, name: str) -> Self:
-        """Return a folder in it."""
-        return type(self)(self.root.join(name, forceDirectory=True))
+def folder_uri(folder: Folder) -> str:
+    """Return where a folder is, without a slash at the end."""
+    return (folder.as_uri() if isinstance(folder, Path) else str(folder)).removesuffix("/")
 
 
 def has_magic(text: str) -> bool:
@@ -125,47 +38,65 @@ def has_magic(text: str) -> bool:
     return _MAGIC.search(text) is not None
 
 
-def search(folder: Folder, pattern: Sequence[str], is_wanted: Callable[[str], bool]) -> Iterator[str | FailedFile]:
+def search(
+    folder: Folder, pattern: tuple[str, ...], is_wanted: Callable[[str], bool], seen: set[object] | None = None
+) -> Iterator[str | FailedFile]:
     """Yield the URIs of the files in a folder that match a pattern, and the folders that cannot be read.
 
-    Parameters
-    ----------
-    folder
-        Where to begin.
-    pattern
-        Parts of a path relative to it, as in a shell: ``**`` stands
-        for any number of folders.  Folders that it ends at are searched; an
-        empty one stands for all in the folder.
-    is_wanted
-        Says by its name whether a file in a folder that is searched is meant.
+    The pattern is the parts of a path relative to the folder, as in a shell:
+    ``**`` stands for any number of folders.  In folders that it ends at, and
+    if it is empty, all that `is_wanted` accepts by name is found.
     """
-    yield from _search(folder, tuple(pattern), is_wanted, set())
-
-
-def _search(
-    folder: Folder, pattern: tuple[str, ...], is_wanted: Callable[[str], bool], seen: set[object]
-) -> Iterator[str | FailedFile]:
+    seen = set() if seen is None else seen
     try:
-        identity = folder.identity
+        identity = _identity(folder)
         if (identity, pattern) in seen:
             return
-        folders, files = folder.entries()
+        folders, files = _entries(folder)
     except OSError as error:
-        yield FailedFile(folder.uri, reason_of(error))
+        yield FailedFile(folder_uri(folder), reason_of(error))
         return
-    if identity is not None:
-        seen.add((identity, pattern))
+    seen.add((identity, pattern))
     if pattern[:1] == (_ANY_DEPTH,):
-        yield from _search(folder, pattern[1:], is_wanted, seen)
+        yield from search(folder, pattern[1:], is_wanted, seen)
         deeper, rest = [name for name in folders if pattern[1:] and not name.startswith(".")], pattern
     else:
         deeper, rest = [name for name in folders if _matches(name, pattern)], pattern[1:]
-        base = folder.uri
+        base = folder_uri(folder)
         for name in files:
             if is_wanted(name) if not pattern else len(pattern) == 1 and _matches(name, pattern):
                 yield f"{base}/{quote(os.fsencode(name))}"
     for name in deeper:
-        yield from _search(folder.folder(name), rest, is_wanted, seen)
+        inner = folder / name if isinstance(folder, Path) else folder.join(name, forceDirectory=True)
+        yield from search(inner, rest, is_wanted, seen)
+
+
+def _identity(folder: Folder) -> object:
+    """Return what is equal for two paths to the same folder."""
+    if isinstance(folder, ResourcePath):
+        return folder
+    found = folder.stat()
+    return found.st_dev, found.st_ino
+
+
+def _entries(folder: Folder) -> tuple[list[str], list[str]]:
+    """Return the names of the folders in a folder and of the files, each in order."""
+    if isinstance(folder, ResourcePath):
+        return _stored_entries(folder)
+    with os.scandir(folder) as found:
+        are_folders = {entry.name: entry.is_dir() for entry in found}
+    names = sorted(are_folders)
+    return [name for name in names if are_folders[name]], [name for name in names if not are_folders[name]]
+
+
+def _stored_entries(folder: ResourcePath) -> tuple[list[str], list[str]]:
+    try:
+        _, folders, files = next(iter(folder.walk()), (folder, [], []))
+    except OSError:
+        raise
+    except Exception as error:  # the store's own exceptions have no other base
+        raise OSError(f"the folder cannot be listed: {reason_of(error)}") from error
+    return sorted(name.removesuffix("/") for name in folders), sorted(filter(None, files))
 
 
 def _matches(name: str, pattern: tuple[str, ...]) -> bool:

@@ -14,7 +14,7 @@ from lsst.resources import ResourcePath
 
 from ..errors import ParameterError
 from .failures import FailedFile
-from .folders import Folder, LocalFolder, RemoteFolder, has_magic, search
+from .folders import Folder, folder_uri, has_magic, search
 
 Paths = str | os.PathLike[str] | ResourcePath | Iterable[str | os.PathLike[str] | ResourcePath]
 """One path, or several."""
@@ -88,12 +88,12 @@ def _local(path: Path, is_wanted: Callable[[str], bool], what: str) -> Iterator[
     path = path.absolute()
     path = path.resolve() if ".." in path.parts else path
     if path.is_dir():
-        yield from _found(LocalFolder(str(path)), (), is_wanted, what)
+        yield from _found(path, (), is_wanted, what)
     elif path.exists() or path.is_symlink():
         yield path.as_uri()
     elif has_magic(str(path)):
         fixed = next(number for number, part in enumerate(path.parts) if has_magic(part))
-        yield from _found(LocalFolder(str(Path(*path.parts[:fixed]))), path.parts[fixed:], is_wanted, what)
+        yield from _found(Path(*path.parts[:fixed]), path.parts[fixed:], is_wanted, what)
     else:
         yield FailedFile(path.as_uri(), "there is no such file or folder.")
 
@@ -112,7 +112,7 @@ def _address(text: str, scheme: str, is_wanted: Callable[[str], bool], what: str
         if uri.isLocal:
             yield from _local(Path(uri.ospath), is_wanted, what)
         elif searched:
-            yield from _found(RemoteFolder(uri), tuple(part for part in parts[fixed:] if part), is_wanted, what)
+            yield from _found(uri, tuple(part for part in parts[fixed:] if part), is_wanted, what)
         elif text.endswith("/"):
             reason = f"a folder of {scheme!r} cannot be searched; expected the URLs of files, such as a list of them."
             yield FailedFile(text, reason)
@@ -129,6 +129,6 @@ def _found(
         nothing = False
         yield entry
     if nothing and not pattern:
-        yield FailedFile(folder.uri, f"there is no {what} in this folder.")
+        yield FailedFile(folder_uri(folder), f"there is no {what} in this folder.")
     elif nothing:
-        yield FailedFile(folder.uri, f"nothing in this folder matches the pattern {'/'.join(pattern)!r}.")
+        yield FailedFile(folder_uri(folder), f"nothing in this folder matches the pattern {'/'.join(pattern)!r}.")

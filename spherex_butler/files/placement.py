@@ -44,26 +44,13 @@ _NO_HARD_LINK = {errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOSYS, errno.ENO
 
 
 def require_transfer(transfer: str) -> None:
-    """Refuse a transfer mode that does not exist.
-
-    Raises
-    ------
-    ParameterError
-        Raised if there is no such mode.
-    """
+    """Refuse a transfer mode that does not exist."""
     if transfer not in TRANSFER_MODES:
         raise ParameterError(f"There is no transfer mode {transfer!r}; known ones are {list(TRANSFER_MODES)}.")
 
 
 def resolve_transfer(transfer: str, source: ResourcePath, root: ResourcePath) -> str | None:
-    """Return what a transfer mode means for one file, `None` for one that is in place already.
-
-    Raises
-    ------
-    ParameterError
-        Raised if there is no such mode, or the file or the repository is not
-        local where the mode needs that.
-    """
+    """Return what a transfer mode means for one file, `None` for one that is in place already."""
     require_transfer(transfer)
     local = source.isLocal and root.isLocal
     if transfer == "auto":
@@ -81,11 +68,6 @@ def place(source: ResourcePath, target: ResourcePath, mode: str) -> None:
     """Put a file in its place; a target that holds the same content is left alone.
 
     A moved file's source stays: it is for `remove_source` after the registration.
-
-    Raises
-    ------
-    FormatError
-        Raised if the target is there with other content.
     """
     target.dirname().mkdir()
     try:

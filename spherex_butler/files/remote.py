@@ -43,28 +43,12 @@ def remote_ranges(
 ) -> RangeReader:
     """Return a reader of byte ranges of a remote file.
 
-    Parameters
-    ----------
-    uri
-        The file, ``https://``, ``http://`` or ``s3://``.
-    size
-        Its size in bytes, if known: a range within it that comes back shorter
-        is then known to be cut off, and requested again.
-    pauses
-        Seconds to wait before each attempt at a range, the first included.
-    silence
-        Seconds in which the server has to begin to answer.
-
-    Returns
-    -------
-    read_ranges
-        It raises `NoRangesError` where the server knows no ranges, and
-        `OSError` where the server goes on failing.
-
-    Raises
-    ------
-    NoRangesError
-        Raised if the extra for the URI's scheme is not installed.
+    It raises `NoRangesError` where the server knows no ranges (raised here
+    already without the extra for the URI's scheme), and `OSError` where the
+    server goes on failing.  A range within a known ``size`` that comes back
+    shorter was cut off, and is requested again.  ``pauses`` are the seconds
+    before each attempt, the first included; ``silence`` the seconds in which
+    the server has to begin to answer.
     """
     filesystem, path = _filesystem(uri)
 
@@ -133,22 +117,7 @@ def _may_pass(error: BaseException) -> bool:
 
 
 def download(source: ResourcePath, path: Path, *, piece: int = _PIECE) -> None:
-    """Replace the content of a local file by that of a remote one.
-
-    Parameters
-    ----------
-    source
-        The remote file.
-    path
-        The local file; its content is replaced.
-    piece
-        Bytes to request at a time.
-
-    Raises
-    ------
-    FormatError
-        Raised if the number of bytes that came is not the size that the server states.
-    """
+    """Replace the content of a local file by that of a remote one, requested in pieces of so many bytes."""
     size = source.size()
     try:
         _download_pieces(remote_ranges(source, size), _pieces(size, piece), path)

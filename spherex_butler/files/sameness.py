@@ -21,18 +21,9 @@ def quick_difference(
     """Return how a file differs from another, as far as can be seen without a request; `None` if no way is seen.
 
     Sizes are compared, and of two local files the first and last bytes:
-    Level 2 files without compression are all of one size.
-
-    Parameters
-    ----------
-    source
-        The file at hand.
-    size
-        Its size in bytes, `None` where that is not known.
-    other
-        The other file.
-    recorded
-        Its size when it was looked at, `None` where nobody did.
+    Level 2 files without compression are all of one size.  ``size`` is that of
+    the source and ``recorded`` what the other had when it was looked at, in
+    bytes; `None` where nobody knows.
     """
     if recorded is None and other.isLocal:
         recorded = other.size()
@@ -70,12 +61,6 @@ def same_bytes(source: ResourcePath, target: ResourcePath) -> bool:
 
 
 def require_same_bytes(source: ResourcePath, target: ResourcePath) -> None:
-    """Refuse a target that holds other content.
-
-    Raises
-    ------
-    FormatError
-        Raised if it does.
-    """
+    """Refuse a target that holds other content."""
     if not same_bytes(source, target):
         raise FormatError(f"{str(target)!r} is there already with other content; nothing was overwritten.")

@@ -75,11 +75,6 @@ def is_stale(path: Path, *, age: float = _DAY) -> bool:
 
     Touched is what its record says, as the copy of a file may have that one's
     time of modification.
-
-    Raises
-    ------
-    OSError
-        Raised if it cannot be looked at, such as another user's.
     """
     if not has_temporary_name(path.name):
         return False

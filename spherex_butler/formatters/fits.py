@@ -17,8 +17,8 @@ from lsst.resources import ResourcePath
 from ..files.remote import NoRangesError, remote_ranges
 from ..formats.fits.cards import PREFIX, strip_provenance
 from ..formats.fits.file import FitsFile, open_local_fits
+from ..formats.fits.hdu_list import write_hdus
 from ..formats.fits.tile_compression import RECIPES
-from ..formats.fits.writing import write_hdus
 from .base import BaseFormatter
 
 _MAX_INPUTS = 3000  # as Rubin's obs_base: beyond that a header is no place for them

@@ -44,13 +44,7 @@ class _HDF5FileFormatter(BaseFormatter):
         return open_file(path)
 
     def write_local_file(self, in_memory_dataset: Any, uri: ResourcePath) -> None:
-        """Write the dataset as the recipe says.
-
-        Raises
-        ------
-        FormatError
-            Raised if a part of the dataset cannot be stored.
-        """
+        """Write the dataset as the recipe says."""
         with new_file(uri.ospath) as file:
             if self.member is None:
                 write_tree(file, in_memory_dataset, self.recipe)

@@ -15,9 +15,8 @@ from typing import ClassVar
 
 from astropy.io import fits
 
-from ..formats.fits.hdu_list import read_hdus, read_headers
+from ..formats.fits.hdu_list import copy_hdus, read_hdus, read_headers
 from ..formats.fits.tile_compression import compress_images
-from ..formats.fits.writing import copy_hdus
 from .base import Reader
 from .fits import FITSFormatter
 

@@ -55,13 +55,7 @@ class VOTableFormatter(BaseFormatter):
 
     @classmethod
     def validate_write_recipes(cls, recipes: Mapping[str, Any] | None) -> Mapping[str, Any]:
-        """Return the built-in recipes updated with the configured ones.
-
-        Raises
-        ------
-        ConfigurationError
-            Raised if a recipe names no serialization of VOTable.
-        """
+        """Return the built-in recipes updated with the configured ones."""
         valid = super().validate_write_recipes(recipes)
         for name, recipe in valid.items():
             if recipe.get("serialization", "binary2") not in _SERIALIZATIONS:

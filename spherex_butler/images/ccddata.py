@@ -83,23 +83,7 @@ _ABOUT_HDU = re.compile(
 
 
 def ccddata_to_hdulist(ccd: CCDData) -> fits.HDUList:
-    """Return the HDUs that hold everything a `~astropy.nddata.CCDData` has.
-
-    Parameters
-    ----------
-    ccd
-        The image; its arrays are shared, not copied.
-
-    Returns
-    -------
-    hdus
-        As this module's documentation describes.
-
-    Raises
-    ------
-    FormatError
-        Raised if something in it cannot be held without loss.
-    """
+    """Return the HDUs that hold everything a `~astropy.nddata.CCDData` has."""
     if isinstance(ccd, SpectralImage):
         return ccd.to_hdulist()  # a CCDData too, for which Butler may choose this converter
     data = _plane(ccd.data, "PRIMARY")
@@ -119,21 +103,7 @@ def ccddata_to_hdulist(ccd: CCDData) -> fits.HDUList:
 
 
 def stored_hdus(ccd: CCDData, recipe: Mapping[str, Any]) -> fits.HDUList:
-    """Return the HDUs of an image to be written, compressed as a recipe says.
-
-    Parameters
-    ----------
-    ccd
-        The image.
-    recipe
-        Options as in `~spherex_butler.formats.fits.tile_compression.RECIPES`.
-
-    Raises
-    ------
-    FormatError
-        Raised if something in the image cannot be held without loss, such as
-        the planes of a `~spherex_butler.SpectralImage`.
-    """
+    """Return the HDUs of an image to be written, compressed as a recipe says."""
     if isinstance(ccd, SpectralImage):
         raise FormatError(
             "A SpectralImage stored as CCDData would lose its flag definitions, zodi and psf; "

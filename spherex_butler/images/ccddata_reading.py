@@ -30,20 +30,7 @@ _NOT_THE_IMAGE = frozenset({"MASK", "UNCERT", "UNCERTAINTY", "FLAGS", "PSFIMAGE"
 
 
 class StoredCCDData:
-    """A file of which each property reads only what it is named after, cut to the box that was asked for.
-
-    Parameters
-    ----------
-    file
-        The file.
-    parameters
-        The parameters of the ``get``: ``bbox``, or ``center`` and ``size``.
-
-    Raises
-    ------
-    FormatError
-        Raised if a local file is truncated; of a remote one, finding out would take requests.
-    """
+    """A file of which each property reads only what it is named after, cut to the box that was asked for."""
 
     def __init__(self, file: FitsFile, parameters: Mapping[str, Any]) -> None:
         if not file.remote:
@@ -203,13 +190,7 @@ def _read_unit(info: HduInfo) -> u.UnitBase | None:
 
 
 def check_image(file: FitsFile) -> list[str]:
-    """Check that a file holds one image; return why its unit cannot be read, if it cannot.
-
-    Raises
-    ------
-    FormatError
-        Raised if the file holds no image, or several without saying which one is meant.
-    """
+    """Check that a file holds one image; return why its unit cannot be read, if it cannot."""
     stored = StoredCCDData(file, {})
     _ = stored.shape
     try:

@@ -16,18 +16,7 @@ from ...errors import ParameterError
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A half-open rectangle of pixels, ``x_min <= x < x_max``.
-
-    Parameters
-    ----------
-    x_min, x_max, y_min, y_max
-        0-based pixel bounds; the maxima are exclusive.
-
-    Raises
-    ------
-    ParameterError
-        Raised if the box holds no pixel.
-    """
+    """A half-open rectangle of at least one pixel, ``x_min <= x < x_max``."""
 
     x_min: int
     x_max: int

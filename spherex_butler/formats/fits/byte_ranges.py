@@ -31,13 +31,7 @@ class RangeReader(Protocol):
 
 
 class LocalRanges:
-    """Reads byte ranges of an open local file, and large images in the fastest way we found.
-
-    Parameters
-    ----------
-    descriptor
-        The open file's descriptor.
-    """
+    """Reads byte ranges of an open local file, and large images in the fastest way we found."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -74,20 +68,7 @@ class LocalRanges:
 
 
 def unzipped_ranges(content: bytes, name: str = "The file") -> tuple[RangeReader, int]:
-    """Return a reader of byte ranges of the unzipped content, and its size.
-
-    Parameters
-    ----------
-    content
-        The gzipped file.
-    name
-        What to call it in errors.
-
-    Raises
-    ------
-    FormatError
-        Raised if it is truncated or damaged.
-    """
+    """Return a reader of byte ranges of the unzipped content, and its size; ``name`` is what errors call the file."""
     try:
         plain = gzip.decompress(content)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:

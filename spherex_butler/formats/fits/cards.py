@@ -24,11 +24,6 @@ def exact_images(header: fits.Header) -> list[str]:
 
     astropy cuts the image of a float at 20 characters, in fixed format; the
     free format (FITS standard 4.0, section 4.2.4) has room for all of them.
-
-    Raises
-    ------
-    FormatError
-        Raised if a card cannot be written.
     """
     images: list[str] = []
     for card in header.cards:

@@ -1,14 +1,16 @@
-"""HDUs of a file, chosen by name or number, as an `~astropy.io.fits.HDUList`.
+"""An `~astropy.io.fits.HDUList` of a file, or of HDUs chosen by name or number, and how one is written.
 
 What is read is parsed lazily over bytes in memory.  The HDUs keep the file's
 order.  The primary header always comes along, without its data unless they
-were asked for.
+were asked for.  What is written are copies, so that the caller's HDUs do not
+change, and with valid checksums.
 """
 
 from __future__ import annotations
 
-__all__ = ("read_hdus", "read_headers")
+__all__ = ("copy_hdus", "read_hdus", "read_headers", "write_hdus")
 
+import copy
 import io
 import operator
 from collections import Counter
@@ -17,7 +19,7 @@ from typing import Any
 
 from astropy.io import fits
 
-from ...errors import ParameterError
+from ...errors import FormatError, ParameterError
 from .file import FitsFile
 from .hdu import HduInfo
 
@@ -27,19 +29,8 @@ _OF_DATA = ("BSCALE", "BZERO", "BLANK", "GROUPS", "PCOUNT", "GCOUNT", "CHECKSUM"
 def read_hdus(file: FitsFile, hdus: Any = None) -> fits.HDUList:
     """Return HDUs of a file, reading no bytes of the others.
 
-    Parameters
-    ----------
-    file
-        The file.
-    hdus
-        A name, a number, a ``(name, version)`` or a list of these; `None` for all.
-
-    Raises
-    ------
-    ParameterError
-        Raised if the file has no such HDU.
-    FormatError
-        Raised if the file is not FITS, or is truncated.
+    They are chosen by a name, a number, a ``(name, version)`` or a list of
+    these; `None` for all.
     """
     chosen = _select(file, hdus)
     parts = file.read(_joined(chosen), chosen[-1]) if chosen else []
@@ -121,3 +112,54 @@ def _without_data(primary: HduInfo) -> bytes:
         header.remove(keyword)
     header["BITPIX"], header["NAXIS"] = 8, 0
     return str(header.tostring()).encode("ascii")
+
+
+def copy_hdus(hdus: fits.HDUList) -> fits.HDUList:
+    """Return the HDUs with headers of their own and the same data, to be written."""
+    if len(hdus) == 0:
+        raise FormatError("The HDUList is empty; expected at least a PrimaryHDU.")
+    if not isinstance(hdus[0], fits.PrimaryHDU | fits.GroupsHDU):
+        raise FormatError(
+            f"HDU 0 is {type(hdus[0]).__name__} {hdus[0].name!r}; expected a PrimaryHDU: insert one before it."
+        )
+    # The only sign astropy gives that a closed file had more HDUs than it had parsed.
+    if not getattr(hdus, "_read_all", True):
+        raise FormatError(
+            f"The HDUList has {len(hdus)} HDUs but its file was closed before all were parsed; "
+            "put it while the file is open."
+        )
+    return fits.HDUList([_copy_hdu(number, hdu) for number, hdu in enumerate(hdus)])
+
+
+def _copy_hdu(number: int, hdu: Any) -> Any:
+    info = hdu.fileinfo()
+    if info and info["file"].closed and info["datSpan"]:
+        try:
+            _ = hdu.data
+        except (OSError, ValueError) as error:
+            raise FormatError(
+                f"The data of HDU {number} ({hdu.name!r}) are not in memory and its file is closed ({error}); "
+                "put the HDUList while the file is open, or open it with memmap=False and read them."
+            ) from error
+    clone = copy.copy(hdu)
+    # Not by the header property: it would mark data that are unchanged as changed, and so convert them.
+    clone._header = hdu.header.copy()  # noqa: SLF001
+    clone._header._modified = hdu.header._modified  # noqa: SLF001
+    if "data" not in vars(hdu):
+        # Pixels that were not looked at are copied as stored; astropy would scale them and drop the scaling's cards.
+        clone._data_needs_rescale = False  # noqa: SLF001
+    return clone
+
+
+def write_hdus(hdus: fits.HDUList, path: str) -> None:
+    """Write HDUs, which may change, and renew the checksums that are in their headers."""
+    hdus.writeto(path, output_verify="silentfix+exception")
+    if not any({"CHECKSUM", "DATASUM"} & set(hdu.header) for hdu in hdus):
+        return
+    # Of the bytes as they are in the file, hence not at writing.
+    with fits.open(path, mode="update", memmap=False, disable_image_compression=True) as written:
+        for hdu in written:
+            if "CHECKSUM" in hdu.header:
+                hdu.add_checksum()
+            elif "DATASUM" in hdu.header:
+                hdu.add_datasum()

@@ -28,17 +28,11 @@ _SHIFTED = re.compile(r"CRPIX([12])[A-Z]?")
 class LazyHeader:
     """A FITS header parsed on first use, with a cutout's shift applied to it.
 
-    Parameters
-    ----------
-    source
-        The header as written (whole cards, in bytes), or an astropy header.
-    origin
-        Pixel (x, y) of the described image that became its first one.
-    shape
-        Array shape of the cutout; `None` for the header of a whole image.
-    compressed
-        Whether ``source`` is the header of a table that holds a tile-compressed
-        image; `header` is then the image's.
+    The source is whole cards in bytes, or an astropy header.  ``origin`` is the
+    pixel (x, y) of the described image that became its first one, ``shape`` the
+    array shape of the cutout, `None` for a whole image.  ``compressed`` says
+    that the source is the header of a table that holds a tile-compressed image;
+    `header` is then the image's.
     """
 
     __slots__ = ("_compressed", "_header", "_origin", "_shape", "_source")
@@ -134,16 +128,10 @@ def _shifted(keyword: str, value: Any, origin: tuple[int, int], shape: tuple[int
 
 
 def shift_header(header: fits.Header, origin: tuple[int, int], shape: tuple[int, int] | None = None) -> None:
-    """Turn a full image's header into a cutout's.
+    """Turn a full image's header into that of a cutout whose first pixel is ``origin`` (x, y).
 
-    Parameters
-    ----------
-    header
-        The header; its reference pixels change, also those of alternate WCS.
-    origin
-        Pixel (x, y) that became the first one.
-    shape
-        Array shape of the cutout; `None` leaves the lengths of axes as they are.
+    The reference pixels of alternate WCS change too.  Without a ``shape`` the
+    lengths of the axes stay as they are.
     """
     for keyword in [k for k in header if k in {"NAXIS1", "NAXIS2"} or _SHIFTED.fullmatch(k)]:
         shifted = _shifted(keyword, header[keyword], origin, shape)

@@ -40,18 +40,8 @@ def compress_images(hdus: Iterable[Any], recipe: Mapping[str, Any]) -> fits.HDUL
 def tile_compressed(hdu: fits.ImageHDU, recipe: Mapping[str, Any]) -> fits.ImageHDU | fits.BinTableHDU:
     """Return an image HDU in its tile-compressed form, as the table that it is in the file.
 
-    Parameters
-    ----------
-    hdu
-        The image.
-    recipe
-        Options as in `RECIPES`.
-
-    Returns
-    -------
-    table
-        The compressed HDU, or ``hdu`` itself where the recipe says so, it has
-        no pixel, is scaled, or has cards that the compressed form takes for its own.
+    ``hdu`` itself is returned where the recipe says so, or it has no pixel, is
+    scaled, or has cards that the compressed form takes for its own.
     """
     if recipe.get("compression") is None or not hdu.shape or 0 in hdu.shape or _is_scaled(hdu.header):
         return hdu

@@ -34,20 +34,7 @@ _TABLE_CARDS = re.compile(
 
 
 def decompress(info: HduInfo, span: Any) -> NDArray[Any]:
-    """Return all pixels of a tile-compressed image, native-endian.
-
-    Parameters
-    ----------
-    info
-        The image's HDU.
-    span
-        The bytes of header and data.
-
-    Raises
-    ------
-    FormatError
-        Raised if the image has no pixels, or the bytes are damaged.
-    """
+    """Return all pixels of a tile-compressed image, native-endian, from the bytes of its header and data."""
     if 0 in info.shape:
         raise FormatError(f"HDU {info.name!r} is compressed and has shape {info.shape}; expected pixels.")
     return _decompressed(info, fits.BinTableHDU.fromstring(bytes(span)))
@@ -62,15 +49,7 @@ def _decompressed(info: HduInfo, table: fits.BinTableHDU) -> NDArray[Any]:
 
 @dataclass(frozen=True)
 class TileStrip:
-    """The tiles that hold part of an image.
-
-    Parameters
-    ----------
-    info
-        The image's HDU.
-    box
-        The part, in the image's pixels.
-    """
+    """The tiles that hold part of an image, in pixels of that image."""
 
     info: HduInfo
     box: Box
@@ -96,13 +75,7 @@ class TileStrip:
         return self.info.data_offset + first, self.info.data_offset + last
 
     def locate(self, data: Any) -> tuple[NDArray[Any], tuple[int, int]]:
-        """Return rows of the table that point into their own part of the heap, and that part's bytes in the file.
-
-        Raises
-        ------
-        FormatError
-            Raised if the tiles lie outside the heap.
-        """
+        """Return rows of the table that point into their own part of the heap, and that part's bytes in the file."""
         columns = fits.ColDefs(hdu_from_bytes(fits.BinTableHDU, self._cards, NAXIS2=0, PCOUNT=0).columns)
         rows = np.frombuffer(bytearray(data), dtype=columns.dtype.newbyteorder(">"))
         variable = [column for column in columns if _VARIABLE.match(column.format)]
@@ -122,13 +95,7 @@ class TileStrip:
         return rows, (heap + begin, heap + end)
 
     def decompress(self, rows: NDArray[Any], heap: Any) -> NDArray[Any]:
-        """Return the pixels of the box, native-endian.
-
-        Raises
-        ------
-        FormatError
-            Raised if the bytes are damaged.
-        """
+        """Return the pixels of the box, native-endian."""
         cards = {"NAXIS2": len(rows), "PCOUNT": len(heap), **self._strip_cards()}
         if self.info.value("THEAP") is not None:
             cards["THEAP"] = rows.nbytes

@@ -22,11 +22,6 @@ def read_unit_text(text: str) -> u.UnitBase:
     Groups in parentheses may be divided, multiplied and raised to a power,
     which astropy's grammar allows only for single units; a division
     divides everything before it.  Electrons may be written ``e-``.
-
-    Raises
-    ------
-    ValueError
-        Raised if the text names no unit.
     """
     return _parse(_WORD.sub(lambda match: _OTHER_WORDS[match[1]], text.strip()))
 

@@ -29,13 +29,7 @@ _ANCILLARY = re.compile(
 
 
 def read_wcs(header: fits.Header) -> WCS | None:
-    """Return the primary WCS of a header, or `None` if it has none.
-
-    Raises
-    ------
-    FormatError
-        Raised if its cards make no WCS, or one that needs tables.
-    """
+    """Return the primary WCS of a header, or `None` if it has none."""
     if "WCSAXES" not in header and "CTYPE1" not in header:
         return None
     with warnings.catch_warnings():
@@ -55,13 +49,7 @@ def _matters(keyword: str) -> bool:
 
 
 def put_wcs(header: fits.Header, wcs: WCS | None) -> None:
-    """Make a header describe a WCS; cards that already do are kept as they are.
-
-    Raises
-    ------
-    FormatError
-        Raised if the WCS needs lookup tables, or cannot be written as cards.
-    """
+    """Make a header describe a WCS; cards that already do are kept as they are."""
     if _describes(header, wcs):
         return
     for keyword in {card.keyword for card in header.cards if _KEYWORDS.fullmatch(card.keyword)}:

@@ -11,8 +11,7 @@ from astropy.io import fits
 from fits_samples import assert_same_hdus, every_kind, opened
 
 from spherex_butler.errors import FormatError
-from spherex_butler.formats.fits.hdu_list import read_hdus
-from spherex_butler.formats.fits.writing import copy_hdus, write_hdus
+from spherex_butler.formats.fits.hdu_list import copy_hdus, read_hdus, write_hdus
 
 
 @pytest.fixture
