@@ -41,13 +41,7 @@ def find_by_archive_id(butler: Butler, dataset_type: str, archive_id: uuid.UUID 
 
 
 def known_archive_ids(given: Mapping[str, uuid.UUID | str]) -> dict[str, uuid.UUID]:
-    """Return the archive's ids by file name: those given, and those that this package knows.
-
-    Raises
-    ------
-    ParameterError
-        Raised if a value is not an id, or two files are given the same.
-    """
+    """Return the archive's ids by file name: those given, and those that this package knows."""
     ids = {name: _as_id(name, value) for name, value in given.items()}
     files = {identifier: name for name, identifier in ids.items()}
     for name, identifier in ids.items():
@@ -70,15 +64,7 @@ def _shipped_ids() -> dict[str, uuid.UUID]:
 
 
 def read_archive_ids(path: str | os.PathLike[str]) -> dict[str, uuid.UUID]:
-    """Return the archive's ids by file name, from a YAML or JSON file with such a mapping.
-
-    Raises
-    ------
-    FormatError
-        Raised if it is not such a file.
-    ParameterError
-        Raised if a value is not an id.
-    """
+    """Return the archive's ids by file name, from a YAML or JSON file with such a mapping."""
     try:
         found = yaml.safe_load(Path(path).read_bytes())
     except yaml.YAMLError as error:
@@ -89,15 +75,7 @@ def read_archive_ids(path: str | os.PathLike[str]) -> dict[str, uuid.UUID]:
 
 
 def stated_id(dataset_type: str, primary: bytes) -> tuple[uuid.UUID | None, list[str]]:
-    """Return the id that a file's own primary header states, `None` if it states none, and warnings about it.
-
-    Parameters
-    ----------
-    dataset_type
-        What the file is by its name.
-    primary
-        The cards of the header.
-    """
+    """Return the id that a file's own primary header states, `None` if it states none, and warnings about it."""
     header = fits.Header.fromstring(primary)
     value, kind = (header.get(f"{PREFIX} {name}") for name in ("ID", "DATASETTYPE"))
     if value is None:

@@ -18,9 +18,8 @@ from ..errors import ParameterError
 from ..images.calibration_history import list_calibrations
 from ..images.spectral_image import SpectralImage
 from .archive_ids import find_by_archive_id
-from .lookup import explain
+from .lookup import Image, explain
 from .queries import calibration_types
-from .subject import Image
 
 
 class Found(StrEnum):

@@ -116,17 +116,7 @@ def ingest_calibrations(
 
 @dataclass(slots=True)
 class _Outcome:
-    """The result of an ingest so far.
-
-    Parameters
-    ----------
-    report
-        For the user.
-    new
-        Ids of datasets that the repository did not have.
-    moved
-        Files whose sources have to be removed.
-    """
+    """The report of an ingest so far, the ids of new datasets, and the files whose sources have to be removed."""
 
     report: CalibrationIngestReport = field(default_factory=CalibrationIngestReport)
     new: set[UUID] = field(default_factory=set)

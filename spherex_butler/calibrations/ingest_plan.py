@@ -42,20 +42,7 @@ _DETECTOR = re.compile(r"(?:SPHEREx-)?D?([1-6])", re.IGNORECASE)
 class PlannedCalibration:
     """A calibration file that can be ingested.
 
-    Parameters
-    ----------
-    uri
-        Where it is.
-    name
-        Its name, in fields.
-    release
-        The release whose folder it is in, `None` if it is in none.
-    archive_id
-        The id by which the archive's headers name it, `None` if that is not known.
-    digest
-        Of its headers, or of all of it where it is YAML.
-    warnings
-        What is odd about it, but does not keep it out.
+    The digest is of its headers, or of all of it where it is YAML; the release is that of the folder it is in.
     """
 
     uri: str
@@ -81,22 +68,9 @@ def calibration_types() -> Mapping[str, DatasetTypeDefinition]:
 def plan_calibrations(
     paths: Paths, *, processes: int = 1, archive_ids: Mapping[str, UUID | str] | None = None
 ) -> tuple[list[PlannedCalibration], list[FailedFile]]:
-    """Return which files can be ingested as calibrations, having checked their names and contents.
+    """Return the files that can be ingested as calibrations, by type, run and detector, and the others.
 
-    Parameters
-    ----------
-    paths, processes, archive_ids
-        As for `.ingest_calibrations`.
-
-    Returns
-    -------
-    planned, failed
-        Files that can be ingested, by type, run and detector, and the others.
-
-    Raises
-    ------
-    ParameterError
-        Raised if ``processes`` is less than one, a path empty, or ``archive_ids`` are not ids of single files.
+    Names and contents are checked; the parameters are those of `.ingest_calibrations`.
     """
     if processes < 1:
         raise ParameterError(f"processes={processes} cannot read anything; expected at least 1.")

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-__all__ = ("Explanation", "calibration_for", "explain")
+__all__ = ("Explanation", "Image", "calibration_for", "explain")
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from astropy.time import Time
-from lsst.daf.butler import Butler, DatasetRef, DatasetType, Timespan
+from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType, DimensionRecord, Timespan
 
-from ..constants import CALIBRATION_COLLECTION
+from ..constants import CALIBRATION_COLLECTION, INSTRUMENT
 from ..errors import ConfigurationError, ParameterError
+from ..formats.fits.lazy_header import LazyHeader
+from ..images.description import describe_image
+from ..images.spectral_image import SpectralImage
+from ..names import ObservationId
 from .queries import calibration_types, candidates, certifications, search_path
 from .ranges import Certification, Rule, format_time, range_text, release_ranges, token_of
-from .subject import Image, Subject, subject_of
+
+Image: TypeAlias = Mapping[str, Any] | DataCoordinate | DatasetRef | SpectralImage
+"""What an image may be given as."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +137,7 @@ def explain(butler: Butler, dataset_type: str, image: Image, *, collection: str 
     """
     (kind,) = calibration_types(butler, dataset_type)
     path = (search_path(butler) or [CALIBRATION_COLLECTION]) if collection is None else [collection]
-    return _explain(butler, kind, subject_of(butler, image), path)
+    return _explain(butler, kind, _subject_of(butler, image), path)
 
 
 def calibration_for(butler: Butler, dataset_type: str, image: Image, *, collection: str | None = None) -> DatasetRef:
@@ -161,7 +168,7 @@ def calibration_for(butler: Butler, dataset_type: str, image: Image, *, collecti
     raise (ConfigurationError if explanation.valid else ParameterError)(str(explanation))
 
 
-def _explain(butler: Butler, kind: DatasetType, subject: Subject, collections: Sequence[str]) -> Explanation:
+def _explain(butler: Butler, kind: DatasetType, subject: _Subject, collections: Sequence[str]) -> Explanation:
     key = subject.values(kind)
     certified = [
         found
@@ -188,3 +195,67 @@ def _describe(found: Certification, when: str) -> str:
     release = [name for name, timespan in release_ranges().items() if timespan == found.timespan]
     rule = f"{found.rule} {release[0]}" if release else str(found.rule)
     return f"{when:15}  {found.token} ({found.ref.id}), {range_text(found.timespan)} ({rule})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """An image as calibrations are looked up for it: in words, by its dimensions, and when it was taken (TAI)."""
+
+    text: str
+    data_id: Mapping[str, Any]
+    timespan: Timespan
+
+    def values(self, dataset_type: DatasetType) -> tuple[Any, ...]:
+        """Return the values of the dimensions a dataset type needs."""
+        names = dataset_type.dimensions.required
+        missing = [name for name in names if name not in self.data_id]
+        if missing:
+            raise ParameterError(
+                f"{dict(self.data_id)} has no {missing}, by which {dataset_type.name!r} is looked up; add it."
+            )
+        return tuple(self.data_id[name] for name in names)
+
+
+def _subject_of(butler: Butler, image: Image) -> _Subject:
+    """Return detector and time of an image: the time of its exposure as it is registered, else as its header has it."""
+    if isinstance(image, SpectralImage):
+        return _of_image(butler, image)
+    given = image.dataId if isinstance(image, DatasetRef) else image
+    if not isinstance(given, Mapping | DataCoordinate):
+        raise ParameterError(f"{image!r} is not an image; expected a data ID, a DatasetRef or a SpectralImage.")
+    data_id = {"instrument": INSTRUMENT, **(given.mapping if isinstance(given, DataCoordinate) else given)}
+    if "exposure" not in data_id:
+        raise ParameterError(f"{data_id} has no exposure, so that its time is not known; add exposure=….")
+    record = _exposure(butler, data_id["exposure"])
+    if record is None:
+        raise ParameterError(f"The exposure {data_id['exposure']!r} is not registered; ingest an image of it first.")
+    return _Subject(_image_text(data_id, record.obs_id), data_id, record.timespan)
+
+
+def _of_image(butler: Butler, image: SpectralImage) -> _Subject:
+    if image.obs_id is None or image.detector is None:
+        raise ParameterError(
+            f"The image's header says OBSID {image.obs_id!r} and DETECTOR {image.detector!r}, by which calibrations "
+            "are looked up; give a data ID instead."
+        )
+    exposure = ObservationId.parse(image.obs_id).exposure_id
+    data_id = {"instrument": INSTRUMENT, "exposure": exposure, "detector": image.detector}
+    record = _exposure(butler, exposure)
+    timespan = _header_timespan(image) if record is None else record.timespan
+    return _Subject(_image_text(data_id, image.obs_id), data_id, timespan)
+
+
+def _header_timespan(image: SpectralImage) -> Timespan:
+    described = describe_image(LazyHeader(image.image_header), image.data.shape)
+    return Timespan(*Time([described.begin, described.end], format="mjd", scale="utc").tai)
+
+
+def _exposure(butler: Butler, exposure: Any) -> DimensionRecord | None:
+    with butler.query() as query:
+        records = query.dimension_records("exposure").where(instrument=INSTRUMENT, exposure=exposure)
+        return next(iter(records), None)
+
+
+def _image_text(data_id: Mapping[str, Any], obs_id: str) -> str:
+    detector = f", detector {data_id['detector']}" if "detector" in data_id else ""
+    return f"exposure {data_id['exposure']} ({obs_id}){detector}"

@@ -8,7 +8,6 @@ __all__ = (
     "calibrations_at",
     "candidates",
     "certifications",
-    "read_registered",
     "require_between_exposures",
     "runs_of_tokens",
     "search_path",
@@ -24,19 +23,11 @@ from lsst.daf.butler.registry import MissingCollectionError
 from ..constants import CALIBRATION_COLLECTION, DEFAULT_COLLECTION, INSTRUMENT
 from ..errors import ConfigurationError, ParameterError
 from ..names import RUN_PREFIX
-from .ranges import Certification, Rule, as_time, format_time, token_of, token_rank
-from .runs import published_runs
-from .validity_plan import Registered, Request
+from .ranges import Certification, as_time, format_time, token_of, token_rank
 
 
 def calibration_types(butler: Butler, names: str | Iterable[str] | None = None) -> list[DatasetType]:
-    """Return calibration dataset types, by default all of them.
-
-    Raises
-    ------
-    ParameterError
-        Raised if a name is not that of a calibration type.
-    """
+    """Return calibration dataset types, by default all of them."""
     found = {kind.name: kind for kind in butler.registry.queryDatasetTypes() if kind.isCalibration()}
     if names is None:
         return [found[name] for name in sorted(found)]
@@ -48,17 +39,7 @@ def calibration_types(butler: Butler, names: str | Iterable[str] | None = None) 
 
 
 def candidates(butler: Butler, dataset_type: DatasetType, runs: Iterable[str] | None = None) -> list[DatasetRef]:
-    """Return the datasets of a type, newest first.
-
-    Parameters
-    ----------
-    butler
-        The repository.
-    dataset_type
-        A calibration type.
-    runs
-        Where to look, by default in the runs of all products of the archive.
-    """
+    """Return the datasets of a type, newest first, by default those in the runs of all products of the archive."""
     if runs is None:
         runs = butler.collections.query(f"{RUN_PREFIX}*", collection_types=CollectionType.RUN)
     names = list(runs)
@@ -71,13 +52,7 @@ def candidates(butler: Butler, dataset_type: DatasetType, runs: Iterable[str] | 
 
 
 def runs_of_tokens(butler: Butler, token: str | Iterable[str] | None) -> list[str] | None:
-    """Return the runs of processing tokens, or other runs that are given as they are.
-
-    Raises
-    ------
-    ParameterError
-        Raised if one of them does not exist.
-    """
+    """Return the runs of processing tokens, or other runs that are given as they are."""
     if token is None:
         return None
     there = set(butler.collections.query("*", collection_types=CollectionType.RUN))
@@ -89,25 +64,6 @@ def runs_of_tokens(butler: Butler, token: str | Iterable[str] | None) -> list[st
             f"{unknown} are neither tokens nor runs of this repository; besides images it has {calibrations}."
         )
     return runs
-
-
-def read_registered(butler: Butler, types: Iterable[DatasetType], request: Request, collection: str) -> Registered:
-    """Return the datasets and ranges that a certification is planned from.
-
-    Parameters
-    ----------
-    butler
-        The repository.
-    types
-        Calibration types.
-    request
-        What is asked for.
-    collection
-        The calibration collection.
-    """
-    found = {kind: candidates(butler, kind, request.runs) for kind in types}
-    certified = certifications(butler, [kind.name for kind in found], collection=collection)
-    return Registered(found, certified, published_runs(butler) if request.rule is Rule.RELEASE else {})
 
 
 def certifications(
@@ -144,13 +100,7 @@ def certifications(
 
 
 def calibration_collection_exists(butler: Butler, collection: str) -> bool:
-    """Return whether a collection exists.
-
-    Raises
-    ------
-    ConfigurationError
-        Raised if it is not a calibration collection.
-    """
+    """Return whether a collection exists; raise an error if it is not a calibration collection."""
     try:
         kind = butler.collections.get_info(collection).type
     except MissingCollectionError:
@@ -164,20 +114,7 @@ def calibration_collection_exists(butler: Butler, collection: str) -> bool:
 
 
 def require_between_exposures(butler: Butler, bounds: Iterable[Time]) -> None:
-    """Refuse bounds inside an exposure, whose image would find two calibrations.
-
-    Parameters
-    ----------
-    butler
-        The repository, with its exposures.
-    bounds
-        Times of any scale; the begin and the end of an exposure are between exposures.
-
-    Raises
-    ------
-    ParameterError
-        Raised if an exposure began before and ended after one of them.
-    """
+    """Refuse bounds inside an exposure, whose image would find two calibrations; its begin and end are allowed."""
     for bound in sorted({bound.tai for bound in bounds}):
         if (exposure := _exposure_over(butler, bound)) is not None:
             begin, end = exposure.timespan.begin, exposure.timespan.end

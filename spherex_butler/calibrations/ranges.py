@@ -127,18 +127,7 @@ def data_id_text(ref: DatasetRef) -> str:
 
 
 def as_time(value: UserTime) -> Time:
-    """Return a time in TAI.
-
-    Parameters
-    ----------
-    value
-        ISO 8601 text or a `~datetime.datetime`, UTC where no zone is given, or an astropy Time of any scale.
-
-    Raises
-    ------
-    ParameterError
-        Raised if it cannot be read as one time, or is out of Butler's range.
-    """
+    """Return a time in TAI; text or a `~datetime.datetime` without a zone is UTC."""
     try:
         time = value if isinstance(value, Time) else Time(value, scale="utc")
         scalar, tai = time.isscalar, time.tai
@@ -165,13 +154,7 @@ def format_time(time: Time) -> str:
 
 
 def range_between(begin: UserTime | None, end: UserTime | None) -> Timespan:
-    """Return the range from ``begin`` until just before ``end``; `None` is open.
-
-    Raises
-    ------
-    ParameterError
-        Raised if one of them is not a time, or they are not in order.
-    """
+    """Return the range from ``begin`` until just before ``end``; `None` is open."""
     first, last = (None if value is None else as_time(value) for value in (begin, end))
     timespan = Timespan(first, last, padInstantaneous=False)
     if timespan.isEmpty():

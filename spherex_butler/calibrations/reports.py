@@ -4,11 +4,15 @@ from __future__ import annotations
 
 __all__ = ("CalibrationIngestReport", "CertificationReport", "DecertificationReport", "NotCertified")
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import product
 from typing import Any
 
+from astropy.time import Time
+
 from ..repository.reports import IngestReport
-from .ranges import Certification
+from .ranges import Certification, bounds_of
 
 
 @dataclass(slots=True)
@@ -35,12 +39,22 @@ class CertificationReport:
     @property
     def replacements(self) -> list[str]:
         """A line for each new range that took the place of another."""
-        return [
-            f"{new}, took the place of {old.description}"
-            for new in self.certified
-            for old in self.replaced
-            if new.key == old.key and new.timespan.overlaps(old.timespan)
-        ]
+        return [f"{new}, took the place of {old.description}" for new, old in self._pairs()]
+
+    @property
+    def displaced(self) -> list[Certification]:
+        """The parts of replaced ranges in which a new one is valid instead."""
+        return [Certification(old.ref, old.timespan.intersection(new.timespan)) for new, old in self._pairs()]
+
+    def _pairs(self) -> Iterator[tuple[Certification, Certification]]:
+        for new, old in product(self.certified, self.replaced):
+            if new.key == old.key and new.timespan.overlaps(old.timespan):
+                yield new, old
+
+    @property
+    def bounds(self) -> set[Time]:
+        """The times that must lie between exposures."""
+        return bounds_of(new.timespan for new in self.certified)
 
     @property
     def summary(self) -> str:
@@ -68,6 +82,11 @@ class DecertificationReport:
     kept: list[Certification] = field(default_factory=list)
 
     @property
+    def bounds(self) -> set[Time]:
+        """The times at which ranges were cut, which must lie between exposures."""
+        return bounds_of(part.timespan for part in self.removed) & bounds_of(part.timespan for part in self.kept)
+
+    @property
     def summary(self) -> str:
         """The counts, in words."""
         return f"{len(self.removed)} decertified, {len(self.kept)} kept in part"
@@ -83,15 +102,7 @@ def _lines(**ranges: list[Certification]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class NotCertified:
-    """A calibration type that could not be certified, and why.
-
-    Parameters
-    ----------
-    dataset_type
-        Its name.
-    reason
-        What was found and expected.
-    """
+    """A calibration type that could not be certified, and why."""
 
     dataset_type: str
     reason: str
@@ -102,15 +113,7 @@ class NotCertified:
 
 @dataclass(slots=True, kw_only=True)
 class CalibrationIngestReport(IngestReport):
-    """What became of each calibration file, and what was certified then.
-
-    Parameters
-    ----------
-    certified
-        New validity ranges; what they took the place of is among the warnings.
-    not_certified
-        Types that could not be certified; `.certify` does that.
-    """
+    """What became of each calibration file, and which validity ranges are new; what they replaced is a warning."""
 
     certified: list[Certification] = field(default_factory=list)
     not_certified: list[NotCertified] = field(default_factory=list)

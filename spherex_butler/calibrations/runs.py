@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = (
-    "calibration_chain_of",
-    "ensure_calibration_run",
-    "image_release_of",
-    "published_runs",
-    "sources_of",
-)
+__all__ = ("calibration_chain_of", "ensure_calibration_run", "image_release_of", "published_runs", "sources_of")
 
 from functools import cache
 
@@ -26,11 +20,6 @@ def calibration_chain_of(release: str) -> str:
 
     The chain records which runs belong to the release and is never searched:
     which calibration an image gets is a matter of validity.
-
-    Raises
-    ------
-    ParameterError
-        Raised if there is no such release.
     """
     chain_of(release)  # refuses unknown releases
     return f"{CALIBRATION_COLLECTION}/{release}"

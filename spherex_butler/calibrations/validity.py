@@ -5,26 +5,26 @@ from __future__ import annotations
 __all__ = ("certify", "certify_ingested", "decertify")
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TypeVar
 from uuid import UUID
 
 from lsst.daf.butler import Butler, CollectionType, DatasetRef, DatasetType, Timespan
 
 from ..constants import CALIBRATION_COLLECTION
-from ..errors import ParameterError
 from ..repository.contention import in_transaction, retry
 from .queries import (
     calibration_collection_exists,
     calibration_types,
+    candidates,
     certifications,
-    read_registered,
     require_between_exposures,
     runs_of_tokens,
 )
-from .ranges import Certification, UserTime
+from .ranges import Certification, Rule, UserTime
 from .reports import CertificationReport, DecertificationReport
-from .validity_plan import Overlaps, Plan, Request, make_request, plan_certification, plan_decertification
+from .runs import published_runs
+from .validity_plan import Registered, Request, plan_certification, plan_decertification
 
 _Report = TypeVar("_Report", CertificationReport, DecertificationReport)
 
@@ -88,52 +88,35 @@ def certify(
     ConfigurationError
         Raised if the repository is read-only, the collection of another type, or others were writing.
     """
-    if replace and keep:
-        raise ParameterError("What is in the way cannot both be replaced and kept; give one of replace and keep.")
     types = calibration_types(butler, dataset_type)
-    request = make_request(
+    request = Request(
         rule=rule,
         release=release,
         begin=begin,
         end=end,
         runs=runs_of_tokens(butler, token),
         detectors=detectors,
-        overlaps=Overlaps.REPLACE if replace else Overlaps.KEEP if keep else Overlaps.REFUSE,
+        replace=replace,
+        keep=keep,
         named=dataset_type is not None,
     )
     return _certify(butler, types, request, collection, dry_run=dry_run)
 
 
 def certify_ingested(
-    butler: Butler, dataset_type: str, refs: Iterable[DatasetRef], *, rule: str, new: Iterable[UUID]
+    butler: Butler, dataset_type: str, refs: Iterable[DatasetRef], *, rule: str, new: Collection[UUID]
 ) -> CertificationReport:
-    """Say when calibrations that were just ingested are valid; ranges certified otherwise are kept.
+    """Certify calibrations of a type that were just ingested; ranges certified otherwise are kept.
 
-    Parameters
-    ----------
-    butler
-        A writeable SPHEREx repository.
-    dataset_type
-        A calibration type.
-    refs
-        The datasets of the type that were ingested, also those that were there already: only for their detectors
-        anything is certified.
-    rule
-        ``"latest"`` or ``"release"``.
-    new
-        Ids of the datasets that are new. Only these may displace an older token's range by the same rule: somebody
-        may have decided otherwise since about what is there. The others are certified where the detector has no
-        range at all, by the rule of releases none in a release's time: so an ingest leaves it that was killed before
-        it certified, one of another release that has the same files, and a decertification.
-
-    Raises
-    ------
-    ParameterError, ConfigurationError
-        Raised as for `certify`.
+    Only for the detectors of ``refs`` anything is certified. Only the ``new`` datasets, by id, may displace an older
+    token's range by the same rule: somebody may have decided otherwise since about what is there. The others are
+    certified where the detector has no range at all, by the rule of releases none in a release's time: so an ingest
+    leaves it that was killed before it certified, one of another release that has the same files, and a
+    decertification.
     """
     types = calibration_types(butler, dataset_type)
     detectors = {int(ref.dataId["detector"]) for ref in refs if "detector" in ref.dataId}
-    request = make_request(rule=rule, detectors=detectors or None, overlaps=Overlaps.KEEP, deciding=new)
+    request = Request(rule=rule, detectors=detectors or None, keep=True, deciding=new)
     return _certify(butler, types, request, CALIBRATION_COLLECTION)
 
 
@@ -180,9 +163,9 @@ def decertify(
         Raised if the repository is read-only, the collection of another type, or others were writing.
     """
     types = calibration_types(butler, dataset_type)
-    request = make_request(begin=begin, end=end, runs=runs_of_tokens(butler, token), detectors=detectors)
+    request = Request(begin=begin, end=end, runs=runs_of_tokens(butler, token), detectors=detectors)
 
-    def plan() -> Plan[DecertificationReport]:
+    def plan() -> DecertificationReport:
         certified = certifications(butler, [kind.name for kind in types], collection=collection)
         return plan_decertification(certified, request)
 
@@ -193,8 +176,11 @@ def decertify(
 def _certify(
     butler: Butler, types: Sequence[DatasetType], request: Request, collection: str, *, dry_run: bool = False
 ) -> CertificationReport:
-    def plan() -> Plan[CertificationReport]:
-        return plan_certification(read_registered(butler, types, request, collection), request)
+    def plan() -> CertificationReport:
+        found = {kind: candidates(butler, kind, request.runs) for kind in types}
+        certified = certifications(butler, [kind.name for kind in types], collection=collection)
+        published = published_runs(butler) if request.rule is Rule.RELEASE else {}
+        return plan_certification(Registered(found, certified, published), request)
 
     if not (dry_run or calibration_collection_exists(butler, collection)) and butler.isWriteable():
         retry(lambda: butler.collections.register(collection, CollectionType.CALIBRATION))
@@ -204,33 +190,37 @@ def _certify(
 def _carry_out(
     butler: Butler,
     types: Sequence[DatasetType],
-    make_plan: Callable[[], Plan[_Report]],
+    make_plan: Callable[[], _Report],
     collection: str,
     *,
     dry_run: bool,
 ) -> _Report:
     """Plan from what is there, and make the changes in the same transaction; return the report."""
 
-    def checked_plan() -> Plan[_Report]:
-        plan = make_plan()
-        require_between_exposures(butler, plan.bounds)
-        return plan
+    def checked_plan() -> _Report:
+        report = make_plan()
+        require_between_exposures(butler, report.bounds)
+        return report
 
     def change() -> _Report:
         _lock(butler, types, collection)
-        plan = checked_plan()
-        _execute(butler, plan, collection)
-        return plan.report
+        report = checked_plan()
+        _execute(butler, report, collection)
+        return report
 
-    return checked_plan().report if dry_run else in_transaction(butler, change)
+    return checked_plan() if dry_run else in_transaction(butler, change)
 
 
-def _execute(butler: Butler, plan: Plan[_Report], collection: str) -> None:
-    for timespan, parts in _by_timespan(plan.decertify).items():
+def _execute(butler: Butler, report: CertificationReport | DecertificationReport, collection: str) -> None:
+    if isinstance(report, CertificationReport):
+        ended, begun = report.displaced, report.certified
+    else:
+        ended, begun = report.removed, []
+    for timespan, parts in _by_timespan(ended).items():
         for kind in {part.ref.datasetType for part in parts}:
             data_ids = [part.ref.dataId for part in parts if part.ref.datasetType == kind]
             butler.registry.decertify(collection, kind, timespan, dataIds=data_ids)
-    for timespan, ranges in _by_timespan(plan.certify).items():
+    for timespan, ranges in _by_timespan(begun).items():
         butler.registry.certify(collection, [new.ref for new in ranges], timespan)
 
 

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-__all__ = ("Overlaps", "Plan", "Registered", "Request", "make_request", "plan_certification", "plan_decertification")
+__all__ = ("Registered", "Request", "plan_certification", "plan_decertification")
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import Enum, auto
-from typing import Generic, TypeVar
+from dataclasses import dataclass
 from uuid import UUID
 
-from astropy.time import Time
 from lsst.daf.butler import DataCoordinate, DatasetRef, DatasetType, Timespan
 
 from ..errors import ParameterError
 from ..repository.runs import chain_of
 from .ranges import (
-    ALWAYS,
     Certification,
     Rule,
     UserTime,
-    bounds_of,
     data_id_text,
     is_covered,
     range_between,
@@ -34,25 +29,11 @@ from .runs import sources_of
 
 _SHOWN = 5  # conflicts in a message: the first ones tell
 
-_Report = TypeVar("_Report", CertificationReport, DecertificationReport)
 
-
-class Overlaps(Enum):
-    """What to do where ranges that were certified otherwise are in the way."""
-
-    REFUSE = auto()
-    """Do nothing at all, with an error."""
-    KEEP = auto()
-    """Leave them, with a note, and certify the others."""
-    REPLACE = auto()
-    """Trim, split or remove them."""
-
-
-@dataclass(frozen=True, slots=True)
 class Request:
     """What a user asks for.
 
-    Parameters
+    Attributes
     ----------
     rule
         The rule that decides.
@@ -62,22 +43,46 @@ class Request:
         Where calibrations are looked for; `None` leaves that to the rule.
     detectors
         Which detectors; `None` for all, and for calibrations that serve all at once.
-    overlaps
-        What to do where other ranges are in the way.
+    replace, keep
+        What to do where ranges that were certified otherwise are in the way: trim, split or remove them, or leave
+        them, with a note, and certify the others. By default nothing at all is done, with an error.
     named
         Whether the types were named one by one, so that each must have an answer.
     deciding
         Ids of the datasets that may displace others' ranges, as far as the rule allows it; all other datasets are
         certified only where no range is in the way. `None` for all.
+
+    Raises
+    ------
+    ParameterError
+        Raised if the parts do not go together, or a rule or a release does not exist.
     """
 
-    rule: Rule
-    ranges: Mapping[str | None, Timespan]
-    runs: Sequence[str] | None = None
-    detectors: frozenset[int] | None = None
-    overlaps: Overlaps = Overlaps.REFUSE
-    named: bool = True
-    deciding: frozenset[UUID] | None = None
+    def __init__(
+        self,
+        *,
+        rule: str | None = None,
+        release: str | None = None,
+        begin: UserTime | None = None,
+        end: UserTime | None = None,
+        runs: Sequence[str] | None = None,
+        detectors: int | Iterable[int] | None = None,
+        replace: bool = False,
+        keep: bool = False,
+        named: bool = True,
+        deciding: Collection[UUID] | None = None,
+    ) -> None:
+        if replace and keep:
+            raise ParameterError("What is in the way cannot both be replaced and kept; give one of replace and keep.")
+        self.rule = _rule(rule, release, bounded=begin is not None or end is not None)
+        self.ranges: Mapping[str | None, Timespan] = {None: range_between(begin, end)}
+        if self.rule is Rule.RELEASE:
+            self.ranges = _ranges_of_releases(release)
+        self.runs = runs
+        self.detectors = _detectors(detectors)
+        self.replace, self.keep = replace, keep
+        self.named = named
+        self.deciding = deciding
 
     def ranges_of(self, dataset_type: str) -> Mapping[str | None, Timespan]:
         """Return the ranges asked for of a type: of several releases only those for whose images it is made."""
@@ -92,75 +97,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """What a repository has of calibrations.
-
-    Parameters
-    ----------
-    candidates
-        The datasets of each type in the runs of the request, newest first.
-    certified
-        The validity ranges of these types.
-    published
-        By release, the runs of the calibrations that are published with it; needed for the rule of releases only.
-    """
+    """What a repository has: datasets by type, newest first, their ranges, and for the rule of releases their runs."""
 
     candidates: Mapping[DatasetType, Sequence[DatasetRef]]
     certified: Sequence[Certification]
     published: Mapping[str, Collection[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan(Generic[_Report]):
-    """What is to be changed; ``str()`` of it is for reading.
-
-    Parameters
-    ----------
-    report
-        What the user is told.
-    decertify
-        Parts of ranges that end to be valid, first.
-    certify
-        New ranges.
-    bounds
-        Times that must lie between exposures.
-    """
-
-    report: _Report
-    decertify: Sequence[Certification]
-    certify: Sequence[Certification] = ()
-    bounds: Collection[Time] = field(default_factory=frozenset)
-
-    def __str__(self) -> str:
-        return str(self.report)
-
-
-def make_request(
-    *,
-    rule: str | None = None,
-    release: str | None = None,
-    begin: UserTime | None = None,
-    end: UserTime | None = None,
-    runs: Sequence[str] | None = None,
-    detectors: int | Iterable[int] | None = None,
-    overlaps: Overlaps = Overlaps.REFUSE,
-    named: bool = True,
-    deciding: Iterable[UUID] | None = None,
-) -> Request:
-    """Return what a user asks for.
-
-    Raises
-    ------
-    ParameterError
-        Raised if the parts do not go together, or a rule or a release does not exist.
-    """
-    given = _rule(rule, release, bounded=begin is not None or end is not None)
-    ranges: dict[str | None, Timespan] = {None: ALWAYS}
-    if given is Rule.RELEASE:
-        ranges = _ranges_of_releases(release)
-    elif given is Rule.EXPLICIT:
-        ranges = {None: range_between(begin, end)}
-    ids = None if deciding is None else frozenset(deciding)
-    return Request(given, ranges, runs, _detectors(detectors), overlaps, named, ids)
 
 
 def _rule(rule: str | None, release: str | None, *, bounded: bool) -> Rule:
@@ -200,21 +141,8 @@ def _detectors(detectors: int | Iterable[int] | None) -> frozenset[int] | None:
     return given
 
 
-def plan_certification(registered: Registered, request: Request) -> Plan[CertificationReport]:
-    """Return what a certification changes.
-
-    Parameters
-    ----------
-    registered
-        What there is.
-    request
-        What is asked for.
-
-    Raises
-    ------
-    ParameterError
-        Raised if there is nothing to certify, or ranges are in the way.
-    """
+def plan_certification(registered: Registered, request: Request) -> CertificationReport:
+    """Return what a certification changes; raise an error if that is nothing, or ranges are in the way."""
     report = CertificationReport()
     wanted: list[Certification] = []
     for kind, candidates in registered.candidates.items():
@@ -223,20 +151,12 @@ def plan_certification(registered: Registered, request: Request) -> Plan[Certifi
         wanted += chosen
     if not wanted:
         raise ParameterError(" ".join(["There is nothing to certify.", *report.notes]))
-    displaced = _resolve(wanted, registered.certified, request, report)
-    return Plan(report, displaced, report.certified, bounds_of(new.timespan for new in report.certified))
+    _resolve(wanted, registered.certified, request, report)
+    return report
 
 
-def plan_decertification(certified: Iterable[Certification], request: Request) -> Plan[DecertificationReport]:
-    """Return what a decertification changes.
-
-    Parameters
-    ----------
-    certified
-        The validity ranges of the types that are meant.
-    request
-        When calibrations shall not be valid, and of which runs and detectors.
-    """
+def plan_decertification(certified: Iterable[Certification], request: Request) -> DecertificationReport:
+    """Return what a decertification changes, of the ranges of the types that are meant."""
     report = DecertificationReport()
     (timespan,) = request.ranges.values()
     for found in certified:
@@ -244,8 +164,7 @@ def plan_decertification(certified: Iterable[Certification], request: Request) -
         if meant and found.timespan.overlaps(timespan):
             report.removed.append(Certification(found.ref, found.timespan.intersection(timespan)))
             report.kept += [Certification(found.ref, part) for part in found.timespan.difference(timespan)]
-    cuts = bounds_of([timespan]) & bounds_of(part.timespan for part in report.kept)
-    return Plan(report, report.removed, bounds=cuts)
+    return report
 
 
 def _choose(
@@ -268,13 +187,7 @@ def _choose(
 def _missing(
     kind: DatasetType, candidates: Sequence[DatasetRef], chosen: Sequence[Certification], request: Request
 ) -> list[str]:
-    """Return a note on each range for which a calibration was asked for and there is none.
-
-    Raises
-    ------
-    ParameterError
-        Raised if the type was asked for by name and there is nothing at all, or not of each detector.
-    """
+    """Return a note on each range for which there is no calibration; it is an error where the type was named."""
     tokens = sorted({token_of(ref.run) for ref in candidates})
     lacking = sorted((request.detectors or frozenset()) - {ref.dataId.get("detector") for ref in candidates})
     if request.named and lacking:
@@ -303,18 +216,11 @@ def _lacking(kind: DatasetType, detectors: Sequence[int], tokens: Sequence[str])
 
 def _resolve(
     wanted: Iterable[Certification], certified: Iterable[Certification], request: Request, report: CertificationReport
-) -> list[Certification]:
-    """Fill in the report and return the parts of ranges that make place.
-
-    Raises
-    ------
-    ParameterError
-        Raised if some are in the way and the request refuses that.
-    """
+) -> None:
+    """Fill in the report; raise an error if ranges are in the way and the request does not say what to do then."""
     existing: dict[tuple[object, ...], list[Certification]] = defaultdict(list)
     for old in certified:
         existing[old.key].append(old)
-    displaced: list[Certification] = []
     conflicts: list[str] = []
     for new in wanted:
         overlapping = [old for old in existing[new.key] if old.timespan.overlaps(new.timespan)]
@@ -328,20 +234,18 @@ def _resolve(
         else:
             report.certified.append(new)
             report.replaced += [old for old in overlapping if old not in report.replaced]
-            displaced += [Certification(old.ref, old.timespan.intersection(new.timespan)) for old in overlapping]
-    if conflicts and request.overlaps is Overlaps.REFUSE:
+    if conflicts and not request.keep:
         more = f"; and {len(conflicts) - _SHOWN} more" if len(conflicts) > _SHOWN else ""
         raise ParameterError(
             f"Certified otherwise already: {'; '.join(conflicts[:_SHOWN])}{more}. Nothing was changed; replace trims, "
             "splits or removes what is in the way, keep leaves it and certifies the others."
         )
     report.notes += conflicts
-    return displaced
 
 
 def _conflicts(new: Certification, overlapping: Iterable[Certification], request: Request) -> list[str]:
     """Return which ranges may not be displaced by a new one, in words."""
-    if request.overlaps is Overlaps.REPLACE:
+    if request.replace:
         return []
     others = [old for old in overlapping if not _supersedes(new, request.rule, old)]
     return [f"{new}, would take the place of {old.description}" for old in others]

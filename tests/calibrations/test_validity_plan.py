@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import pytest
@@ -9,13 +10,11 @@ from calibration_repositories import BEGIN, DARK, END, NEWER_DARK, QR3
 from lsst.daf.butler import DataCoordinate, DatasetRef, DatasetType, DimensionUniverse
 
 from spherex_butler import dimension_config
-from spherex_butler.calibrations.ranges import Certification, bounds_of, format_time, range_text
+from spherex_butler.calibrations.ranges import Certification, format_time, range_text
 from spherex_butler.calibrations.reports import CertificationReport, DecertificationReport
 from spherex_butler.calibrations.validity_plan import (
-    Overlaps,
-    Plan,
     Registered,
-    make_request,
+    Request,
     plan_certification,
     plan_decertification,
 )
@@ -23,9 +22,9 @@ from spherex_butler.errors import ParameterError
 from spherex_butler.repository.runs import calibration_tokens
 
 UNIVERSE = DimensionUniverse(dimension_config())
-REPLACE, KEEP = {"overlaps": Overlaps.REPLACE}, {"overlaps": Overlaps.KEEP}
+REPLACE, KEEP = {"replace": True}, {"keep": True}
 BETWEEN = {"begin": BEGIN, "end": END}
-IN_QR2, IN_QR3 = (range_text(span) for span in make_request(rule="release").ranges.values())
+IN_QR2, IN_QR3 = (range_text(span) for span in Request(rule="release").ranges.values())
 GAINS, FLUX, SOLID = "gain_factors", "l3_flux_corrections", "solid_angle_pixel_map"
 
 
@@ -46,25 +45,28 @@ class Calibrations:
         self.refs[kind] = [*new, *self.refs.get(kind, [])]
         return new
 
-    def plan(self, **choices: object) -> Plan[CertificationReport]:
-        request = make_request(**choices)
+    def plan(self, **choices: object) -> CertificationReport:
+        request = Request(**choices)
         refs = {kind: [r for r in found if r.run in (request.runs or [r.run])] for kind, found in self.refs.items()}
         return plan_certification(Registered(refs, self.certified, self.published), request)
 
     def certify(self, **choices: object) -> CertificationReport:
-        return self.carry_out(self.plan(**choices))
+        report = self.plan(**choices)
+        self.change(report.displaced, report.certified)
+        return report
 
     def decertify(self, **choices: object) -> DecertificationReport:
-        return self.carry_out(plan_decertification(self.certified, make_request(**choices)))
+        report = plan_decertification(self.certified, Request(**choices))
+        self.change(report.removed)
+        return report
 
-    def carry_out(self, plan: Plan) -> CertificationReport | DecertificationReport:
+    def change(self, ended: list[Certification], begun: Sequence[Certification] = ()) -> None:
         """Change the ranges as Butler would."""
-        for gone in plan.decertify:
+        for gone in ended:
             (old,) = (one for one in self.certified if one.ref == gone.ref and one.timespan.overlaps(gone.timespan))
             self.certified.remove(old)
             self.certified += [Certification(old.ref, part) for part in old.timespan.difference(gone.timespan)]
-        self.certified = sorted([*self.certified, *plan.certify], key=lambda one: (one.key, one.timespan.nsec))
-        return plan.report
+        self.certified = sorted([*self.certified, *begun], key=lambda one: (one.key, one.timespan.nsec))
 
     @property
     def valid(self) -> list[str]:
@@ -245,9 +247,8 @@ def test_decertify_of_what_is_not_certified_changes_nothing(darks):
 def test_only_bounds_that_cut_a_range_must_lie_between_exposures(darks, certified, choices, bounds):
     assert sorted(map(format_time, darks.plan(**BETWEEN).bounds)) == [BEGIN, END]
     darks.certify(**certified)
-    plan = plan_decertification(darks.certified, make_request(**choices))
-    assert sorted(map(format_time, plan.bounds)) == bounds
-    assert {*plan.bounds} <= bounds_of(one.timespan for one in plan.report.kept)
+    report = plan_decertification(darks.certified, Request(**choices))
+    assert sorted(map(format_time, report.bounds)) == bounds
 
 
 def test_plan_is_for_reading(darks):
