@@ -17,13 +17,7 @@ Part = TypeVar("Part")
 
 
 def loaded(hdu: str, part: Part | None) -> Part:
-    """Return a part of an image, unless it is `None`.
-
-    Raises
-    ------
-    ParameterError
-        Raised if it is.
-    """
+    """Return a part of an image; a `ParameterError` says that it was not loaded if it is `None`."""
     if part is None:
         raise ParameterError(
             f"This image has no {hdu}: it was not loaded (planes=[…, {hdu!r}] loads it), "
@@ -33,26 +27,14 @@ def loaded(hdu: str, part: Part | None) -> Part:
 
 
 def fitting(name: str, plane: Any, shape: tuple[int, ...]) -> Any:
-    """Return a plane, or `None`, unless it has another shape than the image.
-
-    Raises
-    ------
-    FormatError
-        Raised if it has.
-    """
+    """Return a plane or `None`; a `FormatError` says if the plane has another shape than the image."""
     if plane is not None and np.shape(plane) != shape:
         raise FormatError(f"{name} has shape {np.shape(plane)}; expected {shape}, the shape of IMAGE.")
     return plane
 
 
 def as_flags(value: NDArray[Any] | None, shape: tuple[int, ...], *, defined: bool) -> NDArray[Any] | None:
-    """Return flags or `None`.
-
-    Raises
-    ------
-    FormatError
-        Raised if they are no integers, have another shape, or are not defined.
-    """
+    """Return flags or `None`; a `FormatError` says if they are not integers of the image's shape, or not defined."""
     if value is None:
         return None
     if not np.issubdtype(fitting("FLAGS", value, shape).dtype, np.integer):
@@ -79,13 +61,7 @@ def as_variance(value: NDUncertainty | NDArray[Any], unit: u.UnitBase, shape: tu
 
 
 def of_type(name: str, value: Any, *types: type) -> Any:
-    """Return a value of one of some types, or `None`.
-
-    Raises
-    ------
-    TypeError
-        Raised if the value is neither.
-    """
+    """Return a value of one of some types or `None`; anything else is a `TypeError`."""
     if value is not None and not isinstance(value, types):
         raise TypeError(f"{name} is a {type(value).__name__}; expected a {types[0].__name__} or None.")
     return value
