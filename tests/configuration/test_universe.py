@@ -36,11 +36,8 @@ def universe():
     return claim_universe(dimension_config())
 
 
-def test_namespace_and_version(universe):
-    assert (universe.namespace, universe.version) == ("spherex", 1)
-
-
 def test_elements_and_their_relations(universe):
+    assert (universe.namespace, universe.version) == ("spherex", 1)
     elements = {e.name: (set(e.required.names), set(e.implied.names)) for e in universe.elements if e.name in ELEMENTS}
     assert elements == ELEMENTS
 
@@ -56,13 +53,10 @@ ELEMENTS = {
 }
 
 
-def test_there_is_nothing_else_but_sky_pixels(universe):
+def test_there_is_nothing_else_but_sky_pixels_in_healpix4_and_others(universe):
     pixels = set(universe.skypix_dimensions.names)
     assert {e.name for e in universe.elements} - pixels == set(ELEMENTS)
     assert {"htm7", "htm24", "healpix4", "healpix17"} <= pixels
-
-
-def test_images_are_joined_in_healpix4(universe):
     assert universe.commonSkyPix.name == "healpix4"
 
 
@@ -70,30 +64,18 @@ def test_regions_belong_to_images_and_times_to_exposures(universe):
     spatial = [e.name for e in universe.elements if e.spatial and e.name in ELEMENTS]
     temporal = [e.name for e in universe.elements if e.temporal]
     assert (spatial, temporal) == (["exposure_detector_region"], ["exposure"])
-    assert universe["exposure_detector_region"].topology[TopologicalSpace.SPATIAL].name == "observation_regions"
+    regions = universe["exposure_detector_region"]
+    assert regions.topology[TopologicalSpace.SPATIAL].name == "observation_regions"
+    assert regions.populated_by == universe["exposure"]
 
 
-def test_regions_are_transferred_with_their_exposure(universe):
-    assert universe["exposure_detector_region"].populated_by == universe["exposure"]
-
-
-@pytest.mark.parametrize(
-    ("element", "field"),
-    [
-        ("instrument", "class_name"),
-        ("instrument", "detector_max"),
-        ("instrument", "exposure_max"),
-        ("detector", "full_name"),
-        ("exposure", "obs_id"),
-        ("exposure", "exposure_time"),
-        ("exposure", "tracking_ra"),
-        ("exposure", "tracking_dec"),
-        ("exposure", "sky_angle"),
-        ("exposure", "timespan"),
-    ],
-)
-def test_fields_that_rubin_middleware_reads_keep_their_names(universe, element, field):
-    assert field in universe[element].RecordClass.fields.names
+def test_fields_that_rubin_middleware_reads_keep_their_names(universe):
+    for element, names in {
+        "instrument": {"class_name", "detector_max", "exposure_max"},
+        "detector": {"full_name"},
+        "exposure": {"obs_id", "exposure_time", "tracking_ra", "tracking_dec", "sky_angle", "timespan"},
+    }.items():
+        assert names <= set(universe[element].RecordClass.fields.names)
 
 
 def test_each_call_returns_a_copy_of_its_own():
@@ -102,17 +84,15 @@ def test_each_call_returns_a_copy_of_its_own():
     assert dimension_config()["version"] == 1
 
 
-def test_documentation_is_no_part_of_the_definition():
+@pytest.mark.parametrize(
+    ("element", "key", "value"),
+    [("detector", "doc", "Other words."), ("channel", "requires", ["detector", "instrument"])],
+)
+def test_documentation_and_order_are_no_part_of_the_definition(element, key, value):
     config = dimension_config()
-    config["elements", "detector", "doc"] = "Other words."
+    config["elements", element, key] = value
     assert definition(config) == definition(dimension_config())
     assert claim_universe(config) is claim_universe(dimension_config())
-
-
-def test_order_of_required_dimensions_is_no_part_of_the_definition():
-    config = dimension_config()
-    config["elements", "channel", "requires"] = ["detector", "instrument"]
-    assert definition(config) == definition(dimension_config())
 
 
 def test_another_definition_under_our_version_is_refused_with_both_shown():
@@ -148,17 +128,15 @@ assert "CCDData" not in StorageClassFactory()
     assert "+  common: healpix4" in lines
 
 
-def test_extension_adds_to_ours():
-    config = extend_universe(
-        {"night": NIGHT, "night_note": {"requires": ["night", "detector"], "populated_by": "night"}},
-        namespace="test_adds",
-        version=3,
-    )
+def test_extension_adds_to_ours_and_again_is_the_same():
+    elements = {"night": NIGHT, "night_note": {"requires": ["night", "detector"], "populated_by": "night"}}
+    config = extend_universe(elements, namespace="test_adds", version=3)
     universe = DimensionUniverse(config)
     assert (universe.namespace, universe.version) == ("test_adds", 3)
     assert set(universe["night"].required.names) == {"instrument", "night"}
     assert universe["night_note"].populated_by == universe["night"]
     require_ours(config)
+    assert DimensionUniverse(extend_universe(elements, namespace="test_adds", version=3)) is universe
 
 
 def test_extension_may_have_regions_and_times_of_its_own():
@@ -184,12 +162,6 @@ def test_extension_may_use_the_old_way_to_say_cached():
         version=1,
     )
     assert DimensionUniverse(config)["night"].is_cached
-
-
-def test_same_extension_again_is_the_same():
-    first = extend_universe({"night": NIGHT}, namespace="test_again", version=1)
-    second = extend_universe({"night": NIGHT}, namespace="test_again", version=1)
-    assert DimensionUniverse(first) is DimensionUniverse(second)
 
 
 def test_version_reused_with_other_content_is_refused_with_both_shown():

@@ -14,6 +14,7 @@ from forked import start_script
 from lsst.daf.butler import Butler, CollectionType, DatasetType, DimensionConfig, Timespan
 from lsst.daf.butler._registry_shim import RegistryShim
 from lsst.sphgeom import ConvexPolygon, LonLat, UnitVector3d
+from made_once import copy_repo
 
 from spherex_butler import extend_universe, make_repo
 from spherex_butler.configuration.dataset_types import dataset_types
@@ -67,27 +68,14 @@ def test_instrument_is_registered(butler):
     assert (instrument.name, instrument.detector_max, instrument.exposure_max) == ("SPHEREx", 7, 10**14)
 
 
-def test_six_detectors_are_registered(butler):
+def test_six_detectors_are_registered_with_the_archives_wavelength_ranges(butler):
     detectors = records(butler, "detector")
+    focal_planes = {1: "SWIR", 2: "SWIR", 3: "SWIR", 4: "MWIR", 5: "MWIR", 6: "MWIR"}
     assert [(d.id, d.full_name, d.focal_plane) for d in detectors] == [
-        (1, "D1", "SWIR"),
-        (2, "D2", "SWIR"),
-        (3, "D3", "SWIR"),
-        (4, "D4", "MWIR"),
-        (5, "D5", "MWIR"),
-        (6, "D6", "MWIR"),
+        (number, f"D{number}", focal_plane) for number, focal_plane in focal_planes.items()
     ]
-
-
-def test_detectors_hold_the_archives_wavelength_ranges(butler):
-    ranges = {d.id: (d.wavelength_min, d.wavelength_max, d.resolving_power) for d in records(butler, "detector")}
-    assert ranges[3] == (1.6301, 2.4346, 40.6)
-    assert ranges[6] == (4.4115, 5.0096, 127.8)
-
-
-def test_each_detector_has_17_channels(butler):
-    channels = records(butler, "channel")
-    assert sorted((c.detector, c.id) for c in channels) == [(d, c) for d in range(1, 7) for c in range(1, 18)]
+    ranges = {d.id: (d.wavelength_min, d.wavelength_max, d.resolving_power) for d in detectors}
+    assert (ranges[3], ranges[6]) == ((1.6301, 2.4346, 40.6), (4.4115, 5.0096, 127.8))
 
 
 def test_channels_lie_within_their_detectors_range_in_order(butler):
@@ -162,9 +150,6 @@ def test_returned_butler_is_writeable_and_has_defaults(butler):
 def test_exposure_is_found_by_id_name_and_planning_period(butler, where):
     (exposure,) = butler.query_dimension_records("exposure", where=where)
     assert (exposure.id, exposure.group) == (EXPOSURE, GROUP)
-
-
-def test_group_knows_its_planning_period(butler):
     assert butler.registry.expandDataId(instrument="SPHEREx", group=GROUP)["planning_period"] == PERIOD
 
 
@@ -262,8 +247,7 @@ def test_arrays_are_not_pickled(butler):
     assert butler.get(ref).tolist() == [0, 1, 2]
 
 
-def test_plain_open_in_another_process_needs_no_environment(tmp_path, run_python):
-    make_repo(tmp_path / "r").close()
+def test_plain_open_in_another_process_needs_no_environment(empty_repo, run_python):
     script = """
 import sys
 from lsst.daf.butler import Butler
@@ -271,7 +255,7 @@ assert "spherex_butler" not in sys.modules
 butler = Butler.from_config(sys.argv[1], collections="SPHEREx/defaults")
 print(butler.dimensions, butler.get_dataset_type("level2").storageClass.pytype.__name__)
 """
-    assert run_python(script, tmp_path / "r").strip() == "DimensionUniverse(1, spherex) SpectralImage"
+    assert run_python(script, empty_repo).strip() == "DimensionUniverse(1, spherex) SpectralImage"
 
 
 def test_root_is_relative_to_the_current_folder(tmp_path, monkeypatch):
@@ -280,9 +264,8 @@ def test_root_is_relative_to_the_current_folder(tmp_path, monkeypatch):
     assert (tmp_path / "a" / "b" / "butler.yaml").is_file()
 
 
-def test_configuration_is_a_pointer(tmp_path):
-    make_repo(tmp_path / "r").close()
-    text = (tmp_path / "r" / "butler.yaml").read_text()
+def test_configuration_is_a_pointer(empty_repo):
+    text = (empty_repo / "butler.yaml").read_text()
     assert "- resource://spherex_butler/configs/repository/butler.yaml" in text
     assert "CCDData" not in text
 
@@ -291,7 +274,7 @@ def contents(folder):
     return {path: path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("make", [lambda root: make_repo(root).close(), Butler.makeRepo])
+@pytest.mark.parametrize("make", [copy_repo, Butler.makeRepo])
 def test_existing_repository_of_any_universe_is_left_alone(tmp_path, make):
     make(tmp_path / "r")
     before = contents(tmp_path)
@@ -353,26 +336,28 @@ def test_places_may_be_given_relative_to_the_root(tmp_path):
         assert moved.get("dark", instrument="SPHEREx", detector=1, collections="spx/x").shape == (2, 2)
 
 
-@pytest.mark.parametrize("database", [None, "sqlite:///<butlerRoot>/gen3.sqlite3"])
-def test_remote_root_without_database_elsewhere_is_refused_first(database):
-    with pytest.raises(
-        ConfigurationError, match=r"'s3://bucket/repository/' is remote, where an SQLite file cannot be"
-    ):
-        make_repo("s3://bucket/repository", database=database)
+RUBIN = DimensionConfig("resource://lsst.daf.butler/configs/dimensions.yaml")
 
 
 @pytest.mark.parametrize(
-    ("database", "reason"),
+    ("options", "error", "message"),
     [
-        ("registry.sqlite3", "database 'registry.sqlite3' is not an SQLAlchemy URL"),
-        ("", "database '' is not an SQLAlchemy URL"),
-        ("sqlite://", "is in memory, where no repository can be kept"),
-        ("sqlite:///:memory:", "is in memory, where no repository can be kept"),
+        ({"root": "s3://b/r"}, ConfigurationError, "'s3://b/r/' is remote, where an SQLite file cannot be"),
+        (
+            {"root": "s3://b/r", "database": "sqlite:///<butlerRoot>/gen3.sqlite3"},
+            ConfigurationError,
+            "'s3://b/r/' is remote, where an SQLite file cannot be",
+        ),
+        ({"database": "registry.sqlite3"}, ParameterError, "database 'registry.sqlite3' is not an SQLAlchemy URL"),
+        ({"database": ""}, ParameterError, "database '' is not an SQLAlchemy URL"),
+        ({"database": "sqlite://"}, ParameterError, "is in memory, where no repository can be kept"),
+        ({"database": "sqlite:///:memory:"}, ParameterError, "is in memory, where no repository can be kept"),
+        ({"dimensions": RUBIN}, ConfigurationError, r"'daf_butler', version 8, lacks or redefines \['channel'"),
     ],
 )
-def test_database_that_cannot_be_kept_is_refused(tmp_path, database, reason):
-    with pytest.raises(ParameterError, match=reason):
-        make_repo(tmp_path / "r", database=database)
+def test_repository_that_cannot_be_kept_is_refused_first(tmp_path, options, error, message):
+    with pytest.raises(error, match=message):
+        make_repo(**({"root": tmp_path / "r"} | options))
     assert not (tmp_path / "r").exists()
 
 
@@ -389,13 +374,6 @@ def test_unreachable_database_leaves_nothing_behind(tmp_path):
     with pytest.raises(Exception, match=r"psycopg|connect"):
         make_repo(tmp_path / "a" / "r", database="postgresql://localhost:1/nowhere", datastore_root=tmp_path / "files")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_universe_that_lacks_ours_is_refused(tmp_path):
-    rubin = DimensionConfig("resource://lsst.daf.butler/configs/dimensions.yaml")
-    with pytest.raises(ConfigurationError, match=r"'daf_butler', version 8, lacks or redefines \['channel'"):
-        make_repo(tmp_path / "r", dimensions=rubin)
-    assert not (tmp_path / "r").exists()
 
 
 @pytest.mark.parametrize(
