@@ -25,13 +25,7 @@ from .transfer import dataset_in
 class UsedCalibrations:
     """The calibrations that are valid for images.
 
-    Parameters
-    ----------
-    source
-        The repository of both.
-    collections
-        Where the images are searched; their calibrations in those of
-        these collections that hold calibrations, and then in the default ones.
+    They are searched in those of the collections that hold calibrations, and then in the default ones.
     """
 
     def __init__(self, source: Butler, collections: Sequence[str]) -> None:
@@ -78,17 +72,7 @@ def _is_used(certified: Certification, times: Mapping[int, NDArray[np.int64]]) -
 
 
 def certify_as_in(target: Butler, used: UsedCalibrations, failed: list[FailedDataset]) -> int:
-    """Certify calibrations for the times they are valid in the source; return how many ranges are new.
-
-    Parameters
-    ----------
-    target
-        A writeable repository, in which the datasets are.
-    used
-        The calibrations, and where they are certified in the source.
-    failed
-        Where ranges go that could not be certified, with reasons.
-    """
+    """Certify calibrations for the times they are valid in the source; return how many ranges are new."""
     retry(lambda: _ensure_path(used.source, target, used.path))
     done = 0
     for collection in used.path:

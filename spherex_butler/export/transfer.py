@@ -34,29 +34,7 @@ Records = Mapping[str, Mapping[tuple[Any, ...], DimensionRecord]]
 
 
 class Transfer:
-    """The transfer of datasets, batch by batch; nothing is changed in the source.
-
-    Parameters
-    ----------
-    source
-        Where they are.
-    target
-        Where they go; writeable, unless it is for a dry run.
-    mode
-        One of `.files.placement.TRANSFER_MODES` but ``move``.
-    failed
-        Where datasets go that could not be transferred, with reasons.
-    dry_run
-        Whether only to count.
-
-    Raises
-    ------
-    ConfigurationError
-        Raised if one of them is no SPHEREx repository with files, or the
-        target read-only.
-    ParameterError
-        Raised if there is no such mode.
-    """
+    """The transfer of datasets, batch by batch; nothing is changed in the source."""
 
     def __init__(
         self, source: Butler, target: Butler, mode: str, failed: list[FailedDataset], *, dry_run: bool = False
@@ -178,13 +156,7 @@ def dataset_in(target: Butler, ref: DatasetRef) -> DatasetRef:
 
 
 def ensure_dataset_type(target: Butler, dataset_type: DatasetType) -> None:
-    """Register a dataset type of another repository.
-
-    Raises
-    ------
-    ConfigurationError
-        Raised if the target has one by that name that differs in dimensions, or in being a calibration.
-    """
+    """Register a dataset type of another repository."""
     dimensions = target.dimensions.conform(dataset_type.dimensions.required)
     try:
         known = target.get_dataset_type(dataset_type.name)

@@ -26,18 +26,9 @@ def batches(
 ) -> Iterator[list[PlannedFile]]:
     """Yield files of one run and release that are to be ingested together; an empty list for one that failed.
 
-    Parameters
-    ----------
-    planned
-        What `~.ingest.plan.read_plans` yields.
-    report
-        Where failures and warnings are noted.
-    size
-        How many files a batch has at most.
-    waiting
-        How many batches' worth of files, of several runs, wait for their batch to be full.
-    patience
-        Seconds after which a batch need not be full, so that slow reading shows and survives.
+    Failures and warnings are noted in the report. At most ``waiting`` batches' worth of files, of several runs, wait
+    for their batch to be full; after ``patience`` seconds a batch need not be full, so that slow reading shows and
+    survives.
     """
     groups: dict[tuple[str, str], list[PlannedFile]] = defaultdict(list)
     count, last = 0, time.monotonic()

@@ -25,16 +25,9 @@ from .plan import PlannedFile
 class Comparison:
     """Files of one run, by what is to become of them.
 
-    Parameters
-    ----------
-    new
-        Files whose images the repository lacks, one for each, with their datasets.
-    known
-        Files whose images it has, with their datasets and the repository's files.
-    repeated
-        Datasets of files that come twice, by different paths.
-    failed
-        Files that differ from what the repository has, or from another one of the same call.
+    Those that the repository lacks, one for each image; those that it has, with its own files; datasets of files that
+    come twice, by different paths; and files that differ from what the repository has, or from another one of the same
+    call.
     """
 
     new: list[tuple[PlannedFile, DatasetRef]] = field(default_factory=list)
@@ -44,17 +37,7 @@ class Comparison:
 
 
 def compare(butler: Butler, dataset_type: DatasetType, batch: Sequence[PlannedFile]) -> Comparison:
-    """Return which files of a batch, all of one run, the repository has.
-
-    Parameters
-    ----------
-    butler
-        The repository.
-    dataset_type
-        The images' dataset type.
-    batch
-        The files.
-    """
+    """Return which files of a batch, all of one run, the repository has."""
     refs = [
         image_ref(dataset_type, file.name.run, file.description.observation.exposure_id, file.description.detector)
         for file in batch

@@ -157,24 +157,8 @@ class _Arrival:
 class BatchIngest:
     """The ingest of batches, each of one run and release.
 
-    Parameters
-    ----------
-    repository
-        A writeable SPHEREx repository.
-    transfer
-        One of `.files.placement.TRANSFER_MODES`.
-    report
-        What becomes of files is added to it.
-    update_records
-        Whether headers replace the records of images that are there.
-    patience
-        Seconds of placing after which files are registered: what a kill leaves
-        placed and not registered has to be compared with its source again.
-
-    Raises
-    ------
-    ConfigurationError
-        Raised if the repository has no dataset type for images.
+    What becomes of files is added to the report. They are registered after ``patience`` seconds of placing: what a
+    kill leaves placed and not registered has to be compared with its source again.
     """
 
     def __init__(

@@ -30,17 +30,7 @@ _ERRORS = (OSError, ValueError, TypeError, ArithmeticError, LookupError, fits.Ve
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a file's name and headers say.
-
-    Parameters
-    ----------
-    name
-        Its name, in fields.
-    description
-        What its headers say.
-    size
-        Its size in bytes, `None` where a server does not give it.
-    """
+    """What a file's name and headers say."""
 
     name: ProductName
     description: ImageDescription

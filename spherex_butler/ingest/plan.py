@@ -101,16 +101,6 @@ def read_plans(paths: Paths, *, processes: int = 1, release: str | None = None) 
     """Yield files one by one as planned or failed; other processes read their headers a little ahead.
 
     However many files there are, no more than a few hundred are held in memory.
-
-    Parameters
-    ----------
-    paths, processes, release
-        As for `ingest_files`.
-
-    Raises
-    ------
-    ParameterError
-        Raised if ``processes`` is less than one, or a path empty.
     """
     if processes < 1:
         raise ParameterError(f"processes={processes} cannot read anything; expected at least 1.")

@@ -39,12 +39,7 @@ def _end_with(process: Any) -> None:
 def in_another_process(function: Callable[..., Iterator[_Item]], *arguments: Any) -> Iterator[_Item]:
     """Yield what a generator function yields, which runs in another process.
 
-    Parameters
-    ----------
-    function
-        A generator function of a module; its items are pickled between the processes, and never `None`.
-    arguments
-        What it is called with.
+    The function is one of a module; its items are pickled between the processes, and never `None`.
     """
     with process_pool(1) as pool:
         waiting = deque(pool.submit(_next, function, arguments) for _ in range(_AHEAD))

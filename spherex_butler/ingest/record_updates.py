@@ -25,18 +25,6 @@ def update_exposures(repository: OpenedRepository, images: Sequence[ImageDescrip
 
     Times of less than 5 ms apart are the same: the detectors of an exposure
     differ by less, and one of them has to decide.
-
-    Parameters
-    ----------
-    repository
-        A writeable SPHEREx repository, in which the images are.
-    images
-        What their headers say.
-
-    Returns
-    -------
-    changes
-        Each field that was changed.
     """
     if not images:
         return []

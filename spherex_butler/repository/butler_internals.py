@@ -49,13 +49,7 @@ _log = logging.getLogger(__name__)
 
 
 def file_datastore(butler: Butler) -> FileDatastore:
-    """Return the repository's datastore.
-
-    Raises
-    ------
-    ConfigurationError
-        Raised if the repository does not keep files.
-    """
+    """Return the repository's datastore."""
     return _parts(butler)[1]
 
 
@@ -72,13 +66,8 @@ def _parts(butler: Butler) -> tuple[DirectButler, FileDatastore]:
 def import_datasets(butler: Butler, files: Mapping[DatasetRef, Sequence[StoredFile]]) -> None:
     """Insert datasets with their ids, and the records of their files, in the order given; in a transaction.
 
-    Parameters
-    ----------
-    butler
-        A writeable repository, in which runs, dataset types and dimension
-        records are, and the files in their places.
-    files
-        Datasets that the datastore does not know, and their files.
+    Runs, dataset types and dimension records are there, and the files in their places; the datastore knows none of the
+    datasets.
     """
     inner, datastore = _parts(butler)
 
@@ -96,17 +85,8 @@ def import_datasets(butler: Butler, files: Mapping[DatasetRef, Sequence[StoredFi
 def insert_regions(butler: Butler, records: Sequence[DimensionRecord], pixels: Mapping[Any, Sequence[int]]) -> None:
     """Insert regions with the pixels they overlap, which Butler would compute here and now.
 
-    That takes 0.17 ms a region, nearly half of the time for an image; another
-    process does it at the same time.
-
-    Parameters
-    ----------
-    butler
-        A writeable repository, in a transaction.
-    records
-        Records of ``exposure_detector_region``.
-    pixels
-        The pixels of the universe's common system, by exposure and detector.
+    ``pixels`` are those of the universe's common system, by exposure and detector. Butler would compute them here and
+    now, which takes 0.17 ms a region, nearly half of the time for an image; another process does it at the same time.
     """
     common = butler.dimensions.commonSkyPix
     system = {"skypix_system": common.system.name, "skypix_level": common.level}

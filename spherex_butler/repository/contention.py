@@ -45,12 +45,7 @@ _Result = TypeVar("_Result")
 def retry(action: Callable[[], _Result], *, pauses: Sequence[float] = PAUSES) -> _Result:
     """Return what an action on the registry returns, tried again while other processes are in its way.
 
-    Parameters
-    ----------
-    action
-        Undoes what it did where it fails, as a transaction does.
-    pauses
-        Seconds, at most, before each further attempt.
+    The action undoes what it did where it fails, as a transaction does; pauses are in seconds, at most.
     """
     for number, pause in enumerate(pauses):
         try:
@@ -68,19 +63,7 @@ def retry(action: Callable[[], _Result], *, pauses: Sequence[float] = PAUSES) ->
 def in_transaction(butler: Butler, change: Callable[[], _Result], *, pauses: Sequence[float] = PAUSES) -> _Result:
     """Return what a change of the registry returns, made in one transaction.
 
-    Parameters
-    ----------
-    butler
-        A writeable repository.
-    change
-        Reads and writes; called again, from the start, where another process made it fail.
-    pauses
-        As for `retry`.
-
-    Raises
-    ------
-    ConfigurationError
-        Raised if the registry cannot be written to, or others were faster each time.
+    It is called again, from the start, where another process made it fail; it is an error if that stays so.
     """
     require_writeable(butler)
 
@@ -102,19 +85,8 @@ def split_on_failure(
 ) -> None:
     """Call an action with all items at once; where that fails, with halves of them, until each wrong one stands alone.
 
-    Parameters
-    ----------
-    items
-        What the action is called with.
-    action
-        Undoes what it did where it fails; called by `retry`.
-    give_up
-        Called with an item that fails alone, and why.
-
-    Raises
-    ------
-    ConfigurationError
-        Raised if the database itself fails, which is not the fault of an item.
+    The action undoes what it did where it fails. ``give_up`` is called with an item that fails alone, and why; a
+    failure of the database itself is the fault of no item, and ends the call.
     """
     if not items:
         return

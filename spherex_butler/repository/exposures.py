@@ -44,15 +44,6 @@ def insert_exposures(
 
     Of the images of one exposure, in this call or any other, the first
     decides the exposure's record: the others differ by about a millisecond.
-
-    Parameters
-    ----------
-    butler
-        A writeable SPHEREx repository, best in a transaction.
-    images
-        What the headers say.
-    insert_regions
-        Inserts the records of regions, by default as Butler does.
     """
     exposures = list({image.observation.exposure_id: image for image in reversed(images)}.values())
     for element, records in _exposure_records(butler, exposures).items():
@@ -111,13 +102,6 @@ def data_id_with_records(repository: OpenedRepository, image: ImageDescription) 
     """Return an image's data ID with dimension records made from its header.
 
     File names follow from them before anything is inserted.
-
-    Parameters
-    ----------
-    repository
-        Which has the records of instrument and detectors.
-    image
-        What the header says.
     """
     butler = repository.butler
     exposure = image.observation.exposure_id

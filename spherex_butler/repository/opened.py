@@ -20,16 +20,7 @@ _ELEMENTS = {"planning_period", "group", "exposure", REGION}
 class OpenedRepository:
     """A SPHEREx repository as `check_opened` found it.
 
-    Parameters
-    ----------
-    butler
-        The repository.
-    root
-        Where its datastore keeps files.
-    instrument
-        The record of the instrument.
-    detectors
-        The records of its detectors, by number.
+    ``root`` is where its datastore keeps files; ``detectors`` are their records, by number.
     """
 
     butler: Butler
@@ -38,13 +29,7 @@ class OpenedRepository:
     detectors: Mapping[int, DimensionRecord]
 
     def dataset_type(self, name: str) -> DatasetType:
-        """Return a dataset type that `~spherex_butler.make_repo` registers.
-
-        Raises
-        ------
-        ConfigurationError
-            Raised if the repository has none by that name.
-        """
+        """Return a dataset type that `~spherex_butler.make_repo` registers."""
         try:
             return self.butler.get_dataset_type(name)
         except MissingDatasetTypeError as error:
@@ -56,21 +41,7 @@ class OpenedRepository:
 def check_opened(butler: Butler, *, writeable: bool = True, what: str = "The repository") -> OpenedRepository:
     """Return a repository that is fit for use, with its root and the records of its instrument.
 
-    Parameters
-    ----------
-    butler
-        The repository.
-    writeable
-        Whether it has to be writeable here.
-    what
-        How error messages begin.
-
-    Raises
-    ------
-    ConfigurationError
-        Raised if the repository is read-only where it has to be writeable, if
-        it has another universe, or lacks the instrument, its detectors, or one
-        place for files.
+    ``what`` begins the message about a repository that is read-only and has to be writeable.
     """
     if writeable:
         require_writeable(butler, what)
@@ -80,13 +51,7 @@ def check_opened(butler: Butler, *, writeable: bool = True, what: str = "The rep
 
 
 def require_writeable(butler: Butler, what: str = "The repository") -> None:
-    """Refuse a repository that is open for reading only.
-
-    Raises
-    ------
-    ConfigurationError
-        Raised if it is.
-    """
+    """Refuse a repository that is open for reading only."""
     if not butler.isWriteable():
         raise ConfigurationError(f"{what} is read-only here; open it with Butler.from_config(…, writeable=True).")
 

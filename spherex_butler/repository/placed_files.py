@@ -19,16 +19,7 @@ from .opened import OpenedRepository
 class PlacedFile:
     """A file that is where Butler will read it.
 
-    Parameters
-    ----------
-    source
-        Where it came from.
-    ref
-        The dataset it becomes.
-    uri
-        Where Butler will read it.
-    moved
-        Whether ``source`` has to go after the registration.
+    ``moved`` tells whether its source has to go after the registration of ``ref``.
     """
 
     source: ResourcePath
@@ -40,23 +31,7 @@ class PlacedFile:
 def place_file(repository: OpenedRepository, source: ResourcePath, ref: DatasetRef, *, transfer: str) -> PlacedFile:
     """Put a file where Butler will read it, and return where that is; nothing is registered.
 
-    Parameters
-    ----------
-    repository
-        The repository.
-    source
-        The file.
-    ref
-        The dataset it becomes, its data ID with records, from which the file's name follows.
-    transfer
-        One of `.files.placement.TRANSFER_MODES`.
-
-    Raises
-    ------
-    FormatError
-        Raised if another file has that place.
-    ParameterError
-        Raised if the mode does not suit the file or the repository.
+    The file's name follows from the records of the dataset's data ID. No other file is overwritten.
     """
     placed, mode = planned_place(repository, source, ref, transfer=transfer)
     if mode is not None:

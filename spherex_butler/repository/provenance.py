@@ -16,24 +16,8 @@ from ..formats.fits.cards import PREFIX, provenance_cards
 def read_provenance(butler: Butler, ref: DatasetRef) -> dict[str, Any]:
     """Return the provenance in the primary header of a dataset's file.
 
-    Parameters
-    ----------
-    butler
-        The repository.
-    ref
-        A dataset stored as FITS.
-
-    Returns
-    -------
-    provenance
-        Values by name without `PREFIX`, such as ``ID``, ``RUN``,
-        ``DATAID EXPOSURE``, ``QUANTUM`` and ``INPUT 0 ID``; empty for a file
-        that Butler did not write, such as one that was ingested.
-
-    Raises
-    ------
-    ParameterError
-        Raised if the dataset is not stored as FITS.
+    Values by name without `PREFIX`: ``ID``, ``RUN``, ``DATAID EXPOSURE``, ``QUANTUM``, ``INPUT 0 ID``; none for a file
+    that Butler did not write, such as one that was ingested.
     """
     uri = butler.getURI(ref)
     if uri.getExtension() not in {".fits", ".fit", ".fts", ".fits.fz"}:

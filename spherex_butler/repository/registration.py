@@ -23,13 +23,7 @@ _UNKNOWN_SIZE = -1  # what Butler writes for a file it did not look at, and then
 
 
 class FileRecords:
-    """Makes the records of files for the datastore, as Butler itself would write them.
-
-    Parameters
-    ----------
-    butler
-        The repository.
-    """
+    """Makes the records of files for the datastore, as Butler itself would write them."""
 
     def __init__(self, butler: Butler) -> None:
         self._datastore = file_datastore(butler)
@@ -71,26 +65,8 @@ def register(
 ) -> set[uuid.UUID]:
     """Register datasets with their files, all of them in one transaction.
 
-    Parameters
-    ----------
-    butler
-        A writeable repository, in which runs and dataset types are, and the
-        files in their places.
-    files
-        What is to be on record of each dataset; those that the datastore knows
-        already are left as they are.
-    insert_records
-        Inserts the dimension records of new datasets, which it is called with in the order of ``files``.
-
-    Returns
-    -------
-    new
-        Ids of the datasets that were not there yet.
-
-    Raises
-    ------
-    ConfigurationError
-        Raised if one of them is being removed.
+    Datasets that the datastore knows stay as they are; those that are being removed are an error. ``insert_records``
+    inserts the dimension records of new datasets, in the order of ``files``.
     """
     with butler.transaction():
         known = known_ids(butler, files)
@@ -107,10 +83,7 @@ def register(
 def known_ids(butler: Butler, refs: Iterable[DatasetRef]) -> set[uuid.UUID]:
     """Return the ids of the datasets that the datastore knows; their files are not looked at.
 
-    Raises
-    ------
-    ConfigurationError
-        Raised if one of them is being removed: its remains would be taken for the dataset, and then deleted.
+    A dataset that is being removed is an error: its remains would be taken for the dataset, and then deleted.
     """
     datastore = file_datastore(butler)
     recorded = {ref.id for ref, known in datastore.knows_these(refs).items() if known}
@@ -124,13 +97,7 @@ def known_ids(butler: Butler, refs: Iterable[DatasetRef]) -> set[uuid.UUID]:
 
 
 def stored_files(butler: Butler, refs: Iterable[DatasetRef]) -> dict[uuid.UUID, list[StoredFile]]:
-    """Return the files on record of datasets, by id; datasets without files, or being removed, are left out.
-
-    Raises
-    ------
-    ConfigurationError
-        Raised if the repository does not keep files.
-    """
+    """Return the files on record of datasets, by id; datasets without files, or being removed, are left out."""
     (data,) = file_datastore(butler).export_records(refs).values()
     return {
         identifier: [info for infos in tables.values() for info in infos if isinstance(info, StoredFile)]

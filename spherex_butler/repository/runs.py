@@ -50,26 +50,14 @@ def _releases() -> dict[str, _Release]:
 
 
 def chain_of(release: str) -> str:
-    """Return the chain of a release's runs: ``SPHEREx/qr2``.
-
-    Raises
-    ------
-    ParameterError
-        Raised if there is no such release.
-    """
+    """Return the chain of a release's runs: ``SPHEREx/qr2``."""
     if release not in _releases():
         raise ParameterError(f"There is no release {release!r}; known ones are {list(_releases())}.")
     return f"SPHEREx/{release}"
 
 
 def calibration_tokens(release: str) -> frozenset[str]:
-    """Return the calibrations that the archive's pages name for a release.
-
-    Raises
-    ------
-    ParameterError
-        Raised if there is no such release.
-    """
+    """Return the calibrations that the archive's pages name for a release."""
     chain_of(release)  # refuses an unknown release
     return frozenset(_releases()[release].calibrations)
 
@@ -94,19 +82,7 @@ def release_chains() -> tuple[str, ...]:
 def release_of(name: ProductName, path: str = "", given: str | None = None) -> str:
     """Return the release a product belongs to.
 
-    Parameters
-    ----------
-    name
-        The product.
-    path
-        Where it came from; one of its folders may belong to a release.
-    given
-        What the caller says, which decides.
-
-    Raises
-    ------
-    FormatError
-        Raised if neither path nor processing version tells.
+    As the caller says, or a folder in the product's path, or its processing version.
     """
     releases = _releases()
     if given is not None:
