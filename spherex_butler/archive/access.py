@@ -47,7 +47,7 @@ def relocation(access: str) -> Callable[[str], str]:
     if scheme or not access or not folder.is_dir():
         raise ParameterError(
             f"access={access!r} is neither 'irsa' nor 'aws' nor the place of a copy of the archive's tree; expected "
-            f"such a place to be an existing folder or a URL with one of {list(_PREFIXES)}."
+            f"an existing folder or a URL with one of {list(_PREFIXES)}."
         )
     return partial(_moved, prefix=folder.as_uri().rstrip("/") + "/")
 

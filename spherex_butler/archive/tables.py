@@ -36,15 +36,7 @@ ArchiveTable: TypeAlias = "Table | str | os.PathLike[str] | Iterable[Table]"
 
 @dataclass(frozen=True, slots=True)
 class ArchiveBatch:
-    """What some rows of an archive table stand for.
-
-    Parameters
-    ----------
-    planned
-        Images that can be registered, in the order of the rows.
-    failed
-        Rows that are not images, by their address or, if they have none, their number.
-    """
+    """Images of some rows of an archive table, in their order, and rows that are not images, by address or number."""
 
     planned: list[PlannedFile] = field(default_factory=list)
     failed: list[FailedFile] = field(default_factory=list)

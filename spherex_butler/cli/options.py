@@ -18,16 +18,20 @@ __all__ = (
 )
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import logging
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
+from lsst.daf.butler.progress import Progress, ProgressBar, ProgressHandler
+from tqdm import tqdm
 
 from ..constants import CALIBRATION_COLLECTION, DEFAULT_COLLECTION
 from ..files.placement import TRANSFER_MODES
-from .progress import progress_bar
 
 
 def _writable(_context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
@@ -95,13 +99,42 @@ def transfer(modes: Iterable[str] = TRANSFER_MODES) -> Callable[[Callable[..., N
     )
 
 
+class _Bars(ProgressHandler):
+    """Bars on the standard error; without a total they show count and rate."""
+
+    @contextmanager
+    def get_progress_bar(
+        self, iterable: Iterable[Any] | None, desc: str, total: int | None, level: int
+    ) -> Iterator[ProgressBar[Any]]:
+        with tqdm(iterable, desc=desc, total=total, file=sys.stderr, unit="", dynamic_ncols=True) as bar:
+            yield bar
+        sys.stderr.flush()  # the end of its line, before anything else is said
+
+
+@contextmanager
+def _progress_bar(*, show: bool | None) -> Iterator[None]:
+    """Show progress on the standard error; by default only where that is a terminal."""
+    if not (sys.stderr.isatty() if show is None else show):
+        yield
+        return
+    logger = logging.getLogger(__name__.partition(".")[0])
+    level = logger.level
+    logger.setLevel(min(logger.getEffectiveLevel(), logging.INFO))  # Butler shows progress from this level on
+    Progress.set_handler(_Bars())
+    try:
+        yield
+    finally:
+        Progress.set_handler(None)
+        logger.setLevel(level)
+
+
 def progress(command: Callable[..., None]) -> Callable[..., None]:
     """Return a command that shows its progress, if its option says so."""
 
     @click.option("--progress/--no-progress", default=None, help="Show progress; by default in a terminal.")
     @wraps(command)
     def shown(*arguments: Any, progress: bool | None, **options: Any) -> None:
-        with progress_bar(show=progress):
+        with _progress_bar(show=progress):
             command(*arguments, **options)
 
     return shown

@@ -93,17 +93,8 @@ def named(path: str) -> str:
 class Node:
     """A group or dataset of an open file, of which only the tags have been read.
 
-    Parameters
-    ----------
-    path
-        Its keys joined by "/"; empty for the root.
-    source
-        The HDF5 group or dataset; `None` for a link that leads out of the
-        file, nowhere, or to a group around it.
-    tags
-        What this package noted about it; nothing for what others wrote.
-    slices
-        A slice or tuple of slices to read of it; `None` for the whole.
+    ``path`` is its keys joined by "/", empty for the root. ``source`` is `None` for a link that leads out of the
+    file, nowhere, or to a group around it. Objects that others wrote have no ``tags``.
     """
 
     path: str

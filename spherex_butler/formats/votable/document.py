@@ -64,18 +64,8 @@ def quiet() -> Iterator[None]:
 class Document:
     """A VOTable document as astropy has parsed it, and what astropy does not say about it.
 
-    Parameters
-    ----------
-    votable
-        The document.
-    nrows
-        How many rows the first table says it has, if it does.
-    table_count
-        How many tables there are; those after the first are not read.
-    stream
-        The table's data, if they are in a binary stream.
-    is_binary2
-        Whether these are BINARY2.
+    ``nrows`` is the number of rows that the first table says it has, ``table_count`` the number of tables, of which
+    only the first is read, and ``stream`` its data if they are binary.
     """
 
     votable: VOTableFile
