@@ -24,7 +24,7 @@ from made_once import copy_repo, new_repo
 from spherex_butler import SpectralImage, make_repo
 from spherex_butler.archive import ingest_archive_table
 from spherex_butler.archive.tables import read_archive_table
-from spherex_butler.errors import ConfigurationError, ParameterError
+from spherex_butler.errors import ParameterError
 from spherex_butler.ingest import ingest_files
 from spherex_butler.repository.exposures import insert_exposures
 from spherex_butler.repository.image_refs import image_ref
@@ -201,15 +201,6 @@ def test_chains_find_the_latest_processing(butler):
     assert butler.find_dataset("level2", FIRST).run == "spx/l2b-v22-2026-006"
 
 
-def test_a_repository_that_cannot_be_written_is_refused(tmp_path):
-    copy_repo(tmp_path / "repo")
-    with (
-        Butler.from_config(tmp_path / "repo", writeable=False) as butler,
-        pytest.raises(ConfigurationError, match="read-only here; open it with"),
-    ):
-        ingest_archive_table(butler, M31)
-
-
 def test_more_processes_than_are_of_use_are_refused(butler):
     with pytest.raises(ParameterError, match="processes=3 is useless; expected 1 or 2"):
         ingest_archive_table(butler, M31, processes=3)
@@ -281,7 +272,3 @@ def test_postgresql_takes_a_table(postgres_database, tmp_path, half_week):
         assert (len(report.ingested), report.failed) == (IMAGES, [])
         ref = report.ingested[1234]
         assert butler.find_dataset("level2", ref.dataId) == ref
-
-
-def test_a_table_without_rows_is_no_error(butler):
-    assert str(ingest_archive_table(butler, sia_table()[:0])) == "0 ingested, 0 already there, 0 failed"

@@ -131,11 +131,6 @@ def test_what_the_service_says_of_a_query_is_said(archive):
     assert archive.deleted == [1]
 
 
-def test_datalinks_are_refused(archive):
-    with pytest.raises(FormatError, match="a DataLink, which names no file"):
-        images(query_adql("SELECT * FROM spherex.obscore", service=f"{archive.url}/TAP"))
-
-
 # What goes wrong
 
 

@@ -69,14 +69,11 @@ def test_uri_is_the_address_where_access_url_is_a_datalink():
     assert planned_of(table) == planned_of(M31)
 
 
-@pytest.mark.parametrize(
-    "message",
-    [
-        r"a DataLink, which names no file and no processing; expected a column uri",
-        r"SELECT o\.\*, a\.uri FROM spherex\.obscore o JOIN spherex\.plane p",
-    ],
-)
-def test_a_table_of_datalinks_is_refused_with_the_column_to_add(message):
+def test_a_table_of_datalinks_is_refused_with_the_column_to_add():
+    message = (
+        r"a DataLink, which names no file and no processing; expected a column uri .*"
+        r"SELECT o\.\*, a\.uri FROM spherex\.obscore o JOIN spherex\.plane p"
+    )
     with pytest.raises(FormatError, match=message):
         list(read_archive_table(changed(access_url=DATALINK)))
 
@@ -110,9 +107,10 @@ def test_missing_columns_are_named_with_those_found(missing, message):
         ({"access_url": f"{ROOT}{FIRST_KEY}#1"}, "a part of an image"),
         ({"access_url": ""}, "access_url is ''; expected the address of a file"),
         ({"access_url": f"{ROOT}readme.txt"}, "'readme.txt' is not the name of a SPHEREx product"),
-        ({"access_url": f"{ROOT}a?b/{FIRST_KEY}"}, "is not a plain URL of a folder"),
-        ({"access_url": f"{ROOT}dark_D3_spx_cal-drk-v4-2025-161.fits"}, "is a 'dark'; expected a 'level2' image"),
-        ({"access_url": f"{ROOT}dark_D3_spx_cal-drk-v4-2025-161.fits"}, "butler spherex ingest-calibrations"),
+        (
+            {"access_url": f"{ROOT}dark_D3_spx_cal-drk-v4-2025-161.fits"},
+            "is a 'dark'; expected a 'level2' image. Calibrations are ingested from their files, by butler spherex",
+        ),
         ({"obs_id": "2025W51_1A_0684_3"}, "obs_id is '2025W51_1A_0684_3', but the file is of '2025W51_1A_0684_2'"),
         ({"obs_id": "2025W51_1A_0684"}, "obs_id is '2025W51_1A_0684', but the file"),
         (
@@ -126,7 +124,6 @@ def test_missing_columns_are_named_with_those_found(missing, message):
         ({"t_max": "soon"}, "t_max is 'soon'; expected a number"),
         ({"t_exptime": "long"}, "t_exptime is 'long'; expected a number"),
         ({"obs_collection": "spherex_qr3"}, "is 'spherex_qr3', but the file in 'https://irsa"),
-        ({"s_region": "CIRCLE ICRS 10 20 3"}, "The region 'CIRCLE ICRS 10 20 3' is not understood"),
     ],
 )
 def test_a_row_that_is_no_image_or_contradicts_itself_fails_and_others_go_in(values, message):

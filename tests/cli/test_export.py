@@ -50,5 +50,4 @@ def test_command_line_that_makes_no_sense_is_refused(tmp_path):
     assert "'detector=4' is a second value of 'detector'" in run("export", *repos, "detector=1", "detector=4", code=2)
     assert "'transfer=copy': 'transfer' is not a dimension of SOURCE" in run("export", *repos, "transfer=copy", code=2)
     assert "Invalid value for '-t'" in run("export", *repos, "-t", "move", code=2)
-    assert "cannot be searched in ['nowhere']" in run("export", *repos, "--collections", "nowhere", code=1)
     assert "Error: " in run("export", repos[0], tmp_path / "nothing", code=1)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from command_line import run
 from lsst.daf.butler import Butler
-from made_once import copy_exposures, copy_repo
+from made_once import copy_exposures
 
 
 @pytest.fixture(scope="module")
@@ -22,11 +22,6 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("archive")
     copy_exposures(folder)
     return folder
-
-
-@pytest.fixture
-def repo(tmp_path) -> Path:
-    return copy_repo(tmp_path / "repo")
 
 
 def test_paths_are_listed_in_a_file_or_on_the_standard_input(repo, archive, tmp_path, monkeypatch):

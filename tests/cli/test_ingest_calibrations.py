@@ -9,17 +9,11 @@ from pathlib import Path
 import pytest
 from command_line import run
 from lsst.daf.butler import Butler, Timespan
-from made_once import copy_repo
 
 from spherex_butler.constants import CALIBRATION_COLLECTION
 from spherex_butler.testing import write_calibration, write_calibrations
 
 DARK = "cal-drk-v4-2025-161"
-
-
-@pytest.fixture
-def repo(tmp_path: Path) -> Path:
-    return copy_repo(tmp_path / "repo")
 
 
 @pytest.fixture

@@ -49,7 +49,6 @@ def test_existing_files_stop_the_command_before_it_writes(tmp_path):
         (["--center", "10 95"], 2, "'10 95' is not a position"),
         (["--release", "dr1"], 2, "'dr1' is not one of 'qr2', 'qr3'"),
         (["--start", "yesterday"], 1, "obs_id='yesterday' is not a SPHEREx observation id"),
-        (["--token", "latest"], 1, "token='latest' is not a Level 2 processing token"),
     ],
 )
 def test_bad_options_end_with_a_message(tmp_path, arguments, code, message):

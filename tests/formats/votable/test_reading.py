@@ -13,7 +13,6 @@ from astropy.io import votable
 from astropy.table import Column, MaskedColumn, QTable, Table
 from votable_documents import SERIALIZATIONS, document, objects, read, refusal, stream, texts, written
 
-from spherex_butler.errors import ParameterError
 from spherex_butler.formats.votable.reading import TableFile
 
 DATA = Path(__file__).parents[2] / "data" / "votable"
@@ -219,18 +218,6 @@ def test_columns_are_names_or_globs(table, serialization):
     for columns, names in {"s": ["s"], "[iv]*": ["i", "vector", "varying"], ("s", "i"): ["i", "s"]}.items():
         wanted = columns if isinstance(columns, str) else list(columns)
         assert repr(read(text, columns=wanted, rows=slice(9, 30))) == repr(table[names][9:30])
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"columns": "y"}, r"There is no column 'y'; the file has \['x'\]"),
-        ({"rows": 3}, r"rows=3 is not a slice with a positive step"),
-    ],
-)
-def test_wrong_part_is_an_error_that_names_it(options, message):
-    with pytest.raises(ParameterError, match=message):
-        read(document(texts([1])), **options)
 
 
 # What is damaged.
