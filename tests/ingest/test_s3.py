@@ -34,10 +34,17 @@ def bucket(archive) -> Iterator[Bucket]:
         yield bucket
 
 
+@pytest.fixture(scope="module")
+def written(bucket) -> str:
+    """A bucket beside, for what tests write."""
+    bucket.client.create_bucket(Bucket="written")
+    return "s3://written"
+
+
 @pytest.fixture
-def stored(bucket, tmp_path: Path) -> Iterator[Butler]:
+def stored(written, tmp_path: Path) -> Iterator[Butler]:
     """A repository whose registry is local and whose files are in the bucket."""
-    with contextlib.closing(make_repo(tmp_path / "stored", datastore_root=f"{bucket.url}/{tmp_path.name}")) as butler:
+    with contextlib.closing(make_repo(tmp_path / "stored", datastore_root=f"{written}/{tmp_path.name}")) as butler:
         yield butler
 
 
@@ -104,9 +111,9 @@ def test_auto_copies_from_the_bucket(bucket, archive, butler):
     assert Path(butler.getURI(ref).ospath).read_bytes() == original.read_bytes()
 
 
-def test_file_of_another_size_is_reported_without_a_request(bucket, archive, tmp_path):
+def test_file_of_another_size_is_reported_without_a_request(bucket, written, archive, tmp_path):
     first, other = next(archive.rglob("*_2D1_*.fits")), write_level2(tmp_path / "other", detector=1, size=40)
-    with contextlib.closing(make_repo(tmp_path / "repo", datastore_root="s3://archive/repo")) as butler:
+    with contextlib.closing(make_repo(tmp_path / "repo", datastore_root=f"{written}/repo")) as butler:
         assert len(ingest_files(butler, first, transfer="copy").ingested) == 1
         bucket.seen.clear()
         assert len(ingest_files(butler, first, transfer="copy").skipped) == 1
@@ -133,16 +140,16 @@ def test_move_takes_the_file_away(stored, small, tmp_path):
     assert not source.exists()
 
 
-def test_file_in_the_bucket_is_copied_into_the_repository(stored, bucket, small):
-    source = ResourcePath(f"{bucket.url}/elsewhere/{small.name}")
+def test_file_in_the_bucket_is_copied_into_the_repository(stored, written, small):
+    source = ResourcePath(f"{written}/elsewhere/{small.name}")
     source.write(small.read_bytes())
     (ref,) = ingest_files(stored, str(source)).ingested
     assert stored.getURI(ref) != source
     assert stored.getURI(ref).read() == small.read_bytes()
 
 
-def test_file_in_the_bucket_may_stay_where_it_is(stored, bucket, small):
-    source = ResourcePath(f"{bucket.url}/elsewhere/{small.name}")
+def test_file_in_the_bucket_may_stay_where_it_is(stored, written, small):
+    source = ResourcePath(f"{written}/elsewhere/{small.name}")
     source.write(small.read_bytes())
     (ref,) = ingest_files(stored, str(source), transfer="direct").ingested
     assert stored.getURI(ref) == source
