@@ -65,6 +65,8 @@ class SpectralImagePSF:
         Whether the zone cards of a cube have x and y exchanged.
     """
 
+    __module__ = "spherex_butler.images"  # under which storage classes and pickles name it
+
     def __init__(
         self,
         data: NDArray[Any],

@@ -76,6 +76,8 @@ class SpectralImage(CCDData):
 
     _psf: SpectralImagePSF | DeferredPSF | None
 
+    __module__ = "spherex_butler"  # under which storage classes and pickles name it
+
     def __init__(
         self,
         data: ArrayLike,

@@ -226,3 +226,17 @@ def test_channels_are_those_of_the_product():
     assert set(names) == set(ours.colnames)
     for mine, its in names.items():
         np.testing.assert_array_equal(np.asarray(ours[mine], dtype=theirs[its].dtype), theirs[its])
+
+
+def test_storage_classes_are_found_by_type_before_any_was_used(run_python):
+    script = """
+from lsst.daf.butler import StorageClassConfig, StorageClassFactory
+from spherex_butler import SpectralImage
+from spherex_butler.configuration.provider import PROVIDER
+from spherex_butler.images import SpectralImagePSF
+
+factory = StorageClassFactory()
+factory.addFromConfig(StorageClassConfig(PROVIDER.storage_classes()))
+print(*(factory.findStorageClass(kind).name for kind in (SpectralImage, SpectralImagePSF)))
+"""
+    assert run_python(script).split() == ["SpectralImage", "SpectralImagePSF"]
