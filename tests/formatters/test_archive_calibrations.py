@@ -93,14 +93,6 @@ def test_gzipped_hdus_are_read(store, tmp_path):
     assert store.get(ref, "headers")["READNOISE-1"]["BUNIT"] == "electron"
 
 
-def test_spoilt_gzipped_file_is_refused(store, tmp_path):
-    path = zipped(write(tmp_path, "dark"))
-    path.write_bytes(path.read_bytes()[:-100])
-    for storage_class in ("CCDData", "HDUList"):
-        text = refused_get(store, store.ingest(path, storage_class))
-        assert "The file is gzipped and cannot be unzipped" in text
-
-
 # Over byte ranges.
 
 
@@ -136,12 +128,6 @@ def test_part_of_a_remote_image_costs_only_its_bytes(store, dark, component, par
         assert got == expected
 
 
-def test_whole_remote_image_is_fetched_at_once(store, dark):
-    with serve(dark.parent) as served:
-        ref = register(store, f"{served.url}/{dark.name}", "CCDData", "dark_whole")
-        np.testing.assert_array_equal(store.get(ref).data, fits.getdata(dark, 1))
-
-
 def test_some_hdus_of_a_remote_file_cost_only_their_bytes(store, tmp_path):
     path = write_calibration(tmp_path, "nonlinear_pars", "base-2025-158", detector=2, shape=(SIDE, SIDE))
     with serve(path.parent) as served:
@@ -153,12 +139,6 @@ def test_some_hdus_of_a_remote_file_cost_only_their_bytes(store, tmp_path):
     assert [hdu.name for hdu in got] == ["PRIMARY", "B2"]
     np.testing.assert_array_equal(got["B2"].data, fits.getdata(path, "B2"))
     assert list(headers) == ["PRIMARY", "Q_NL", "B1", "B2", "B3", "QMAX"]
-
-
-def test_server_without_ranges_still_serves_parts(store, dark):
-    with serve(dark.parent, ranges=False) as served:
-        ref = register(store, f"{served.url}/{dark.name}", "CCDData", "dark_without_ranges")
-        assert store.get(ref, "shape") == [SIDE, SIDE]
 
 
 def test_gzipped_remote_file_is_fetched_whole(store, tmp_path):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.nddata import CCDData
-from fits_samples import DAMAGES, SHAPE, assert_identical, assert_same_image, assert_same_wcs, cards, full_image, values
-from refusals import refused, refused_get, refused_read
+from fits_samples import SHAPE, assert_identical, assert_same_image, assert_same_wcs, cards, full_image, values
+from refusals import refused, refused_get
 
 from spherex_butler.images.spectral_image import SpectralImage
 
@@ -33,11 +33,9 @@ def test_every_part_comes_back_and_needs_no_file(store, ccd):
     got = store.get(ref)
     store.path(ref).unlink()
     assert_same_image(got, ccd)
-    got.data += 1
-    got.mask[:] = True
 
 
-@pytest.mark.parametrize("parameters", [{}, {"bbox": (3, 17, 5, 25)}, {"center": (10, 15), "size": (20, 14)}])
+@pytest.mark.parametrize("parameters", [{}, {"center": (10, 15), "size": (20, 14)}])
 def test_component_is_that_of_the_image(store, ccd, ref, parameters):
     whole = ccd if not parameters else store.get(ref, **parameters)
     assert whole.shape == (SHAPE if not parameters else (20, 14))
@@ -77,32 +75,11 @@ def test_unknown_option_of_a_recipe_is_refused(configured_store):
     assert "unknown options ['quality']; expected ['compression', 'quantize_level']" in text
 
 
-# Provenance.
-
-
-def test_file_says_which_dataset_it_is(store, ref):
-    header = fits.getheader(store.path(ref))
-    assert header["LSST BUTLER ID"] == str(ref.id)
-    assert header["LSST BUTLER RUN"] == "test"
-
-
-def test_provenance_does_not_pile_up(store, ccd):
-    again = ccd
-    for _ in range(3):
-        ref = store.put(again, "CCDData")
-        again = store.get(ref)
-    assert cards(again.meta) == cards(ccd.meta)
-    assert list(fits.getheader(store.path(ref))).count("LSST BUTLER ID") == 1
-
-
 def test_provenance_of_another_dataset_in_meta_is_dropped(store, ref):
     meta = fits.getheader(store.path(ref))
     second = store.put(CCDData(values("float32"), unit="adu", meta=meta), "CCDData")
     assert not [keyword for keyword in store.get(second).meta if keyword.startswith("LSST BUTLER")]
     assert fits.getheader(store.path(second))["LSST BUTLER ID"] == str(second.id)
-
-
-# What is refused.
 
 
 def test_refused_put_leaves_nothing(store):
@@ -115,27 +92,9 @@ def test_impossible_cutout_is_refused(store, ref):
     assert "lies wholly outside" in refused_get(store, ref, "mask", bbox=(100, 110, 0, 5))
 
 
-@pytest.mark.parametrize("component", [None, "image", "header"])
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged_file_is_refused(store, ref, tmp_path, component, damage):
-    spoil, why = DAMAGES[damage]
-    (tmp_path / "damaged.fits").write_bytes(spoil(store.path(ref).read_bytes()))
-    assert why in refused_read(store, ref, tmp_path / "damaged.fits", component)
-
-
-# As HDUList.
-
-
-def test_ccddata_is_read_as_hdulist(store, ccd, ref):
-    hdus = store.get(ref, storage_class="HDUList")
-    assert [hdu.name for hdu in hdus] == ["PRIMARY", "META", "MASK", "UNCERT", "FLAGS", "PSFIMAGE"]
-    np.testing.assert_array_equal(hdus[0].data, ccd.data)
-    assert hdus[0].header["OBJECT"] == "M31"
-    assert hdus[0].header["BUNIT"] == "MJy / sr"
-    hdus[0].data += 1
-
-
 def test_cutout_is_read_as_hdulist(store, ccd, ref):
     hdus = store.get(ref, storage_class="HDUList", bbox=(3, 17, 5, 25))
+    assert [hdu.name for hdu in hdus] == ["PRIMARY", "META", "MASK", "UNCERT", "FLAGS", "PSFIMAGE"]
     np.testing.assert_array_equal(hdus["FLAGS"].data, ccd.flags[5:25, 3:17])
+    assert (hdus[0].header["OBJECT"], hdus[0].header["BUNIT"]) == ("M31", "MJy / sr")
     assert hdus[0].header["CRPIX1"] == ccd.wcs.wcs.crpix[0] - 3

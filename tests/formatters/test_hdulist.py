@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 from astropy.io import fits
-from fits_samples import DAMAGES, assert_same_hdus, cards, every_kind
-from lsst.daf.butler import DatasetProvenance
-from refusals import refused, refused_get, refused_read
+from fits_samples import assert_same_hdus, every_kind
+from refusals import refused, refused_get
 
 FORMATTER = "spherex_butler.formatters.hdulist.HDUListFormatter"
 
@@ -47,37 +46,6 @@ def test_hdus_and_their_headers_are_chosen_by_parameter(store, ref):
     )
 
 
-def test_headers_are_those_of_the_hdus(store, ref):
-    headers = store.get(ref, "headers")
-    assert list(headers) == ["PRIMARY", "SCI", "SCI,2", "PACKED", "CATALOG", 5, "EMPTY"]
-    assert cards(headers["SCI"]) == cards(every_kind()["SCI"].header)
-
-
-# Provenance.
-
-
-def test_primary_header_says_which_dataset_it_is(store, ref):
-    provenance, found = DatasetProvenance.from_flat_dict(store.get(ref)[0].header, store.butler)
-    assert found == ref
-    assert not provenance.inputs
-
-
-def test_inputs_are_written_and_do_not_pile_up(store, ref):
-    provenance = DatasetProvenance()
-    provenance.add_input(ref)
-    second = store.put(store.get(ref), "HDUList")
-    store.butler.pruneDatasets([second], disassociate=True, unstore=True, purge=True)
-    second = store.butler.put(store.get(ref), second.datasetType.name, provenance=provenance)
-    header = store.get(second)[0].header
-    read, found = DatasetProvenance.from_flat_dict(header, store.butler)
-    assert found.id == second.id
-    assert [given.id for given in read.inputs] == [ref.id]
-    assert list(header).count("LSST BUTLER ID") == 1
-
-
-# Recipes, and what is refused.
-
-
 def test_recipe_compresses_plain_images_alone(configured_store):
     store = configured_store({"HDUList": {"formatter": FORMATTER, "parameters": {"recipe": "gzip_2"}}})
     found = [type(hdu) for hdu in store.round_trip(every_kind(), "HDUList")]
@@ -92,12 +60,3 @@ def test_unknown_recipe_is_refused(configured_store):
 
 def test_refused_put_leaves_nothing(store):
     assert "The HDUList is empty; expected at least a PrimaryHDU" in refused("HDUList", store, fits.HDUList())
-
-
-@pytest.mark.parametrize("component", [None, "headers"])
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged_file_is_refused(store, ref, tmp_path, component, damage):
-    spoil, why = DAMAGES[damage]
-    path = store.path(store.put(every_kind()[:5], "HDUList"))
-    (tmp_path / "damaged.fits").write_bytes(spoil(path.read_bytes()))
-    assert why in refused_read(store, ref, tmp_path / "damaged.fits", component)
