@@ -171,7 +171,8 @@ class _Batch:
 
     def ingest(self, transfer: str) -> None:
         """Place and register the files that are new, and report the others."""
-        split_on_failure(list(self._place_all(transfer)), self._register, self._give_up)
+        arrivals = list(self._place_all(transfer))
+        split_on_failure(arrivals, self._register, lambda arrival, error: self._fail(arrival.file, reason_of(error)))
 
     def _place_all(self, transfer: str) -> Iterator[_Arrival]:
         """Place the files that are new, outside of any transaction, and report the others."""
@@ -197,9 +198,6 @@ class _Batch:
         self._report.ingested.extend(ref for ref in refs if ref.id in new)
         self._report.skipped.extend(ref for ref in refs if ref.id not in new)  # another process was faster
         self._outcome.moved += [arrival.placed for arrival in arrivals]
-
-    def _give_up(self, arrival: _Arrival, error: Exception) -> None:
-        self._fail(arrival.file, reason_of(error))
 
     def _known(self) -> dict[Any, DatasetRef]:
         with self._butler.query() as query:
@@ -247,27 +245,20 @@ class _Batch:
         return derived
 
     def _report_known(self, file: PlannedCalibration, ref: DatasetRef, there: ResourcePath) -> bool:
-        """Report a file whose dataset is in the repository: skipped, or failed if it is not the same file.
-
-        Return whether it was skipped.
-        """
+        """Report a file whose dataset is in the repository; return whether it is the same file and was skipped."""
         if there.isLocal and not there.exists():
-            reason = (
-                f"the repository's file {str(there)!r} is gone; remove its dataset with 'butler prune-datasets' first."
+            self._fail(
+                file, f"the repository's {str(there)!r} is gone; remove its dataset with 'butler prune-datasets' first."
             )
-        elif not _is_same(file, there):
-            reason = f"the repository has {str(there)!r} by this name, with other content; nothing was changed."
-        else:
-            self._report.skipped.append(ref)
-            if file.archive_id not in {None, ref.id}:
-                warning = (
-                    f"{file.uri}: is there by the id {ref.id}, so that its id in the archive, {file.archive_id}, was "
-                    "not taken over; remove the dataset and ingest it again if it should be."
-                )
-                self._report.warn([warning])
-            return True
-        self._fail(file, reason)
-        return False
+            return False
+        if not _is_same(file, there):
+            self._fail(file, f"the repository has {str(there)!r} with other content; nothing was changed.")
+            return False
+        self._report.skipped.append(ref)
+        if file.archive_id not in {None, ref.id}:
+            warning = f"{file.uri}: is there by the id {ref.id}; its id in the archive, {file.archive_id}, was not"
+            self._report.warn([f"{warning} taken over. Remove the dataset and ingest it again if it should be."])
+        return True
 
     def _finish_move(self, file: PlannedCalibration, ref: DatasetRef, there: ResourcePath) -> None:
         """Note for removal the source of a move that was interrupted after the registration."""

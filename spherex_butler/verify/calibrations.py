@@ -32,28 +32,19 @@ _Times = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class _Validity:
-    """When calibrations of one type and detector are valid, in nanoseconds.
-
-    Parameters
-    ----------
-    ranges
-        The ranges, in the order in which their collections are searched and then by time.
-    begins, ends
-        The times at which any calibration is valid, without overlaps.
-    searched
-        Where the ranges of each collection begin and end, in order, and the number of its first range.
-    releases
-        The releases for whose images these calibrations are; `None` where that is not known.
-    elsewhere
-        The detectors that there are datasets for, where there is none for this one.
-    """
+    """When calibrations of one type and detector are valid, in nanoseconds."""
 
     ranges: tuple[Certification, ...]
+    """In the order in which their collections are searched and then by time."""
     begins: _Times
     ends: _Times
+    """The times at which any calibration is valid, without overlaps."""
     searched: tuple[tuple[_Times, _Times, int], ...]
+    """Where the ranges of each collection begin and end, in order, and the number of its first range."""
     releases: frozenset[str] | None
+    """The releases for whose images these calibrations are; `None` where that is not known."""
     elsewhere: tuple[int, ...]
+    """The detectors that there are datasets for, where there is none for this one."""
 
     def find(self, begin: _Times, end: _Times) -> tuple[_Times, _Times]:
         """Return how many ranges each exposure finds, and the number of the last of them.
@@ -101,13 +92,6 @@ class CalibrationCheck:
     has datasets of: one for all detectors, or one for each detector that the
     archive has such products for.  Where all datasets of a type are known to be
     of other releases than the image, its missing calibration is only noted.
-
-    Parameters
-    ----------
-    butler
-        The repository.
-    found
-        Where findings go.
     """
 
     def __init__(self, butler: Butler, found: Findings) -> None:

@@ -28,19 +28,7 @@ _LOCAL = "file://"
 
 
 class FileCheck:
-    """A check of files that is given datasets batch by batch.
-
-    Parameters
-    ----------
-    repository
-        The repository.
-    found
-        Where findings go.
-    checksum
-        Whether the content of local files is compared where a checksum is on record.
-    remote
-        How many requests for remote files are made at once; 0 for none at all.
-    """
+    """A check of files that is given datasets batch by batch; with ``remote=0`` no remote file is asked for."""
 
     def __init__(self, repository: OpenedRepository, found: Findings, *, checksum: bool, remote: int) -> None:
         self._butler = repository.butler

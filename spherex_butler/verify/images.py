@@ -20,24 +20,15 @@ _PAIR = ("exposure", "detector")
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """The exposures of a planning period, as they are registered.
-
-    Parameters
-    ----------
-    name
-        Of the planning period.
-    times
-        Begin and end of each exposure in TAI nanoseconds since 1970, as Butler has them; `None` without a timespan.
-    regions
-        Exposure and detector of each region row with a region.
-    off_sky
-        The same of region rows without.
-    """
+    """The exposures of a planning period, as they are registered."""
 
     name: str
     times: Mapping[int, tuple[int, int] | None]
+    """Begin and end of each exposure in TAI nanoseconds since 1970, as Butler has them; `None` without a timespan."""
     regions: frozenset[tuple[int, int]]
+    """Exposure and detector of each region row with a region."""
     off_sky: frozenset[tuple[int, int]]
+    """The same of region rows without."""
 
 
 def planning_periods(butler: Butler) -> list[str]:

@@ -157,13 +157,7 @@ class RepositoryReport:
 
 @dataclass(slots=True)
 class Findings:
-    """Findings as they are made; beyond a limit they are only counted, so that memory does not grow with them.
-
-    Parameters
-    ----------
-    limit
-        How many problems of each kind are listed, and how many notes.
-    """
+    """Findings as they are made; beyond a limit of each kind they are only counted, so that memory does not grow."""
 
     limit: int
     checked: Counter[str] = field(default_factory=lambda: Counter(images=0, datasets=0, files=0))

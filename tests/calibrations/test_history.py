@@ -51,9 +51,8 @@ def test_type_with_two_ids_is_listed_twice():
     ids = [uuid.uuid4(), uuid.uuid4()]
     for number in (0, 1, 0):
         header["HISTORY"] = f"[CALIB] dark {ids[number]}"
-    assert [
-        row.archive_id for row in calibrations_used(SpectralImage(np.zeros((2, 2)), unit="Jy", header=header))
-    ] == ids
+    used = calibrations_used(SpectralImage(np.zeros((2, 2)), unit="Jy", header=header))
+    assert [row.archive_id for row in used] == ids
 
 
 def test_what_is_certified_is_told_from_what_is_recorded(butler, image):
