@@ -6,8 +6,9 @@ Imports `..repository` and what that imports.
 from ..files.failures import FailedFile
 from ..repository.reports import IngestReport
 from .execution import execute, ingest_files
-from .plan import PlannedFile, plan_files
+from .plan import PlannedFile
 from .preview import IngestPreview, preview_ingest
+from .reading_ahead import plan_files
 
 __all__ = (
     "FailedFile",

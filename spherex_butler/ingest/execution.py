@@ -26,9 +26,9 @@ from ..repository.placed_files import PlacedFile, has_own_copy, place_file, remo
 from ..repository.registration import FileRecords, known_ids, register
 from ..repository.reports import IngestReport
 from ..repository.runs import chain_of, ensure_run
-from .batches import BATCH_SIZE, batches
 from .comparison import Comparison, compare
-from .plan import PlannedFile, find_images, read_plans
+from .plan import PlannedFile
+from .reading_ahead import BATCH_SIZE, batches, find_images, read_plans
 from .record_updates import update_exposures
 
 
@@ -121,7 +121,7 @@ def execute(
     butler
         A writeable SPHEREx repository.
     planned
-        What `plan_files` returned, or `~.ingest.plan.read_plans` yields.
+        What `plan_files` returned, or `~.ingest.reading_ahead.read_plans` yields.
     transfer, update_records, report
         As for `ingest_files`.
 

@@ -25,9 +25,9 @@ from ..repository.opened import OpenedRepository, check_opened
 from ..repository.placed_files import planned_place
 from ..repository.reports import Report
 from ..repository.runs import chain_of
-from .batches import BATCH_SIZE, batches
 from .comparison import Comparison, compare
-from .plan import PlannedFile, read_plans
+from .plan import PlannedFile
+from .reading_ahead import BATCH_SIZE, batches, read_plans
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from astropy.table import vstack
 
 from spherex_butler.archive.tables import read_archive_table
 from spherex_butler.errors import FormatError, ParameterError
-from spherex_butler.ingest.plan import plan_files
+from spherex_butler.ingest import plan_files
 
 DATALINK = "https://irsa.ipac.caltech.edu/datalink/sync?ID=ivo://irsa.ipac/spherex_qr2?2025W51_1A/D3"
 

@@ -10,9 +10,9 @@ import pytest
 
 from spherex_butler.files.failures import FailedFile
 from spherex_butler.ingest import ingest_files, plan_files
-from spherex_butler.ingest.batches import batches
 from spherex_butler.ingest.execution import BatchIngest
-from spherex_butler.ingest.plan import PlannedFile, read_plans
+from spherex_butler.ingest.plan import PlannedFile
+from spherex_butler.ingest.reading_ahead import batches, read_plans
 from spherex_butler.repository.opened import check_opened
 from spherex_butler.repository.reports import IngestReport
 from spherex_butler.testing import write_level2
