@@ -32,19 +32,8 @@ def definitions() -> dict[str, DatasetTypeDefinition]:
 
 
 def dataset_types(universe: DimensionUniverse) -> list[DatasetType]:
-    """Return the dataset types of the archive's products.
-
-    Parameters
-    ----------
-    universe
-        The repository's dimensions: the SPHEREx universe or an extension of it.
-    """
+    """Return the dataset types of the archive's products, in the SPHEREx universe or an extension of it."""
     return [
-        DatasetType(
-            name,
-            universe.conform(entry.dimensions),
-            entry.storageClass,
-            isCalibration=entry.isCalibration,
-        )
+        DatasetType(name, universe.conform(entry.dimensions), entry.storageClass, isCalibration=entry.isCalibration)
         for name, entry in definitions().items()
     ]

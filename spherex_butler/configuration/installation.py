@@ -17,15 +17,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from lsst.daf.butler import (
-    Butler,
-    ButlerConfig,
-    Config,
-    ConfigSubset,
-    DimensionConfig,
-    StorageClassConfig,
-    StorageClassFactory,
-)
+from lsst.daf.butler import Butler, ButlerConfig, Config, ConfigSubset, DimensionConfig, StorageClassFactory
 
 from ..errors import ConfigurationError
 from ..paths import CONFIG_PATH_VARIABLE, config_path
@@ -111,7 +103,7 @@ def install() -> Installation:
 def _known_storage_classes() -> Iterator[None]:
     factory = StorageClassFactory()
     config = PROVIDER.storage_classes()
-    added = [name for name in StorageClassConfig(config) if name not in factory]
+    added = [name for name in config["storageClasses"] if name not in factory]
     try:
         factory.addFromConfig(config)
         yield

@@ -75,9 +75,9 @@ def make_repo(
     ------
     ConfigurationError
         Raised if there is a repository, a database file or tables in the
-        database already, all left as they are, if a remote ``root`` comes without ``database``, if
-        the driver of the database is not installed,
-        ``dimensions`` lacks what a SPHEREx repository needs, or if this process
+        database already (they are left as they are), a remote ``root`` comes
+        without ``database``, the driver of the database is not installed,
+        ``dimensions`` lacks what a SPHEREx repository needs, or this process
         holds another definition of one of the universes.
     ParameterError
         Raised if ``database`` is not the URL of a database that can be kept.
@@ -122,20 +122,15 @@ def _plan(
 
 def _resolve_database(database: str, root: ResourcePath) -> tuple[str, Path | None]:
     """Return the database's URL with an absolute path, and that path if it is an SQLite file."""
+    expected = "expected one such as 'postgresql://host/name' or 'sqlite:////folder/file.sqlite3'."
     try:
         url = sqlalchemy.make_url(database)
     except sqlalchemy.exc.ArgumentError as error:
-        raise ParameterError(
-            f"The database {database!r} is not an SQLAlchemy URL; expected one such as "
-            "'postgresql://host/name' or 'sqlite:////folder/file.sqlite3'."
-        ) from error
+        raise ParameterError(f"The database {database!r} is not an SQLAlchemy URL; {expected}") from error
     if url.get_backend_name() != "sqlite":
         return database, None
     if url.database in {None, "", ":memory:"}:
-        raise ParameterError(
-            f"The database {database!r} is in memory, where no repository can be kept; expected one such as "
-            "'sqlite:////folder/file.sqlite3'."
-        )
+        raise ParameterError(f"The database {database!r} is in memory, where no repository can be kept; {expected}")
     name = str(url.database)
     if _ROOT_TAG in name:
         return database, Path(name.replace(_ROOT_TAG, root.ospath))

@@ -182,21 +182,26 @@ def test_refused_extension_does_not_take_its_version():
     assert "night" in DimensionUniverse(config)
 
 
+def night(**changes):
+    return {"elements": {"night": NIGHT | changes}}
+
+
+def night_key(**changes):
+    return night(keys=[{"name": "id", "type": "int"} | changes])
+
+
+CIRCLE = {"a": NIGHT | {"requires": ["b"]}, "b": NIGHT | {"requires": ["a"]}}
+NOTE = {"note": {"requires": ["group"], "populated_by": "visit"}}
+NIGHTS_FAMILY = {"nights": ["night"]}
 REFUSED = {
-    "clash with an element": (
-        {"elements": {"exposure": NIGHT}},
-        r"\['exposure'\] are defined by the SPHEREx universe already",
-    ),
+    "clash with an element": ({"elements": {"exposure": NIGHT}}, r"\['exposure'\] are defined by the SPHEREx universe"),
     "clash with a sky pixelization": ({"elements": {"healpix": NIGHT}}, r"\['healpix'\] are defined by"),
     "clash with a sky pixel level": ({"elements": {"htm7": NIGHT}}, r"\['htm7'\] are defined by"),
     "clash with a family": (
         {"topology": {"temporal": {"observation_timespans": ["night"]}}},
         r"\['observation_timespans'\] are defined by",
     ),
-    "family named as an element": (
-        {"topology": {"temporal": {"group": ["night"]}}},
-        r"\['group'\] are defined by",
-    ),
+    "family named as an element": ({"topology": {"temporal": {"group": ["night"]}}}, r"\['group'\] are defined by"),
     "empty namespace": ({"namespace": ""}, r"namespace of an extended universe is ''"),
     "no namespace": ({"namespace": None}, r"namespace of an extended universe is None"),
     "our namespace": ({"namespace": "spherex"}, r"is 'spherex'; expected a name of the pipeline's own"),
@@ -204,48 +209,30 @@ REFUSED = {
     "version zero": ({"version": 0}, r"version of the universe 'test_refused' is 0; expected a whole"),
     "version as text": ({"version": "1"}, r"is '1'; expected a whole number"),
     "unknown required dimension": (
-        {"elements": {"night": NIGHT | {"requires": ["visit"]}}},
+        night(requires=["visit"]),
         r"'requires' of the element 'night' refers to \['visit'\], which the extended universe does not define",
     ),
-    "unknown implied dimension": (
-        {"elements": {"night": NIGHT | {"implies": ["band"]}}},
-        r"'implies' of the element 'night' refers to \['band'\]",
-    ),
-    "unknown populating dimension": (
-        {"elements": {"note": {"requires": ["group"], "populated_by": "visit"}}},
-        r"'populated_by' of the element 'note' refers to \['visit'\]",
-    ),
+    "unknown implied dimension": (night(implies=["band"]), r"'implies' of the element 'night' refers to \['band'\]"),
+    "unknown populating dimension": ({"elements": NOTE}, r"'populated_by' of the element 'note' refers to \['visit'\]"),
     "unknown family member": (
         {"topology": {"spatial": {"patches": ["patch"]}}},
         r"the family 'patches' refers to \['patch'\]",
     ),
     "unknown topology": ({"topology": {"spacial": {}}}, r"does not understand \['topology.spacial'\]"),
-    "misspelt key": (
-        {"elements": {"night": {"require": ["instrument"], "keys": NIGHT["keys"]}}},
-        r"does not understand \['elements.night.require'\]",
-    ),
-    "misspelt key of a column": (
-        {"elements": {"night": {"keys": [{"name": "id", "type": "int", "nulable": True}]}}},
-        r"does not understand \['elements.night.keys.0.nulable'\]",
-    ),
-    "column type that Butler has not": (
-        {"elements": {"night": {"keys": [{"name": "id", "type": "float"}]}}},
-        r"cannot build the extended universe: (.|\n)*'float'",
-    ),
-    "circle": (
-        {"elements": {"a": NIGHT | {"requires": ["b"]}, "b": NIGHT | {"requires": ["a"]}}},
-        r"cannot build the extended universe: Cycle",
-    ),
+    "misspelt key": (night(require=["instrument"]), r"does not understand \['elements.night.require'\]"),
+    "misspelt key of a column": (night_key(nulable=True), r"does not understand \['elements.night.keys.0.nulable'\]"),
+    "column type that Butler has not": (night_key(type="float"), r"cannot build the extended universe: (.|\n)*'float'"),
+    "circle": ({"elements": CIRCLE}, r"cannot build the extended universe: Cycle"),
     "column of the same name as a dimension": (
-        {"elements": {"night": NIGHT | {"metadata": [{"name": "instrument", "type": "int"}]}}},
+        night(metadata=[{"name": "instrument", "type": "int"}]),
         r"'night' has more than one column named \['instrument'\]",
     ),
     "family without a governor": (
-        {"elements": {"night": {"keys": NIGHT["keys"]}}, "topology": {"temporal": {"nights": ["night"]}}},
+        night(requires=[]) | {"topology": {"temporal": NIGHTS_FAMILY}},
         r"family 'nights' require the governor dimensions \[\[\]\]",
     ),
     "second spatial family of one governor": (
-        {"elements": {"night": NIGHT}, "topology": {"spatial": {"nights": ["night"]}}},
+        {"topology": {"spatial": NIGHTS_FAMILY}},
         r"Spatial families need a governor dimension each, but theirs are .*'nights': 'instrument'",
     ),
 }
