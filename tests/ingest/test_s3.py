@@ -16,6 +16,9 @@ from spherex_butler import SpectralImage, make_repo
 from spherex_butler.ingest import ingest_files, plan_files
 from spherex_butler.testing import write_exposures, write_level2
 
+TREE = "s3://archive/tree"
+"""Where the bucket holds the archive's tree; each test writes into folders of its own."""
+
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -26,25 +29,18 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def bucket(archive) -> Iterator[Bucket]:
-    """A bucket with the archive's tree, and something else."""
+    """A bucket with the archive's tree, and something else in it."""
     with serve_bucket("archive") as bucket:
         for path in archive.rglob("*.fits"):
-            bucket.client.upload_file(str(path), "archive", str(path.relative_to(archive)))
-        bucket.client.put_object(Bucket="archive", Key="qr2/level2/README.txt", Body=b"read me")
+            bucket.client.upload_file(str(path), "archive", f"tree/{path.relative_to(archive)}")
+        bucket.client.put_object(Bucket="archive", Key="tree/qr2/level2/README.txt", Body=b"read me")
         yield bucket
 
 
-@pytest.fixture(scope="module")
-def written(bucket) -> str:
-    """A bucket beside, for what tests write."""
-    bucket.client.create_bucket(Bucket="written")
-    return "s3://written"
-
-
 @pytest.fixture
-def stored(written, tmp_path: Path) -> Iterator[Butler]:
+def stored(bucket, tmp_path: Path) -> Iterator[Butler]:
     """A repository whose registry is local and whose files are in the bucket."""
-    with contextlib.closing(make_repo(tmp_path / "stored", datastore_root=f"{written}/{tmp_path.name}")) as butler:
+    with contextlib.closing(make_repo(tmp_path / "stored", datastore_root=f"{bucket.url}/{tmp_path.name}")) as butler:
         yield butler
 
 
@@ -53,82 +49,83 @@ def small(level2_paths) -> Path:
     return level2_paths["qr2"]
 
 
+@pytest.fixture
+def elsewhere(bucket, small, tmp_path) -> ResourcePath:
+    """The small file in another folder of the bucket."""
+    source = ResourcePath(f"{bucket.url}/elsewhere-{tmp_path.name}/{small.name}")
+    source.write(small.read_bytes())
+    return source
+
+
 def keys(archive: Path, pattern: str = "**/*.fits") -> list[str]:
-    return [f"s3://archive/{path.relative_to(archive)}" for path in sorted(archive.glob(pattern))]
+    return [f"{TREE}/{path.relative_to(archive)}" for path in sorted(archive.glob(pattern))]
 
 
-def planned(*paths: str) -> list[str]:
-    files, failed = plan_files(paths)
+@pytest.mark.parametrize("path", ["", "qr2/", "**/*D2_*.fits", "qr2/level2/*/*/[13]/*.fits", "qr2/*/*/*/2", "qr2/*/"])
+@pytest.mark.usefixtures("bucket")
+def test_folder_is_searched_and_glob_expanded(archive, path):
+    files, failed = plan_files(f"{TREE}/{path}")
+    expected = keys(archive, path if path.endswith(".fits") else f"{path.removesuffix('/') or '**'}/**/*.fits")
     assert failed == []
-    return sorted(file.uri for file in files)
-
-
-@pytest.mark.parametrize("folder", ["", "qr2/", "qr2/level2/"])
-def test_folder_is_searched(bucket, archive, folder):
-    assert planned(f"{bucket.url}/{folder}") == keys(archive)
-
-
-@pytest.mark.parametrize("pattern", ["**/*D2_*.fits", "qr2/level2/*/*/[13]/*.fits", "qr2/level2/*/*/2", "qr2/*/"])
-def test_glob_is_expanded(bucket, archive, pattern):
-    expected = {"qr2/level2/*/*/2": "**/2/*.fits", "qr2/*/": "**/*.fits"}.get(pattern, pattern)
-    assert planned(f"{bucket.url}/{pattern}") == keys(archive, expected) != []
+    assert sorted(file.uri for file in files) == expected != []
 
 
 def test_folder_costs_a_request_for_each_in_it(bucket):
     bucket.seen.clear()
-    assert len(planned(f"{bucket.url}/qr2/")) == 6
+    files, _ = plan_files(f"{TREE}/qr2/")
     listings = [request for request in bucket.seen if not request[1].endswith(".fits")]
     assert len(listings) == 7  # qr2, level2, the planning period, the processing and three detectors
-    assert len(bucket.gets) == 6
+    assert len(bucket.gets) == len(files) == 6
 
 
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("s3://archive/qr9/", "there is no level2_*.fits in this folder"),
-        ("s3://archive/qr2/*.fits", "nothing in this folder matches the pattern '*.fits'"),
+        (f"{TREE}/qr9/", "there is no level2_*.fits in this folder"),
+        (f"{TREE}/qr2/*.fits", "nothing in this folder matches the pattern '*.fits'"),
         ("s3://nowhere/qr2/", "the folder cannot be listed: NoSuchBucket"),
-        ("s3://archive/qr2/level2_2025W51_1A_0684_2D1_spx_l2b-v21-2025-354.fits", "FileNotFoundError"),
-        ("s3://archive/qr2", "'qr2' is not the name of a SPHEREx product"),
+        (f"{TREE}/qr2/level2_2025W51_1A_0684_2D1_spx_l2b-v21-2025-354.fits", "FileNotFoundError"),
+        (f"{TREE}/qr2", "'qr2' is not the name of a SPHEREx product"),
     ],
 )
-def test_path_that_stands_for_nothing_is_reported(bucket, path, reason):
-    assert bucket.url == "s3://archive"
+@pytest.mark.usefixtures("bucket")
+def test_path_that_stands_for_nothing_is_reported(path, reason):
     files, (failure,) = plan_files(path)
     assert files == []
     assert reason in failure.reason
 
 
-def test_direct_keeps_the_address(bucket, archive, butler):
-    report = ingest_files(butler, f"{bucket.url}/**/*D2_*.fits", transfer="direct", processes=2)
+@pytest.mark.usefixtures("bucket")
+def test_direct_keeps_the_address(archive, butler):
+    report = ingest_files(butler, f"{TREE}/**/*D2_*.fits", transfer="direct", processes=2)
     assert sorted(str(butler.getURI(ref)) for ref in report.ingested) == keys(archive, "**/*D2_*.fits")
     assert [butler.get(ref).shape for ref in report.ingested] == [(16, 16)] * 2
 
 
-def test_auto_copies_from_the_bucket(bucket, archive, butler):
-    (ref,) = ingest_files(butler, f"{bucket.url}/**/*_2D2_*.fits").ingested
+@pytest.mark.usefixtures("bucket")
+def test_auto_copies_from_the_bucket(archive, butler):
+    (ref,) = ingest_files(butler, f"{TREE}/**/*_2D2_*.fits").ingested
     (original,) = archive.rglob("*_2D2_*.fits")
     assert Path(butler.getURI(ref).ospath).read_bytes() == original.read_bytes()
 
 
-def test_file_of_another_size_is_reported_without_a_request(bucket, written, archive, tmp_path):
+def test_file_of_another_size_is_reported_without_a_request(stored, bucket, archive, tmp_path):
     first, other = next(archive.rglob("*_2D1_*.fits")), write_level2(tmp_path / "other", detector=1, size=40)
-    with contextlib.closing(make_repo(tmp_path / "repo", datastore_root=f"{written}/repo")) as butler:
-        assert len(ingest_files(butler, first, transfer="copy").ingested) == 1
-        bucket.seen.clear()
-        assert len(ingest_files(butler, first, transfer="copy").skipped) == 1
-        (failure,) = ingest_files(butler, other, transfer="copy").failed
-        assert bucket.seen == []
+    assert len(ingest_files(stored, first, transfer="copy").ingested) == 1
+    bucket.seen.clear()
+    (failure,) = ingest_files(stored, other, transfer="copy").failed
+    assert bucket.seen == []
     assert f"of {first.stat().st_size} bytes instead of {other.stat().st_size}; nothing was changed" in failure.reason
 
 
 # Into a repository whose files are in the bucket.
 
 
-def test_second_ingest_skips_what_is_there(stored, small):
+def test_second_ingest_skips_what_is_there_without_a_request(stored, bucket, small):
     (ref,) = ingest_files(stored, small).ingested
+    bucket.seen.clear()
     report = ingest_files(stored, small)
-    assert (report.ingested, report.skipped, report.failed) == ([], [ref], [])
+    assert (report.ingested, report.skipped, report.failed, bucket.seen) == ([], [ref], [], [])
 
 
 def test_move_takes_the_file_away(stored, small, tmp_path):
@@ -140,19 +137,15 @@ def test_move_takes_the_file_away(stored, small, tmp_path):
     assert not source.exists()
 
 
-def test_file_in_the_bucket_is_copied_into_the_repository(stored, written, small):
-    source = ResourcePath(f"{written}/elsewhere/{small.name}")
-    source.write(small.read_bytes())
-    (ref,) = ingest_files(stored, str(source)).ingested
-    assert stored.getURI(ref) != source
+def test_file_in_the_bucket_is_copied_into_the_repository(stored, elsewhere, small):
+    (ref,) = ingest_files(stored, str(elsewhere)).ingested
+    assert stored.getURI(ref) != elsewhere
     assert stored.getURI(ref).read() == small.read_bytes()
 
 
-def test_file_in_the_bucket_may_stay_where_it_is(stored, written, small):
-    source = ResourcePath(f"{written}/elsewhere/{small.name}")
-    source.write(small.read_bytes())
-    (ref,) = ingest_files(stored, str(source), transfer="direct").ingested
-    assert stored.getURI(ref) == source
+def test_file_in_the_bucket_may_stay_where_it_is(stored, elsewhere, small):
+    (ref,) = ingest_files(stored, str(elsewhere), transfer="direct").ingested
+    assert stored.getURI(ref) == elsewhere
     assert np.array_equal(stored.get(ref).data, SpectralImage.read(small).data)
 
 

@@ -94,30 +94,30 @@ def test_tile_compressed_image(compression, dtype, options, tile):
     assert_same_as_astropy(raw_of(hdu))
 
 
-def test_compressed_image_with_nan_and_constant_tiles():
+def noise_with_gaps() -> np.ndarray:
     data = RNG.normal(100, 20, SHAPE).astype("f4")
     data[3] = 5.0
-    data[4, :7] = np.nan
-    data[12] = np.nan
-    assert_same_as_astropy(raw_of(fits.CompImageHDU(data, name="X", compression_type="RICE_1", quantize_level=4)))
+    data[4, :7] = data[12] = np.nan
+    return data
 
 
-def test_hcompress_image():
-    data = RNG.integers(0, 99, SHAPE).astype("i4")
-    hdu = fits.CompImageHDU(data, name="X", compression_type="HCOMPRESS_1", tile_shape=(10, 20))
-    assert_same_as_astropy(raw_of(hdu))
+@pytest.mark.parametrize(
+    ("data", "options"),
+    [
+        (noise_with_gaps(), {"compression_type": "RICE_1", "quantize_level": 4}),
+        (np.arange(1200, dtype="i4").reshape(SHAPE), {"compression_type": "HCOMPRESS_1", "tile_shape": (10, 20)}),
+    ],
+)
+def test_compressed_image_with_gaps_or_by_wavelets(data, options):
+    assert_same_as_astropy(raw_of(fits.CompImageHDU(data, name="X", **options)))
 
 
 @pytest.mark.parametrize("shape", [(7,), (2, 3, 4), (3, 0, 4), (0, 5), (5, 0), (2, 3, 4, 5)])
 def test_image_of_any_shape(shape):
-    data = RNG.normal(size=shape).astype("f4")
+    data = RNG.integers(0, 99, shape).astype("i4")
     assert np.array_equal(image_of(raw_of(fits.ImageHDU(data, name="X"))), data)
-
-
-@pytest.mark.parametrize("tile", [(1, 6, 8), (2, 3, 8), (4, 6, 8)])
-def test_compressed_cube(tile):
-    data = RNG.integers(0, 99, (4, 6, 8)).astype("i4")
-    assert np.array_equal(image_of(raw_of(fits.CompImageHDU(data, name="X", tile_shape=tile))), data)
+    if data.size:
+        assert np.array_equal(image_of(raw_of(fits.CompImageHDU(data, name="X", tile_shape=(2,) * data.ndim))), data)
 
 
 @given(st.integers(0, 39), st.integers(0, 29), st.tuples(WIDE, WIDE), st.tuples(WIDE, WIDE))
@@ -173,26 +173,17 @@ def test_rows_of_a_table():
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i2", "i4", "i8", "f4", "f8"])
-def test_large_local_image_is_read_like_a_small_one(tmp_path, dtype):
+def test_large_local_image_is_read_like_a_small_one_or_refused(tmp_path, dtype):
     pixels = RNG.integers(0, 100, (2300, 2001)).astype(dtype)
     path = tmp_path / "x.fits"
     fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(pixels, name="X")]).writeto(path)
     with open_local_fits(path, "x.fits") as file:
         found = file.image(file["X"])
-    path.unlink()
-    assert np.array_equal(found, pixels)
-    assert found.dtype == pixels.dtype
-    assert found.flags.writeable
-
-
-def test_truncated_large_local_image_is_refused(tmp_path):
-    path = tmp_path / "x.fits"
-    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.zeros((1500, 1500)), name="X")]).writeto(path)
-    os.truncate(path, 10_000_000)
-    with (
-        open_local_fits(path, "x.fits") as file,
-        pytest.raises(FormatError, match=r"x\.fits is truncated in HDU 'X': it has 10000000 bytes"),
-    ):
+        assert np.array_equal(found, pixels)
+        assert found.dtype == pixels.dtype
+        assert found.flags.writeable
+    os.truncate(path, pixels.nbytes)
+    with open_local_fits(path, "x.fits") as file, pytest.raises(FormatError, match=r"x\.fits is truncated in HDU 'X'"):
         file.image(file["X"])
 
 
@@ -201,32 +192,29 @@ def test_unknown_hdu_is_refused_with_those_there_are():
         _ = opened(raw_of(fits.ImageHDU(name="X")))["Z"]
 
 
-@pytest.mark.parametrize("raw", [b"", b"PK\x03\x04junk", b"<html>", b"SIMPLE", bytes(9000)])
-def test_what_is_no_fits_file_is_refused(raw):
-    with pytest.raises(FormatError, match=r"'x.fits' has b'.*' at byte 0; expected the start of a FITS file"):
-        opened(raw).hdus()
+NO_FITS = "has b'.*' at byte 0; expected the start of a FITS file"
+NO_END = "is truncated: the header at byte 0 has no END card"
 
 
-def test_junk_between_hdus_is_refused():
-    raw = raw_of(fits.ImageHDU(name="X")) + b"j" * 2880
-    with pytest.raises(FormatError, match="has b'jjjjjjjjj' at byte 5760; expected the start of HDU number 2"):
-        opened(raw).hdus()
-
-
-@pytest.mark.parametrize("blocks", [1, 16, 70])
-def test_header_without_end_is_refused(blocks):
-    raw = (f"{'SIMPLE  =                    T':80}" + " " * (2880 * blocks - 80)).encode()
-    with pytest.raises(FormatError, match=r"'x.fits' is truncated: the header at byte 0 has no END card"):
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        *((raw, NO_FITS) for raw in (b"", b"PK\x03\x04junk", b"<html>", b"SIMPLE", bytes(9000))),
+        *((f"{'SIMPLE  =                    T':{2880 * blocks}}".encode(), NO_END) for blocks in (1, 16, 70)),
+        (raw_of() + b"j" * 2880, "has b'jjjjjjjjj' at byte 2880; expected the start of HDU number 1"),
+    ],
+)
+def test_what_is_no_fits_file_is_refused(raw, why):
+    with pytest.raises(FormatError, match=f"'x.fits' {why}"):
         opened(raw).hdus()
 
 
 def test_endless_header_is_given_up():
-    class Endless:
-        def __call__(self, ranges):
-            return [b"SIMPLE  =".ljust(stop - start) for start, stop in ranges]
+    def endless(ranges):
+        return [b"SIMPLE  =".ljust(stop - start) for start, stop in ranges]
 
     with pytest.raises(FormatError, match="the header at byte 0 has no END card"):
-        FitsFile(Endless(), None).hdus()
+        FitsFile(endless, None).hdus()
 
 
 @pytest.mark.parametrize(
@@ -234,19 +222,11 @@ def test_endless_header_is_given_up():
     [
         ("NAXIS1  =                   40", "NAXIS1  =                   -4", r"HDU 'X' has axes \(-4, 30\)"),
         ("NAXIS1  =                   40", "NAXIS1  =                  4.5", r"HDU 'X' has axes \(4.5, 30\)"),
-        (
-            "NAXIS   =                    2",
-            "NAXIS   = 'two     '          ",
-            "HDU 'X' has NAXIS='two'; expected a number",
-        ),
+        ("NAXIS   =                    2", "NAXIS   = 'two     '          ", "HDU 'X' has NAXIS='two'; expected a"),
         ("NAXIS   =                    2", "NAXIS   =                 2000", "HDU 'X' has NAXIS=2000"),
         ("NAXIS   =                    2", "NAXIS   =                    3", r"HDU 'X' has axes \(40, 30, None\)"),
         ("BITPIX  =                   32", "BITPIX  =                   33", "HDU 'X' has BITPIX=33; expected one of"),
-        (
-            "BITPIX  =                   32",
-            "BITPIX  =                   xx",
-            "HDU number 1 has a card BITPIX that cannot be read",
-        ),
+        ("BITPIX  =                   32", "BITPIX  =                   xx", "HDU number 1 has a card BITPIX that c"),
         ("PCOUNT  =                    0", "PCOUNT  =                   -1", "HDU 'X' has PCOUNT=-1, GCOUNT=1"),
     ],
 )
@@ -274,9 +254,9 @@ def test_what_is_no_image_is_refused(hdu, box):
 
 def test_empty_compressed_image_is_refused():
     raw = raw_of(fits.CompImageHDU(np.zeros(SHAPE, "i4"), name="X"))
-    at = raw.index(b"ZNAXIS1 =")
+    raw = raw.replace(b"ZNAXIS1 =                   40", b"ZNAXIS1 =                    0")
     with pytest.raises(FormatError, match=r"HDU 'X' is compressed and has shape \(30, 0\); expected pixels"):
-        image_of(raw[: at + 10] + f"{0:20}".encode() + raw[at + 30 :])
+        image_of(raw)
 
 
 def test_image_is_no_table():
@@ -334,16 +314,11 @@ def test_spoilt_bytes_never_raise_anything_else(at, junk):
         return
 
 
-def test_truncation_says_where_and_how_much():
-    raw = raw_of(fits.ImageHDU(np.zeros(SHAPE, "i4"), name="X"))
-    with pytest.raises(
-        FormatError, match=r"'x.fits' is truncated in HDU 'X': it has 6000 bytes; expected at least 10560"
-    ):
-        image_of(raw[:6000])
-    file = opened(raw[:6000], size=False)
-    with pytest.raises(
-        FormatError, match=r"'x.fits' is truncated in HDU 'X': it has fewer bytes; expected at least 10560"
-    ):
+@pytest.mark.parametrize(("size", "number"), [(True, "6000"), (False, "fewer")])
+def test_truncation_says_where_and_how_much(size, number):
+    file = opened(raw_of(fits.ImageHDU(np.zeros(SHAPE, "i4"), name="X"))[:6000], size=size)
+    why = f"'x.fits' is truncated in HDU 'X': it has {number} bytes; expected at least 10560"
+    with pytest.raises(FormatError, match=why):
         file.image(file["X"])
 
 
@@ -351,8 +326,6 @@ def test_truncation_says_where_and_how_much():
 def test_incomplete_file_is_noticed_from_its_headers(cut):
     raw = raw_of(fits.ImageHDU(np.zeros(SHAPE, "i4"), name="X"))
     opened(raw).check_complete()
-    with pytest.raises(
-        FormatError,
-        match=rf"is truncated in HDU 'X': it has {len(raw) - cut} bytes; expected at least {len(raw)}; get it again",
-    ):
+    why = f"in HDU 'X': it has {len(raw) - cut} bytes; expected at least {len(raw)}; get it again"
+    with pytest.raises(FormatError, match=why):
         opened(raw[:-cut]).check_complete()
