@@ -97,12 +97,14 @@ def ingest_archive_table(
     registration = _Registration(butler, dataset_type, report)
     progress: AbstractContextManager[ProgressBar[None]]
     progress = Progress(__name__).bar(desc="Registering", total=count_rows(table))
-    with fast_writing(butler), progress as bar:
-        for batch, pixels in batches:
-            report.failed += batch.failed
-            registration.register(batch.planned, pixels)
-            bar.update(len(batch))
-    registration.warn()
+    try:
+        with fast_writing(butler), progress as bar:
+            for batch, pixels in batches:
+                report.failed += batch.failed
+                registration.register(batch.planned, pixels)
+                bar.update(len(batch))
+    finally:
+        registration.warn()
     if len(report.ingested) - before >= MANY:
         update_statistics(butler)
     return report
@@ -154,7 +156,11 @@ class _Registration:
                 retry(partial(ensure_run, self.butler, name, key[1]))
                 self.runs.add(key)
         insert = None if pixels is None else partial(insert_regions, pixels=pixels)
-        split_on_failure(self._wanted(files), partial(self._register_together, insert=insert), self._give_up)
+        split_on_failure(
+            self._wanted(files),
+            partial(self._register_together, insert=insert),
+            lambda image, error: self.report.failed.append(FailedFile(image[1].uri, reason_of(error))),
+        )
 
     def _wanted(self, files: Sequence[PlannedFile]) -> list[_Image]:
         """Return the images of files, each once, and report files that are the same image."""
@@ -166,9 +172,6 @@ class _Registration:
                 reason = f"{first.uri!r} of the same table is the same image of the same run."
                 self.report.failed.append(FailedFile(file.uri, reason))
         return list(wanted.values())
-
-    def _give_up(self, image: _Image, error: Exception) -> None:
-        self.report.failed.append(FailedFile(image[1].uri, reason_of(error)))
 
     def _register_together(self, images: Sequence[_Image], insert: RegionInserter | None) -> None:
         """Register the images that are not there yet."""

@@ -18,7 +18,6 @@ from lsst.daf.butler import Butler
 from ..archive.ingest import ingest_archive_table
 from ..archive.query import COLLECTIONS, SIA_SERVICE, TAP_SERVICE, query_adql, query_sia, query_tap
 from ..archive.tables import ArchiveTable, summarize_archive_table
-from ..errors import SpherexButlerError
 from ..files.failures import FailedFile
 from ..repository.reports import IngestReport, Report
 from . import options
@@ -102,7 +101,7 @@ def ingest_archive(
       butler spherex ingest-archive repo --query tap --time 2026-08-01 2026-08-08
       butler spherex ingest-archive repo --query tap --adql @images.adql
     """
-    sources, errors = _sources(tables, protocol, processes, query)
+    sources = _sources(tables, protocol, processes, query)
     done: dict[str, Report[FailedFile]] = {}
     with Butler.from_config(repo, writeable=not dry_run) as butler:
         try:
@@ -113,8 +112,6 @@ def ingest_archive(
                     _ingest(butler, table, name, done, access=access, release=release, processes=processes)
         finally:
             _say(done, output)  # also what was done before something went wrong
-    for error in errors:
-        raise error
     sys.exit(any(result.failed for result in done.values()))
 
 
@@ -130,23 +127,14 @@ def _ingest(butler: Butler, table: ArchiveTable, name: str, done: dict[str, Any]
 
 def _sources(
     tables: tuple[str, ...], protocol: str | None, processes: int, query: dict[str, Any]
-) -> tuple[Mapping[str, ArchiveTable], list[Exception]]:
-    """Return the tables by name, and a list to which errors of the service are added while they are read."""
-    errors: list[Exception] = []
+) -> Mapping[str, ArchiveTable]:
+    """Return the tables by name."""
     if protocol is None:
         _require_tables(tables, query)
-        return {table: table for table in tables}, errors
+        return {table: table for table in tables}
     if tables or processes > 1:
         raise click.UsageError("--query takes the place of TABLE, and is read by one process; give one or the other.")
-    return {"query": _until_error(_ask(protocol, **query), errors)}, errors
-
-
-def _until_error(tables: Iterator[Table], errors: list[Exception]) -> Iterator[Table]:
-    """Yield answers until a service fails, so that those before are ingested and reported."""
-    try:
-        yield from tables
-    except (SpherexButlerError, OSError) as error:
-        errors.append(error)
+    return {"query": _ask(protocol, **query)}
 
 
 def _require_tables(tables: tuple[str, ...], query: dict[str, Any]) -> None:
