@@ -58,8 +58,7 @@ def _moved(given: str, prefix: str) -> str:
         if absolute.startswith(root):
             return f"{prefix}{absolute.removeprefix(root)}/"
     raise FormatError(
-        f"The address {given!r} is not in the archive's tree, under {_roots()['irsa']!r}; expected a file of the "
-        "archive, or access='irsa' to keep addresses as they are."
+        f"The address {given!r} is not in the archive's tree, under {_roots()['irsa']!r}; access='irsa' keeps it."
     )
 
 

@@ -38,7 +38,7 @@ def parse_corners(region: Any) -> tuple[tuple[float, float], ...] | None:
     corners = tuple(zip(values[::2], values[1::2], strict=False))
     if len(values) % 2 or not all(0 <= ra <= 360 and -90 <= dec <= 90 for ra, dec in corners):
         raise FormatError(
-            f"The region {_shown(region)} is not a polygon of right ascensions and declinations in degrees."
+            f"The region {_shown(region)} is not a polygon of right ascensions and declinations (degrees)."
         )
     if corners[0] == corners[-1]:
         corners = corners[:-1]

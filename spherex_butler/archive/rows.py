@@ -140,8 +140,7 @@ class RowPlanner:
             )
         if "?" in file_name or "#" in file_name:
             raise FormatError(
-                f"{self._names['url']} is {url!r}, a part of an image; expected the address of the whole file, "
-                "without what follows the '?'."
+                f"{self._names['url']} is {url!r}, a part of an image; expected the address of the whole file."
             )
         return name, name.observation, name.detector
 
@@ -198,8 +197,8 @@ def _require_agreement(observation: ObservationId, detector: int, file_name: str
     """Check that the columns are about the image that the address names."""
     if obs_id and not file_name.startswith(f"{DATASET_TYPE}_{str(obs_id).strip()}D"):
         raise FormatError(f"obs_id is {obs_id!r}, but the file is of {str(observation)!r}; expected the same.")
-    if bandpass and str(bandpass).strip() != f"SPHEREx-D{detector}":
+    expected = f"SPHEREx-D{detector}"
+    if bandpass and str(bandpass).strip() != expected:
         raise FormatError(
-            f"energy_bandpassname is {bandpass!r}, but the file is of detector {detector}; "
-            f"expected 'SPHEREx-D{detector}'."
+            f"energy_bandpassname is {bandpass!r}, but the file is of detector {detector}; expected {expected!r}."
         )

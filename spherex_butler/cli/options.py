@@ -37,9 +37,7 @@ from ..files.placement import TRANSFER_MODES
 def _writable(_context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
     """Refuse a file that cannot be written before anything is done."""
     if path is not None and not path.parent.is_dir():
-        raise click.BadParameter(
-            f"{str(path.parent)!r} is not a folder; expected one in which the report can be written."
-        )
+        raise click.BadParameter(f"{str(path.parent)!r} is not a folder; expected one for the report.")
     return path
 
 

@@ -48,8 +48,7 @@ def _checked_path(path: str, key: Any) -> str:
     check_name(key, f"A key in {named(path)}")
     if "/" in key or key == ".":
         raise FormatError(
-            f"A key in {named(path)} has the name {key!r}, which HDF5 would take for a path; "
-            "use nested mappings, or another name."
+            f"A key in {named(path)} has the name {key!r}, which HDF5 would take for a path; use nested mappings."
         )
     return f"{path}/{key}" if path else key
 

@@ -33,9 +33,8 @@ def encode(value: Any, where: str) -> Encoded:
     encoder = _ENCODERS.get(type(value), _encode_scalar if isinstance(value, np.generic) else None)
     if encoder is None:
         raise FormatError(
-            f"{where} is a {_type_name(value)}, which this format does not store; expected a mapping, a table, "
-            "a plain array or Quantity, a scalar, str, bytes, None, or a list or tuple of plain Python values. "
-            "Convert it (np.asarray, u.Quantity), or make it a column of a table."
+            f"{where} is a {_type_name(value)}, which this format does not store; expected a mapping, table, plain "
+            "array, Quantity, scalar, str, bytes, None, or list or tuple of plain Python values; convert it."
         )
     try:
         return encoder(value, where)
@@ -67,9 +66,7 @@ def unit_text(unit: u.UnitBase, where: str) -> str:
     """Return a unit as a string from which astropy makes the same unit."""
     text: str = unit.to_string()
     if u.Unit(text, parse_strict="silent") != unit:
-        raise FormatError(
-            f"The unit {text!r} of {where} cannot be restored from its name; expected a unit astropy knows."
-        )
+        raise FormatError(f"The unit {text!r} of {where} cannot be restored from its name; expected one of astropy's.")
     return text
 
 

@@ -179,8 +179,7 @@ def _check_element(tag: str, attributes: dict[str, str], document: Document) -> 
         arraysize = attributes.get("arraysize", "")
         if (size := prod(int(size) or 1 for size in re.findall(r"\d+", arraysize))) > CELL_LIMIT:
             raise FormatError(
-                f"{tag} {attributes.get('name')!r} has arraysize={arraysize!r}; "
-                f"expected at most {CELL_LIMIT} elements a cell."
+                f"{tag} {attributes.get('name')!r} has arraysize={arraysize!r}; expected at most {CELL_LIMIT} elements."
             )
         is_param = tag == "PARAM"  # whose arraysize many services forget
         if attributes.get("datatype") in {"char", "unicodeChar"} and (is_param or "x" in arraysize):
@@ -189,8 +188,7 @@ def _check_element(tag: str, attributes: dict[str, str], document: Document) -> 
         document.is_binary2 = True
     elif tag == "STREAM" and "href" in attributes:
         raise FormatError(
-            f"The data are kept elsewhere, at {attributes['href']!r}, which is not fetched; "
-            "expected them within the file."
+            f"The data are kept elsewhere, at {attributes['href']!r}, which is not fetched; expected them in the file."
         )
 
 

@@ -125,10 +125,7 @@ def _is_attribute(value: Any) -> bool:
 
 def _check_unit(unit: u.UnitBase | None, what: str) -> None:
     if unit is not None and unit_text(unit) is None:
-        raise FormatError(
-            f"{what} has the unit {unit!r}, which cannot be read back from text; "
-            "convert it to a unit that astropy.units.Unit() understands, or store the table as HDF5Table."
-        )
+        raise FormatError(f"{what} has the unit {unit!r}, which cannot be read back from text; {_HINT}")
 
 
 def _one_line(text: Any) -> str | None:
@@ -184,8 +181,7 @@ def _held(values: NDArray[Any], mask: NDArray[np.bool_], what: str) -> NDArray[A
         raise FormatError(f"{what} has dtype {name!r}, which a VOTable cannot hold; {_HINT}")
     if name == "uint64" and (largest := values[~mask].max(initial=0)) > np.iinfo(np.int64).max:
         raise FormatError(
-            f"{what} has dtype 'uint64' and the value {largest}; the widest integer of a VOTable is int64, "
-            f"up to {np.iinfo(np.int64).max}; {_HINT}"
+            f"{what} has dtype 'uint64' and the value {largest}; the widest integer of a VOTable is int64; {_HINT}"
         )
     return values.astype(wider, copy=False)
 

@@ -75,7 +75,7 @@ def test_data_kept_elsewhere_which_astropy_fetches_are_refused(tmp_path):
     text = document(f'<BINARY><STREAM href="{uri}"/></BINARY>')
     assert parsed(text)["x"].tolist() == [1]
     assert refusal(text) == (
-        f"The data are kept elsewhere, at {uri!r}, which is not fetched; expected them within the file."
+        f"The data are kept elsewhere, at {uri!r}, which is not fetched; expected them in the file."
     )
 
 
