@@ -21,7 +21,7 @@ from lsst.daf.butler import ButlerConfig, Config, DimensionConfig
 from lsst.resources import ResourcePathExpression
 
 from ..errors import ConfigurationError
-from ..paths import CONFIG_PATH_VARIABLE, config_path, config_uri
+from ..paths import CONFIG_PATH_VARIABLE, config_path
 from .provider import PROVIDER
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^:]*")
@@ -93,21 +93,19 @@ def check_configuration(repo: ResourcePathExpression | None = None) -> Configura
     Returns
     -------
     report
-        Folders and files of ``DAF_BUTLER_CONFIG_PATH``, our own files, the
+        Our own folder, folders and files of ``DAF_BUTLER_CONFIG_PATH``, the
         universe new repositories get, and for each of our storage classes and
         formatters whether the definition in effect is ours.
     """
-    steps = (_our_files(), _variables(), _current_folder(), _search_path(), _default_universe(), _in_effect(repo))
+    steps = (_our_folder(), _variables(), _current_folder(), _search_path(), _default_universe(), _in_effect(repo))
     return ConfigurationReport(tuple(itertools.chain(*steps)))
 
 
-def _our_files() -> Iterator[Finding]:
+def _our_folder() -> Iterator[Finding]:
     try:
         yield Finding(config_path(), "the folder of spherex_butler")
     except ConfigurationError as error:
         yield _warning("spherex_butler", str(error))
-    for name in (*_TOP_KEYS, "repository/dimensions.yaml", "repository/butler.yaml"):
-        yield Finding(config_uri(name), f"{len(Config(config_uri(name)))} top keys")
 
 
 def _warning(subject: object, message: str) -> Finding:

@@ -21,47 +21,31 @@ from spherex_butler.configuration.provider import PROVIDER
 from spherex_butler.paths import config_path
 
 FOLDER = Path(config_path())
-FILES = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.yaml"))
-PYTHON_NAME = re.compile(r"(?:spherex_butler|lsst|astropy|numpy)(?:\.\w+)+")
+TEXTS = {path.relative_to(FOLDER).as_posix(): path.read_text() for path in sorted(FOLDER.rglob("*.yaml"))}
 
 
 class Loader(yaml.SafeLoader):
     """Reads an ``!include`` as the name of the file."""
 
 
-Loader.add_constructor("!include", lambda loader, node: Include(loader.construct_scalar(node)))
-
-
-class Include(str):
-    __slots__ = ()
+Loader.add_constructor("!include", lambda _, node: node.value)
 
 
 def load(file):
-    return yaml.load(FOLDER.joinpath(file).read_text(), Loader)
+    return yaml.load(TEXTS[file], Loader)
 
 
-def leaves(value):
-    """Every key and every value in a file."""
-    if isinstance(value, dict):
-        yield from value
-    if isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from leaves(item)
-    else:
-        yield value
+def found(pattern):
+    return sorted({(file, text) for file, content in TEXTS.items() for text in re.findall(pattern, content)})
 
 
-def leaves_of_all():
-    return [(file, leaf) for file in FILES for leaf in leaves(load(file)) if isinstance(leaf, str)]
-
-
-PYTHON_NAMES = sorted({leaf for _, leaf in leaves_of_all() if PYTHON_NAME.fullmatch(leaf)})
-URIS = sorted({leaf for _, leaf in leaves_of_all() if leaf.startswith("resource://")})
-INCLUDES = sorted({(file, str(leaf)) for file, leaf in leaves_of_all() if isinstance(leaf, Include)})
+PYTHON_NAMES = sorted({name for _, name in found(r"\b(?:spherex_butler|lsst|astropy|numpy)(?:\.\w+)+")})
+URIS = sorted({uri for _, uri in found(r"resource://[\w./]+\w")})
+INCLUDES = found(r"!include (\S+)")
 
 
 def test_the_walk_found_something():
-    assert {"storageClasses.yaml", "repository/dimensions.yaml", "datastores/formatters.yaml"} <= set(FILES)
+    assert {"storageClasses.yaml", "repository/dimensions.yaml", "datastores/formatters.yaml"} <= set(TEXTS)
     assert "spherex_butler.formatters.ccddata.CCDDataFormatter" in PYTHON_NAMES
     assert "astropy.nddata.CCDData" in PYTHON_NAMES
     assert "resource://spherex_butler/configs/butler.yaml" in URIS
@@ -83,7 +67,7 @@ def test_every_included_file_exists(file, included):
     assert (FOLDER / file).with_name(included).is_file()
 
 
-@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("file", TEXTS)
 def test_every_include_is_found_whatever_the_current_folder(file):
     """Butler looks for a relative one in the current folder first."""
     content = load(file)
