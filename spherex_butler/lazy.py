@@ -11,15 +11,7 @@ from typing import Any
 
 
 def lazy_names(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Return ``__getattr__`` and ``__dir__`` of a package (PEP 562).
-
-    Parameters
-    ----------
-    package
-        Its name.
-    modules
-        Which module of the package each name is loaded from.
-    """
+    """Return ``__getattr__`` and ``__dir__`` of a package (PEP 562), whose names are loaded from ``modules``."""
 
     def load(name: str) -> Any:
         if name not in modules:

@@ -15,7 +15,7 @@ from lsst.daf.butler import Butler, DataCoordinate, DatasetRef
 
 from ..constants import DATASET_TYPE, DEFAULT_COLLECTION, INSTRUMENT
 from ..errors import ParameterError
-from ..images.calibration_history import list_calibrations
+from ..images.headers import list_calibrations
 from ..images.spectral_image import SpectralImage
 from .archive_ids import find_by_archive_id
 from .lookup import Image, explain

@@ -11,9 +11,9 @@ import astropy.units as u
 from astropy.io import fits
 
 from ..formats.fits.file import FitsFile
-from ..images.calibration_history import read_calibrations
 from ..images.flags import flagged, read_flag_definitions
 from ..images.geometry import celestial_wcs, sky_corners
+from ..images.headers import read_calibrations
 from ..images.level2 import RECIPES, Level2File
 from ..images.spectral_image import SpectralImage
 from ..images.wavelengths import EXTNAME

@@ -84,34 +84,12 @@ def requested_box(
     wcs: WCS | None = None,
     footprint: Callable[[], str] | None = None,
 ) -> Box | None:
-    """Return the box of pixels that read parameters ask for.
+    """Return the box of pixels that the parameters of `cutout` ask for, `None` if they ask for no subset.
 
-    Parameters
-    ----------
-    parameters
-        Any of ``bbox`` (four ints: x_min, x_max, y_min, y_max), or ``center``
-        (a scalar `~astropy.coordinates.SkyCoord`, or pixels ``(x, y)``) with
-        ``size`` (an angle or pixels; the full side, a scalar for a square, or
-        ``(height, width)`` as in `~astropy.nddata.Cutout2D`), and ``mode``:
-        ``"trim"`` (default) clips a box partly outside, ``"strict"`` refuses it.
-    bounds
-        Where the image lies; the result counts the same pixels.
-    wcs
-        Celestial WCS whose pixel (0, 0) is the corner of ``bounds``; needed
-        where ``center`` is on the sky or ``size`` is an angle.
-    footprint
-        Tells in an error where the image is, such as its corners on the sky.
-
-    Returns
-    -------
-    box
-        The box within ``bounds``, or `None` if no subset was asked for.
-
-    Raises
-    ------
-    ParameterError
-        Raised if the parameters contradict each other, are malformed, or ask
-        for pixels outside the image.
+    Box and ``bounds``, where the image lies, count the same pixels.  Pixel
+    (0, 0) of ``wcs`` is the corner of ``bounds``; it is needed where ``center``
+    is on the sky or ``size`` is an angle.  ``footprint`` says in an error where
+    on the sky the image is.
     """
     mode = parameters.get("mode") or "trim"
     if mode not in {"trim", "strict"}:
@@ -224,19 +202,10 @@ def _require_celestial(wcs: WCS | None, what: str) -> WCS:
 
 
 def sliced_box(item: Any, shape: tuple[int, int]) -> Box:
-    """Return the box of pixels that an index of an array of ``shape`` asks for.
-
-    Raises
-    ------
-    ParameterError
-        Raised if the index is anything but contiguous slices, or leaves no pixel.
-    """
+    """Return the box of pixels that an index of an array of ``shape`` asks for."""
     items = item if isinstance(item, tuple) else (item,)
     if len(items) > 2 or not all(isinstance(i, slice) and i.step in {None, 1} for i in items):
-        raise ParameterError(
-            f"A SpectralImage cannot be indexed by {item!r}, only by contiguous slices of rows and columns; "
-            "index its data for anything else."
-        )
+        raise ParameterError(f"An image cannot be indexed by {item!r}, only by contiguous slices; index its data.")
     y_min, y_max, _ = items[0].indices(shape[0])
     x_min, x_max, _ = (items[1] if len(items) == 2 else slice(None)).indices(shape[1])
     return Box(x_min, x_max, y_min, y_max)

@@ -22,17 +22,8 @@ DERIVED: Final = Default.DERIVED
 
 
 class Derived(Generic[Value]):
-    """An attribute that is computed on first use, unless a value was assigned.
+    """An attribute that ``derive`` computes on first use, unless a value was assigned, which ``check`` converts.
 
-    Parameters
-    ----------
-    derive
-        Computes the value from the object.
-    check
-        Returns what to keep of a value that is assigned, or raises.
-
-    Notes
-    -----
     An assigned value is kept where `~astropy.nddata.NDData` looks for it,
     under the attribute's name after an underscore.  `None` counts as assigned;
     ``del`` takes the assigned value away.

@@ -24,7 +24,10 @@ _FIELDS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "exposure_time": ("XPOSURE", lambda value: _number("XPOSURE", value)),
     "target_name": ("SPS_TARGET", lambda number: f"SPS_{number}"),
     "science_program": ("SPS_FLAGS", lambda text: str(text).strip()),
-    "observation_reason": ("NON_SURVEY", lambda text: "calibration" if _is_true(text) else "survey"),
+    "observation_reason": (
+        "NON_SURVEY",
+        lambda text: "calibration" if str(text).strip() == "True" else "survey",
+    ),
 }
 """Fields of an exposure record: the card that gives each, and the function that converts it."""
 
@@ -38,23 +41,10 @@ _REQUIRED = ("OBSID", "DETECTOR", "MJD-BEG", "MJD-END")
 class ImageDescription:
     """What the records of an image's exposure and of its region on the sky are made from.
 
-    Parameters
-    ----------
-    observation
-        Which pointing.
-    detector
-        Detector number, 1 to 6.
-    begin, end
-        Start and end of the exposure; MJD, UTC.
-    fields
-        Fields of the exposure record besides its ids and timespan.  They are
-        the same for all detectors of an exposure.
-    corners
-        Outer corners on the sky, ICRS right ascension and declination in
-        degrees, in the order of the archive's ``s_region``; `None` without a
-        celestial WCS.
-    expidn
-        The header's integer exposure id, with the detector as last digit.
+    Times are MJD, UTC.  ``fields`` are those of the exposure record besides its
+    ids and timespan, the same for all detectors.  ``corners`` are as of
+    `.geometry.corner_degrees`.  ``expidn`` is the header's integer exposure id,
+    with the detector as last digit.
     """
 
     observation: ObservationId
@@ -72,28 +62,13 @@ class ImageDescription:
 
 
 def describe_image(header: LazyHeader, shape: tuple[int, ...]) -> ImageDescription:
-    """Return what an IMAGE header says about its exposure.
-
-    Parameters
-    ----------
-    header
-        The IMAGE header.
-    shape
-        Array shape of the image, (rows, columns).
-
-    Raises
-    ------
-    FormatError
-        Raised if a card that every image has is missing, or a card has an impossible value.
-    """
+    """Return what the IMAGE header of an image of ``shape`` says about its exposure."""
     obs_id, detector, begin, end = (_required(header, keyword) for keyword in _REQUIRED)
     if detector not in DETECTORS:
         raise FormatError(f"DETECTOR is {detector!r}; expected a number from {min(DETECTORS)} to {max(DETECTORS)}.")
     begin, end = _number("MJD-BEG", begin), _number("MJD-END", end)
     if not (MJD_RANGE[0] < begin < end < MJD_RANGE[1] and end - begin <= 1):
-        raise FormatError(
-            f"MJD-BEG is {begin!r} and MJD-END is {end!r}; expected two MJD in order, at most a day apart."
-        )
+        raise FormatError(f"MJD-BEG is {begin!r}, MJD-END is {end!r}; expected two MJD in order, at most a day apart.")
     return ImageDescription(
         observation=ObservationId.parse(str(obs_id).strip()),
         detector=int(detector),
@@ -121,10 +96,6 @@ def _number(keyword: str, value: Any) -> float:
     if not isinstance(value, int | float) or not math.isfinite(value):
         raise FormatError(f"{keyword} is {value!r}; expected a number.")
     return float(value)
-
-
-def _is_true(text: Any) -> bool:
-    return str(text).strip() == "True"
 
 
 def _pointing(header: LazyHeader) -> dict[str, float | None]:

@@ -100,25 +100,9 @@ def replace_celestial(header: fits.Header, wcs: WCS | None) -> None:
 
 
 def sky_corners(wcs: WCS | None, shape: tuple[int, ...]) -> SkyCoord:
-    """Return the outer corners of an image on the sky.
+    """Return the outer corners of an image of ``shape`` on the sky, in the order of the archive's ``s_region``.
 
-    Parameters
-    ----------
-    wcs
-        Celestial WCS of the image.
-    shape
-        Array shape, (rows, columns).
-
-    Returns
-    -------
-    corners
-        Lower left, lower right, upper right, upper left as the array is
-        indexed: the order of the archive's ``s_region``.
-
-    Raises
-    ------
-    FormatError
-        Raised if there is no WCS.
+    That is lower left, lower right, upper right, upper left as the array is indexed.
     """
     if wcs is None:
         raise FormatError("The IMAGE header has no celestial WCS; expected CTYPE1 and CTYPE2.")
@@ -126,19 +110,12 @@ def sky_corners(wcs: WCS | None, shape: tuple[int, ...]) -> SkyCoord:
 
 
 def _corner_pixels(shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Return (x, y) of each corner of an image of ``shape``."""
     rows, columns = shape
     return np.array([(0, 0), (columns, 0), (columns, rows), (0, rows)]) - 0.5
 
 
 def corner_degrees(header: LazyHeader, shape: tuple[int, ...]) -> tuple[tuple[float, float], ...] | None:
-    """Return the corners of `sky_corners` as ICRS right ascension and declination in degrees, `None` without a WCS.
-
-    Raises
-    ------
-    FormatError
-        Raised if the WCS puts a corner nowhere.
-    """
+    """Return the corners of `sky_corners` as ICRS right ascension and declination in degrees, `None` without a WCS."""
     wcs = _wcs_of(header, _FORWARD_CARDS)
     if wcs is None:
         return None

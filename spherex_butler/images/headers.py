@@ -1,9 +1,11 @@
-"""The headers of an image, two of which are changed as one: ``meta``."""
+"""The headers of an image, two of which are changed as one: ``meta``; and what their cards say."""
 
 from __future__ import annotations
 
-__all__ = ("Header", "ImageHeaders", "card_text")
+__all__ = ("Header", "ImageHeaders", "card_text", "list_calibrations", "read_calibrations")
 
+import re
+import uuid
 from collections.abc import Mapping
 from typing import TypeAlias
 
@@ -15,21 +17,13 @@ Header: TypeAlias = fits.Header | LazyHeader
 
 _STRUCTURAL = frozenset({"SIMPLE", "BITPIX", "NAXIS", "EXTEND", "EXTNAME", "", "COMMENT", "HISTORY"})
 
+_CALIBRATION = re.compile(r"\[CALIB\]\s+(\S+)\s+([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})")
 _PROVENANCE = "LSST BUTLER "  # says which dataset the file is, which a changed image no longer is
 
 
 class ImageHeaders:
-    """The headers of an image's HDUs.
+    """The headers of an image's IMAGE and primary HDU, and of its FLAGS, VARIANCE and ZODI HDUs.
 
-    Parameters
-    ----------
-    image, primary
-        Headers of the IMAGE and the primary HDU, as read; `None` for an empty one.
-    planes
-        Headers of the FLAGS, VARIANCE and ZODI HDUs.
-
-    Notes
-    -----
     `meta` is the one to change.  It holds the IMAGE header and, behind it,
     the cards that only the primary header has; changes to either go back where
     the card came from, and new cards to the IMAGE header.
@@ -100,3 +94,14 @@ def card_text(header: LazyHeader, keyword: str) -> str | None:
     """Return the value of a card as text, without blanks around it; `None` where there is none."""
     value = header.get(keyword)
     return None if value is None else str(value).strip()
+
+
+def read_calibrations(header: fits.Header) -> dict[str, uuid.UUID]:
+    """Return the Butler id of each calibration used, by dataset type; of several of a type, the last."""
+    return dict(list_calibrations(header))
+
+
+def list_calibrations(header: fits.Header) -> list[tuple[str, uuid.UUID]]:
+    """Return dataset type and Butler id of every calibration used, in the header's order, each pair once."""
+    history = "\n".join(str(line) for line in header.get("HISTORY", []))
+    return list(dict.fromkeys((name, uuid.UUID(text)) for name, text in _CALIBRATION.findall(history)))

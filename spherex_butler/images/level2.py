@@ -76,13 +76,7 @@ _ALIASES = {TABLE: CUBE}
 
 @lru_cache
 def parse_unit(text: str | None) -> u.UnitBase:
-    """Return the unit a ``BUNIT`` card names; a missing or empty one is dimensionless.
-
-    Raises
-    ------
-    FormatError
-        Raised if it is not a unit.
-    """
+    """Return the unit a ``BUNIT`` card names; a missing or empty one is dimensionless."""
     try:
         return read_unit_text(text or "")
     except ValueError as error:
@@ -90,13 +84,7 @@ def parse_unit(text: str | None) -> u.UnitBase:
 
 
 def format_unit(unit: u.UnitBase) -> str:
-    """Return a unit as ``BUNIT`` has it.
-
-    Raises
-    ------
-    ParameterError
-        Raised if the FITS standard has no such unit.
-    """
+    """Return a unit as ``BUNIT`` has it."""
     try:
         return str(unit.to_string("fits"))
     except ValueError as error:
@@ -108,20 +96,9 @@ def format_unit(unit: u.UnitBase) -> str:
 class Level2File:
     """A Level 2 file, or a cutout of it, whose parts are read when they are asked for.
 
-    Parameters
-    ----------
-    file
-        The file's HDUs.  If it is remote, each read is a request: planes are
-        then read ahead together, and an image's PSF is loaded when it is first used.
-    cutout
-        ``bbox``, or ``center`` and ``size``, and ``mode``; empty for the whole.
-
-    Raises
-    ------
-    FormatError
-        Raised if an HDU is missing, cut short or of another form.
-    ParameterError
-        Raised if the cutout makes no sense for this image.
+    ``cutout`` is as for `.cutouts.cutout`, empty for the whole.  Each read of a
+    remote file is a request: planes are then read ahead together, and an
+    image's PSF is loaded when it is first used.
     """
 
     def __init__(self, file: FitsFile, cutout: Mapping[str, Any]) -> None:
@@ -156,8 +133,7 @@ class Level2File:
 
     def plane_header(self, name: str) -> LazyHeader:
         """Return the header of one of the image planes."""
-        info = self._file[name]
-        header = info.header
+        header = self._file[name].header
         return header if self._own is None else header.cutout((self._own.x_min, self._own.y_min), self._own.shape)
 
     def plane(self, name: str) -> NDArray[Any]:
@@ -187,13 +163,7 @@ class Level2File:
         return WavelengthTable.from_table(self._file.table(info), info.header)
 
     def parts(self, planes: str | Iterable[str] | None = None) -> dict[str, Any]:
-        """Return the arguments that make a `~spherex_butler.SpectralImage`.
-
-        Parameters
-        ----------
-        planes
-            Names of `PLANES` to load; `None` for all that are there.
-        """
+        """Return the arguments that make a `~spherex_butler.SpectralImage` of some `PLANES`, by default of all."""
         chosen = self._present_planes() if planes is None else _checked_planes(planes)
         self.read_ahead({"IMAGE", *chosen})
         names = [name for name in _IMAGE_PLANES if name in chosen]
@@ -343,11 +313,6 @@ def write_file(hdulist: fits.HDUList, path: str | os.PathLike[str], *, overwrite
     """Write HDUs to a local file, which appears whole or not at all.
 
     The file takes the place of a symbolic link that is overwritten; what the link pointed to stays.
-
-    Raises
-    ------
-    FileExistsError
-        Raised if the file is there and ``overwrite`` was not given.
     """
     target = Path(path)
     if os.path.lexists(target) and not overwrite:

@@ -29,20 +29,9 @@ _COMPRESSED_SINCE = 7  # major version of the pipeline: QR3 compresses the flags
 
 
 def read_ahead(file: FitsFile, image: HduInfo, box: Box | None, names: Collection[str], version: object) -> None:
-    """Read the bytes that planes need, in as few rounds of requests as possible.
+    """Read the bytes that a box of the named HDUs needs, in as few rounds of requests as possible.
 
-    Parameters
-    ----------
-    file
-        The remote file.
-    image
-        Its IMAGE HDU.
-    box
-        The part wanted, in the file's own pixels.
-    names
-        HDUs wanted: ``IMAGE``, ``FLAGS``, ``VARIANCE``, ``ZODI``, ``WCS-WAVE``.
-    version
-        The pipeline's version, from which the form of the flags is guessed.
+    The form of the flags is guessed from the pipeline's version.
     """
     wanted = [name for name in _IMAGE_PLANES if name in names]
     first = file.ranges(image, box) if "IMAGE" in names else []
@@ -68,12 +57,8 @@ def _later_headers(image: HduInfo, start: int, wanted: Collection[str], *, step:
     """
     plane = whole_blocks(image.data_size) + BLOCK
     last = max(_IMAGE_PLANES.index(name) for name in wanted)
-    windows = []
-    for number in range(last):
-        planes_before = number + step
-        begin = start + planes_before * plane
-        windows.append((begin, begin + _HEADER + planes_before * (_HEADER // 2)))
-    return windows
+    begins = [(number, start + number * plane) for number in range(step, last + step)]
+    return [(begin, begin + _HEADER + number * (_HEADER // 2)) for number, begin in begins]
 
 
 def _probably_compressed(version: object) -> bool:

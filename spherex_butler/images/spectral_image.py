@@ -22,11 +22,10 @@ from ..errors import FormatError, ParameterError
 from ..formats.fits.boxes import Box
 from ..formats.fits.file import open_local_fits
 from . import arithmetic, cutouts, level2
-from .calibration_history import read_calibrations
 from .derived import DERIVED, Default, Derived
 from .flags import bit_mask, flagged, read_flag_definitions
 from .geometry import celestial_wcs, frame_origin, sky_corners
-from .headers import Header, ImageHeaders, card_text
+from .headers import Header, ImageHeaders, card_text, read_calibrations
 from .level2 import Level2File, file_of_hdulist, parse_unit
 from .planes import as_flags, as_mask, as_variance, fitting, loaded, of_type
 from .psf import DeferredPSF, SpectralImagePSF

@@ -11,7 +11,7 @@ from astropy.io import fits
 
 from spherex_butler.calibrations.archive_ids import known_archive_ids, read_archive_ids
 from spherex_butler.errors import FormatError, ParameterError
-from spherex_butler.images.calibration_history import read_calibrations
+from spherex_butler.images.headers import read_calibrations
 from spherex_butler.names import parse_product_name
 
 GAINS = "gain_factors_spx_base-2025-158.yaml"

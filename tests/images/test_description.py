@@ -92,7 +92,7 @@ def test_other_cards_may_be_missing(header, keyword, missing):
     [
         ({"DETECTOR": 7}, "DETECTOR is 7; expected a number from 1 to 6"),
         ({"DETECTOR": "three"}, "DETECTOR is 'three'; expected a number from 1 to 6"),
-        ({"MJD-BEG": 70000.0}, "MJD-BEG is 70000.0 and MJD-END is .*; expected two MJD in order"),
+        ({"MJD-BEG": 70000.0}, "MJD-BEG is 70000.0, MJD-END is .*; expected two MJD in order"),
         ({"MJD-BEG": 2460745.5, "MJD-END": 2460745.6}, "expected two MJD in order, at most a day apart"),
         ({"MJD-END": "later"}, "MJD-END is 'later'; expected a number"),
         ({"XPOSURE": "long"}, "XPOSURE is 'long'; expected a number"),

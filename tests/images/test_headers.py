@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import uuid
 
 import astropy.units as u
 import numpy as np
@@ -9,6 +10,7 @@ from astropy.io import fits
 from image_samples import cards
 
 from spherex_butler import SpectralImage
+from spherex_butler.images.headers import list_calibrations, read_calibrations
 from spherex_butler.testing import make_spectral_image
 
 
@@ -121,3 +123,13 @@ def test_wcs_taken_away_is_written(image, rewritten):
     with rewritten(image) as hdus:
         assert SpectralImage.from_hdulist(hdus).wcs is None
         assert hdus["IMAGE"].header["CRPIX1A"] == image.meta["CRPIX1A"]
+
+
+def test_calibrations_come_from_history_of_several_of_a_type_the_last():
+    first, second = (uuid.UUID(text) for text in ("0d47d467-abe7-4583-b55d-3e9357b06aae", "1" * 32))
+    header = fits.Header()
+    assert read_calibrations(header) == {}
+    for value in (first, second, first, "not-a-uuid", "-" * 36, ""):
+        header.add_history(f"[CALIB] dark {value}")
+    assert list_calibrations(header) == [("dark", first), ("dark", second)]
+    assert read_calibrations(header) == {"dark": second}
