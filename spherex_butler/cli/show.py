@@ -9,10 +9,12 @@ from typing import Any
 
 import click
 from lsst.daf.butler import Butler, DatasetRef
+from lsst.resources import ResourcePath
 
 from ..constants import INSTRUMENT
 from ..errors import ParameterError
-from ..repository.provenance import read_provenance
+from ..files.fits import open_fits
+from ..formats.fits.cards import PREFIX, provenance_cards
 from . import options
 
 
@@ -39,11 +41,20 @@ def show(repo: str, dataset: str, data_id: dict[str, Any], collections: list[str
         click.echo(f"run         {ref.run}")
         click.echo(f"file        {uri}")
         click.echo("provenance")
-        provenance = read_provenance(butler, ref)
+        provenance = _provenance(uri)
         for name, value in provenance.items():
             click.echo(f"  {name:28}{value}")
         if not provenance:
             click.echo("  none: the file was not written by Butler")
+
+
+def _provenance(uri: ResourcePath) -> dict[str, Any]:
+    """Return what the primary header says of the dataset and its inputs: ``ID``, ``RUN``, ``INPUT 0 ID`` and so on."""
+    if uri.getExtension() not in {".fits", ".fit", ".fts", ".fits.fz"}:
+        raise ParameterError(f"{str(uri)!r} is no FITS file; provenance is read from FITS headers only.")
+    with open_fits(uri) as file:
+        header = file.primary.header.header
+    return {card.keyword.removeprefix(f"{PREFIX} "): card.value for card in provenance_cards(header)}
 
 
 def _find(butler: Butler, dataset: str, data_id: dict[str, Any], collections: list[str]) -> DatasetRef:

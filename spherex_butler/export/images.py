@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ("ExportReport", "export_images")
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
@@ -55,14 +55,7 @@ class ExportReport(Report[FailedDataset]):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as what JSON can hold."""
-        return {
-            "images": self.images,
-            "images_there": self.images_there,
-            "calibrations": self.calibrations,
-            "calibrations_there": self.calibrations_there,
-            "certified": self.certified,
-            **Report.to_dict(self),
-        }
+        return asdict(self)
 
 
 def export_images(

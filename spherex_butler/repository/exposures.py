@@ -57,12 +57,12 @@ def insert_exposures(
 
 def _exposure_records(butler: Butler, images: Sequence[ImageDescription]) -> dict[str, list[DimensionRecord]]:
     """Return the records of exposures and what they imply, in order of insertion."""
-    periods = {image.observation.planning_period: image for image in images}
-    groups = {image.observation.group: image for image in images}
+    periods = dict.fromkeys(image.observation.planning_period for image in images)
+    groups = {image.observation.group: image.observation.planning_period for image in images}
     timespans = _timespans(images)
     return {
-        "planning_period": [_record(butler, "planning_period", **_planning_period(it)) for it in periods.values()],
-        "group": [_record(butler, "group", **_group(image)) for image in groups.values()],
+        "planning_period": [_record(butler, "planning_period", name=name) for name in periods],
+        "group": [_record(butler, "group", name=name, planning_period=period) for name, period in groups.items()],
         "exposure": [
             _record(butler, "exposure", **_exposure(image), timespan=timespan)
             for image, timespan in zip(images, timespans, strict=True)
@@ -116,14 +116,6 @@ def data_id_with_records(repository: OpenedRepository, image: ImageDescription) 
 
 def _record(butler: Butler, element: str, **fields: Any) -> DimensionRecord:
     return butler.dimensions[element].RecordClass(instrument=INSTRUMENT, **fields)
-
-
-def _planning_period(image: ImageDescription) -> dict[str, Any]:
-    return {"name": image.observation.planning_period}
-
-
-def _group(image: ImageDescription) -> dict[str, Any]:
-    return {"name": image.observation.group, "planning_period": image.observation.planning_period}
 
 
 def _exposure(image: ImageDescription) -> dict[str, Any]:

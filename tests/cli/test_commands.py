@@ -82,3 +82,10 @@ def test_show_tells_the_provenance_of_a_dataset_and_refuses_what_is_not_there(re
     assert "none: the file was not written by Butler" in text
     text = run("show", repo, "level2", "exposure=20255110106843", "detector=3", code=1)
     assert "There is no dataset 'level2 exposure=20255110106843 detector=3' in SPHEREx/defaults" in text
+
+
+def test_show_of_a_dataset_that_is_no_fits_file_says_where_provenance_is(tmp_path):
+    with Butler.from_config(copy_repo(tmp_path / "repo"), writeable=True, run="u/test") as butler:
+        gains = butler.put({"D1": [1.0]}, "gain_factors", instrument="SPHEREx")
+    text = run("show", tmp_path / "repo", gains.id, code=1)
+    assert ".yaml' is no FITS file; provenance is read from FITS headers only." in text
