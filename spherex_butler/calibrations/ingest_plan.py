@@ -6,7 +6,7 @@ they announce is there; YAML and gzipped files are read whole.
 
 from __future__ import annotations
 
-__all__ = ("PlannedCalibration", "calibration_types", "digest_of", "plan_calibrations")
+__all__ = ("PlannedCalibration", "calibration_definitions", "digest_of", "plan_calibrations")
 
 import hashlib
 import re
@@ -60,7 +60,7 @@ class PlannedCalibration:
 
 
 @cache
-def calibration_types() -> Mapping[str, DatasetTypeDefinition]:
+def calibration_definitions() -> Mapping[str, DatasetTypeDefinition]:
     """Return the definitions of the archive's calibrations, by dataset type."""
     return {name: definition for name, definition in definitions().items() if definition.isCalibration}
 
@@ -91,7 +91,7 @@ def _is_calibration(name: str) -> bool:
     """Return whether a file is meant, by begin and end of its name: one with a misspelt token is to be reported."""
     first, _, rest = name.partition("_spx_")
     kind = re.sub(r"_D\d*$", "", first)
-    return kind in calibration_types() and rest.endswith((".fits", ".fits.gz", ".yaml", ".yml"))
+    return kind in calibration_definitions() and rest.endswith((".fits", ".fits.gz", ".yaml", ".yml"))
 
 
 def _look_at(uri: str, archive_ids: Mapping[str, UUID]) -> PlannedCalibration | FailedFile:
@@ -116,7 +116,7 @@ def _look_at(uri: str, archive_ids: Mapping[str, UUID]) -> PlannedCalibration | 
 
 def digest_of(name: ProductName, uri: ResourcePath) -> str:
     """Return the digest that a planned file with this name and content would have."""
-    if calibration_types()[name.dataset_type].storageClass == "StructuredDataDict":
+    if calibration_definitions()[name.dataset_type].storageClass == "StructuredDataDict":
         return _look_at_yaml(uri)
     with _open_complete(uri) as file:
         return _digest(info.text for info in file.hdus())
@@ -128,10 +128,10 @@ def _digest(parts: Iterable[bytes]) -> str:
 
 def _definition(name: ProductName) -> DatasetTypeDefinition:
     """Return the definition of a product's dataset type, having checked that the name fits it."""
-    definition = calibration_types().get(name.dataset_type)
+    definition = calibration_definitions().get(name.dataset_type)
     if definition is None:
         raise FormatError(
-            f"{str(name)!r} is a {name.dataset_type!r}; expected a calibration: {', '.join(calibration_types())}."
+            f"{str(name)!r} is a {name.dataset_type!r}; expected a calibration: {', '.join(calibration_definitions())}."
         )
     of_detector = "detector" in definition.dimensions
     if (name.detector is not None) != of_detector or name.observation is not None:

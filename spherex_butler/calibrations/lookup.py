@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ("Explanation", "Image", "calibration_for", "explain")
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -136,8 +136,28 @@ def explain(butler: Butler, dataset_type: str, image: Image, *, collection: str 
         Raised if it is not a calibration type, or the detector or time of the image is not known.
     """
     (kind,) = calibration_types(butler, dataset_type)
-    path = (search_path(butler) or [CALIBRATION_COLLECTION]) if collection is None else [collection]
-    return _explain(butler, kind, _subject_of(butler, image), path)
+    subject = _subject_of(butler, image)
+    key = subject.values(kind)
+    collections = (search_path(butler) or [CALIBRATION_COLLECTION]) if collection is None else [collection]
+    certified = [
+        found
+        for collection in collections
+        for found in certifications(butler, kind.name, collection=collection)
+        if found.ref.dataId.required_values == key
+    ]
+    valid = [found for found in certified if found.timespan.overlaps(subject.timespan)]
+    known = {found.ref.id for found in certified}
+    there = [ref for ref in candidates(butler, kind) if ref.dataId.required_values == key]
+    return Explanation(
+        kind.name,
+        subject.text,
+        subject.timespan,
+        tuple(found for found in valid if found.collection == valid[0].collection),
+        tuple(found for found in certified if not found.timespan.overlaps(subject.timespan)),
+        tuple(ref for ref in there if ref.id not in known),
+        tuple(found for found in valid if found.collection != valid[0].collection),
+        tuple(collections),
+    )
 
 
 def calibration_for(butler: Butler, dataset_type: str, image: Image, *, collection: str | None = None) -> DatasetRef:
@@ -166,29 +186,6 @@ def calibration_for(butler: Butler, dataset_type: str, image: Image, *, collecti
     if explanation.chosen is not None:
         return explanation.chosen
     raise (ConfigurationError if explanation.valid else ParameterError)(str(explanation))
-
-
-def _explain(butler: Butler, kind: DatasetType, subject: _Subject, collections: Sequence[str]) -> Explanation:
-    key = subject.values(kind)
-    certified = [
-        found
-        for collection in collections
-        for found in certifications(butler, kind.name, collection=collection)
-        if found.ref.dataId.required_values == key
-    ]
-    valid = [found for found in certified if found.timespan.overlaps(subject.timespan)]
-    known = {found.ref.id for found in certified}
-    there = [ref for ref in candidates(butler, kind) if ref.dataId.required_values == key]
-    return Explanation(
-        kind.name,
-        subject.text,
-        subject.timespan,
-        tuple(found for found in valid if found.collection == valid[0].collection),
-        tuple(found for found in certified if not found.timespan.overlaps(subject.timespan)),
-        tuple(ref for ref in there if ref.id not in known),
-        tuple(found for found in valid if found.collection != valid[0].collection),
-        tuple(collections),
-    )
 
 
 def _describe(found: Certification, when: str) -> str:

@@ -240,10 +240,7 @@ def test_older_token_that_somebody_pinned_stays(butler, darks):
     assert certified(butler) == [(2, LATER_DARK, "latest"), (3, DARK, "latest")]
     assert report.certified == []
     (warning,) = report.warnings
-    assert warning == (
-        f"not certified: dark D3 {LATER_DARK}, valid always: the dataset was there before, and what was certified for "
-        f"dark D3 meanwhile is left as it is: {DARK}, valid always (latest). 'butler spherex certify' changes that."
-    )
+    assert warning.startswith(f"not certified: dark D3 {LATER_DARK}, valid always: the dataset was there before")
 
 
 def test_token_that_is_new_displaces_a_pin_and_that_is_said(butler, darks, caplog):
@@ -254,7 +251,7 @@ def test_token_that_is_new_displaces_a_pin_and_that_is_said(butler, darks, caplo
         report = ingest_calibrations(butler, darks)
     assert certified(butler) == [(2, LATER_DARK, "latest"), (3, "cal-drk-v6-2026-200", "latest")]
     (warning,) = report.warnings
-    assert warning == (f"dark D3 cal-drk-v6-2026-200, valid always, took the place of {DARK}, valid always (latest)")
+    assert warning == f"dark D3 cal-drk-v6-2026-200, valid always, took the place of {DARK}, valid always (latest)"
     assert warning in caplog.text
 
 

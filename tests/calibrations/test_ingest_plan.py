@@ -14,7 +14,7 @@ from astropy.io import fits
 from calibration_repositories import DARK
 from http_server import serve
 
-from spherex_butler.calibrations.ingest_plan import calibration_types, plan_calibrations
+from spherex_butler.calibrations.ingest_plan import calibration_definitions, plan_calibrations
 from spherex_butler.errors import ParameterError
 from spherex_butler.testing import CALIBRATION_TYPES, write_calibration
 
@@ -35,7 +35,7 @@ def replaced(content: str) -> Callable[[Path], object]:
 
 
 def test_every_product_has_a_dataset_type():
-    assert sorted(calibration_types()) == sorted(CALIBRATION_TYPES)
+    assert sorted(calibration_definitions()) == sorted(CALIBRATION_TYPES)
 
 
 def test_plan_says_what_each_file_is(tmp_path):

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import sqlalchemy
 from damage import ALWAYS, certify, certify_others, damage, found, images, kinds, path_of, put_dark
-from lsst.daf.butler import Butler, Config
-from lsst.resources import ResourcePath
-from made_once import copy_repo, new_repo
+from lsst.daf.butler import Butler
+from made_once import new_repo
 
-from spherex_butler.errors import ConfigurationError, ParameterError
+from spherex_butler.errors import ParameterError
 from spherex_butler.ingest import ingest_files
-from spherex_butler.repository.registration import stored_files
 from spherex_butler.verify import Kind, check_repository
 
 TABLES = ("exposure_detector_region_skypix_overlap", "exposure_detector_region")
 LOST_REGIONS = [f"DELETE FROM {table} WHERE detector = 3" for table in TABLES]
+FIRST = 20255110106842
+NULL_REGIONS = ["UPDATE exposure_detector_region SET region = NULL WHERE detector = 4"]
 
 
 # Repositories that are well.
@@ -54,13 +56,9 @@ def test_missing_file_makes_the_repository_ill_however_little_is_listed(butler):
         (
             LOST_REGIONS,
             Kind.REGION_MISSING,
-            "2 images without region row, the first exposure 20255110106842 detector 3.",
+            f"2 images without region row, the first exposure {FIRST} detector 3.",
         ),
-        (
-            ["UPDATE exposure_detector_region SET region = NULL WHERE detector = 4"],
-            Kind.REGION_NULL,
-            "2 images without region, the first exposure 20255110106842 detector 4.",
-        ),
+        (NULL_REGIONS, Kind.REGION_NULL, f"2 images without region, the first exposure {FIRST} detector 4."),
         (
             ["UPDATE exposure SET timespan_begin = NULL, timespan_end = NULL WHERE id = 20255110106843"],
             Kind.TIMESPAN_MISSING,
@@ -86,25 +84,13 @@ def test_negative_numbers_are_refused(butler, option):
         check_repository(butler, **{option: -1})
 
 
-def test_repository_of_another_universe_is_refused(tmp_path):
-    Butler.makeRepo(str(tmp_path / "rubin"))
-    with (
-        Butler.from_config(str(tmp_path / "rubin")) as other,
-        pytest.raises(ConfigurationError, match=r"expected the SPHEREx universe"),
-    ):
-        check_repository(other)
-
-
-def test_repository_without_files_has_none_to_look_up(tmp_path):
-    copy_repo(tmp_path / "repo")
-    config = Config(str(tmp_path / "repo" / "butler.yaml"))
-    config["datastore", "cls"] = "lsst.daf.butler.datastores.inMemoryDatastore.InMemoryDatastore"
-    config.dumpToUri(ResourcePath(tmp_path / "repo" / "butler.yaml"))
-    with (
-        Butler.from_config(tmp_path / "repo") as memory,
-        pytest.raises(ConfigurationError, match=r"DirectButler with the datastore InMemoryDatastore; expected one"),
-    ):
-        stored_files(memory, [])
+@contextmanager
+def listening(butler: Butler, listener: Callable[..., None]) -> Iterator[None]:
+    """Have a function called with each statement, before it is executed."""
+    engine = butler._registry._db._engine
+    sqlalchemy.event.listen(engine, "before_cursor_execute", listener)
+    yield
+    sqlalchemy.event.remove(engine, "before_cursor_execute", listener)
 
 
 def test_number_of_queries_does_not_depend_on_the_number_of_images(archive):
@@ -112,32 +98,25 @@ def test_number_of_queries_does_not_depend_on_the_number_of_images(archive):
 
 
 def _queries(files: list[Path]) -> int:
+    statements: list[object] = []
     with new_repo() as butler:
         ingest_files(butler, files, transfer="direct")
         certify(butler, put_dark(butler), ALWAYS)
-        count = [0]
-        engine = butler._registry._db._engine
-
-        def note(*_: object) -> None:
-            count[0] += 1
-
-        sqlalchemy.event.listen(engine, "before_cursor_execute", note)
-        check_repository(butler)
-        sqlalchemy.event.remove(engine, "before_cursor_execute", note)
-        return count[0]
+        with listening(butler, lambda *arguments: statements.append(arguments[2])):
+            check_repository(butler)
+    return len(statements)
 
 
 def test_images_of_a_planning_period_are_found_through_an_index(butler):
     """Without, each of the mission's hundreds of planning periods would cost a look at all of its images."""
-    engine, plans = butler._registry._db._engine, []
+    plans = []
 
     def explain(connection, _, statement: str, parameters, *__: object) -> None:
         if statement.startswith("SELECT") and ("level2_tags" in statement or "region.region" in statement):
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
             plans.append("\n".join(row[3] for row in plan))
 
-    sqlalchemy.event.listen(engine, "before_cursor_execute", explain)
-    check_repository(butler)
-    sqlalchemy.event.remove(engine, "before_cursor_execute", explain)
+    with listening(butler, explain):
+        check_repository(butler)
     assert len(plans) == 3
     assert all("detector=? AND exposure>? AND exposure<?" in plan for plan in plans)

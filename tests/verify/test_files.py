@@ -138,15 +138,6 @@ def test_file_of_an_interrupted_removal_is_found(butler, monkeypatch):
 # What killed copies left.
 
 
-def test_part_of_a_killed_copy_is_found_a_day_later(butler, monkeypatch):
-    part = path_of(butler, images(butler)[0]).with_name(PART)
-    part.write_text("half")
-    assert check_repository(butler).ok
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + 2 * 86400)
-    assert [message.partition(": ")[0] for message in found(check_repository(butler), Kind.STALE_PART)] == [str(part)]
-
-
 def test_part_that_cannot_be_looked_at_is_noted(butler, monkeypatch):
     part = path_of(butler, images(butler)[0]).with_name(PART)
     part.write_text("half")

@@ -6,7 +6,7 @@ import shutil
 import time
 
 import pytest
-from damage import damage, found, images, lose_regions, path_of
+from damage import damage, dimension_records, found, images, lose_regions, path_of
 from http_server import serve
 from lsst.daf.butler import Butler, CollectionType
 from made_once import new_repo
@@ -38,28 +38,20 @@ def test_read_only_repository_is_refused(butler):
         repair(reader, [])
 
 
-def test_lost_region_rows_are_read_from_headers(butler):
-    before = {(r.exposure, r.detector): r.region for r in butler.query_dimension_records("exposure_detector_region")}
-    lose_regions(butler, "detector IN (3, 5)")
-    (done,) = repaired(butler)
-    assert str(done) == "repaired: 2025W51_1A: 4 region rows were inserted."
-    assert check_repository(butler).ok
-    after = {(r.exposure, r.detector): r.region for r in butler.query_dimension_records("exposure_detector_region")}
-    assert after == before
-
-
-def test_repaired_region_is_found_on_the_sky(butler):
+def test_lost_region_rows_are_read_from_headers_and_found_on_the_sky(butler):
     def seen() -> int:
         return len(butler.query_datasets("level2", where=f"healpix4 = {pixel}", limit=None, explain=False))
 
     with butler.query() as query:
         rows = query.data_ids(["exposure", "detector", "healpix4"]).where(instrument="SPHEREx", detector=3)
         pixel = next(iter(rows))["healpix4"]
-    before = seen()
+    before = dimension_records(butler, "exposure_detector_region"), seen()
     lose_regions(butler)
     assert seen() == 0
-    repaired(butler)
-    assert seen() == before > 0
+    (done,) = repaired(butler)
+    assert str(done) == "repaired: 2025W51_1A: 12 region rows were inserted."
+    assert check_repository(butler).ok
+    assert (dimension_records(butler, "exposure_detector_region"), seen()) == before
 
 
 def test_regions_of_remote_images_stay_away_with_a_reason(archive):
@@ -160,23 +152,13 @@ def test_chains_that_cannot_be_repaired_are_left_alone_with_a_reason(butler):
     ]
 
 
-def test_what_a_user_put_in_front_stays_there(butler):
-    for name in ("u/me/reprocessed", "u/me/behind"):
-        butler.collections.register(name)
-    ensure_run(butler, parse_product_name("level2_2025W51_1A_0684_2D3_spx_l2b-v27-2026-222.fits"), "qr3")
-    order = ["u/me/reprocessed", "SPHEREx/qr2", "u/me/behind", "SPHEREx/qr3", "SPHEREx/calib"]
-    butler.collections.redefine_chain("SPHEREx/defaults", order)
-    repaired(butler)
-    order = ("u/me/reprocessed", "SPHEREx/qr3", "SPHEREx/qr2", "u/me/behind", "SPHEREx/calib")
-    assert children(butler, "SPHEREx/defaults") == order
-
-
 def test_part_of_a_killed_copy_is_removed_and_nothing_else(butler, monkeypatch):
     folder = path_of(butler, images(butler)[0]).parent
     part, mine = folder / f".{'0' * 32}.part", folder / ".mine.part"
     part.write_text("half")
     mine.write_text("whole")
     before = {path for path in folder.rglob("*") if path != part}
+    assert check_repository(butler).ok  # a copy may be at work
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 2 * 86400)
     (done,) = repaired(butler)
