@@ -160,12 +160,6 @@ def test_empty_path_is_refused():
         plan_files([""])
 
 
-def test_compressed_copy_is_no_product(path):
-    compressed = path.rename(path.with_name(f"{path.name}.gz"))
-    _, (failure,) = plan_files(compressed)
-    assert "is not the name of a SPHEREx product" in failure.reason
-
-
 def test_url_without_the_extra_says_what_to_install(run_python):
     script = """
 import sys

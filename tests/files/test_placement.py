@@ -14,7 +14,6 @@ from lsst.resources import ResourcePath
 
 from spherex_butler.errors import FormatError
 from spherex_butler.files.placement import place
-from spherex_butler.files.sameness import same_bytes
 
 LEFTOVER = f".{'0123456789abcdef' * 2}.part"
 
@@ -108,20 +107,15 @@ def test_other_content_of_the_same_size_is_refused(source, target, mode):
     assert target.read_bytes() == content
 
 
-def test_copy_that_a_killed_process_left_is_removed(source, target):
+@pytest.mark.parametrize(("under_way", "left"), [(True, [LEFTOVER, "kept.part"]), (False, ["kept.part"])])
+def test_what_a_killed_copy_left_is_removed_and_a_copy_under_way_is_not(source, target, under_way, left):
     target.parent.mkdir(parents=True)
-    (target.parent / LEFTOVER).write_text("half")
     (target.parent / "kept.part").write_text("of somebody else")
-    put(source, target, "copy")
-    assert sorted(path.name for path in target.parent.iterdir()) == ["kept.part", "level2.fits"]
-
-
-def test_copy_under_way_is_left_alone(source, target):
-    target.parent.mkdir(parents=True)
     with (target.parent / LEFTOVER).open("w") as writing:
-        fcntl.flock(writing, fcntl.LOCK_EX)
+        if under_way:
+            fcntl.flock(writing, fcntl.LOCK_EX)
         put(source, target, "copy")
-    assert sorted(path.name for path in target.parent.iterdir()) == [LEFTOVER, "level2.fits"]
+    assert sorted(path.name for path in target.parent.iterdir()) == [*left, "level2.fits"]
 
 
 @pytest.mark.parametrize(("days", "left"), [(0, [LEFTOVER, "level2.fits"]), (2, ["level2.fits"])])
@@ -153,9 +147,3 @@ def test_temporary_file_taken_for_a_leftover_is_made_anew(source, target, monkey
     assert len(taken) == 1
     assert list(target.parent.iterdir()) == [target]
     assert target.read_bytes() == source.read_bytes()
-
-
-def test_files_of_other_sizes_are_not_read(source, tmp_path):
-    other = tmp_path / "other"
-    other.write_bytes(b"x")
-    assert not same_bytes(ResourcePath(source), ResourcePath(other))

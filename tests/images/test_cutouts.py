@@ -129,12 +129,11 @@ def test_center_anywhere_else_on_the_sky_is_wholly_outside(wcs, distance, angle)
         ({"bbox": (0, 1, 0, 1), "size": 3}, "bbox cannot be combined with center and size"),
         ({"size": 3}, "size was given without center; a cutout needs both"),
         ({"center": (1, 2)}, "center was given without size; a cutout needs both"),
-        ({"bbox": (0, 1, 0)}, r"bbox=\(0, 1, 0\) is not four whole numbers"),
-        ({"bbox": (0, 1.5, 0, 2)}, "is not four whole numbers"),
-        ({"bbox": (0, float("inf"), 0, 2)}, "is not four whole numbers"),
-        ({"bbox": (0, float("nan"), 0, 2)}, "is not four whole numbers"),
-        ({"bbox": "1234"}, "bbox='1234' is not four whole numbers"),
-        ({"bbox": 5}, "bbox=5 is not four whole numbers"),
+        *(
+            ({"bbox": bad}, "is not four whole numbers")
+            for bad in ((0, 1.5, 0, 2), (0, np.inf, 0, 2), (0, np.nan, 0, 2))
+        ),
+        *(({"bbox": bad}, rf"bbox={bad!r} is not four whole numbers") for bad in ("1234", 5)),
         ({"bbox": (110, 110, 200, 210)}, r"box \[x 110:110, y 200:210\] holds no pixel: each maximum must be above"),
         ({"bbox": (110, 105, 200, 210)}, "holds no pixel"),
         ({"center": (1, 2, 3), "size": 3}, r"center=\(1, 2, 3\) is neither a SkyCoord nor a pixel"),

@@ -166,12 +166,6 @@ def test_header_near_the_start_costs_one_range():
     assert len(file._read_ranges.read) == 1
 
 
-def test_rows_of_a_table():
-    table = fits.BinTableHDU.from_columns([fits.Column("A", "2E", array=[[1, 2], [3, 4]])], name="T")
-    file = opened(raw_of(table))
-    assert file.table(file["T"])["A"].tolist() == [[1, 2], [3, 4]]
-
-
 @pytest.mark.parametrize("dtype", ["u1", "i2", "i4", "i8", "f4", "f8"])
 def test_large_local_image_is_read_like_a_small_one_or_refused(tmp_path, dtype):
     pixels = RNG.integers(0, 100, (2300, 2001)).astype(dtype)
