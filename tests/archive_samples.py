@@ -23,6 +23,12 @@ BUCKET = "https://nasa-irsa-spherex.s3.us-east-1.amazonaws.com/"
 FIRST_NAME = "level2_2025W51_1A_0684_2D3_spx_l2b-v21-2025-354.fits"
 FIRST_KEY = f"qr2/level2/2025W51_1A/l2b-v21-2025-354/3/{FIRST_NAME}"
 
+ADQL = (
+    "SELECT a.uri, p.poly, p.time_bounds_lower, p.time_bounds_upper FROM spherex.plane p "
+    "JOIN spherex.artifact a ON a.planeid = p.planeid"
+)
+"""A query for such rows."""
+
 _NUMBERS = ("s_ra", "s_dec", "s_resolution", "em_min", "em_max", "t_exptime", "s_pixel_scale", "t_min", "t_max")
 _COUNTS = ("calib_level", "access_estsize", "s_xel1", "s_xel2")
 

@@ -47,17 +47,13 @@ def verify(repo: str | None, *, configuration: bool, remote: bool, requests: int
       butler spherex verify --config
     """
     if configuration:
-        _verify_configuration(repo)
+        found = check_configuration(repo)
+        click.echo(str(found))
+        sys.exit(not found.ok)
     elif repo is None:
         raise click.UsageError("Nothing to verify; give --config, or a repository.")
     else:
         _verify_repository(repo, remote=requests if remote else 0, **choices)
-
-
-def _verify_configuration(repo: str | None) -> None:
-    report = check_configuration(repo)
-    click.echo(str(report))
-    sys.exit(not report.ok)
 
 
 def _verify_repository(repo: str, *, fix: bool, output: Path | None, **choices: Any) -> None:

@@ -4,7 +4,7 @@ import socket
 
 import numpy as np
 import pytest
-from archive_samples import IRIS, M31, planned_of
+from archive_samples import ADQL, IRIS, M31, planned_of
 from astropy.time import Time
 from vo_server import serve_archive
 
@@ -12,10 +12,6 @@ from spherex_butler.archive.query import query_adql, query_sia, query_tap
 from spherex_butler.errors import FormatError, ParameterError
 
 WEEKS = (Time(61000, format="mjd"), Time(61050, format="mjd"))
-ADQL = (
-    "SELECT a.uri, p.poly, p.time_bounds_lower, p.time_bounds_upper FROM spherex.plane p "
-    "JOIN spherex.artifact a ON a.planeid = p.planeid"
-)
 
 
 @pytest.fixture
@@ -42,9 +38,8 @@ def real():
 
 def test_the_whole_sky_is_asked_for_in_parts_that_have_every_image_once(archive):
     assert images(sia(archive)) == real()
-    assert [query["TIME"] for query in archive.asked] == [
-        [f"{begin:.1f} {begin + 10:.1f}"] for begin in (61000, 61010, 61020, 61030, 61040)
-    ]
+    times = [[f"{begin:.1f} {begin + 10:.1f}"] for begin in (61000, 61010, 61020, 61030, 61040)]
+    assert [query["TIME"] for query in archive.asked] == times
     assert {tuple(query) for query in archive.asked} == {("TIME", "COLLECTION", "MAXREC")}
 
 
@@ -66,8 +61,8 @@ def test_a_position_is_asked_for_at_once_with_its_radius(archive):
 def test_by_default_images_of_all_collections_from_launch_to_now_are_asked_for(archive):
     before = Time.now().mjd
     assert images(query_sia(position=(10.68, 41.27, 0.5), service=f"{archive.url}/SIA")) == images(M31)
-    collections = ["spherex_qr2", "spherex_qr2_deep", "spherex_qr3", "spherex_qr3_deep"]
-    assert [query["COLLECTION"] for query in archive.asked] == [[collection] for collection in collections]
+    collections = [query["COLLECTION"] for query in archive.asked]
+    assert collections == [["spherex_qr2"], ["spherex_qr2_deep"], ["spherex_qr3"], ["spherex_qr3_deep"]]
     begin, end = map(float, archive.asked[0]["TIME"][0].split())
     assert begin == 60745
     assert before <= end <= Time.now().mjd
@@ -138,8 +133,6 @@ NO_CIRCLES = [(-1, 0, 1), (10, 91, 1), (10, 0, 91), (10, 0, 0), (10, float("nan"
 REFUSAL = (
     b'<VOTABLE><RESOURCE type="results"><INFO name="QUERY_STATUS" value="ERROR">too busy</INFO></RESOURCE></VOTABLE>'
 )
-
-
 SAID = "gave no table: "
 HINT = r"/TAP gave no table: .* Look whether the URL is right, or try again"
 

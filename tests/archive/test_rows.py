@@ -56,9 +56,8 @@ def test_columns_are_found_in_any_case_and_with_the_name_of_their_table():
 
 def test_plane_and_artifact_rows_give_the_images_of_the_search():
     found, searched = planned_of(caom_table()), planned_of(M31)
-    assert [(file.uri, file.description.corners) for file in found] == [
-        (file.uri, file.description.corners) for file in searched
-    ]
+    for ours, theirs in zip(found, searched, strict=True):
+        assert (ours.uri, ours.description.corners) == (theirs.uri, theirs.description.corners)
     assert {file.description.fields["target_name"] for file in found} == {None}
 
 
@@ -113,10 +112,7 @@ def test_missing_columns_are_named_with_those_found(missing, message):
         ),
         ({"obs_id": "2025W51_1A_0684_3"}, "obs_id is '2025W51_1A_0684_3', but the file is of '2025W51_1A_0684_2'"),
         ({"obs_id": "2025W51_1A_0684"}, "obs_id is '2025W51_1A_0684', but the file"),
-        (
-            {"energy_bandpassname": "SPHEREx-D4"},
-            "is 'SPHEREx-D4', but the file is of detector 3; expected 'SPHEREx-D3'",
-        ),
+        ({"energy_bandpassname": "SPHEREx-D4"}, "-D4', but the file is of detector 3; expected 'SPHEREx-D3'"),
         ({"t_min": 61028.0}, "t_min is 61028.0 and t_max 61027.216317; expected the beginning and the end"),
         ({"t_min": 61025.0}, "expected the beginning and the end of one exposure"),
         ({"t_min": np.nan}, "as MJD between 60000 and 80000"),

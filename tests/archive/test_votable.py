@@ -11,6 +11,7 @@ from spherex_butler.archive.tables import count_rows, read_archive_table
 from spherex_butler.errors import FormatError
 
 SERIALIZATIONS = ("tabledata", "binary", "binary2")
+STATUS = '<INFO name="QUERY_STATUS" value="{}">{}</INFO>'
 VOTABLE = """<?xml version="1.0"?>
 <VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">
 <RESOURCE type="results">
@@ -80,31 +81,19 @@ def test_a_table_without_rows_is_empty(data, write):
     ("parts", "count", "reason"),
     [
         (
-            {"after": '<INFO name="QUERY_STATUS" value="OVERFLOW"/>'},
+            {"after": STATUS.format("OVERFLOW", "")},
             1,
             "The service cut its answer off after 1 rows (QUERY_STATUS OVERFLOW), so images are missing; ask again",
         ),
-        (
-            {"after": '<INFO name="QUERY_STATUS" value="ERROR">disk full</INFO>'},
-            1,
-            "The service failed after 1 rows: 'disk full'; ask again.",
-        ),
+        ({"after": STATUS.format("ERROR", "disk full")}, 1, "The service failed after 1 rows: 'disk full'; ask again."),
         (
             {"after": f"<TABLE><FIELD name='x' datatype='int'/><DATA><TABLEDATA>{cells()}</TABLEDATA></DATA></TABLE>"},
             1,
             "The document has 2 tables, of which only the first was read; expected one.",
         ),
         ({"attributes": ' nrows="7"'}, 1, "The document has 1 rows, but says nrows='7'; expected as many."),
-        (
-            {"data": f"<TABLEDATA>{cells().replace('<TD>61027.214984</TD>', '')}{cells()}</TABLEDATA>"},
-            1,
-            "The row has 3 cells; expected 4.",
-        ),
-        (
-            {"data": stream("AAA*AAAA")},
-            0,
-            "The binary stream is damaged (Only base64 data is allowed), so rows are missing; expected base64.",
-        ),
+        ({"data": f"<TABLEDATA><TR><TD/></TR>{cells()}</TABLEDATA>"}, 1, "The row has 1 cells; expected 4."),
+        ({"data": stream("AAA*AAAA")}, 0, "The binary stream is damaged (Only base64 data is allowed), so rows are"),
         ({"data": stream("AAAAAAAA")}, 0, "6 bytes are left after row 0; expected whole rows."),
     ],
 )
@@ -119,10 +108,8 @@ def test_the_number_of_rows_is_what_the_header_says(write):
     assert count_rows(write(document())) is None
 
 
-ERROR = (
-    '<VOTABLE><RESOURCE type="results"><INFO name="QUERY_STATUS" value="ERROR">No such table: &lt;x&gt;</INFO>'
-    '<INFO name="other" value="x">more</INFO></RESOURCE></VOTABLE>'
-)
+REPORTED = STATUS.format("ERROR", "No such table: &lt;x&gt;") + '<INFO name="other" value="x">more</INFO>'
+ERROR = f'<VOTABLE><RESOURCE type="results">{REPORTED}</RESOURCE></VOTABLE>'
 
 
 @pytest.mark.parametrize(
@@ -131,17 +118,11 @@ ERROR = (
         (ERROR, r"is an error message of the service: 'No such table: <x>'\."),
         ("<VOTABLE><RESOURCE/></VOTABLE>", "a VOTable with no table; expected a table as TABLEDATA, BINARY, BINARY2"),
         (
-            document('<FITS extnum="1"><STREAM href="file.fits"/></FITS>'),
-            "with a FITS stream that is not in it as base64; expected a table as TABLEDATA",
+            document('<FITS><STREAM href="x.fits"/></FITS>'),
+            "a FITS stream that is not in it as base64; expected a",
         ),
-        (
-            document('<BINARY2><STREAM href="http://host/"/></BINARY2>'),
-            "with a BINARY2 stream that is not in it as base64",
-        ),
-        (
-            document('<BINARY><STREAM encoding="gzip">AA==</STREAM></BINARY>'),
-            "with a BINARY stream that is not in it as base64",
-        ),
+        (document('<BINARY2><STREAM href="http://host/"/></BINARY2>'), "a BINARY2 stream that is not in it as base64"),
+        (document('<BINARY><STREAM encoding="gzip">AA==</STREAM></BINARY>'), "a BINARY stream that is not in it as"),
     ],
 )
 def test_a_votable_without_data_of_its_own_is_refused(text, message, write):

@@ -57,9 +57,8 @@ def test_answers_have_the_values_that_astropy_reads_and_are_put_as_they_were_rea
         assert np.ma.allequal(ours, theirs)
     back = read(written(table))
     assert back.meta == table.meta
-    assert [(repr(column), column.meta) for column in back.itercols()] == [
-        (repr(column), column.meta) for column in table.itercols()
-    ]
+    for put, got in zip(table.itercols(), back.itercols(), strict=True):
+        assert (repr(got), got.meta) == (repr(put), put.meta)
 
 
 def test_every_datatype_is_read():
@@ -250,10 +249,7 @@ DAMAGED = {
     "datatype": (document("", fields=CHAR.format("quad", 1)), r"E06: Unknown datatype 'quad' on field 'x'"),
     "arraysize": (document("", fields=INT.format("2,3")), r"E13: Invalid arraysize attribute '2,3'"),
     "huge": (document("", fields=INT.format(10**12)), r"FIELD 'x' has arraysize='1000000000000'; expected at most"),
-    "record": (
-        document("", before='<INFO name="spherex_butler" value="[1]"/>'),
-        r"The INFO 'spherex_butler' is damaged: TypeError",
-    ),
+    "record": (document("", before='<INFO name="spherex_butler" value="[1]"/>'), r"INFO 'spherex_butler' is damaged"),
     "recorded dtype": (written(UINT16).replace("uint16", "quad"), r"INFO 'spherex_butler' is damaged: TypeError.*quad"),
     "recorded values": (
         written(UINT16, "tabledata").replace("<TD>0", "<TD>-1"),

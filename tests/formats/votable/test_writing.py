@@ -193,28 +193,16 @@ COLUMNS_REFUSED = {
     "sky": (SkyCoord([1], [2], unit="deg"), r"is a SkyCoord, .* split it into plain"),
     "objects": (objects({1: 2}), r"has dtype object and holds \{1: 2\} \(dict\)"),
     "object array": (np.full((1, 2), None), r"has dtype object and holds None \(NoneType"),
-    "mixed arrays": (
-        objects(np.zeros(1), np.zeros(1, int)),
-        r"holds arrays of \[\('float64', \(\)\), \('int64', \(\)\)\] .* one array a row, of one dtype",
-    ),
-    "empty arrays": (
-        objects(np.zeros((2, 0))),
-        r"holds arrays of \[\('float64', \(0,\)\)\] .* one inner shape with elements",
-    ),
+    "mixed arrays": (objects(np.zeros(1), np.zeros(1, int)), r"holds arrays of .*float64.*int64.* a row, of one dtype"),
+    "empty arrays": (objects(np.zeros((2, 0))), r"holds arrays of \[\('float64', \(0,\)\)\] .* shape with elements"),
     "masked arrays": (objects(np.ma.MaskedArray([1, 2], mask=[0, 1])), r"holds arrays of .*, some masked; expected"),
     "huge cells": (np.zeros((0, 1 << 13, 1 << 12)), r"has cells of 33554432 elements; expected 1 to 16777216"),
     "empty cells": (np.zeros((2, 0)), r"has cells of 0 elements; expected 1 to"),
     "bytes": ([b"\xff"], r"holds a string that is not valid text: 'utf-8' codec"),
     "surrogate": (["\ud800"], r"holds a string that is not valid text: 'utf-16' codec"),
     "string arrays": ([["a", "b"]], r"holds arrays of strings, which astropy cannot read"),
-    "unit": (
-        Column([1.0], unit=u.def_unit("frobnicate")),
-        r"has the unit Unit\(\"frobnicate\"\), which cannot be read",
-    ),
-    "masked and nan": (
-        MaskedColumn([[1.0, np.nan]], mask=[[1, 0]]),
-        r"has masked values and NaN, which only 'binary2'",
-    ),
+    "unit": (Column([1.0], unit=u.def_unit("frobnicate")), r"has the unit Unit\(\"frobnicate\"\), which cannot be"),
+    "masked and nan": (MaskedColumn([[1.0, np.nan]], mask=[[1, 0]]), r"has masked values and NaN, which only"),
     "every value used": (USED, r"has masked values and uses every value of 'uint8'"),
 }
 REFUSED = {
