@@ -183,15 +183,7 @@ class SpectralImagePSF:
 
 
 class DeferredPSF:
-    """The PSF of a remote cutout, loaded when it is first used, and once for all cutouts of it.
-
-    Parameters
-    ----------
-    load
-        Returns the PSF of the file.
-    origin
-        Full-frame pixel (x, y) of the cutout's first pixel.
-    """
+    """The PSF of a remote cutout that begins at ``origin``, loaded when first used, and once for all cutouts of it."""
 
     def __init__(self, load: Callable[[], SpectralImagePSF], origin: tuple[int, int]) -> None:
         self._load = cache(load)

@@ -8,7 +8,6 @@ from astropy.coordinates import BarycentricMeanEcliptic, SkyCoord
 from spherex_butler.errors import FormatError
 from spherex_butler.formats.fits.lazy_header import LazyHeader
 from spherex_butler.images.description import describe_image
-from spherex_butler.images.geometry import replace_celestial
 from spherex_butler.testing.templates import image_template
 
 FULL = (2040, 2040)
@@ -110,11 +109,6 @@ def test_card_of_another_kind_is_refused(header, cards, message):
 def test_whole_number_of_days_is_a_time(header):
     header["MJD-BEG"], header["MJD-END"] = 61000, 61001
     assert (described(header).begin, described(header).end) == (61000.0, 61001.0)
-
-
-def test_header_off_the_sky_has_no_corners(header):
-    replace_celestial(header, None)
-    assert described(header).corners is None
 
 
 @pytest.mark.parametrize("latitude", [-89.9, -45.0, 0.0, 33.441208, 66.5, 89.9])

@@ -20,7 +20,7 @@ from spherex_butler.images.geometry import (
     sky_corners,
 )
 from spherex_butler.testing import level2_hdulist
-from spherex_butler.testing.templates import flags_template, image_template
+from spherex_butler.testing.templates import image_template
 
 FULL = (2040, 2040)
 PIXELS = np.random.default_rng(1).uniform(-100, 2200, (200, 2))
@@ -100,10 +100,6 @@ def test_origin_is_told_by_the_alternate_wcs(cards, origin):
     assert frame_origin(lazy(fits.Header(cards))) == origin
 
 
-def test_origin_of_a_simulated_cutout():
-    assert frame_origin(lazy(level2_hdulist(size=64, origin=(100, 200))["IMAGE"].header)) == (100, 200)
-
-
 # The corners.
 
 
@@ -111,11 +107,6 @@ def test_corners_are_described_in_degrees(header):
     text = describe_corners(celestial_wcs(lazy(header)), FULL)
     assert text.startswith("corners at RA, Dec ")
     assert text.count(";") == 3
-
-
-def test_flags_header_has_the_same_place_on_the_sky(header):
-    both = [sky_corners(celestial_wcs(LazyHeader(h)), FULL) for h in (header, flags_template())]
-    assert both[0].separation(both[1]).max() < 1e-9 * u.deg
 
 
 def separations(header: fits.Header, shape: tuple[int, int]) -> np.ndarray:

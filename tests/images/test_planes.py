@@ -30,11 +30,6 @@ def test_mask_can_be_of_other_flags(image):
     assert np.array_equal(image.with_mask(bad="SOURCE").mask, image.with_mask(bad=["SOURCE"]).mask)
 
 
-def test_mask_of_an_unknown_flag_is_refused(image):
-    with pytest.raises(ParameterError, match="There is no flag 'DUST'; this image defines"):
-        image.with_mask(bad=["DUST"])
-
-
 def test_choosing_flags_replaces_a_mask_of_ones_own(image):
     image.mask = np.ones_like(image.mask)
     assert not image.with_mask(bad=[]).mask.any()

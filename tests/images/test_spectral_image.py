@@ -6,7 +6,6 @@ import pickle
 import astropy.units as u
 import numpy as np
 import pytest
-from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.nddata import CCDData, Cutout2D, NDData
 from astropy.wcs import WCS
@@ -130,20 +129,6 @@ def test_cutout_of_a_cutout_counts_pixels_of_the_full_frame(image):
     assert_same(first.cutout(bbox=(1515, 1520, 312, 313)), image.cutout(bbox=(1515, 1520, 312, 313)))
 
 
-def test_strict_cutout_is_refused_if_partly_outside(image):
-    with pytest.raises(
-        ParameterError, match=r"partly outside the image, .*corners at RA, Dec .*mode='trim' would return"
-    ):
-        image.cutout((1500, 300), 9, mode="strict")
-    assert image.cutout((1510, 310), 9, mode="strict").data.shape == (9, 9)
-
-
-def test_cutout_elsewhere_on_the_sky_names_the_footprint(image):
-    corner = image.footprint.to_string("decimal", precision=5)[0]
-    with pytest.raises(ParameterError, match=f"wholly outside the image, .*corners at RA, Dec {corner}"):
-        image.cutout(SkyCoord(200, -80, unit="deg"), 1 * u.arcmin)
-
-
 def test_cutout_needs_a_place(image):
     with pytest.raises(ParameterError, match="A cutout needs center and size, or bbox"):
         image.cutout()
@@ -157,16 +142,12 @@ def test_cutout_of_an_image_without_wcs_says_so():
 
 
 @pytest.mark.parametrize(
-    "item", [3, (3, 4), (slice(0, 9, 2),), slice(None, None, -1), ..., np.zeros((48, 48), bool), (slice(2),) * 3]
+    "item",
+    [3, (3, 4), (slice(0, 9, 2),), slice(None, None, -1), ..., np.zeros((48, 48), bool), (slice(2),) * 3, slice(5, 5)],
 )
 def test_index_that_is_no_box_is_refused(image, item):
-    with pytest.raises(ParameterError, match=r"(?s)cannot be indexed by .*only by contiguous slices"):
+    with pytest.raises(ParameterError, match=r"(?s)cannot be indexed by .*only by contiguous slices|holds no pixel"):
         _ = image[item]
-
-
-def test_empty_slice_is_refused(image):
-    with pytest.raises(ParameterError, match="holds no pixel"):
-        _ = image[5:5]
 
 
 @pytest.mark.parametrize(

@@ -82,13 +82,6 @@ def test_control_points_have_their_values_and_their_edges_extend():
     assert (float(wavelength), float(bandwidth)) == (6.0, 7.0)
 
 
-def test_cutouts_wavelengths_are_those_of_its_pixels():
-    image = make_spectral_image(detector=5)
-    cut = image[10:30, 20:25]
-    assert np.allclose(cut.wavelength.value, image.wavelength[10:30, 20:25].value, rtol=0, atol=1e-12)
-    assert np.allclose(cut.bandwidth_at(3, 4).value, image.bandwidth_at(23, 14).value, rtol=0, atol=1e-12)
-
-
 @pytest.mark.parametrize("table", [WavelengthTable.from_table(table_hdu().data), WavelengthTable(X, Y, VALUES)])
 def test_table_comes_back_from_its_hdu(table):
     again = WavelengthTable.from_table(table.to_hdu().data)
