@@ -30,12 +30,8 @@ def register(
     """Register calibrations without files; `None` for one that is for all detectors."""
     run = token if "/" in token else f"spx/{token}"
     butler.collections.register(run)
-    data_ids = [{"instrument": "SPHEREx"}] if detectors is None else _of_detectors(detectors)
-    return butler.registry.insertDatasets(dataset_type, data_ids, run=run)
-
-
-def _of_detectors(detectors: Iterable[int]) -> list[dict[str, object]]:
-    return [{"instrument": "SPHEREx", "detector": detector} for detector in detectors]
+    data_ids = [{}] if detectors is None else [{"detector": detector} for detector in detectors]
+    return butler.registry.insertDatasets(dataset_type, [{"instrument": "SPHEREx"} | i for i in data_ids], run=run)
 
 
 def observe(butler: Butler, obs_id: str = EXPOSURE, *, begin: float = 61027.25, days: float = 1 / 256) -> int:

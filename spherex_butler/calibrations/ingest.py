@@ -17,7 +17,7 @@ from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType
 from lsst.daf.butler.progress import Progress
 from lsst.resources import ResourcePath
 
-from ..errors import ConfigurationError, ParameterError, reason_of
+from ..errors import ConfigurationError, FormatError, ParameterError, reason_of
 from ..files.failures import FailedFile
 from ..files.paths import Paths
 from ..files.placement import require_transfer
@@ -130,11 +130,11 @@ def _ingest(repository: OpenedRepository, planned: Sequence[PlannedCalibration],
     groups = [list(files) for _, files in groupby(planned, key=lambda file: (file.name.dataset_type, file.name.run))]
     for group in Progress(__name__).wrap(groups, desc="Ingesting calibrations"):
         try:
-            batch = _Batch(repository, group, outcome)
+            batch = _Batch(repository, group, outcome, transfer=transfer)
         except ConfigurationError as error:
             report.failed += [FailedFile(file.uri, reason_of(error)) for file in group]
         else:
-            batch.ingest(transfer)
+            batch.ingest()
     return outcome
 
 
@@ -157,11 +157,14 @@ class _Arrival:
 class _Batch:
     """The ingest of files of one type and run."""
 
-    def __init__(self, repository: OpenedRepository, files: Sequence[PlannedCalibration], outcome: _Outcome) -> None:
+    def __init__(
+        self, repository: OpenedRepository, files: Sequence[PlannedCalibration], outcome: _Outcome, *, transfer: str
+    ) -> None:
         self._repository = repository
         self._butler = repository.butler
         self._records = FileRecords(repository.butler)
         self._files = files
+        self._transfer = transfer
         self._outcome = outcome
         self._report = outcome.report
         self._dataset_type = _calibration_type(repository, files[0].name.dataset_type)
@@ -169,27 +172,27 @@ class _Batch:
         for file in {file.release: file for file in files}.values():
             retry(partial(ensure_calibration_run, self._butler, file.name, file.release))
 
-    def ingest(self, transfer: str) -> None:
+    def ingest(self) -> None:
         """Place and register the files that are new, and report the others."""
-        arrivals = list(self._place_all(transfer))
+        arrivals = list(self._place_all())
         split_on_failure(arrivals, self._register, lambda arrival, error: self._fail(arrival.file, reason_of(error)))
 
-    def _place_all(self, transfer: str) -> Iterator[_Arrival]:
+    def _place_all(self) -> Iterator[_Arrival]:
         """Place the files that are new, outside of any transaction, and report the others."""
         known, first = retry(self._known), dict[Any, str]()
         for file in self._files:
             try:
-                ref = self._new_dataset(file, known, first, transfer)
-                arrival = None if ref is None else self._place(file, ref, transfer)
+                ref = self._new_dataset(file, known, first)
+                arrival = None if ref is None else self._place(file, ref)
             except INGEST_ERRORS as error:
                 self._fail(file, reason_of(error))
             else:
                 if arrival is not None:
                     yield arrival
 
-    def _place(self, file: PlannedCalibration, ref: DatasetRef, transfer: str) -> _Arrival:
-        placed = place_file(self._repository, ResourcePath(file.uri), ref, transfer=transfer)
-        record = self._records.outside if transfer == "direct" else self._records.inside
+    def _place(self, file: PlannedCalibration, ref: DatasetRef) -> _Arrival:
+        placed = place_file(self._repository, ResourcePath(file.uri), ref, transfer=self._transfer)
+        record = self._records.outside if self._transfer == "direct" else self._records.inside
         return _Arrival(file, placed, record(ref, placed.uri, size=placed.uri.size()))
 
     def _register(self, arrivals: Sequence[_Arrival]) -> None:
@@ -205,19 +208,19 @@ class _Batch:
             return {ref.dataId.required_values: ref for ref in found}
 
     def _new_dataset(
-        self, file: PlannedCalibration, known: Mapping[Any, DatasetRef], first: dict[Any, str], transfer: str
+        self, file: PlannedCalibration, known: Mapping[Any, DatasetRef], first: dict[Any, str]
     ) -> DatasetRef | None:
-        """Return the dataset that a file becomes; if there is none, report why."""
+        """Return the dataset that a file becomes, `None` if it is there; raise an error if other content is there."""
         data_id = self._expand(file)
         ref = known.get(data_id.required_values)
         there = None if ref is None else stored_uri(self._butler, ref)
         if ref is not None and there is not None:
-            if self._report_known(file, ref, there) and transfer == "move":
-                self._finish_move(file, ref, there)
+            _require_same(file, there)
+            self._skip(file, ref, there)
             return None
         if (other := first.setdefault(data_id.required_values, file.uri)) != file.uri:
             if not _is_same(file, ResourcePath(other)):
-                self._fail(file, f"{other!r} of the same call has this name and other content.")
+                raise FormatError(f"{other!r} of the same call has this name and other content.")
             return None
         if ref is not None:
             return DatasetRef(self._dataset_type, data_id, run=self._run, id=ref.id)
@@ -244,30 +247,26 @@ class _Batch:
         self._report.warn([f"{file.uri}: the id {file.archive_id} stated for it is that of {other} here."])
         return derived
 
-    def _report_known(self, file: PlannedCalibration, ref: DatasetRef, there: ResourcePath) -> bool:
-        """Report a file whose dataset is in the repository; return whether it is the same file and was skipped."""
-        if there.isLocal and not there.exists():
-            self._fail(
-                file, f"the repository's {str(there)!r} is gone; remove its dataset with 'butler prune-datasets' first."
-            )
-            return False
-        if not _is_same(file, there):
-            self._fail(file, f"the repository has {str(there)!r} with other content; nothing was changed.")
-            return False
+    def _skip(self, file: PlannedCalibration, ref: DatasetRef, there: ResourcePath) -> None:
+        """Report a file that is in the repository; the source of a move that was interrupted is still to be removed."""
         self._report.skipped.append(ref)
         if file.archive_id not in {None, ref.id}:
             warning = f"{file.uri}: is there by the id {ref.id}; its id in the archive, {file.archive_id}, was not"
             self._report.warn([f"{warning} taken over. Remove the dataset and ingest it again if it should be."])
-        return True
-
-    def _finish_move(self, file: PlannedCalibration, ref: DatasetRef, there: ResourcePath) -> None:
-        """Note for removal the source of a move that was interrupted after the registration."""
         source = ResourcePath(file.uri)
-        if source.isLocal and has_own_copy(self._repository, source, there):
+        if self._transfer == "move" and source.isLocal and has_own_copy(self._repository, source, there):
             self._outcome.moved.append(PlacedFile(source, ref, there, moved=True))
 
     def _fail(self, file: PlannedCalibration, reason: str) -> None:
         self._report.failed.append(FailedFile(file.uri, reason))
+
+
+def _require_same(file: PlannedCalibration, there: ResourcePath) -> None:
+    if there.isLocal and not there.exists():
+        gone = f"the repository's file {str(there)!r} is gone"
+        raise FormatError(f"{gone}; remove its dataset with 'butler prune-datasets' first.")
+    if not _is_same(file, there):
+        raise FormatError(f"the repository has {str(there)!r} with other content; nothing was changed.")
 
 
 def _is_same(file: PlannedCalibration, there: ResourcePath) -> bool:

@@ -71,7 +71,12 @@ class FileCheck:
             for folder, _, names in os.walk(self._root.ospath):
                 for name in filter(has_temporary_name, names):
                     self._check_part(Path(folder, name))
-        self._say_what_was_not_checked()
+        for server, count in sorted(self._unasked.items()):
+            message = f"{count} files there were not checked; --remote does that."
+            self._found.add(Kind.NOT_CHECKED, server, message, count=count, problem=False)
+        if self._without_checksum:
+            message = f"{self._without_checksum} files have no checksum on record; their sizes were compared."
+            self._found.add(Kind.NOT_CHECKED, "checksums", message, count=self._without_checksum, problem=False)
 
     def _local_path(self, file: StoredFile) -> str | None:
         """Return where a local file is; without making a URI, which takes longer, if its path is plain."""
@@ -163,14 +168,6 @@ class FileCheck:
         if stale:
             message = "was left by an interrupted copy; it is older than a day."
             self._found.add(Kind.STALE_PART, str(path), message)
-
-    def _say_what_was_not_checked(self) -> None:
-        for server, count in sorted(self._unasked.items()):
-            message = f"{count} files there were not checked; --remote does that."
-            self._found.add(Kind.NOT_CHECKED, server, message, count=count, problem=False)
-        if self._without_checksum:
-            message = f"{self._without_checksum} files have no checksum on record; their sizes were compared."
-            self._found.add(Kind.NOT_CHECKED, "checksums", message, count=self._without_checksum, problem=False)
 
 
 def _error_text(error: Exception) -> str:

@@ -75,16 +75,6 @@ def test_what_is_certified_is_told_from_what_is_recorded(butler, image):
     assert str(used["sip"]).endswith(", unknown here")
 
 
-def test_certified_is_what_butler_finds_first(butler, image):
-    register(butler, "dark", DARK)
-    (own,) = register(butler, "dark", "u/me/darks", [3])
-    certify(butler)
-    certify(butler, "dark", token="u/me/darks", collection="u/me/calib")
-    butler.collections.prepend_chain("SPHEREx/defaults", "u/me/calib")
-    used = {row.dataset_type: row for row in calibrations_used(image, butler)}
-    assert used["dark"].ref == own
-
-
 def test_dataset_and_data_id_are_read_by_their_header(butler, image):
     ref = put_image(butler, image)
     expected = calibrations_used(image, butler)
