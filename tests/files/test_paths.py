@@ -60,13 +60,17 @@ def test_move_of_a_link_keeps_the_file_it_points_to(butler, path):
         ("", "there is no level2_*.fits in this folder"),
         ("*.fits", "nothing in this folder matches the pattern '*.fits'"),
         ("nothing", "there is no such file or folder"),
+        (
+            "gopher://host/level2.fits",
+            "gopher://host/level2.fits; expected a path or an http, https or s3 URL.",
+        ),
     ],
 )
 def test_path_that_stands_for_nothing_is_reported(tmp_path, name, reason):
-    planned, (failure,) = plan_files(tmp_path / name)
+    planned, (failure,) = plan_files(name if "://" in name else tmp_path / name)
     assert planned == []
     assert reason in failure.reason
-    assert failure.uri.startswith("file://")
+    assert "://" in failure.uri
 
 
 def names(*paths: object) -> list[str]:
@@ -145,12 +149,6 @@ def test_list_of_paths(path, tmp_path, monkeypatch):
 
 def test_paths_may_be_any_iterable(butler, path):
     assert len(ingest_files(butler, (each for each in [path])).ingested) == 1
-
-
-def test_unknown_kind_of_address_is_reported():
-    _, (failure,) = plan_files("gopher://host/level2.fits")
-    assert "No URI support for scheme: 'gopher'" in failure.reason
-    assert failure.reason.endswith("expected a path or an http, https or s3 URL.")
 
 
 def test_empty_path_is_refused():

@@ -77,20 +77,15 @@ def zipped(path: Path) -> Path:
     return target
 
 
-def test_gzipped_image_is_read(store, tmp_path):
+def test_gzipped_image_and_hdus_are_read(store, tmp_path):
     path = write(tmp_path, "dark")
+    pixels = fits.getdata(path, 1)
     ref = store.ingest(zipped(path), "CCDData")
-    np.testing.assert_array_equal(store.get(ref).data, fits.getdata(path, 1))
-    np.testing.assert_array_equal(store.get(ref, "image", bbox=(1, 3, 4, 7)), fits.getdata(path, 1)[4:7, 1:3])
-
-
-def test_gzipped_hdus_are_read(store, tmp_path):
-    path = write(tmp_path, "readnoise_pars")
+    np.testing.assert_array_equal(store.get(ref).data, pixels)
+    np.testing.assert_array_equal(store.get(ref, "image", bbox=(1, 3, 4, 7)), pixels[4:7, 1:3])
     ref = store.ingest(zipped(path), "HDUList")
-    assert [hdu.name for hdu in store.get(ref)] == ["PRIMARY", "READNOISE-1", "READNOISE-2"]
-    second = store.get(ref, hdus="READNOISE-2")["READNOISE-2"]
-    np.testing.assert_array_equal(second.data, fits.getdata(path, 2))
-    assert store.get(ref, "headers")["READNOISE-1"]["BUNIT"] == "electron"
+    np.testing.assert_array_equal(store.get(ref, hdus="DARK")["DARK"].data, pixels)
+    assert store.get(ref, "headers")["DARK"]["BUNIT"] == fits.getheader(path, 1)["BUNIT"]
 
 
 # Over byte ranges.
@@ -101,29 +96,18 @@ def dark(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("archive"), "dark", side=SIDE)
 
 
-@pytest.mark.parametrize(
-    ("component", "parameters"),
-    [
-        ("unit", {}),
-        ("shape", {}),
-        ("header", {}),
-        ("image", {"bbox": (100, 130, 200, 220)}),
-        (None, {"bbox": (100, 130, 200, 220)}),
-    ],
-)
-def test_part_of_a_remote_image_costs_only_its_bytes(store, dark, component, parameters):
+@pytest.mark.parametrize("component", ["unit", "shape", "header", "image", None])
+def test_part_of_a_remote_image_costs_only_its_bytes(store, dark, component):
+    parameters = {"bbox": (100, 130, 200, 220)} if component in {"image", None} else {}
     expected = store.get(store.ingest(dark, "CCDData"), component, **parameters)
     with serve(dark.parent) as served:
-        ref = register(store, f"{served.url}/{dark.name}", "CCDData", f"dark_{component}_{len(parameters)}")
+        ref = register(store, f"{served.url}/{dark.name}", "CCDData", f"dark_{component}")
         served.requests.clear()
         got = store.get(ref, component, **parameters)
         assert served.bytes_sent < 0.2 * dark.stat().st_size
         assert all(wanted is not None for method, _, wanted, _ in served.requests if method == "GET")
-    if component is None:
-        np.testing.assert_array_equal(got.data, expected.data)
-        assert got.unit == expected.unit
-    elif component == "image":
-        np.testing.assert_array_equal(got, expected)
+    if parameters:
+        np.testing.assert_array_equal(np.asarray(got), np.asarray(expected))
     else:
         assert got == expected
 

@@ -30,13 +30,6 @@ def test_every_hdu_comes_back_and_needs_no_file(store, tmp_path):
     assert not any("LSST BUTLER ID" in hdu.header for hdu in hdus)
 
 
-def test_hdus_of_an_open_file_come_back(store, tmp_path):
-    every_kind().writeto(tmp_path / "given.fits")
-    with fits.open(tmp_path / "given.fits") as hdus:
-        got = store.round_trip(hdus, "HDUList")
-    assert_same_hdus(got, every_kind())
-
-
 def test_hdus_and_their_headers_are_chosen_by_parameter(store, ref):
     got = store.get(ref, hdus=["CATALOG", ("SCI", 2)])
     assert [hdu.name for hdu in got] == ["PRIMARY", "SCI", "CATALOG"]

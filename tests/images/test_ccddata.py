@@ -357,16 +357,7 @@ def test_cutout_that_has_no_meaning_is_refused(data, parameters, why):
 # What is read.
 
 
-OWN_HDU = {
-    "header": None,
-    "shape": None,
-    "unit": None,
-    "wcs": None,
-    "image": 0,
-    "mask": 2,
-    "uncertainty": 3,
-    "flags": 4,
-}
+OWN_HDU = {**dict.fromkeys(("header", "shape", "unit", "wcs")), "image": 0, "mask": 2, "uncertainty": 3, "flags": 4}
 
 
 @pytest.mark.parametrize("component", OWN_HDU)

@@ -93,8 +93,11 @@ def test_cutout_is_free_of_later_changes(lazy):
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, LazyHeader.copy, lambda h: pickle.loads(pickle.dumps(h))])
-def test_copies_are_equal_and_independent(either, duplicate):
-    cut = either.cutout((3, 4), (5, 6))
+@pytest.mark.parametrize("parse", [False, True])
+def test_copies_are_equal_and_independent(lazy, duplicate, parse):
+    cut = lazy.cutout((3, 4), (5, 6))
+    if parse:
+        _ = cut.header
     twin = duplicate(cut)
     twin.header["DETECTOR"] = 9
     assert cut.get("DETECTOR") != 9
