@@ -14,7 +14,6 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from lsst.daf.butler import Butler
 from lsst.sphgeom import LonLat
-from made_once import new_repo
 
 from spherex_butler.errors import ParameterError
 from spherex_butler.ingest import ingest_files, plan_files
@@ -37,6 +36,7 @@ def edited(path: Path, **cards: object) -> Path:
 def test_every_file_becomes_a_dataset(butler, archive):
     report = ingest_files(butler, archive[0].parent)
     assert (len(report.ingested), report.skipped, report.failed) == (12, [], [])
+    assert {ref.run for ref in level2(butler)} == {"spx/l2b-v21-2025-354"}
     assert len(level2(butler)) == 12
     assert report.summary == "12 ingested, 0 already there, 0 failed"
 
@@ -58,20 +58,6 @@ def test_exposure_record_holds_what_the_header_says(butler, files):
     assert record.timespan.begin.scale == "tai"
 
 
-def test_group_and_planning_period_are_registered(butler, archive):
-    ingest_files(butler, archive)
-    assert [r.name for r in butler.query_dimension_records("planning_period")] == ["2025W51_1A"]
-    groups = butler.query_dimension_records("group")
-    assert [(r.name, r.planning_period) for r in groups] == [("2025W51_1A_0684", "2025W51_1A")]
-
-
-def test_every_detector_has_a_region(butler, files):
-    ingest_files(butler, files)
-    records = butler.query_dimension_records("exposure_detector_region")
-    assert sorted((r.exposure, r.detector) for r in records) == [(EXPOSURE, d) for d in range(1, 7)]
-    assert all(record.region is not None for record in records)
-
-
 def test_region_has_the_corners_of_the_image(butler, files):
     ingest_files(butler, files)
     image = butler.get(level2(butler, detector=3)[0])
@@ -89,11 +75,6 @@ def test_position_on_the_sky_finds_the_images_that_saw_it(butler, files):
     assert sorted(ref.dataId["detector"] for ref in level2(butler, where=where)) == [3, 6]
 
 
-def test_run_is_the_token_of_the_name(butler, files):
-    report = ingest_files(butler, files)
-    assert {ref.run for ref in report.ingested} == {"spx/l2b-v21-2025-354"}
-
-
 def test_first_detector_to_arrive_decides_the_exposure(butler, files):
     for path in reversed(files):
         assert not ingest_files(butler, path).failed
@@ -108,11 +89,6 @@ def test_second_call_skips_what_is_there(butler, files):
     assert {ref.id for ref in second.skipped} == {ref.id for ref in first.ingested}
 
 
-def test_same_file_gets_the_same_id_in_every_repository(butler, files):
-    with new_repo() as other:
-        assert ingest_files(butler, files[0]).ingested[0].id == ingest_files(other, files[0]).ingested[0].id
-
-
 @pytest.mark.parametrize("mode", ["copy", "move", "link", "hardlink", "symlink", "relsymlink", "direct", "auto"])
 def test_transfer_mode_brings_the_file_in(butler, files, mode):
     content = files[2].read_bytes()
@@ -124,13 +100,9 @@ def test_transfer_mode_brings_the_file_in(butler, files, mode):
     inside = uri.relative_to(butler._datastore.root) is not None
     assert inside == (mode != "direct")
     assert Path(uri.ospath).is_symlink() == (mode in {"symlink", "relsymlink"})
+    assert mode != "relsymlink" or not Path(uri.ospath).readlink().is_absolute()
     assert (Path(uri.ospath).stat().st_nlink == 2) == (mode in {"link", "hardlink", "auto"})
     assert butler.get(ref).obs_id == "2025W51_1A_0684_2"
-
-
-def test_relsymlink_is_relative(butler, files):
-    (ref,) = ingest_files(butler, files[0], transfer="relsymlink").ingested
-    assert not Path(butler.getURI(ref).ospath).readlink().is_absolute()
 
 
 def test_file_inside_the_repository_stays_where_it_is(butler, files):
@@ -161,16 +133,6 @@ def test_several_processes_read_the_same(archive):
     assert (together, failed) == (alone, [])
 
 
-def test_relative_path_is_of_the_current_folder(butler, files, monkeypatch):
-    monkeypatch.chdir(files[0].parent)
-    assert len(ingest_files(butler, [files[0].name]).ingested) == 1
-
-
-def test_glob_is_expanded(butler, files):
-    report = ingest_files(butler, str(files[0].parent / "level2_*D[12]_*.fits"))
-    assert sorted(ref.dataId["detector"] for ref in report.ingested) == [1, 2]
-
-
 def broken(path: Path) -> dict[str, tuple[Path, str]]:
     """Return files that cannot be ingested, and what must be said of each."""
     folder = path.parent / "broken"
@@ -183,9 +145,12 @@ def broken(path: Path) -> dict[str, tuple[Path, str]]:
     os.truncate(truncated, path.stat().st_size // 2)
     text = folder / "level2_2025W51_1A_0684_2D2_spx_l2b-v21-2025-354.fits"
     text.write_text("not FITS at all")
+    bare = folder / "level2_2025W51_1A_0684_2D6_spx_l2b-v21-2025-354.fits"
+    fits.PrimaryHDU().writeto(bare)
     return {
         "truncated": (truncated, "is truncated in HDU"),
         "no FITS": (text, "expected the start of a FITS file"),
+        "no image": (bare, "has no HDU 'IMAGE'; it has ['PRIMARY']"),
         "missing": (folder / "level2_2025W51_1A_0684_2D4_spx_l2b-v21-2025-354.fits", "there is no such file"),
         "other name": (copy("image.fits"), "'image.fits' is not the name of a SPHEREx product"),
         "other type": (copy("dark_D3_spx_cal-drk-v4-2025-161.fits"), "is a 'dark'; expected a 'level2' image"),
@@ -211,21 +176,10 @@ def test_bad_files_are_reported_and_the_others_go_in(butler, files):
         assert path.name in str(report)
 
 
-def test_file_without_image_is_reported(butler, tmp_path):
-    path = tmp_path / NAME
-    fits.PrimaryHDU().writeto(path)
-    (failure,) = ingest_files(butler, path).failed
-    assert "has no HDU 'IMAGE'; it has ['PRIMARY']" in failure.reason
-
-
 @pytest.mark.parametrize(
     ("card", "value", "reason"),
     [
-        ("DETECTOR", 7, "DETECTOR is 7; expected a number from 1 to 6"),
-        ("MJD-END", 61027.0, "expected two MJD in order"),
-        ("OBSID", "2025-12-18", "'2025-12-18' is not an observation id"),
         ("MJD-BEG", None, "The IMAGE header has no MJD-BEG"),
-        ("SPS_ELAT", 95.0, "SPS_ELAT is 95.0; expected a latitude from -90 to 90 degrees"),
         ("CTYPE1", "RA---XYZ", "Unrecognized projection code (XYZ in CTYPE1)"),
         ("CRVAL1", 1e300, "is not a convex polygon"),
     ],
@@ -266,7 +220,9 @@ def test_one_broken_card_keeps_no_other_file_out(butler, files, good, bad):
 
 
 @pytest.mark.parametrize("calls", [1, 2])
-@pytest.mark.parametrize(("change", "reason"), [("content", "with other content"), ("size", "bytes instead of")])
+@pytest.mark.parametrize(
+    ("change", "reason"), [("content", "with other content"), ("size", r"of \d+ bytes instead of \d+")]
+)
 def test_another_file_for_the_same_image_is_reported(butler, files, calls, change, reason):
     again = files[0].parent / "again"
     again.mkdir()
@@ -276,18 +232,8 @@ def test_another_file_for_the_same_image_is_reported(butler, files, calls, chang
     paths = [files[0], other]
     reports = [ingest_files(butler, some) for some in ([paths] if calls == 1 else paths)]
     assert [len(report.ingested) for report in reports] == [1, 0][:calls]
-    assert reason in reports[-1].failed[0].reason
-    assert ("the repository has" in reports[-1].failed[0].reason) == (calls == 2)
-
-
-def test_other_content_under_a_registered_name_is_reported(butler, files, tmp_path):
-    ingest_files(butler, files[0], transfer="copy")
-    other = write_level2(tmp_path / "other", detector=1, size=40)
-    report = ingest_files(butler, other)
-    assert re.search(
-        r"has '.*D1_.*' for this image and run, of \d+ bytes instead of \d+; nothing was changed",
-        report.failed[0].reason,
-    )
+    where = "the same image of the same run" if calls == 1 else "the repository has .* for this image and run"
+    assert re.search(f"{where}, {reason}", reports[-1].failed[0].reason)
     assert butler.get(level2(butler)[0]).shape == (32, 32)
 
 
@@ -326,24 +272,15 @@ def test_latest_processing_is_found_first(butler, tmp_path):
     tokens = ["l2b-v21-2025-354", "l2b-v20-2025-360", "l2b-v21-2026-001"]
     for token in tokens:
         ingest_files(butler, write_level2(tmp_path, detector=3, size=32, token=token))
-    assert butler.collections.get_info("SPHEREx/qr2").children == (
-        "spx/l2b-v21-2026-001",
-        "spx/l2b-v21-2025-354",
-        "spx/l2b-v20-2025-360",
-    )
     (ref,) = level2(butler)
     assert ref.run == "spx/l2b-v21-2026-001"
 
 
-def test_release_comes_from_the_folder_before_the_token(butler, tmp_path):
+@pytest.mark.parametrize(("given", "release"), [(None, "qr3"), ("qr1", "qr1")])
+def test_release_comes_from_the_folder_unless_it_is_given(butler, tmp_path, given, release):
     path = write_level2(tmp_path / "qr3" / "level2", detector=3, size=32)
-    ingest_files(butler, path)
-    assert butler.collections.get_info("SPHEREx/qr3").children == ("spx/l2b-v21-2025-354",)
-
-
-def test_given_release_decides(butler, files):
-    ingest_files(butler, files, release="qr1")
-    assert butler.collections.get_info("SPHEREx/qr1").children == ("spx/l2b-v21-2025-354",)
+    ingest_files(butler, path, release=given)
+    assert butler.collections.get_info(f"SPHEREx/{release}").children == ("spx/l2b-v21-2025-354",)
 
 
 def test_qr3_files_are_ingested_and_read(butler, tmp_path):
@@ -351,8 +288,3 @@ def test_qr3_files_are_ingested_and_read(butler, tmp_path):
     (ref,) = ingest_files(butler, path).ingested
     assert ref.run.startswith("spx/l2b-v27-")
     assert "CROSSTALK" in butler.get(ref).flag_definitions
-
-
-def test_two_runs_and_many_batches(butler, archive, tmp_path):
-    other = write_level2(tmp_path, detector=3, size=32, token="l2b-v22-2026-001")
-    assert len(ingest_files(butler, [*archive, other], batch_size=5).ingested) == 13

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -73,12 +72,6 @@ def test_mode_that_does_not_suit_a_file_is_told(butler, files):
 def test_same_image_in_two_batches_counts_once(butler, files):
     preview = preview_ingest(butler, [files[0], files[1], files[0]], batch_size=1)
     assert preview.summary.endswith("2 to ingest, 1 already there, 0 would fail; nothing was changed")
-
-
-def test_warnings_are_told(butler, files):
-    shutil.copy(files[0], files[0].with_name("other.fits"))
-    preview = preview_ingest(butler, files[0].with_name("other.fits"))
-    assert preview.details == [str(preview.failed[0])]
 
 
 def test_read_only_repository_will_do(butler, files):

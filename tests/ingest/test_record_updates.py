@@ -10,8 +10,6 @@ from astropy.io import fits
 from lsst.daf.butler import Butler
 
 from spherex_butler.ingest import ingest_files
-from spherex_butler.ingest.record_updates import update_exposures
-from spherex_butler.repository.opened import check_opened
 from spherex_butler.repository.reports import IngestReport, RecordChange
 
 EXPOSURE = 20255110106842
@@ -92,7 +90,3 @@ def test_times_that_were_rounded_are_replaced(butler, files):
     (change,) = report.updated
     assert (change.element, change.field) == ("exposure", "timespan")
     assert exposure(butler).timespan.begin.utc.mjd == pytest.approx(61027.214985375, abs=1e-9)
-
-
-def test_no_images_no_change(butler):
-    assert update_exposures(check_opened(butler), []) == []

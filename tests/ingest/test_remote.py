@@ -27,15 +27,6 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_only_the_headers_are_read(folder):
-    (path,) = folder.iterdir()
-    with serve(folder) as served:
-        planned, failed = plan_files(f"{served.url}/{path.name}")
-    assert (len(planned), failed) == (1, [])
-    assert served.bytes_sent < 0.02 * path.stat().st_size
-    assert all(wanted is not None for method, _, wanted, _ in served.requests if method == "GET")
-
-
 def gets(served) -> list[tuple[str, str | None]]:
     return sorted((path, wanted) for method, path, wanted, _ in served.requests if method == "GET")
 
@@ -49,14 +40,6 @@ def test_each_file_takes_one_request_and_one_for_its_size(archive, processes):
     assert gets(served) == [(f"/{path.name}", "bytes=0-46079") for path in sorted(archive.iterdir())]
     assert len(served.requests) == 12
     assert {file.size for file in planned} == {path.stat().st_size for path in archive.iterdir()}
-
-
-@pytest.mark.parametrize("fault", ["503", "reset", "cut"])
-def test_request_that_fails_is_made_again(archive, fault):
-    with serve(archive, fault=lambda number: fault if number == 0 else None) as served:
-        planned, failed = plan_files([f"{served.url}/{path.name}" for path in archive.iterdir()])
-    assert len(gets(served)) == 7
-    assert (len(planned), failed) == (6, [])
 
 
 def test_folder_of_a_web_server_is_refused():
@@ -95,13 +78,6 @@ def test_auto_copies_the_file_in(butler, folder):
     with serve(folder) as served:
         (ref,) = ingest_files(butler, f"{served.url}/{path.name}").ingested
     assert Path(butler.getURI(ref).ospath).read_bytes() == path.read_bytes()
-
-
-def test_server_without_ranges_still_works(folder):
-    (path,) = folder.iterdir()
-    with serve(folder, ranges=False) as served:
-        planned, failed = plan_files(f"{served.url}/{path.name}")
-    assert (len(planned), failed) == (1, [])
 
 
 def test_address_that_is_not_there_is_reported(butler, folder):
