@@ -19,7 +19,7 @@ from typing import Any
 from ..errors import FormatError
 
 _ITEMS: Mapping[str, tuple[int, str]] = {
-    "boolean": (1, "c"),
+    "boolean": (1, ""),
     "unsignedByte": (1, "B"),
     "short": (2, "h"),
     "int": (4, "i"),
@@ -28,10 +28,10 @@ _ITEMS: Mapping[str, tuple[int, str]] = {
     "unicodeChar": (2, ""),
     "float": (4, "f"),
     "double": (8, "d"),
-    "floatComplex": (8, "2f"),
-    "doubleComplex": (16, "2d"),
+    "floatComplex": (8, ""),
+    "doubleComplex": (16, ""),
 }
-"""By datatype, the size of an item, and its code in `struct`."""
+"""By datatype, the size of an item, and of numbers the code in `struct`."""
 
 _ENCODINGS = {"char": "utf-8", "unicodeChar": "utf-16-be"}
 _LENGTH = struct.Struct(">i")
@@ -118,12 +118,12 @@ def _shape(field: Mapping[str, str]) -> tuple[int | None, int]:
 
 def _converter(field: Mapping[str, str]) -> Callable[[bytes], Any]:
     datatype = field["datatype"]
-    if datatype == "bit":
-        return bytes
     if datatype in _ENCODINGS:
         return lambda data: data.decode(_ENCODINGS[datatype], "replace").partition("\0")[0]
-    size, code = _ITEMS[datatype]
+    size, code = _ITEMS.get(datatype, (1, ""))
+    if not code:
+        return bytes  # which is neither a number nor a text of an image
     if field.get("arraysize", "1") == "1":
         single = struct.Struct(f">{code}")
         return lambda data: single.unpack(data)[0]
-    return lambda data: list(struct.unpack(f">{len(data) // size * int(code[:-1] or 1)}{code[-1]}", data))
+    return lambda data: list(struct.unpack(f">{len(data) // size}{code}", data))

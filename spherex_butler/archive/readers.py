@@ -94,7 +94,7 @@ def open_table(path: Path) -> TableReader:
         if recognised(start):
             return make(opener, path)
     raise FormatError(
-        f"{str(path)!r} begins with {start[:60]!r}{_guess(start)}; expected a table as {', '.join(_FORMATS)}. Ask the "
+        f"{str(path)!r} begins with {start[:60]!r}; expected a table as {', '.join(_FORMATS)}. Ask the "
         "service for one of these (FORMAT=votable or csv), or convert the table by astropy.table.Table."
     )
 
@@ -125,18 +125,3 @@ _FORMATS: Mapping[str, tuple[Callable[[bytes], Any], Callable[[Callable[[], Bina
     "CSV": (re.compile(rb"(\xef\xbb\xbf)?[^\0-\x1f<{|\\][^\0-\x1f]*,[^\0-\x1f]*\r?(\n|$)").match, TextTable.of_csv),
 }
 """By name of the format: whether a file begins like it, and what reads the file."""
-
-_OTHERS: Mapping[bytes, str] = {
-    b"SIMPLE  =": "a FITS file",
-    b"\\": "an IPAC table",
-    b"|": "an IPAC table",
-    b"<": "an HTML or XML document that is not a VOTable",
-    b"{": "JSON",
-}
-
-
-def _guess(start: bytes) -> str:
-    if not start:
-        return " (it is empty)"
-    found = next((name for first, name in _OTHERS.items() if start.lstrip().startswith(first)), None)
-    return f" ({found})" if found else ""

@@ -93,12 +93,12 @@ def test_memory_does_not_grow_with_the_file(name, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", r"begins with b'' \(it is empty\); expected a table as Parquet, ECSV, VOTable, CSV"),
-        (b"<html><body>504 Gateway Time-out</body></html>", "an HTML or XML document that is not a VOTable"),
-        (b"SIMPLE  =                    T", "a FITS file"),
-        (b"\\fixlen = T\n|uri|poly|\n", "an IPAC table"),
-        (b"|uri   |poly  |\n", "an IPAC table"),
-        (b'{"data": []}', "JSON"),
+        (b"", r"begins with b''; expected a table as Parquet, ECSV, VOTable, CSV"),
+        (b"<html><body>504 Gateway Time-out</body></html>", "begins with b'<html><body>504 Gateway Time-out"),
+        (b"SIMPLE  =                    T", "begins with b'SIMPLE  = "),
+        (b"\\fixlen = T\n|uri|poly|\n", "begins with .*fixlen = T.*; expected"),
+        (b"|uri   |poly  |\n", r"begins with b'\|uri   \|poly"),
+        (b'{"data": []}', r"begins with b'{\"data\": \[\]}'; expected"),
         (b"\x00\x01\x02\x03", r"begins with b'\\x00\\x01\\x02\\x03'; expected"),
         (b"just words", "begins with b'just words'; expected"),
         (gzip.compress(M31.read_bytes())[:12], r"is compressed, but damaged: .*; expected a whole gzip file"),

@@ -68,7 +68,7 @@ def test_what_was_done_before_a_table_that_is_none_is_said(repo, tmp_path):
     result = invoke("ingest-archive", repo, M31, tmp_path / "page.csv", code=1)
     assert result.stdout == "6 ingested, 0 already there, 0 failed\n"
     assert "Error: " in result.stderr
-    assert "an HTML or XML document that is not a VOTable" in result.stderr
+    assert "page.csv' begins with b'<html>504</html>'; expected a table as" in result.stderr
 
 
 def test_a_search_by_position_and_time_is_ingested(repo, archive):
