@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from astropy.time import Time
-from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType, DimensionRecord, Timespan
+from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType, Timespan
 
 from ..constants import CALIBRATION_COLLECTION, INSTRUMENT
 from ..errors import ConfigurationError, ParameterError
@@ -136,8 +136,8 @@ def explain(butler: Butler, dataset_type: str, image: Image, *, collection: str 
         Raised if it is not a calibration type, or the detector or time of the image is not known.
     """
     (kind,) = calibration_types(butler, dataset_type)
-    subject = _subject_of(butler, image)
-    key = subject.values(kind)
+    data_id, obs_id, timespan = _look_at(butler, image)
+    key = _key(kind, data_id)
     collections = (search_path(butler) or [CALIBRATION_COLLECTION]) if collection is None else [collection]
     certified = [
         found
@@ -145,15 +145,15 @@ def explain(butler: Butler, dataset_type: str, image: Image, *, collection: str 
         for found in certifications(butler, kind.name, collection=collection)
         if found.ref.dataId.required_values == key
     ]
-    valid = [found for found in certified if found.timespan.overlaps(subject.timespan)]
+    valid = [found for found in certified if found.timespan.overlaps(timespan)]
     known = {found.ref.id for found in certified}
     there = [ref for ref in candidates(butler, kind) if ref.dataId.required_values == key]
     return Explanation(
         kind.name,
-        subject.text,
-        subject.timespan,
+        _image_text(data_id, obs_id),
+        timespan,
         tuple(found for found in valid if found.collection == valid[0].collection),
-        tuple(found for found in certified if not found.timespan.overlaps(subject.timespan)),
+        tuple(found for found in certified if not found.timespan.overlaps(timespan)),
         tuple(ref for ref in there if ref.id not in known),
         tuple(found for found in valid if found.collection != valid[0].collection),
         tuple(collections),
@@ -194,63 +194,46 @@ def _describe(found: Certification, when: str) -> str:
     return f"{when:15}  {found.token} ({found.ref.id}), {range_text(found.timespan)} ({rule})"
 
 
-@dataclass(frozen=True, slots=True)
-class _Subject:
-    """An image as calibrations are looked up for it: in words, by its dimensions, and when it was taken (TAI)."""
-
-    text: str
-    data_id: Mapping[str, Any]
-    timespan: Timespan
-
-    def values(self, dataset_type: DatasetType) -> tuple[Any, ...]:
-        """Return the values of the dimensions a dataset type needs."""
-        names = dataset_type.dimensions.required
-        missing = [name for name in names if name not in self.data_id]
-        if missing:
-            raise ParameterError(
-                f"{dict(self.data_id)} has no {missing}, by which {dataset_type.name!r} is looked up; add it."
-            )
-        return tuple(self.data_id[name] for name in names)
-
-
-def _subject_of(butler: Butler, image: Image) -> _Subject:
-    """Return detector and time of an image: the time of its exposure as it is registered, else as its header has it."""
-    if isinstance(image, SpectralImage):
-        return _of_image(butler, image)
-    given = image.dataId if isinstance(image, DatasetRef) else image
-    if not isinstance(given, Mapping | DataCoordinate):
-        raise ParameterError(f"{image!r} is not an image; expected a data ID, a DatasetRef or a SpectralImage.")
-    data_id = {"instrument": INSTRUMENT, **(given.mapping if isinstance(given, DataCoordinate) else given)}
+def _look_at(butler: Butler, image: Image) -> tuple[dict[str, Any], str, Timespan]:
+    """Return an image's data ID, observation and time: as its exposure is registered, else as its header has it."""
+    data_id = {"instrument": INSTRUMENT, **_data_id(image)}
     if "exposure" not in data_id:
         raise ParameterError(f"{data_id} has no exposure, so that its time is not known; add exposure=….")
-    record = _exposure(butler, data_id["exposure"])
-    if record is None:
-        raise ParameterError(f"The exposure {data_id['exposure']!r} is not registered; ingest an image of it first.")
-    return _Subject(_image_text(data_id, record.obs_id), data_id, record.timespan)
-
-
-def _of_image(butler: Butler, image: SpectralImage) -> _Subject:
-    if image.obs_id is None or image.detector is None:
-        raise ParameterError(
-            f"The image's header says OBSID {image.obs_id!r} and DETECTOR {image.detector!r}, by which calibrations "
-            "are looked up; give a data ID instead."
-        )
-    exposure = ObservationId.parse(image.obs_id).exposure_id
-    data_id = {"instrument": INSTRUMENT, "exposure": exposure, "detector": image.detector}
-    record = _exposure(butler, exposure)
-    timespan = _header_timespan(image) if record is None else record.timespan
-    return _Subject(_image_text(data_id, image.obs_id), data_id, timespan)
-
-
-def _header_timespan(image: SpectralImage) -> Timespan:
-    described = describe_image(LazyHeader(image.image_header), image.data.shape)
-    return Timespan(*Time([described.begin, described.end], format="mjd", scale="utc").tai)
-
-
-def _exposure(butler: Butler, exposure: Any) -> DimensionRecord | None:
     with butler.query() as query:
-        records = query.dimension_records("exposure").where(instrument=INSTRUMENT, exposure=exposure)
-        return next(iter(records), None)
+        records = query.dimension_records("exposure").where(instrument=INSTRUMENT, exposure=data_id["exposure"])
+        record = next(iter(records), None)
+    if record is not None:
+        return data_id, record.obs_id, record.timespan
+    if not isinstance(image, SpectralImage):
+        raise ParameterError(f"The exposure {data_id['exposure']!r} is not registered; ingest an image of it first.")
+    described = describe_image(LazyHeader(image.image_header), image.data.shape)
+    timespan = Timespan(*Time([described.begin, described.end], format="mjd", scale="utc").tai)
+    return data_id, str(image.obs_id), timespan
+
+
+def _data_id(image: Image) -> Mapping[str, Any]:
+    if isinstance(image, SpectralImage):
+        if image.obs_id is None or image.detector is None:
+            raise ParameterError(
+                f"The image's header says OBSID {image.obs_id!r} and DETECTOR {image.detector!r}, by which "
+                "calibrations are looked up; give a data ID instead."
+            )
+        return {"exposure": ObservationId.parse(image.obs_id).exposure_id, "detector": image.detector}
+    given = image.dataId if isinstance(image, DatasetRef) else image
+    if isinstance(given, DataCoordinate):
+        return given.mapping
+    if isinstance(given, Mapping):
+        return given
+    raise ParameterError(f"{image!r} is not an image; expected a data ID, a DatasetRef or a SpectralImage.")
+
+
+def _key(dataset_type: DatasetType, data_id: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the values by which datasets of a type are looked up."""
+    names = dataset_type.dimensions.required
+    missing = [name for name in names if name not in data_id]
+    if missing:
+        raise ParameterError(f"{data_id} has no {missing}, by which {dataset_type.name!r} is looked up; add it.")
+    return tuple(data_id[name] for name in names)
 
 
 def _image_text(data_id: Mapping[str, Any], obs_id: str) -> str:
