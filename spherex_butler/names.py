@@ -19,12 +19,13 @@ from .errors import FormatError
 
 _OBSERVATION = re.compile(r"(?P<period>(\d{4})W(\d{2})_(\d)([A-Z]))_(?P<large>\d{4})_(?P<small>\d)", re.ASCII)
 _TOKEN = re.compile(
-    r"(?P<process>[a-z0-9]+(?:_retry)?(?:-[a-z]+)?)(?:-v(?P<version>\d+))?-(?P<year>\d{4})-(?P<day>\d{3})", re.ASCII
+    r"(?P<process>[a-z0-9]+(?:_retry)?(?:-[a-z]+)?)(?:-v(?P<version>0|[1-9]\d*))?-(?P<year>\d{4})-(?P<day>\d{3})",
+    re.ASCII,
 )
 _PRODUCT = re.compile(
     rf"(?P<dataset_type>[a-z0-9]+(?:_[a-z0-9]+)*?)"
     rf"(?:_(?P<observation>{_OBSERVATION.pattern}))?"
-    r"(?:_?D(?P<detector>[1-6]))?"
+    r"(?:(?(observation)|_)D(?P<detector>[1-6]))?"
     r"_spx_(?P<token>[a-z0-9_-]+)\.(?P<extension>fits|ya?ml|(?(observation)(?!)|fits\.gz))",
     re.ASCII,
 )
@@ -129,22 +130,11 @@ class ProcessingToken:
         """
         match = _TOKEN.fullmatch(token)
         if not match:
-            raise FormatError(
-                f"{token!r} is not a processing token such as 'l2b-v21-2025-354', "
-                "'cal-drk-v4-2025-161' or 'base-2025-158'."
-            )
-        process = match["process"]
-        version = None if match["version"] is None else int(match["version"])
-        parsed = cls(
-            process.removesuffix(_RETRY),
-            version,
-            int(match["year"]),
-            int(match["day"]),
-            retry=process.endswith(_RETRY),
-        )
-        if str(parsed) != token:
-            raise FormatError(f"{token!r} does not format back: version numbers have no leading zeros.")
-        return parsed
+            raise FormatError(f"{token!r} is not a processing token such as 'l2b-v21-2025-354' or 'base-2025-158'.")
+        process, version, year, day = match.group("process", "version", "year", "day")
+        number = None if version is None else int(version)
+        retry = process.endswith(_RETRY)
+        return cls(process.removesuffix(_RETRY), number, int(year), int(day), retry=retry)
 
     @property
     def rank(self) -> tuple[int, int, int, bool]:
@@ -177,9 +167,10 @@ class ProductName:
     extension: str = "fits"
 
     def __str__(self) -> str:
-        observation = None if self.observation is None else str(self.observation)
-        detector = None if self.detector is None else str(self.detector)
-        return _joined(self.dataset_type, observation, detector, str(self.token), self.extension)
+        subject = "" if self.observation is None else f"_{self.observation}"
+        if self.detector is not None:
+            subject += f"D{self.detector}" if subject else f"_D{self.detector}"
+        return f"{self.dataset_type}{subject}_{_RUN_PREFIX_IN_NAMES}{self.token}.{self.extension}"
 
     @property
     def run(self) -> str:
@@ -214,23 +205,13 @@ def parse_product_name(name: str) -> ProductName:
             "'level2_2025W51_1A_0684_2D3_spx_l2b-v21-2025-354.fits' or 'dark_D3_spx_cal-drk-v4-2025-161.fits'."
         )
     dataset_type, observation, detector, token, extension = match.group(*_PARTS)
-    parsed = ProductName(
+    return ProductName(
         dataset_type,
         _token(token),
         None if observation is None else _observation(observation),
         None if detector is None else int(detector),
         extension,
     )
-    if _joined(dataset_type, observation, detector, token, extension) != last:
-        raise FormatError(f"{last!r} does not format back to itself; the nearest product name is {str(parsed)!r}.")
-    return parsed
-
-
-def _joined(dataset_type: str, observation: str | None, detector: str | None, token: str, extension: str) -> str:
-    subject = "" if observation is None else f"_{observation}"
-    if detector is not None:
-        subject += f"D{detector}" if subject else f"_D{detector}"
-    return f"{dataset_type}{subject}_{_RUN_PREFIX_IN_NAMES}{token}.{extension}"
 
 
 # Of a million names few tokens differ, and up to six detectors have one observation.

@@ -96,33 +96,19 @@ def test_name_is_the_last_part_of_a_path_or_url(place):
 
 
 @pytest.mark.parametrize("name", JUNK)
-def test_junk_is_refused_with_what_was_found(name):
-    with pytest.raises(FormatError) as caught:
+def test_junk_is_refused_with_what_was_found_and_expected(name):
+    expected = "is not the name of a SPHEREx product; expected the form 'level2_|is not a processing token such as"
+    with pytest.raises(FormatError, match=expected):
         parse_product_name(name)
-    assert any(said in str(caught.value) for said in ("of a SPHEREx product", "processing token", "format back"))
 
 
 @pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("/tmp/x.txt", r"'x.txt' is not the name of a SPHEREx product; expected the form 'level2_"),
-        ("darkD3_spx_cal-drk-v4-2025-161.fits", "not format back to itself; the nearest product name is 'dark_D3_spx"),
-    ],
+    "token",
+    ["", "l2b", "l2b-v21", "l2b-v21-2025-35", "L2B-v21-2025-354", "l2b-v21-2025-354x", "l2b-v021-2025-354"],
 )
-def test_what_is_no_product_is_refused_with_what_is_expected(name, message):
-    with pytest.raises(FormatError, match=message):
-        parse_product_name(name)
-
-
-@pytest.mark.parametrize("token", ["", "l2b", "l2b-v21", "l2b-v21-2025-35", "L2B-v21-2025-354", "l2b-v21-2025-354x"])
 def test_no_token_is_refused(token):
     with pytest.raises(FormatError, match="is not a processing token such as 'l2b-v21-2025-354'"):
         ProcessingToken.parse(token)
-
-
-def test_leading_zero_of_a_version_is_refused():
-    with pytest.raises(FormatError, match="'l2b-v021-2025-354' does not format back: version numbers have no leading"):
-        ProcessingToken.parse("l2b-v021-2025-354")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ("cutout", "part", "requested_box", "sliced_box")
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 import astropy.units as u
@@ -51,11 +52,8 @@ def cutout(
     ParameterError
         Raised if the part lies outside the image.
     """
-
-    def footprint() -> str:
-        return describe_corners(image.wcs, image.data.shape)
-
     wanted = {"center": center, "size": size, "bbox": bbox, "mode": mode}
+    footprint = partial(describe_corners, image.wcs, image.data.shape)
     box = requested_box(wanted, bounds=image.box, wcs=image.wcs, footprint=footprint)
     if box is None:
         raise ParameterError("A cutout needs center and size, or bbox.")

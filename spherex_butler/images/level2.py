@@ -111,7 +111,12 @@ class Level2File:
         bounds = Box.of_shape(self._image.shape, frame_origin(header))
         # Only a center on the sky needs it, and then the image has it at hand.
         self._wcs = celestial_wcs(header) if cutout.get("center") is not None else None
-        box = _requested(cutout, bounds, self._wcs, header) if cutout else None
+        box = requested_box(
+            cutout,
+            bounds=bounds,
+            wcs=self._wcs,
+            footprint=lambda: describe_corners(celestial_wcs(header), bounds.shape),
+        )
         self.box = box or bounds
         """Where the image lies in the full frame."""
         self._own = box.shifted(-bounds.x_min, -bounds.y_min) if box else None
@@ -204,13 +209,6 @@ class Level2File:
 
 def _load_psf(file: FitsFile) -> SpectralImagePSF:
     return Level2File(file.reopened(), {}).psf()
-
-
-def _requested(cutout: Mapping[str, Any], bounds: Box, wcs: WCS | None, header: LazyHeader) -> Box | None:
-    def footprint() -> str:
-        return describe_corners(celestial_wcs(header), bounds.shape)
-
-    return requested_box(cutout, bounds=bounds, wcs=wcs, footprint=footprint)
 
 
 def _checked_planes(planes: str | Iterable[str]) -> set[str]:
