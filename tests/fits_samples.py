@@ -96,6 +96,28 @@ def sip_header(shape: tuple[int, int] = SHAPE) -> fits.Header:
     return header
 
 
+def awkward_header() -> fits.Header:
+    """Return a header of cards that are easily lost, moved or cut short."""
+    text = (
+        "OBJECT  = 'Pass    '           / with blanks\n"
+        "COMMENT first of two\n"
+        "COMMENT\n"
+        "\n"
+        "HIERARCH REFCAT.VERSION = 'v1' / dotted\n"
+        "HIERARCH L2 N_SOURCE = 4711 / spaced\n"
+        "EXTNAME = 'SCI     '           / its own comment\n"
+        "HISTORY [CALIB] dark 5a5f\n"
+        "MEANING =                    / undefined\n"
+        "NUMBER  = -1.23456789012345678E-05 / all digits\n"
+        "TWICE   =                    1\n"
+        "TWICE   =                    2\n"
+        "HISTORY last"
+    )
+    header = fits.Header.fromstring(text, sep="\n")
+    header["LONG"] = ("long " * 40, "of a long string")
+    return header
+
+
 def cards(header: fits.Header) -> list[tuple[str, Any, str]]:
     """Return a header's cards without those that say which dataset it is."""
     return [

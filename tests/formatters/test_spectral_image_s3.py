@@ -94,12 +94,6 @@ def test_cutout_takes_a_small_part_of_the_file(reader, ref, bucket, path, full):
     assert bucket.bytes_sent < 0.3 * path.stat().st_size
 
 
-def test_header_of_a_part_takes_one_request(reader, ref, bucket, full):
-    found = reader.get(ref.makeComponentRef("header"), parameters={"bbox": BBOX})
-    assert found.tostring() == full.cutout(bbox=BBOX).image_header.tostring()
-    assert len(bucket.gets) == 1
-
-
 # Writing.
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from fits_samples import assert_same_data, cards, every_kind, opened, written
+from fits_samples import assert_same_data, awkward_header, cards, every_kind, opened, written
 
 from spherex_butler.formats.fits.hdu_list import read_hdus
 from spherex_butler.formats.fits.tile_compression import RECIPES, compress_images
@@ -32,24 +32,6 @@ def test_plain_images_are_compressed_without_loss(recipe):
     for a, b in zip(got, expected, strict=True):
         assert_same_data(a.data, b.data)
     assert cards(got["SCI"].header) == cards(expected["SCI"].header)
-
-
-def awkward_header() -> fits.Header:
-    text = (
-        "OBJECT  = 'M31     '           / an object\n"
-        "COMMENT one\n"
-        "\n"
-        "HIERARCH REFCAT.VERSION = 'v1' / dotted\n"
-        "COMMENT two\n"
-        "EXTNAME = 'SCI     '           / its own comment\n"
-        "HISTORY [CALIB] dark 5a5f\n"
-        "NUMBER  = 1\n"
-        "NUMBER  = 2\n"
-        "COMMENT three"
-    )
-    header = fits.Header.fromstring(text, sep="\n")
-    header["LONG"] = ("long " * 40, "of a long string")
-    return header
 
 
 @pytest.mark.parametrize(
