@@ -91,6 +91,15 @@ def decertify(butler: Butler, detector: int, timespan: Timespan = ALWAYS) -> Non
     butler.registry.decertify("SPHEREx/calib", "dark", timespan, dataIds=[data_id])
 
 
+def certify_mine(butler: Butler) -> DatasetRef:
+    """Return a dark that is certified in a collection which is searched before all others."""
+    butler.collections.register("u/me/calib", CollectionType.CALIBRATION)
+    butler.collections.prepend_chain("SPHEREx/defaults", "u/me/calib")
+    mine = put_dark(butler, 3, "u/me/dark")
+    certify(butler, mine, collection="u/me/calib")
+    return mine
+
+
 def reprocessed(butler: Butler, path: Path, token: str, folder: Path) -> None:
     """Ingest a file once more, as of another processing."""
     again = folder / path.name.replace("v21-2025-354", token)
@@ -166,7 +175,6 @@ def test_run_of_no_chain_stays_in_none(source, target):
 
 
 def test_documentation_of_runs_is_kept(source, target):
-    source.collections.register("spx/l2b-v21-2025-354", doc="As delivered.")
     source.registry.setCollectionDocumentation("spx/l2b-v21-2025-354", "As delivered.")
     export_images(source, target)
     assert target.collections.get_info("spx/l2b-v21-2025-354").doc == "As delivered."
@@ -203,10 +211,7 @@ def test_calibrations_for_all_detectors_come_along(source, target):
 
 
 def test_collections_of_calibrations_are_searched_in_the_same_order(source, target):
-    source.collections.register("u/me/calib", CollectionType.CALIBRATION)
-    source.collections.prepend_chain("SPHEREx/defaults", "u/me/calib")
-    mine = put_dark(source, 3, "u/me/dark")
-    certify(source, mine, collection="u/me/calib")
+    mine = certify_mine(source)
     export_images(source, target)
     assert calibration(source, EXPOSURES[0], 3).id == mine.id
     assert calibration(target, EXPOSURES[0], 3).id == mine.id
@@ -227,9 +232,7 @@ def test_collections_of_the_targets_user_keep_their_place(source, target):
     for name in ("u/you/reprocessed", "u/you/calib"):
         target.collections.register(name, CollectionType.CALIBRATION)
     target.collections.redefine_chain("SPHEREx/defaults", ["u/you/reprocessed", "u/you/calib", "SPHEREx/calib"])
-    source.collections.register("u/me/calib", CollectionType.CALIBRATION)
-    source.collections.prepend_chain("SPHEREx/defaults", "u/me/calib")
-    certify(source, put_dark(source, 3, "u/me/dark"), collection="u/me/calib")
+    certify_mine(source)
     export_images(source, target)
     assert target.collections.get_info("SPHEREx/defaults").children == (
         "u/you/reprocessed",

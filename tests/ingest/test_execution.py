@@ -16,7 +16,7 @@ from lsst.daf.butler import Butler
 from lsst.sphgeom import LonLat
 
 from spherex_butler.errors import ParameterError
-from spherex_butler.ingest import ingest_files, plan_files
+from spherex_butler.ingest import ingest_files, plan_files, preview_ingest
 from spherex_butler.testing import write_level2
 
 EXPOSURE = 20255110106842
@@ -122,9 +122,10 @@ def test_file_inside_the_repository_stays_where_it_is(butler, files):
         ({"processes": 0}, "processes=0 cannot read anything"),
     ],
 )
-def test_option_without_meaning_is_refused(butler, files, options, reason):
+@pytest.mark.parametrize("function", [ingest_files, preview_ingest])
+def test_option_without_meaning_is_refused(butler, files, function, options, reason):
     with pytest.raises(ParameterError, match=reason):
-        ingest_files(butler, files, **options)
+        function(butler, files, **options)
 
 
 def test_several_processes_read_the_same(archive):

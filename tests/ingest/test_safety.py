@@ -13,7 +13,7 @@ from lsst.resources import ResourcePath
 
 from spherex_butler.errors import ConfigurationError, ParameterError
 from spherex_butler.files.placement import resolve_transfer
-from spherex_butler.ingest import execute, ingest_files, plan_files
+from spherex_butler.ingest import execute, ingest_files, plan_files, preview_ingest
 from spherex_butler.repository.registration import stored_files
 
 
@@ -108,9 +108,10 @@ def test_remote_file_cannot_be_linked_or_moved(butler, files, mode):
     with serve(files[0].parent) as served:
         planned, _ = plan_files(f"{served.url}/{files[0].name}")
         before = len(served.requests)
-        report = execute(butler, planned, transfer=mode)
+        failures = execute(butler, planned, transfer=mode).failed
         assert len(served.requests) == before
-    assert f"by 'copy' or stays there by 'direct'; transfer mode '{mode}' is for local files" in report.failed[0].reason
+        assert preview_ingest(butler, planned[0].uri, transfer=mode).failed == failures
+    assert f"by 'copy' or stays there by 'direct'; transfer mode '{mode}' is for local files" in failures[0].reason
 
 
 def test_remote_repository_cannot_hold_links():
