@@ -33,29 +33,11 @@ _SHOWN = 5  # conflicts in a message: the first ones tell
 class Request:
     """What a user asks for.
 
-    Attributes
-    ----------
-    rule
-        The rule that decides.
-    ranges
-        Validity ranges, by release where the rule is that of releases, else by `None`.
-    runs
-        Where calibrations are looked for; `None` leaves that to the rule.
-    detectors
-        Which detectors; `None` for all, and for calibrations that serve all at once.
-    replace, keep
-        What to do where ranges that were certified otherwise are in the way: trim, split or remove them, or leave
-        them, with a note, and certify the others. By default nothing at all is done, with an error.
-    named
-        Whether the types were named one by one, so that each must have an answer.
-    deciding
-        Ids of the datasets that may displace others' ranges, as far as the rule allows it; all other datasets are
-        certified only where no range is in the way. `None` for all.
-
-    Raises
-    ------
-    ParameterError
-        Raised if the parts do not go together, or a rule or a release does not exist.
+    Ranges are by release where the rule is that of releases, else by `None`. Ranges certified otherwise that are in
+    the way are trimmed, split or removed with ``replace``, and left with a note with ``keep``; else it is an error.
+    Where the types were ``named`` one by one, each must have an answer. Only the datasets whose ids are ``deciding``,
+    `None` for all, may displace others' ranges, as far as the rule allows it; the others are certified only where no
+    range is in the way.
     """
 
     def __init__(

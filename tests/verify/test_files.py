@@ -45,11 +45,7 @@ def replace_folder(path: Path) -> None:
         (put_in_place(Path.mkdir), Kind.FILE_MISSING, r"^ is a folder; expected a file\.$"),
         (put_in_place(os.mkfifo), Kind.FILE_MISSING, r"^ is something else; expected a file\.$"),
         (lambda path: path.write_bytes(b"x"), Kind.FILE_SIZE, r"^ has 1 bytes; \d+ are on record\.$"),
-        (
-            put_in_place(lambda path: path.symlink_to(path)),
-            Kind.FILE_UNREADABLE,
-            "^: OSError: .*Too many levels",
-        ),
+        (put_in_place(lambda path: path.symlink_to(path)), Kind.FILE_UNREADABLE, "^: OSError: .*Too many levels"),
     ],
 )
 def test_file_that_is_not_as_on_record_is_found(butler, spoil, kind, reason):
