@@ -73,7 +73,7 @@ class DataLinkError(FormatError):
 class RowPlanner:
     """Turns the rows of one table into images.
 
-    ``source`` is the table's name in messages, ``relocate`` as `.access` returns it. Without a ``release``
+    ``source`` is the table's name in messages, ``relocate`` as `.access` returns it. Without a ``release``,
     addresses tell it. ``positions`` are the indices of the columns that rows must have, in this order.
     """
 
