@@ -39,7 +39,7 @@ def table_hdu(x=X, y=Y, values=VALUES, **columns):
 
 
 @pytest.mark.parametrize("grid", [(9, 9), (9, 14), (11, 11), (13, 20), (2, 3)])
-@pytest.mark.parametrize(("size", "origin"), [(40, (0, 0)), (33, (1999, 7)), (20, (1010, 1011))])
+@pytest.mark.parametrize(("size", "origin"), [(40, (0, 0)), (33, (2007, 0)), (20, (1010, 1011))])
 def test_wavelengths_are_those_of_astropys_lookup(grid, size, origin):
     hdus = level2_hdulist(detector=4, size=size, origin=origin, wave_grid=grid)
     image = SpectralImage.from_hdulist(hdus)
@@ -53,16 +53,6 @@ def test_wavelengths_are_those_of_astropys_lookup(grid, size, origin):
     ours = image.spectral_wcs.pixel_to_world_values(x, y)
     assert np.array_equal(ours, (wavelength, bandwidth))
     assert image.spectral_wcs.sip is None
-
-
-def test_whole_frame_agrees_to_the_edge():
-    hdus = level2_hdulist(detector=3, size=8)
-    hdus["IMAGE"].header.update({f"CRPIX{axis}{alt}": 1.0 for axis in (1, 2) for alt in "AW"})
-    image = SpectralImage.from_hdulist(hdus)
-    x, y = np.meshgrid(np.linspace(0, 2039, 57), np.linspace(0, 2039, 61))
-    wavelength, _ = astropy_wcs(hdus).pixel_to_world_values(x, y)
-    unit = {"m": 1e6, "um": 1}[str(astropy_wcs(hdus).wcs.cunit[0])]
-    assert np.abs(image.wavelength_at(x, y).to_value("um") - wavelength * unit).max() < 1e-6
 
 
 @given(st.integers(0, 2030), st.integers(0, 2030), st.integers(1, 9), st.integers(1, 9))
