@@ -4,9 +4,9 @@ from __future__ import annotations
 
 __all__ = ("CalibrationIngestReport", "CertificationReport", "DecertificationReport", "NotCertified")
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from itertools import product
 from typing import Any
 
 from astropy.time import Time
@@ -47,9 +47,11 @@ class CertificationReport:
         return [Certification(old.ref, old.timespan.intersection(new.timespan)) for new, old in self._pairs()]
 
     def _pairs(self) -> Iterator[tuple[Certification, Certification]]:
-        for new, old in product(self.certified, self.replaced):
-            if new.key == old.key and new.timespan.overlaps(old.timespan):
-                yield new, old
+        replaced: dict[tuple[object, ...], list[Certification]] = defaultdict(list)
+        for old in self.replaced:
+            replaced[old.key].append(old)
+        for new in self.certified:
+            yield from ((new, old) for old in replaced[new.key] if new.timespan.overlaps(old.timespan))
 
     @property
     def bounds(self) -> set[Time]:
