@@ -58,15 +58,18 @@ def test_plane_that_does_not_fit_is_refused(image, name, value, message):
         setattr(image, name, value)
 
 
-@pytest.mark.parametrize("name", ["variance", "zodi"])
-def test_constructor_refuses_planes_of_another_shape(name):
-    with pytest.raises(FormatError, match=r"has shape \(3, 3\); expected \(2, 2\), the shape of IMAGE"):
-        SpectralImage(np.zeros((2, 2)), unit="Jy", **{name: np.zeros((3, 3))})
-
-
-def test_flags_need_their_definitions():
-    with pytest.raises(FormatError, match="Flags came without a FLAGS header; expected one that defines their bits"):
-        SpectralImage(np.zeros((2, 2)), unit="Jy", flags=np.zeros((2, 2), int))
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"data": np.zeros((2, 3, 4))}, r"IMAGE has shape \(2, 3, 4\); expected two axes"),
+        ({"variance": np.zeros((3, 3))}, r"has shape \(3, 3\); expected \(2, 2\), the shape of IMAGE"),
+        ({"zodi": np.zeros((3, 3))}, r"ZODI has shape \(3, 3\); expected \(2, 2\), the shape of IMAGE"),
+        ({"flags": np.zeros((2, 2), int)}, "Flags came without a FLAGS header; expected one that defines their bits"),
+    ],
+)
+def test_image_is_not_made_of_parts_that_do_not_fit(parts, message):
+    with pytest.raises(FormatError, match=message):
+        SpectralImage(**({"data": np.zeros((2, 2)), "unit": "Jy"} | parts))
 
 
 @pytest.mark.parametrize(("name", "value"), [("psf", np.zeros((5, 5))), ("wcs", "TAN")])

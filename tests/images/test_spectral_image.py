@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from image_samples import assert_same
 
 from spherex_butler import SpectralImage
-from spherex_butler.errors import FormatError, ParameterError
+from spherex_butler.errors import ParameterError
 from spherex_butler.formats.fits.boxes import Box
 from spherex_butler.testing import level2_hdulist, make_spectral_image
 
@@ -289,8 +289,3 @@ def test_mask_wcs_and_bad_flags_can_be_given(image):
     assert (without.mask, without.wcs) == (None, None)
     own = SpectralImage(image.data, **parts, wcs=WCS(naxis=2))
     assert own.wcs.wcs.ctype[0] == ""
-
-
-def test_data_of_another_dimension_is_refused():
-    with pytest.raises(FormatError, match=r"IMAGE has shape \(2, 3, 4\); expected two axes"):
-        SpectralImage(np.zeros((2, 3, 4)), unit="Jy")
