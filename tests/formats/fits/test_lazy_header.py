@@ -52,6 +52,11 @@ def test_single_cards_are_those_of_the_whole_header(header, lazy, kind):
     assert lazy.get("REFCAT.NOSUCH") is None
 
 
+def test_long_string_is_read_whole_without_parsing_the_header(lazy):
+    assert lazy.get("LONG") == LONG
+    assert lazy._header is None
+
+
 def test_card_in_a_comment_is_no_card():
     text = f"{'COMMENT DETECTOR=                    9':80}".encode()
     assert find_card(text, "DETECTOR") is None
