@@ -15,7 +15,7 @@ from image_samples import assert_same
 from spherex_butler import SpectralImage
 from spherex_butler.errors import FormatError, ParameterError
 from spherex_butler.images.level2 import RECIPES, format_unit, parse_unit
-from spherex_butler.testing import level2_hdulist, make_spectral_image
+from spherex_butler.testing import level2_hdulist, make_spectral_image, write_level2
 
 PLANES = ("IMAGE", "FLAGS", "VARIANCE", "ZODI")
 
@@ -233,3 +233,20 @@ def test_image_of_an_hdulist_is_that_of_its_file(level2_path):
     assert np.array_equal(image.data, again.data)
     image.data[:] = 0
     assert image.zodi.max() > 0
+
+
+def test_fully_compressed_file_reads_the_same(tmp_path):
+    path = write_level2(tmp_path / "x.fits", size=24)
+    with fits.open(path) as hdus:
+        packed = [
+            fits.CompImageHDU(h.data, h.header, compression_type="GZIP_2", quantize_level=0)
+            if isinstance(h, fits.ImageHDU)
+            else h.copy()
+            for h in hdus
+        ]
+        fits.HDUList(packed).writeto(tmp_path / "packed.fits")
+    plain, packed = (SpectralImage.read(tmp_path / name) for name in ("x.fits", "packed.fits"))
+    for name in ("data", "variance", "flags", "zodi"):
+        assert np.array_equal(getattr(plain, name), getattr(packed, name))
+    assert np.array_equal(plain.psf.kernels, packed.psf.kernels)
+    assert np.array_equal(plain.psf.zones, packed.psf.zones)

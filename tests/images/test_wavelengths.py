@@ -55,6 +55,16 @@ def test_wavelengths_are_those_of_astropys_lookup(grid, size, origin):
     assert image.spectral_wcs.sip is None
 
 
+def test_whole_frame_agrees_to_the_edge():
+    hdus = level2_hdulist(detector=3, size=8)
+    hdus["IMAGE"].header.update({f"CRPIX{axis}{alt}": 1.0 for axis in (1, 2) for alt in "AW"})
+    image = SpectralImage.from_hdulist(hdus)
+    x, y = np.meshgrid(np.linspace(0, 2039, 57), np.linspace(0, 2039, 61))
+    wavelength, _ = astropy_wcs(hdus).pixel_to_world_values(x, y)
+    unit = {"m": 1e6, "um": 1}[str(astropy_wcs(hdus).wcs.cunit[0])]
+    assert np.abs(image.wavelength_at(x, y).to_value("um") - wavelength * unit).max() < 1e-6
+
+
 @given(st.integers(0, 2030), st.integers(0, 2030), st.integers(1, 9), st.integers(1, 9))
 @settings(deadline=None)
 def test_grid_is_the_points_at_any_box(x, y, width, height):
