@@ -7,7 +7,7 @@ __all__ = ("ImageRefs", "dataset_text", "image_ref", "images_between")
 import uuid
 from array import array
 from collections.abc import Collection, Iterable, Sequence
-from typing import Self, overload
+from typing import overload
 
 from lsst.daf.butler import DataCoordinate, DatasetIdFactory, DatasetIdGenEnum, DatasetRef, DatasetType
 from lsst.daf.butler.queries import Query
@@ -82,10 +82,6 @@ class ImageRefs(Sequence[DatasetRef]):
         """Add datasets."""
         for ref in refs:
             self.append(ref)
-
-    def __iadd__(self, refs: Iterable[DatasetRef]) -> Self:
-        self.extend(refs)
-        return self
 
     def __len__(self) -> int:
         return len(self._exposures)

@@ -31,7 +31,7 @@ def test_a_compact_list_gives_back_what_was_added(level2):
     refs = refs_of(level2)
     compact = ImageRefs(refs[:2])
     compact.append(refs[2])
-    compact += refs[3:]
+    compact.extend(refs[3:])
     assert compact == refs
     assert list(compact) == refs
     assert [ref.run for ref in compact] == [ref.run for ref in refs]
