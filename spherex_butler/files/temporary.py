@@ -73,8 +73,8 @@ def remove_leftovers(folder: Path) -> None:
 def is_stale(path: Path, *, age: float = _DAY) -> bool:
     """Whether a file is what a killed copy left: not touched for so many seconds, and locked by no writer.
 
-    Touched is what its record says, as the copy of a file may have that one's
-    time of modification.
+    The time of the last change of its record counts, because a copy may have
+    its source's time of modification.
     """
     if not has_temporary_name(path.name):
         return False
@@ -83,8 +83,7 @@ def is_stale(path: Path, *, age: float = _DAY) -> bool:
         if not stat.S_ISREG(status.st_mode) or time.time() - status.st_ctime <= age:
             return False
         with path.open("rb") as stream:
-            return (
-                lock(stream.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB) is not False
-            )  # where there are no locks, age decides
+            # Where there are no locks, age decides.
+            return lock(stream.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB) is not False
     except FileNotFoundError:
         return False
