@@ -9,6 +9,7 @@ from made_once import copy_repo
 
 from spherex_butler.errors import ConfigurationError
 from spherex_butler.repository.opened import check_opened
+from spherex_butler.repository.registration import stored_files
 
 
 def test_repository_is_handed_on_with_its_root_and_instrument(butler):
@@ -56,8 +57,8 @@ def test_datastore_without_a_root_is_refused(tmp_path):
     config = Config(str(tmp_path / "repo" / "butler.yaml"))
     config["datastore", "cls"] = "lsst.daf.butler.datastores.inMemoryDatastore.InMemoryDatastore"
     config.dumpToUri(ResourcePath(tmp_path / "repo" / "butler.yaml"))
-    with (
-        Butler.from_config(tmp_path / "repo", writeable=True) as memory,
-        pytest.raises(ConfigurationError, match=r"datastore roots are .*None.*; expected one that keeps files"),
-    ):
-        check_opened(memory)
+    with Butler.from_config(tmp_path / "repo", writeable=True) as memory:
+        with pytest.raises(ConfigurationError, match=r"datastore roots are .*None.*; expected one that keeps files"):
+            check_opened(memory)
+        with pytest.raises(ConfigurationError, match=r"DirectButler with the datastore InMemoryDatastore; expected"):
+            stored_files(memory, [])
