@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("BatchIngest", "execute", "ingest_files")
+__all__ = ("execute", "ingest_files")
 
 import time
 from collections.abc import Iterable, Iterator, Sequence

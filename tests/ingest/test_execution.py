@@ -58,6 +58,13 @@ def test_exposure_record_holds_what_the_header_says(butler, files):
     assert record.timespan.begin.scale == "tai"
 
 
+def test_group_and_planning_period_are_registered(butler, archive):
+    ingest_files(butler, archive)
+    assert [r.name for r in butler.query_dimension_records("planning_period")] == ["2025W51_1A"]
+    groups = butler.query_dimension_records("group")
+    assert [(r.name, r.planning_period) for r in groups] == [("2025W51_1A_0684", "2025W51_1A")]
+
+
 def test_region_has_the_corners_of_the_image(butler, files):
     ingest_files(butler, files)
     image = butler.get(level2(butler, detector=3)[0])
