@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from typing import Any
 
 import astropy.units as u
@@ -37,6 +38,9 @@ from fits_samples import (
     values,
     written,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from spherex_butler.errors import FormatError, ParameterError
 from spherex_butler.formats.fits.tile_compression import RECIPES
@@ -44,6 +48,7 @@ from spherex_butler.images.ccddata import ccddata_to_hdulist, stored_hdus
 from spherex_butler.images.ccddata_reading import StoredCCDData, check_image
 from spherex_butler.images.spectral_image import SpectralImage
 from spherex_butler.testing import make_spectral_image
+from spherex_butler.testing.templates import image_template
 
 
 def image(data: Any = None, *, unit: Any = "adu", **parts: Any) -> CCDData:
@@ -205,6 +210,17 @@ def test_meta_comes_back_card_by_card():
     assert cards(got.meta) == cards(header)
     assert got.unit == u.adu
     assert_identical(got.data, values("uint16"))
+
+
+def test_real_header_comes_back():
+    header = image_template()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wcs = WCS(header)
+    got = round_trip(image(meta=header, wcs=wcs))
+    assert got.meta == header
+    assert got.wcs.wcs.compare(wcs.wcs)
+    assert_same_wcs(got.wcs, wcs)
 
 
 def test_meta_of_a_dict_comes_back_as_header():
@@ -457,3 +473,49 @@ def test_unknown_unit_is_odd():
 
 
 # Properties.
+
+
+# Properties.
+
+
+KINDS = [StdDevUncertainty, VarianceUncertainty, InverseVariance, UnknownUncertainty]
+
+
+@st.composite
+def images(draw: st.DrawFn) -> CCDData:
+    shape = draw(hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9))
+    data = draw(hnp.arrays(draw(st.sampled_from(DTYPES)), shape))
+    mask = draw(st.none() | hnp.arrays(bool, shape))
+    kind = draw(st.none() | st.sampled_from(KINDS))
+    array = draw(hnp.arrays(draw(st.sampled_from(["float32", "float64"])), shape))
+    return image(data, mask=mask, uncertainty=None if kind is None else kind(array))
+
+
+SOME = settings(max_examples=25, derandomize=True, deadline=None, database=None)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@SOME
+@given(ccd=images())
+def test_any_image_survives_any_compression(recipe, ccd):
+    got = round_trip(ccd, recipe)
+    assert_identical(got.data, ccd.data)
+    assert np.array_equal(got.mask, ccd.mask)
+    assert type(got.uncertainty) is type(ccd.uncertainty)
+    if ccd.uncertainty is not None:
+        assert_identical(got.uncertainty.array, ccd.uncertainty.array)
+
+
+BOX_IMAGE = full_image("uint16")
+BOX_FILES = {recipe: stored(BOX_IMAGE, recipe) for recipe in ("none", "gzip_2")}
+
+
+@pytest.mark.parametrize("recipe", BOX_FILES)
+@SOME
+@given(x=st.tuples(st.integers(0, 29), st.integers(1, 60)), y=st.tuples(st.integers(0, 39), st.integers(1, 80)))
+def test_any_box_is_numpys_slice(recipe, x, y):
+    got = part(BOX_FILES[recipe], bbox=(x[0], sum(x), y[0], sum(y)))
+    index = (slice(y[0], sum(y)), slice(x[0], sum(x)))
+    assert_identical(got.data, BOX_IMAGE.data[index])
+    assert_identical(got.mask, BOX_IMAGE.mask[index])
+    assert_same_wcs(got.wcs, BOX_IMAGE.wcs[index])
