@@ -101,7 +101,7 @@ def test_memory_does_not_grow_with_the_file(name, tmp_path):
         (b'{"data": []}', r"begins with b'{\"data\": \[\]}'; expected"),
         (b"\x00\x01\x02\x03", r"begins with b'\\x00\\x01\\x02\\x03'; expected"),
         (b"just words", "begins with b'just words'; expected"),
-        (gzip.compress(M31.read_bytes())[:12], r"is compressed, but damaged: .*; expected a whole gzip file"),
+        (gzip.compress(M31.read_bytes(), mtime=0)[:12], r"is compressed, but damaged: .*; expected a whole gzip file"),
     ],
 )
 def test_what_is_no_table_is_refused_with_what_it_is(content, message, tmp_path):

@@ -10,7 +10,7 @@ from spherex_butler.errors import FormatError
 from spherex_butler.formats.fits.byte_ranges import LocalRanges, unzipped_ranges
 
 CONTENT = bytes(range(256)) * 40
-ZIPPED = gzip.compress(CONTENT)
+ZIPPED = gzip.compress(CONTENT, mtime=0)
 
 
 SPANS = [(3, 8), (10_000, 20_000), (4, 4)]
