@@ -50,7 +50,7 @@ def serve_bucket(name: str) -> Iterator[Bucket]:
     bucket = Bucket(f"s3://{name}")
     application = bucket.recorded(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", 0, application, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     with clean_test_environment_for_s3():
         os.environ["S3_ENDPOINT_URL"] = url = f"http://127.0.0.1:{server.server_port}"
