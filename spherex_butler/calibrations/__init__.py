@@ -1,4 +1,7 @@
-"""Calibrations: ingested, certified for the times when they are valid, looked up for images, and traced in headers."""
+"""Calibrations: ingested, certified for the times when they are valid, looked up for images, and traced in headers.
+
+Imports `..repository` and what that imports.
+"""
 
 __all__ = (
     "Certification",

@@ -1,4 +1,4 @@
 """What Butler is told: configuration files, dimension universe, dataset types, and a check that they are found.
 
-Imports ``..paths``, ``..constants`` and ``..errors``.
+Imports Butler, ``..paths``, ``..constants`` and ``..errors``.
 """

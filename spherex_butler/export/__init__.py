@@ -1,4 +1,4 @@
-"""Images, and the calibrations valid for them, into another repository.
+"""Export: images, and the calibrations valid for them, into another repository.
 
 Imports `..calibrations`, `..repository` and what those import.
 """

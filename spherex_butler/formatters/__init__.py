@@ -1,7 +1,7 @@
 """Formatters: how each storage class is written to a file and read from it.
 
-They are loaded on first use, so that a format whose optional dependency is
-absent breaks nothing.
+Imports `..formats`, `..images` and `..files`.  The classes are loaded on first
+use, so that a format whose optional dependency is absent breaks nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Checks whether a repository is whole: its images, calibrations, files and chains; and repairs that are safe."""
+"""Checks whether a repository is whole: its images, calibrations, files and chains; and repairs that are safe.
+
+Imports `..calibrations`, `..repository` and what those import.
+"""
 
 __all__ = ("Kind", "Repair", "RepositoryFinding", "RepositoryReport", "check_repository", "repair")
 
