@@ -79,7 +79,7 @@ def test_interrupt_ends_cleanly_and_the_same_command_goes_on(repo, archive, tmp_
     many = tmp_path / "many"
     many.mkdir()
     path = next(archive.iterdir())
-    for number in range(100):  # each of a run of its own, so that there is time to interrupt
+    for number in range(30):  # each of a run of its own, so that there is time to interrupt
         (many / path.name.replace("354", f"{100 + number}")).hardlink_to(path)
     command = [sys.executable, "-m", "spherex_butler", "ingest", str(repo), str(many), "-j", "2"]
     ingest = subprocess.Popen(
@@ -88,6 +88,8 @@ def test_interrupt_ends_cleanly_and_the_same_command_goes_on(repo, archive, tmp_
         stderr=subprocess.PIPE,
         text=True,
         process_group=0,
+        # A shell that runs the tests in the background has them ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  (no threads here)
     )
     until = time.monotonic() + 60
     while not any(repo.rglob("*.fits")) and time.monotonic() < until:
@@ -99,5 +101,5 @@ def test_interrupt_ends_cleanly_and_the_same_command_goes_on(repo, archive, tmp_
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["interrupted"]
     assert out == f"{report['ingested']} ingested, 0 already there, 0 failed\n"
-    assert report["ingested"] < 100
+    assert report["ingested"] < 30
     assert f"{report['ingested']} already there, 0 failed" in run("ingest", repo, many)
