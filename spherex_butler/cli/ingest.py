@@ -71,6 +71,8 @@ def ingest(
             _say(report, output, interrupted=True)
             raise
     _say(report, output, interrupted=interrupted)
+    if interrupted:
+        click.echo("Interrupted. What is said above is done; the same command goes on with the rest.", err=True)
     sys.exit(_INTERRUPTED if interrupted else 1 if report.failed else 0)
 
 
@@ -85,5 +87,3 @@ def _paths(paths: tuple[str, ...], files_from: str | None) -> Paths:
 def _say(report: IngestReport | IngestPreview, output: Path | None, *, interrupted: bool) -> None:
     options.write_json(output, {**report.to_dict(), "interrupted": interrupted})
     options.say(report.details, report.summary)
-    if interrupted:
-        click.echo("Interrupted. What is said above is done; the same command goes on with the rest.", err=True)

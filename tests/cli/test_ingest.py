@@ -103,3 +103,11 @@ def test_interrupt_ends_cleanly_and_the_same_command_goes_on(repo, archive, tmp_
     assert out == f"{report['ingested']} ingested, 0 already there, 0 failed\n"
     assert report["ingested"] < 30
     assert f"{report['ingested']} already there, 0 failed" in run("ingest", repo, many)
+
+
+def test_repository_that_is_not_spherex_is_refused_without_talk_of_an_interrupt(archive, tmp_path):
+    Butler.makeRepo(str(tmp_path / "rubin"))
+    text = run("ingest", tmp_path / "rubin", archive, "--report", tmp_path / "report.json", code=1)
+    assert "expected the SPHEREx universe" in text
+    assert "Interrupted" not in text
+    assert json.loads((tmp_path / "report.json").read_text())["interrupted"]

@@ -17,7 +17,7 @@ from spherex_butler.formats.fits.boxes import Box
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "add-a-format.md"
 MODULE, USE, FITS_MODULE = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
-FRAGMENT, INCLUDE = re.findall(r"```yaml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+FRAGMENT, INCLUDE, FITS_FRAGMENT = re.findall(r"```yaml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
 
 
 def make_package(folder: Path, name: str, module: str, fragment: str) -> None:
@@ -86,12 +86,8 @@ def test_recipe_is_chosen_by_configuration(folder):
 
 
 def test_format_in_fits_is_read_in_part_and_says_which_dataset_it_is(folder):
-    fragment = (
-        "storageClasses: {DepthMap: {pytype: numpy.ndarray, derivedComponents: {shape: StructuredDataList},"
-        " parameters: [box]}}\ndatastore: {formatters: {DepthMap: depth_maps.DepthMapFormatter}}\n"
-    )
-    make_package(folder, "depth_maps", FITS_MODULE, fragment)
-    Butler.makeRepo("repo", config=Config({"includeConfigs": ["resource://depth_maps/butler.yaml"]}))
+    make_package(folder, "depthmaps", FITS_MODULE, FITS_FRAGMENT)
+    Butler.makeRepo("repo", config=Config({"includeConfigs": ["resource://depthmaps/butler.yaml"]}))
     with Butler.from_config("repo", writeable=True, run="tests") as butler:
         butler.registry.registerDatasetType(DatasetType("depth", butler.dimensions.empty, "DepthMap"))
         depths = np.arange(30.0).reshape(5, 6)
