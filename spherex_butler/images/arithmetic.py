@@ -141,8 +141,9 @@ def _plain(image: NDData, options: dict[str, Any]) -> CCDData:
 
 
 def _plain_parts(image: NDData) -> dict[str, Any]:
-    given = image.uncertainty
-    variance = None if given is None else given.represent_as(VarianceUncertainty)
+    variance = None if image.uncertainty is None else image.uncertainty.represent_as(VarianceUncertainty)
+    if variance is not None and _is_spectral(image):  # whose variance follows a unit that is assigned
+        variance = VarianceUncertainty(variance.array, copy=False)
     unit = u.one if image.unit is None else image.unit
     return {"data": image.data, "unit": unit, "uncertainty": variance, "mask": image.mask}
 
@@ -150,7 +151,7 @@ def _plain_parts(image: NDData) -> dict[str, Any]:
 def _combined_flags(image: Image, operand: Any) -> tuple[NDArray[Any] | None, bool]:
     """Return the flags of the result, and whether its mask follows from them."""
     derived = type(image).mask.assigned(image) is DERIVED
-    if not isinstance(getattr(operand, "_headers", None), ImageHeaders):
+    if not _is_spectral(operand):
         return image._flags, derived and getattr(operand, "mask", None) is None
     derived = derived and type(operand).mask.assigned(operand) is DERIVED
     if image._flags is None or operand._flags is None:
@@ -161,6 +162,10 @@ def _combined_flags(image: Image, operand: Any) -> tuple[NDArray[Any] | None, bo
             "combine their data instead."
         )
     return image._flags | operand._flags, derived and operand._bad_flags == image._bad_flags
+
+
+def _is_spectral(operand: Any) -> bool:
+    return isinstance(getattr(operand, "_headers", None), ImageHeaders)
 
 
 def _scaled(plane: NDArray[Any] | None, factor: float) -> NDArray[Any] | None:

@@ -273,9 +273,11 @@ def _plane_header(name: str, parts: Mapping[str, Any]) -> fits.Header:
 
 
 def _compressions(recipe: str | Mapping[str, Any]) -> Mapping[str, Any]:
-    if isinstance(recipe, str) and recipe not in RECIPES:
-        raise ParameterError(f"There is no recipe {recipe!r}; known ones are {sorted(RECIPES)}.")
-    compressions = RECIPES[recipe] if isinstance(recipe, str) else recipe
+    compressions = RECIPES.get(recipe) if isinstance(recipe, str) else recipe
+    if not isinstance(compressions, Mapping) or set(compressions) != {"planes", "flags"}:
+        raise ParameterError(
+            f"There is no recipe {recipe!r}; known ones are {sorted(RECIPES)}, or give 'planes' and 'flags'."
+        )
     if unknown := {str(name) for name in compressions.values()} - {str(name) for name in _COMPRESSIONS}:
         raise ParameterError(f"A recipe names the compression {unknown}; expected one of {_COMPRESSIONS}.")
     return compressions

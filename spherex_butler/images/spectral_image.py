@@ -170,7 +170,8 @@ class SpectralImage(CCDData):
 
     @data.setter
     def data(self, value: NDArray[Any]) -> None:
-        self._data = fitting("data", value, self.data.shape)
+        array = np.asarray(value.to_value(self.unit) if isinstance(value, u.Quantity) else value)
+        self._data = fitting("data", array, self.data.shape)
 
     @property
     def uncertainty(self) -> VarianceUncertainty | None:

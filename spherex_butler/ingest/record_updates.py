@@ -17,6 +17,7 @@ from ..repository.opened import OpenedRepository
 from ..repository.reports import RecordChange
 
 _ELEMENTS = ("exposure", REGION)
+_SAME_PLACE = 1e-10  # radians; projections that are computed otherwise differ in the last digits
 _SAME_TIME = 5_000_000  # nanoseconds; the detectors of one exposure differ by one to two million
 
 
@@ -61,6 +62,10 @@ def _changes(old: DimensionRecord | None, new: DimensionRecord) -> Iterator[Reco
 def _equal(old: Any, new: Any) -> bool:
     if isinstance(old, Timespan) and isinstance(new, Timespan):
         return all(abs(first - second) <= _SAME_TIME for first, second in zip(old.nsec, new.nsec, strict=True))
+    if isinstance(old, ConvexPolygon) and isinstance(new, ConvexPolygon):
+        corners, others = old.getVertices(), new.getVertices()
+        near = ((corner - other).getNorm() <= _SAME_PLACE for corner, other in zip(corners, others, strict=False))
+        return len(corners) == len(others) and all(near)
     return bool(old == new)
 
 

@@ -96,7 +96,8 @@ def test_interrupt_ends_cleanly_and_the_same_command_goes_on(repo, archive, tmp_
         time.sleep(0.01)
     os.killpg(ingest.pid, signal.SIGINT)  # as a terminal does, to the readers of headers too
     out, err = ingest.communicate(timeout=60)
-    assert ingest.returncode == 130, err
+    # Where it comes while Python executes text, CPython 3.11 ends by the signal itself, which shells show as 130.
+    assert ingest.returncode in {130, -signal.SIGINT}, err
     assert err == "Interrupted. What is said above is done; the same command goes on with the rest.\n"
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["interrupted"]

@@ -180,3 +180,11 @@ def test_plain_ccddata_has_everything_but_the_psf(left):
     assert ccd.psf is None
     ccd.meta["OBSID"] = "x"
     assert left.obs_id != "x"
+
+
+def test_variance_follows_a_unit_that_is_assigned(left):
+    left.unit = "kJy / sr"
+    expected = left.variance
+    assert np.array_equal(left.multiply(1.0).variance, expected)
+    assert np.allclose(left.add(left).variance, 2 * expected, equal_nan=True)
+    assert left.to_ccddata().uncertainty.unit == left.unit**2

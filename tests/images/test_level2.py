@@ -54,6 +54,8 @@ def test_recipe_compresses_what_it_says(level2_path, tmp_path, recipe, expected)
     ("recipe", "message"),
     [
         ("fast", r"no recipe 'fast'; known ones are \['archive', 'lossless', 'none'\]"),
+        (None, "no recipe None; known ones are"),
+        ({"compression": "GZIP_2"}, r"no recipe \{.*\}; known ones are .*, or give 'planes' and 'flags'"),
         ({"planes": "ZIP", "flags": None}, r"names the compression \{'ZIP'\}; expected one of \(None, 'GZIP_1'"),
     ],
 )

@@ -45,6 +45,7 @@ def test_mask_follows_new_flags(image):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
+        ("data", None, r"data has shape \(\); expected \(24, 24\)"),
         ("flags", np.zeros((3, 3), int), r"FLAGS has shape \(3, 3\); expected \(24, 24\), the shape of IMAGE"),
         ("flags", np.zeros((24, 24)), "FLAGS are float64; expected integers, whose bits are the flags"),
         ("data", np.zeros((3, 3)), r"data has shape \(3, 3\); expected \(24, 24\), the shape of IMAGE"),
@@ -117,3 +118,11 @@ def test_data_can_be_changed_in_place(image):
     before = image.data.copy()
     image.data += 1
     assert np.array_equal(image.data, before + 1)
+
+
+def test_data_with_a_unit_are_converted_when_assigned(image):
+    expected = image.data * 2
+    image.data = (image.data * 2e3) * u.kJy / u.sr
+    assert np.allclose(image.data, expected, rtol=1e-6, equal_nan=True)
+    with pytest.raises(u.UnitConversionError, match="not convertible"):
+        image.data = image.data * u.m

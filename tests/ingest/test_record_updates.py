@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from astropy.io import fits
 from lsst.daf.butler import Butler
+from lsst.sphgeom import ConvexPolygon, UnitVector3d
 
 from spherex_butler.ingest import ingest_files
 from spherex_butler.repository.reports import IngestReport, RecordChange
@@ -83,6 +84,18 @@ def test_millisecond_between_detectors_is_no_change(butler, files):
     for path in files:
         assert ingest_files(butler, path, transfer="direct", update_records=True).updated == []
     assert exposure(butler).timespan == before
+
+
+def test_last_digits_of_a_region_are_no_change(butler, files):
+    ingest_files(butler, files, transfer="direct")
+    regions = butler.query_dimension_records("exposure_detector_region")
+    moved = [
+        [UnitVector3d(corner.x(), corner.y(), corner.z() + 1e-13) for corner in record.region.getVertices()]
+        for record in regions
+    ]
+    fields = [{**record.toDict(), "region": ConvexPolygon(at)} for record, at in zip(regions, moved, strict=True)]
+    butler.registry.insertDimensionData("exposure_detector_region", *fields, replace=True)
+    assert ingest_files(butler, files, transfer="direct", update_records=True).updated == []
 
 
 def test_times_that_were_rounded_are_replaced(butler, files):
