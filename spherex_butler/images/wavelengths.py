@@ -3,7 +3,7 @@
 The WCS-WAVE table has one row: control points ``X`` and ``Y`` in 1-based
 full-frame pixels and ``VALUES`` of shape (len(Y), len(X), 2), wavelength and
 bandwidth in µm, between which the FITS ``-TAB`` algorithm interpolates linearly
-(FITS WCS Paper III, section 6.1).  The size of the grid varies from file to file.
+(FITS WCS Paper III, section 6.1).  The grid belongs to the detector.
 """
 
 from __future__ import annotations
@@ -11,16 +11,19 @@ from __future__ import annotations
 __all__ = ("WavelengthTable",)
 
 import re
+from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
 from astropy.io import fits
+from astropy.table import Table
 from astropy.wcs import WCS
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import FormatError
+from ..errors import FormatError, ParameterError
 from ..formats.fits.boxes import Box
 from ..formats.fits.lazy_header import LazyHeader
+from ..paths import config_path
 
 EXTNAME = "WCS-WAVE"
 _SPECTRAL_CARDS = re.compile(
@@ -78,6 +81,32 @@ class WavelengthTable:
         wavelengths = cls(x, y, values)
         wavelengths.header, wavelengths._stored = header, table
         return wavelengths
+
+    @classmethod
+    def of_detector(cls, detector: int, release: str) -> Self:
+        """Return the control points that the real files of a detector and release hold.
+
+        Parameters
+        ----------
+        detector
+            1 to 6.
+        release
+            ``qr2`` or ``qr3``, whose detectors 5 and 6 are 6.4 nm apart.
+
+        Raises
+        ------
+        ParameterError
+            Raised if there are none.
+        """
+        known = _known()
+        if (release, detector) not in known:
+            releases, detectors = (sorted(set(values)) for values in zip(*known, strict=True))
+            raise ParameterError(
+                f"There are no wavelengths of detector {detector!r} in release {release!r}; "
+                f"expected a detector of {detectors} and a release of {releases}."
+            )
+        x, y, wavelength, bandwidth = known[release, detector]
+        return cls(x, y, np.stack([wavelength, bandwidth], axis=-1).reshape(len(y), len(x), 2))
 
     def at(self, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return wavelength and bandwidth in µm at 0-based full-frame pixels.
@@ -146,6 +175,14 @@ class WavelengthTable:
             fits.Column("VALUES", f"{self.values.size}E", dim=f"(2,{nx},{ny})", unit="um", array=[self.values]),
         ]
         return fits.BinTableHDU.from_columns(columns, name=EXTNAME)
+
+
+@lru_cache
+def _known() -> dict[tuple[str, int], tuple[NDArray[Any], ...]]:
+    """Return what real files hold, by release and detector: X, Y, and wavelength and bandwidth in µm, flat."""
+    table = Table.read(f"{config_path()}/repository/wavelengths.ecsv", format="ascii.ecsv")
+    names = ("x", "y", "wavelength", "bandwidth")
+    return {(str(row["release"]), int(row["detector"])): tuple(row[name] for name in names) for row in table}
 
 
 def _native(stored: NDArray[Any]) -> NDArray[Any]:

@@ -30,14 +30,15 @@ from numpy.typing import NDArray
 from ..constants import DETECTORS
 from ..errors import ParameterError
 from ..formats.fits.boxes import Box
+from ..images.wavelengths import WavelengthTable
 from ..names import ProcessingToken, ProductName
 from .level2 import level2_hdulist
 from .spectral_channels import channel_hdus
-from .wavelengths import bandwidth_model, wavelength_model
 
 _SIDE = 2040
 _READOUT_CHANNELS = 32
 _DICHROIC_BANDS = (3, 4)
+_SPECTRAL_WCS_RELEASES = {"cal-wcs": "qr2", "cal-swcs": "qr3"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +140,10 @@ def _spectral_channels(frame: _Frame) -> list[Any]:
 
 
 def _spectral_wcs(frame: _Frame) -> list[Any]:
-    y, x = np.mgrid[frame.box.slices]
-    planes = {"CWAVE": wavelength_model(frame.detector, x, y), "CBAND": bandwidth_model(frame.detector, x, y)}
+    wavelengths = WavelengthTable.of_detector(frame.detector, _SPECTRAL_WCS_RELEASES[frame.name.token.process])
+    planes = {name: wavelengths.grid(frame.box, which) for which, name in enumerate(("CWAVE", "CBAND"))}
     images = [_image_hdu(frame, plane.astype(np.float32), name, "um") for name, plane in planes.items()]
-    return [*images, level2_hdulist(detector=frame.detector, size=4)["WCS-WAVE"]]
+    return [*images, wavelengths.to_hdu()]
 
 
 def _gain_factors(frame: _Frame) -> bytes:

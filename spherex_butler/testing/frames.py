@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from ..constants import DATASET_TYPE, DETECTORS
 from ..errors import ParameterError
 from ..formats.fits.boxes import Box
+from ..images.wavelengths import WavelengthTable
 from .observations import Observation, processing_date, token_of
 from .pointing import Pointing, celestial_cards
 from .templates import FULL_SIZE, image_template
-from .wavelengths import WavelengthGrid, wavelength_grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +28,11 @@ class _Release:
     obs_id: str
     token_version: int
     version: str
-    wave_grid: tuple[int, int]
 
 
 RELEASES = {
-    "qr2": _Release("2025W51_1A_0684_2", 21, "6.6.0", (11, 11)),
-    "qr3": _Release("2026W33_1A_0684_2", 27, "7.1.0", (9, 9)),
+    "qr2": _Release("2025W51_1A_0684_2", 21, "6.6.0"),
+    "qr3": _Release("2026W33_1A_0684_2", 27, "7.1.0"),
 }
 
 
@@ -70,8 +69,6 @@ class Level2Options(TypedDict, total=False):
     position_angle
         Of the focal plane's y, from North through East, an angle; default,
         towards the ecliptic South.
-    wave_grid
-        Number of control points (nx, ny) of WCS-WAVE.
     full_psf
         Whether to write all zones of the PSF (5 MB); default, for full frames
         only.  Otherwise 3 x 3 zones, of 41 x 41 samples in QR2.
@@ -87,7 +84,6 @@ class Level2Options(TypedDict, total=False):
     seed: int
     center: SkyCoord | None
     position_angle: u.Quantity | None
-    wave_grid: tuple[int, int] | None
     full_psf: bool | None
 
 
@@ -103,7 +99,7 @@ class Frame:
     seed: int
     pointing: Pointing
     box: Box
-    grid: WavelengthGrid
+    wavelengths: WavelengthTable
     full_psf: bool
 
     @property
@@ -152,8 +148,6 @@ def make_frame(**options: Unpack[Level2Options]) -> Frame:
     token = options.get("token") or token_of(observation, form.token_version)
     processing_date(token)  # refuses anything else
     box = _box(options.get("size", FULL_SIZE), options.get("origin"))
-    shape = options.get("wave_grid") or form.wave_grid
-    _require("wave_grid", shape, min(shape) >= 2, "two numbers of at least 2 control points")
     full_psf = options.get("full_psf")
     return Frame(
         observation=observation,
@@ -164,7 +158,7 @@ def make_frame(**options: Unpack[Level2Options]) -> Frame:
         seed=seed,
         pointing=_pointing(observation, options.get("center"), options.get("position_angle")),
         box=box,
-        grid=wavelength_grid(detector, shape),
+        wavelengths=WavelengthTable.of_detector(detector, release),
         full_psf=box.shape == (FULL_SIZE, FULL_SIZE) if full_psf is None else full_psf,
     )
 

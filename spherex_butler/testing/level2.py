@@ -48,7 +48,6 @@ from .headers import flags_header, image_header, plane_header, primary_header
 from .planes import make_planes
 from .pointing import Pointing
 from .psf_models import cube_kernels, effective_kernels, make_zones, widths_at
-from .wavelengths import bandwidth_model, wavelength_model
 
 _REDUCED_ZONES = (3, 3)
 _REDUCED_SIDE = 41
@@ -235,7 +234,7 @@ def _hdulist(frame: Frame) -> fits.HDUList:
             fits.ImageHDU(planes.variance, header=plane_header(frame, "VARIANCE", "MJy2 / sr2")),
             fits.ImageHDU(planes.zodi, header=plane_header(frame, "ZODI", "MJy / sr")),
             _cube_hdu(frame) if frame.release == "qr2" else _kernel_table_hdu(frame),
-            _wavelength_hdu(frame),
+            frame.wavelengths.to_hdu(),
         ]
     )
 
@@ -251,7 +250,7 @@ def _flags_hdu(frame: Frame, flags: np.ndarray[Any, Any]) -> Any:
 
 def _cube_hdu(frame: Frame) -> fits.ImageHDU:
     zones = make_zones(_CUBE_ZONES if frame.full_psf else _REDUCED_ZONES)
-    wavelength = wavelength_model(frame.detector, zones.x_center, zones.y_center)
+    wavelength, _ = frame.wavelengths.at(zones.x_center, zones.y_center)
     widths = widths_at(zones.x_center, zones.y_center, wavelength)
     hdu = fits.ImageHDU(cube_kernels(widths, _CUBE_SIDE if frame.full_psf else _REDUCED_SIDE), name="PSF")
     cards = {"XCTR": zones.x_center, "YCTR": zones.y_center, "XWID": zones.x_width, "YWID": zones.y_width}
@@ -273,7 +272,7 @@ def _cube_hdu(frame: Frame) -> fits.ImageHDU:
 def _kernel_table_hdu(frame: Frame) -> fits.BinTableHDU:
     zones = make_zones(_TABLE_ZONES[frame.detector] if frame.full_psf else _REDUCED_ZONES)
     at = zones.x_center, zones.y_center
-    wavelength, bandwidth = wavelength_model(frame.detector, *at), bandwidth_model(frame.detector, *at)
+    wavelength, bandwidth = frame.wavelengths.at(*at)
     kernels = effective_kernels(widths_at(*at, wavelength), _TABLE_SIDE)
     middle = _TABLE_SIDE // 2
     pixels = kernels[:, middle % 5 :: 5, middle % 5 :: 5]  # as a source in a pixel's center fills pixels
@@ -293,16 +292,3 @@ def _kernel_table_hdu(frame: Frame) -> fits.BinTableHDU:
     side = _TABLE_SIDE
     table.append(fits.Column("EPSF", f"{side * side}D", dim=f"({side},{side})", array=kernels))
     return fits.BinTableHDU.from_columns(table, name="EPSF")
-
-
-def _wavelength_hdu(frame: Frame) -> fits.BinTableHDU:
-    grid = frame.grid
-    nx, ny = grid.x.size, grid.y.size
-    return fits.BinTableHDU.from_columns(
-        [
-            fits.Column("X", f"{nx}J", array=grid.x[np.newaxis]),
-            fits.Column("Y", f"{ny}J", array=grid.y[np.newaxis]),
-            fits.Column("VALUES", f"{2 * nx * ny}E", dim=f"(2,{nx},{ny})", unit="um", array=grid.values[np.newaxis]),
-        ],
-        name="WCS-WAVE",
-    )

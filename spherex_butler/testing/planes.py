@@ -6,7 +6,7 @@ holds exactly the pixels that the full frame has there.
 
 from __future__ import annotations
 
-__all__ = ("Planes", "make_planes", "pixel_positions")
+__all__ = ("Planes", "make_planes", "pixel_positions", "wavelengths_of")
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -17,19 +17,19 @@ from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
+from ..formats.fits.boxes import Box
 from .frames import Frame
 from .headers import flag_bits, pixel_solid_angle
 from .pointing import ecliptic
 from .psf_models import pixel_fractions, stamps, widths_at
 from .sky import catalogued_positions, source_catalog, source_flux, zodiacal_shape, zodiacal_spectrum
 from .templates import FULL_SIZE
-from .wavelengths import interpolate
 
 _READ_VARIANCE = 0.010**2  # (MJy/sr)^2, that of a pixel without light
 _PHOTON_VARIANCE = 2e-4  # MJy/sr, variance a unit of brightness
 _OVERFLOW = 100.0  # MJy/sr
 _SOURCE_SIGNIFICANCE = 0.5  # noise levels from which a pixel is flagged SOURCE
-_DICHROIC_EDGE = {3: (2.409, np.inf), 4: (0.0, 2.409)}  # µm, flagged between; D3 as many as in its real header
+_DICHROIC_EDGE = {3: (2.4083, np.inf), 4: (0.0, 2.4083)}  # µm, flagged between; D3 as many as in its real header
 _STAMP_HALF = 5  # pixels, more than five times the width of the PSF's wing
 
 # Real counts a frame: L2 N_… cards of the saved header (whose one hot pixel would hardly ever be seen).
@@ -52,7 +52,7 @@ class Planes(NamedTuple):
 def make_planes(frame: Frame) -> Planes:
     """Return the image planes of a frame."""
     wcs = frame.wcs()
-    wavelengths = frame.grid.wavelengths(frame.box)
+    wavelengths = wavelengths_of(frame)
     zodi = zodiacal_spectrum(wavelengths) * _zodiacal_shape(frame, wcs)
     center, radius = _circle(frame, wcs)
     sources = _source_image(frame, wcs, center, radius)
@@ -67,6 +67,12 @@ def make_planes(frame: Frame) -> Planes:
     image = zodi + sources + noise * (deviation + _excess(flags))
     image[(flags & _bit("COLD")) != 0] *= 0.4
     return Planes(image.astype(np.float32), flags, variance.astype(np.float32), zodi.astype(np.float32))
+
+
+def wavelengths_of(frame: Frame) -> NDArray[np.float64]:
+    """Return the wavelength of every pixel, µm."""
+    table = frame.wavelengths
+    return _interpolated(table.x - 1.0, table.y - 1.0, table.values[..., 0], frame.box)
 
 
 def pixel_positions(
@@ -99,14 +105,30 @@ def _zodiacal_shape(frame: Frame, wcs: WCS) -> NDArray[np.float64]:
     columns, rows = np.meshgrid(points, points)
     ra, dec = wcs.all_pix2world(columns.ravel(), rows.ravel(), 0)
     longitude, latitude = ecliptic(ra, dec)
-    return interpolate(points, points, zodiacal_shape(longitude, latitude).reshape(9, 9), frame.box)
+    return _interpolated(points, points, zodiacal_shape(longitude, latitude).reshape(9, 9), frame.box)
+
+
+def _interpolated(
+    x: NDArray[np.floating], y: NDArray[np.floating], values: NDArray[np.floating], box: Box
+) -> NDArray[np.float64]:
+    """Return grid values, linear between the points, at every pixel of a box.
+
+    A pixel's result does not depend on the box, which a matrix product would
+    not promise to the last bit.
+    """
+    across = np.arange(box.x_min, box.x_max, dtype=float)
+    rows = np.stack([np.interp(across, x, row) for row in values.astype(float)])
+    along = np.arange(box.y_min, box.y_max, dtype=float)
+    index = np.clip(np.searchsorted(y, along, side="right") - 1, 0, len(y) - 2)
+    weight = ((along - y[index]) / (y[index + 1] - y[index]))[:, np.newaxis]
+    return rows[index] * (1 - weight) + rows[index + 1] * weight
 
 
 def _source_image(frame: Frame, wcs: WCS, center: SkyCoord, radius: u.Quantity) -> NDArray[np.float64]:
     """Return the surface brightness of the point sources alone, MJy/sr."""
     catalog = source_catalog(center, radius, seed=frame.seed)
     x, y = pixel_positions(wcs, catalog["ra"].to_value(u.deg), catalog["dec"].to_value(u.deg))
-    wavelength = frame.grid.wavelengths_at(x, y)
+    wavelength, _ = frame.wavelengths.at(x, y)
     column, row = np.round(x).astype(int), np.round(y).astype(int)
     widths = widths_at(x, y, wavelength)
     steps = np.arange(-_STAMP_HALF, _STAMP_HALF + 1)

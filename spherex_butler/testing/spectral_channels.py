@@ -1,23 +1,26 @@
 """The spectral channels of all detectors, as the archive's one file of them has it.
 
-The table is the real one; the map follows from the model of the wavelengths.
+The table is the real one; the map follows from ``data/channel_contours.json``, fitted to the real one.
 """
 
 from __future__ import annotations
 
 __all__ = ("channel_hdus",)
 
+import json
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table
+from numpy.polynomial import polynomial
 from numpy.typing import NDArray
 
 from ..formats.fits.boxes import Box
 from ..paths import config_path
-from .wavelengths import wavelength_model
 
+_CHANNELS = 17  # of a detector
 _COLUMNS = {
     "DETECTOR": ("detector", "B", None),
     "SUBCHAN": ("id", "B", None),
@@ -36,15 +39,15 @@ def channel_hdus(box: Box) -> list[Any]:
     header = fits.Header([("DETECTOR", "ALL", "detector array identifier (1-6 or ALL)"), ("DETCOORD", "sky")])
     columns = [fits.Column(name, form, unit, array=table[of]) for name, (of, form, unit) in _COLUMNS.items()]
     return [
-        fits.ImageHDU(_channel_map(table, box), header, name="CHANNEL_MAP"),
+        fits.ImageHDU(_channel_map(box), header, name="CHANNEL_MAP"),
         fits.BinTableHDU.from_columns(columns, name="SPECTRAL_CHANNELS"),
     ]
 
 
-def _channel_map(table: Table, box: Box) -> NDArray[np.uint8]:
+def _channel_map(box: Box) -> NDArray[np.uint8]:
     """Return the channel of every pixel, 1 to 17, 0 and 18 outside of them: the same for all detectors."""
-    first = table[table["detector"] == 1]
+    model = json.loads((files(__package__) / "data" / "channel_contours.json").read_text(encoding="utf-8"))
     y, x = np.mgrid[box.slices]
-    edges = np.append(first["wavelength_min"], first["wavelength_max"][-1])
-    channel: NDArray[np.uint8] = np.searchsorted(edges, wavelength_model(1, x, y)).astype(np.uint8)
-    return channel
+    channel = np.floor((polynomial.polyval((x - 1019.5) / 1020, model["contour"]) - y) / model["pitch"]) + 1
+    numbers: NDArray[np.uint8] = np.clip(channel, 0, _CHANNELS + 1).astype(np.uint8)
+    return numbers

@@ -9,8 +9,9 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from simulated import DETECTORS
 
-from spherex_butler.errors import FormatError
+from spherex_butler.errors import FormatError, ParameterError
 from spherex_butler.formats.fits.boxes import Box
 from spherex_butler.formats.fits.lazy_header import LazyHeader
 from spherex_butler.images.spectral_image import SpectralImage
@@ -38,10 +39,11 @@ def table_hdu(x=X, y=Y, values=VALUES, **columns):
     return fits.BinTableHDU.from_columns([column for column in (known | columns).values() if column is not None])
 
 
-@pytest.mark.parametrize("grid", [(9, 9), (9, 14), (11, 11), (13, 20), (2, 3)])
+@pytest.mark.parametrize("detector", DETECTORS)
+@pytest.mark.parametrize("release", ["qr2", "qr3"])
 @pytest.mark.parametrize(("size", "origin"), [(40, (0, 0)), (33, (2007, 0)), (20, (1010, 1011))])
-def test_wavelengths_are_those_of_astropys_lookup(grid, size, origin):
-    hdus = level2_hdulist(detector=4, size=size, origin=origin, wave_grid=grid)
+def test_wavelengths_are_those_of_astropys_lookup(release, detector, size, origin):
+    hdus = level2_hdulist(release=release, detector=detector, size=size, origin=origin)
     image = SpectralImage.from_hdulist(hdus)
     expected = astropy_wcs(hdus)
     y, x = np.mgrid[:size, :size]
@@ -112,6 +114,25 @@ def test_copies_are_equal_and_keep_the_header(duplicate):
 def test_malformed_table_is_refused(hdu, message):
     with pytest.raises(FormatError, match=message):
         WavelengthTable.from_table(hdu.data)
+
+
+@pytest.mark.parametrize(
+    ("detector", "points"), [(1, (9, 9)), (2, (11, 11)), (3, (9, 14)), (4, (13, 20)), (5, (11, 11)), (6, (9, 9))]
+)
+def test_control_points_of_a_detector_are_known(detector, points):
+    qr2, qr3 = (WavelengthTable.of_detector(detector, release) for release in ("qr2", "qr3"))
+    for table in (qr2, qr3):
+        assert (table.x.size, table.y.size) == points
+        assert table.x[[0, -1]].tolist() == table.y[[0, -1]].tolist() == [1, 2040]
+        assert np.all(np.diff(table.values[..., 0], axis=0) < 0)
+    longer = qr3.values[..., 0].astype(float) - qr2.values[..., 0]
+    assert np.allclose(longer, 0.0064 if detector > 4 else 0, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize(("detector", "release"), [(0, "qr2"), (7, "qr3"), (3, "qr1"), (3, "dr1")])
+def test_control_points_of_others_are_not(detector, release):
+    with pytest.raises(ParameterError, match=rf"detector {detector} in release '{release}'; expected a detector of"):
+        WavelengthTable.of_detector(detector, release)
 
 
 def test_header_without_spectral_wcs_is_refused():

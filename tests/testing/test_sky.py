@@ -12,6 +12,7 @@ from simulated import DETECTORS, hdulist, pixel_flags
 
 from spherex_butler.testing import level2_hdulist, source_catalog, source_flux
 from spherex_butler.testing.frames import make_frame
+from spherex_butler.testing.planes import wavelengths_of
 
 BAD = ("TRANSIENT", "SUR_ERROR", "NONFUNC", "HOT", "COLD", "OUTLIER", "PERSIST")
 
@@ -28,7 +29,7 @@ def measured_and_true_flux(detector, seed, obs_id):
     x, y = x - 820, y - 820
     good = (np.abs(x - 199.5) < 190) & (np.abs(y - 199.5) < 190)
     alone = [np.sort(np.hypot(x - a, y - b))[1] > 9 for a, b in zip(x, y, strict=True)]
-    wavelengths = frame.grid.wavelengths(frame.box)
+    wavelengths = wavelengths_of(frame)
     bad = sum(mask for name, mask in pixel_flags(hdus["FLAGS"].header).items() if name in BAD)
     solid_angle = (header["OMEGA_MEDIAN"] * u.arcsec**2).to(u.sr)
     measured, true, error = [], [], []
