@@ -13,16 +13,16 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.nddata import CCDData
 from astropy.wcs import WCS
-from astropy.wcs.utils import proj_plane_pixel_scales, wcs_to_celestial_frame
+from astropy.wcs.utils import proj_plane_pixel_scales
 
 from ..errors import ParameterError
 from ..formats.fits.boxes import Box
 from .derived import DERIVED
 from .geometry import describe_corners
+from .positions import require_celestial, sky_pixels
 
 Image = TypeVar("Image", bound=CCDData)
 
-_DISTORTED_MARGIN = 1000  # pixels around the image in which distortion may decide what is inside
 _LARGEST = 2**31  # side of a cutout
 
 
@@ -144,29 +144,12 @@ def _center_pixel(center: Any, bounds: Box, wcs: WCS | None) -> tuple[float, flo
     if isinstance(center, SkyCoord):
         if not center.isscalar:
             raise ParameterError(f"center holds {center.size} positions; a cutout has one center.")
-        x, y = _sky_pixel(center, bounds.shape, _require_celestial(wcs, "center on the sky"))
-        return x + bounds.x_min, y + bounds.y_min
+        found = sky_pixels(center, bounds.shape, require_celestial(wcs, "center on the sky", "bbox"))
+        return float(found[0]) + bounds.x_min, float(found[1]) + bounds.y_min
     try:
         x, y = (float(coordinate) for coordinate in center)
     except (TypeError, ValueError):
         raise ParameterError(f"center={center!r} is neither a SkyCoord nor a pixel (x, y).") from None
-    return x, y
-
-
-def _sky_pixel(center: SkyCoord, shape: tuple[int, int], wcs: WCS) -> tuple[float, float]:
-    """Return the pixel of a sky position; infinity or NaN if the projection does not reach it.
-
-    Far from the image the distortion is left out: its inverse diverges there,
-    with warnings, or converges to pixels of the image, and the position is
-    outside with or without it.
-    """
-    position = center.transform_to(wcs_to_celestial_frame(wcs)).spherical
-    world = (position.lon.deg, position.lat.deg)[:: 1 if wcs.wcs.lng < wcs.wcs.lat else -1]
-    x, y = (float(coordinate) for coordinate in wcs.wcs_world2pix(*world, 0))
-    margin = max(shape) + _DISTORTED_MARGIN
-    if not (-margin < x < shape[1] + margin and -margin < y < shape[0] + margin):
-        return x, y
-    x, y = (float(coordinate) for coordinate in wcs.all_world2pix(*world, 0))
     return x, y
 
 
@@ -181,7 +164,7 @@ def _size_pixels(size: Any, wcs: WCS | None) -> tuple[int, int]:
         raise ParameterError(f"size={size!r} is neither an angle nor a number of pixels.") from None
     if sides.unit.is_equivalent(u.deg):
         # proj_plane_pixel_scales gives (x, y); a size is (height, width).
-        scale = proj_plane_pixel_scales(_require_celestial(wcs, "size as an angle"))[::-1]
+        scale = proj_plane_pixel_scales(require_celestial(wcs, "size as an angle", "bbox"))[::-1]
         pixels = sides.to_value(u.deg) / scale
     elif sides.unit in {u.dimensionless_unscaled, u.pixel}:
         pixels = sides.value
@@ -191,12 +174,6 @@ def _size_pixels(size: Any, wcs: WCS | None) -> tuple[int, int]:
         raise ParameterError(f"size={size!r} is {pixels} pixels; expected at least one, and a finite number.")
     height, width = (int(side) for side in np.round(pixels))
     return height, width
-
-
-def _require_celestial(wcs: WCS | None, what: str) -> WCS:
-    if wcs is None or not wcs.has_celestial:
-        raise ParameterError(f"{what} needs an image with a celestial WCS, and this one has none; use bbox.")
-    return wcs.celestial
 
 
 def sliced_box(item: Any, shape: tuple[int, int]) -> Box:

@@ -53,6 +53,7 @@ from ..formats.fits.units import read_unit_text
 from .cutouts import requested_box
 from .derived import DERIVED
 from .geometry import celestial_wcs, describe_corners, frame_origin, replace_celestial
+from .positions import Frame
 from .psf import CUBE, TABLE, DeferredPSF, SpectralImagePSF, zones_are_swapped
 from .read_ahead import read_ahead
 from .wavelengths import EXTNAME as WAVELENGTHS
@@ -155,12 +156,12 @@ class Level2File:
 
     def psf(self) -> SpectralImagePSF:
         """Return the PSF, in either form."""
-        origin = (self.box.x_min, self.box.y_min)
+        origin, frame = (self.box.x_min, self.box.y_min), Frame(self.box.shape, self.header)
         if (info := self._file.find(CUBE)) is not None:
             swapped = zones_are_swapped(self.primary_header.get("VERSION"))
-            return SpectralImagePSF(self._file.image(info), info.header, origin=origin, swapped=swapped)
+            return SpectralImagePSF(self._file.image(info), info.header, origin=origin, swapped=swapped, frame=frame)
         info = self._file[TABLE]
-        return SpectralImagePSF(self._file.table(info), info.header, origin=origin)
+        return SpectralImagePSF(self._file.table(info), info.header, origin=origin, frame=frame)
 
     def wavelengths(self) -> WavelengthTable:
         """Return the wavelength control points."""

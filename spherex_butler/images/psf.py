@@ -13,15 +13,17 @@ __all__ = ("CUBE", "TABLE", "DeferredPSF", "SpectralImagePSF", "zones_are_swappe
 from collections.abc import Callable
 from copy import copy
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from packaging.version import InvalidVersion, Version
 
 from ..errors import FormatError, ParameterError
 from ..formats.fits.lazy_header import LazyHeader
+from .positions import Bounds, Frame, Outside, inner_pixels
 
 CUBE = "PSF"
 """Name of the HDU in QR2."""
@@ -63,6 +65,9 @@ class SpectralImagePSF:
         Full-frame pixel (x, y) of the image's first pixel.
     swapped
         Whether the zone cards of a cube have x and y exchanged.
+    frame
+        The image it belongs to, which tells what is inside and takes sky
+        positions to pixels.  Without one, what is in a zone is inside.
     """
 
     __module__ = "spherex_butler.images"  # under which storage classes and pickles name it
@@ -74,11 +79,13 @@ class SpectralImagePSF:
         *,
         origin: tuple[int, int] = (0, 0),
         swapped: bool = False,
+        frame: Frame | None = None,
     ) -> None:
         self.data = data
         self.header = header
         self.origin = origin
         self.swapped = swapped
+        self.frame = frame
 
     def __repr__(self) -> str:
         kernels = f"{len(self.data)} zones, {self.oversampling} samples a pixel"
@@ -112,31 +119,57 @@ class SpectralImagePSF:
             raise FormatError(f"The {CUBE} header has no zone card {error}; expected {len(self.data)} zones.") from None
         return np.array(cards, float)
 
-    def zone(self, x: float, y: float) -> int:
-        """Return the number of the zone that holds the image's own 0-based pixel (x, y).
+    @overload
+    def zone(self, x: float, y: float) -> int: ...
+    @overload
+    def zone(self, x: ArrayLike | SkyCoord, y: ArrayLike | None = None) -> int | NDArray[np.intp]: ...
+    def zone(self, x: ArrayLike | SkyCoord, y: ArrayLike | None = None) -> int | NDArray[np.intp]:
+        """Return the number of the zone that holds a position.
 
-        A pixel outside every zone belongs to the one whose edge is nearest.
+        A pixel of the image outside every zone belongs to the one whose edge is nearest.
+
+        Parameters
+        ----------
+        x, y
+            The image's own 0-based pixels, which broadcast; or a SkyCoord alone.
+
+        Raises
+        ------
+        ParameterError
+            Raised if a position is outside the image.
         """
-        if not (np.isfinite(x) and np.isfinite(y)):
-            raise ParameterError(f"({x!r}, {y!r}) is not a pixel position.")
-        full = np.array([x + self.origin[0], y + self.origin[1]])
-        beyond = np.abs(full - self.zones[:, :2]) - self.zones[:, 2:] / 2
-        return int(np.argmin(beyond.max(axis=1)))
+        zones = self._zones(*self._inner_pixels(x, y))
+        return zones if zones.ndim else int(zones)
 
-    def at(self, x: float, y: float) -> NDArray[Any]:
-        """Return the kernel of the zone that holds the image's own 0-based pixel (x, y).
+    def at(
+        self, x: ArrayLike | SkyCoord, y: ArrayLike | None = None, *, outside: Outside = "raise"
+    ) -> NDArray[np.floating[Any]]:
+        """Return the kernel of the zone that holds a position.
+
+        Parameters
+        ----------
+        x, y
+            The image's own 0-based pixels, which broadcast; or a SkyCoord alone.
+        outside
+            Of positions outside the image: ``"raise"`` refuses them, ``"nan"`` gives NaN.
 
         Returns
         -------
         kernel
             Samples, `oversampling` to a pixel, centered on the array's middle;
-            shape (101, 101) in QR2, (33, 33) in QR3.
-        """
-        kernel = np.asarray(self.kernels[self.zone(x, y)])
-        return kernel.astype(kernel.dtype.newbyteorder("="))
+            shape (101, 101) in QR2, (33, 33) in QR3, behind the shape of the positions.
 
-    def detector_kernel(self, x: float, y: float) -> NDArray[np.float64]:
-        """Return what the detector's pixels see of a point source at (x, y), normalised to unit sum.
+        Raises
+        ------
+        ParameterError
+            Raised if a position is outside the image.
+        """
+        return self._kernels_at(*self._inner_pixels(x, y, outside))
+
+    def detector_kernel(
+        self, x: ArrayLike | SkyCoord, y: ArrayLike | None = None, *, outside: Outside = "raise"
+    ) -> NDArray[np.float64]:
+        """Return what the detector's pixels see of a point source, normalised to unit sum.
 
         QR2's kernel is integrated over each pixel.  QR3's is integrated already,
         and is interpolated linearly at the centers of the pixels.
@@ -144,42 +177,83 @@ class SpectralImagePSF:
         Parameters
         ----------
         x, y
-            Position of the source in the image's own 0-based pixels; the pixel
-            that holds it is the middle of the array returned.
+            Position of the source in the image's own 0-based pixels, which
+            broadcast; or a SkyCoord alone.
+        outside
+            Of positions outside the image: ``"raise"`` refuses them, ``"nan"`` gives NaN.
 
         Returns
         -------
         kernel
-            Odd square array of pixels.
-        """
-        kernel = self.at(x, y).astype(float)
-        rows, columns = (self._weights(side, at) for side, at in zip(kernel.shape, (y, x), strict=True))
-        pixels = rows @ kernel @ columns.T
-        return np.asarray(pixels / pixels.sum())
+            Odd square array of pixels, whose middle is the pixel that holds
+            the source, behind the shape of the positions.
 
-    def _weights(self, samples: int, position: float) -> NDArray[np.float64]:
-        """Return how much of each sample each pixel around a source sees, along one axis; shape (pixels, samples)."""
+        Raises
+        ------
+        ParameterError
+            Raised if a position is outside the image.
+        """
+        px, py = self._inner_pixels(x, y, outside)
+        rows, columns = (self._weights(side, at) for side, at in zip(self.kernels.shape[1:], (py, px), strict=True))
+        pixels = rows @ self._kernels_at(px, py).astype(float) @ np.swapaxes(columns, -1, -2)
+        return np.asarray(pixels / pixels.sum(axis=(-2, -1), keepdims=True))
+
+    def _inner_pixels(
+        self, x: ArrayLike | SkyCoord, y: ArrayLike | None, outside: Outside = "raise"
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        if self.frame is None:
+            return inner_pixels(x, y, bounds=self._zone_bounds(), to_pixels=_no_sky_positions, outside=outside)
+        bounds = Bounds.of_image(self.frame.shape, self.origin)
+        return inner_pixels(x, y, bounds=bounds, to_pixels=self.frame.pixels, outside=outside)
+
+    def _zone_bounds(self) -> Bounds:
+        """Return what all zones together span; half a pixel more, whichever way their cards count edges."""
+        reach = self.zones[:, 2:] / 2 + 0.5
+        low, high = (self.zones[:, :2] - reach).min(axis=0), (self.zones[:, :2] + reach).max(axis=0)
+        (x_min, y_min), (x_max, y_max) = (low - self.origin).tolist(), (high - self.origin).tolist()
+        return Bounds(x_min, x_max, y_min, y_max, of="the zones of this PSF")
+
+    def _zones(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.intp]:
+        full = np.stack([x + self.origin[0], y + self.origin[1]], axis=-1)[..., np.newaxis, :]
+        beyond = np.abs(full - self.zones[:, :2]) - self.zones[:, 2:] / 2
+        return np.asarray(np.argmin(beyond.max(axis=-1), axis=-1))
+
+    def _kernels_at(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.floating[Any]]:
+        """Return a kernel for each position, NaN for a position that is."""
+        kernels = np.asarray(self.kernels[self._zones(x, y)])
+        kernels = kernels.astype(kernels.dtype.newbyteorder("="))
+        kernels[np.isnan(x)] = np.nan
+        return kernels
+
+    def _weights(self, samples: int, position: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return how much of each sample each pixel around a source sees along one axis; shape (…, pixels, samples)."""
         reach = int(np.ceil(samples / 2 / self.oversampling))
-        pixels = np.arange(-reach, reach + 1) - (position - np.floor(position + 0.5))
+        pixels = np.arange(-reach, reach + 1) - (position - np.floor(position + 0.5))[..., np.newaxis]
         middles = np.arange(samples) - (samples - 1) / 2
-        distance = np.abs(pixels[:, np.newaxis] * self.oversampling - middles)
+        distance = np.abs(pixels[..., np.newaxis] * self.oversampling - middles)
         if self.is_effective:  # linear interpolation at the pixel's center
             return np.asarray(np.clip(1 - distance, 0, None))
         return np.asarray(np.clip((self.oversampling + 1) / 2 - distance, 0, 1))  # part of the sample in the pixel
 
     def cutout(self, origin: tuple[int, int]) -> SpectralImagePSF:
-        """Return the PSF of a cutout whose first pixel is ``origin`` (x, y) of this image."""
+        """Return the PSF of a cutout whose first pixel is ``origin`` (x, y) of this image, without a frame."""
         x, y = self.origin[0] + origin[0], self.origin[1] + origin[1]
         return SpectralImagePSF(self.data, self.header, origin=(x, y), swapped=self.swapped)
 
     def copy(self) -> SpectralImagePSF:
         """Return an independent PSF."""
-        return SpectralImagePSF(self.data.copy(), self.header.copy(), origin=self.origin, swapped=self.swapped)
+        return SpectralImagePSF(
+            self.data.copy(), self.header.copy(), origin=self.origin, swapped=self.swapped, frame=self.frame
+        )
 
     def to_hdu(self) -> fits.ImageHDU | fits.BinTableHDU:
         """Return the PSF as it stands in a file."""
         cls = fits.BinTableHDU if self.is_effective else fits.ImageHDU
         return cls(self.data, header=self.header.header.copy())
+
+
+def _no_sky_positions(_: SkyCoord) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    raise ParameterError("This PSF belongs to no image, whose WCS would tell the pixel of a SkyCoord; use pixels.")
 
 
 class DeferredPSF:

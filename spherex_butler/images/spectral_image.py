@@ -6,7 +6,7 @@ __all__ = ("SpectralImage",)
 
 import uuid
 from collections.abc import Iterable, Mapping
-from copy import deepcopy
+from copy import copy, deepcopy
 from os import PathLike, fspath
 from typing import Any, Self
 
@@ -28,6 +28,7 @@ from .geometry import celestial_wcs, frame_origin, sky_corners
 from .headers import Header, ImageHeaders, card_text, read_calibrations
 from .level2 import Level2File, file_of_hdulist, parse_unit
 from .planes import as_flags, as_mask, as_variance, fitting, loaded, of_type
+from .positions import Bounds, Frame, Outside, inner_pixels, require_celestial, sky_pixels
 from .psf import DeferredPSF, SpectralImagePSF
 from .wavelengths import EXTNAME, WavelengthTable
 
@@ -238,11 +239,19 @@ class SpectralImage(CCDData):
         """Kernels of the PSF zones."""
         if isinstance(self._psf, DeferredPSF):
             self._psf = self._psf.loaded()
-        return loaded("PSF", self._psf)
+        psf = loaded("PSF", self._psf)
+        assigned = type(self).wcs.assigned(self)
+        if psf.frame is None or psf.frame.assigned_wcs is not assigned:
+            psf.frame = Frame(self.data.shape, self._headers.facts, assigned)
+        return psf
 
     @psf.setter
     def psf(self, value: SpectralImagePSF | DeferredPSF | None) -> None:
         self._psf = of_type("psf", value, SpectralImagePSF, DeferredPSF)
+        if isinstance(value, SpectralImagePSF):
+            # One of its own, which shares the kernels: what is inside, and where on the sky, depends on the image.
+            self._psf = copy(value)
+            self._psf.frame = None
 
     @property
     def wavelength_table(self) -> WavelengthTable:
@@ -334,17 +343,50 @@ class SpectralImage(CCDData):
         """Bandwidth of each pixel, in µm, computed at each use."""
         return self.wavelength_table.grid(self.box, 1) << u.um
 
-    def wavelength_at(self, x: ArrayLike, y: ArrayLike) -> u.Quantity:
-        """Return the central wavelength at the image's own 0-based pixels (x, y), in µm."""
-        return self._spectral_at(x, y)[0] << u.um
+    def wavelength_at(
+        self, x: ArrayLike | SkyCoord, y: ArrayLike | None = None, *, outside: Outside = "raise"
+    ) -> u.Quantity:
+        """Return the central wavelength at positions in the image.
 
-    def bandwidth_at(self, x: ArrayLike, y: ArrayLike) -> u.Quantity:
-        """Return the bandwidth at the image's own 0-based pixels (x, y), in µm."""
-        return self._spectral_at(x, y)[1] << u.um
+        Parameters
+        ----------
+        x, y
+            The image's own 0-based pixels, as its ``wcs`` has them, which
+            broadcast; or a SkyCoord alone, of one position or many.
+        outside
+            Of positions outside the image, ``"raise"`` refuses them and
+            ``"nan"`` gives NaN.  Inside are its own pixels, from the outer
+            edges of the first to those of the last; a cutout does not know
+            what is around it, so that full-frame pixels are not taken for its own.
 
-    def _spectral_at(self, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        x0, y0 = self.origin
-        return self.wavelength_table.at(np.asarray(x, float) + x0, np.asarray(y, float) + y0)
+        Returns
+        -------
+        wavelength
+            In µm, of the positions' shape.
+
+        Raises
+        ------
+        ParameterError
+            Raised if a position is outside the image, or a SkyCoord is given and the image has no WCS.
+        """
+        return self._spectral_at(x, y, outside)[0] << u.um
+
+    def bandwidth_at(
+        self, x: ArrayLike | SkyCoord, y: ArrayLike | None = None, *, outside: Outside = "raise"
+    ) -> u.Quantity:
+        """Return the bandwidth at positions in the image, in µm; see `wavelength_at`."""
+        return self._spectral_at(x, y, outside)[1] << u.um
+
+    def _spectral_at(
+        self, x: ArrayLike | SkyCoord, y: ArrayLike | None, outside: Outside
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        def to_pixels(position: SkyCoord) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            wcs = require_celestial(self.wcs, "A position on the sky", "pixels")
+            return sky_pixels(position, self.data.shape, wcs)
+
+        bounds = Bounds.of_image(self.data.shape, self.origin)
+        px, py = inner_pixels(x, y, bounds=bounds, to_pixels=to_pixels, outside=outside)
+        return self.wavelength_table.interpolated(px + self.origin[0], py + self.origin[1])
 
     add = arithmetic.add
     subtract = arithmetic.subtract

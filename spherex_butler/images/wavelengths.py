@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
@@ -24,6 +25,7 @@ from ..errors import FormatError, ParameterError
 from ..formats.fits.boxes import Box
 from ..formats.fits.lazy_header import LazyHeader
 from ..paths import config_path
+from .positions import Bounds, Outside, inner_pixels
 
 EXTNAME = "WCS-WAVE"
 _SPECTRAL_CARDS = re.compile(
@@ -108,12 +110,35 @@ class WavelengthTable:
         x, y, wavelength, bandwidth = known[release, detector]
         return cls(x, y, np.stack([wavelength, bandwidth], axis=-1).reshape(len(y), len(x), 2))
 
-    def at(self, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return wavelength and bandwidth in µm at 0-based full-frame pixels.
+    def at(
+        self, x: ArrayLike, y: ArrayLike, *, outside: Outside = "raise"
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return wavelength and bandwidth in µm at full-frame pixels.
+
+        Parameters
+        ----------
+        x, y
+            0-based full-frame pixels, which broadcast.
+        outside
+            Of positions more than half an interval beyond the outermost
+            control points, to where the FITS algorithm extends the intervals:
+            ``"raise"`` refuses them, ``"nan"`` gives NaN.
+
+        Raises
+        ------
+        ParameterError
+            Raised if a position is that far outside.
+        """
+        bounds = Bounds(*_reach(self.x), *_reach(self.y), of="what the wavelength control points span")
+        return self.interpolated(*inner_pixels(x, y, bounds=bounds, to_pixels=_no_sky_positions, outside=outside))
+
+    def interpolated(
+        self, x: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return wavelength and bandwidth in µm at 0-based full-frame pixels, wherever they are.
 
         Beyond the outermost control points the last interval is extended.
         """
-        x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
         i, fx = _interval(x + 1, self.x)
         j, fy = _interval(y + 1, self.y)
         v = self.values.astype(float)
@@ -183,6 +208,16 @@ def _known() -> dict[tuple[str, int], tuple[NDArray[Any], ...]]:
     table = Table.read(f"{config_path()}/repository/wavelengths.ecsv", format="ascii.ecsv")
     names = ("x", "y", "wavelength", "bandwidth")
     return {(str(row["release"]), int(row["detector"])): tuple(row[name] for name in names) for row in table}
+
+
+def _reach(control: NDArray[Any]) -> tuple[float, float]:
+    """Return the 0-based pixels half an interval beyond the outermost control points."""
+    points = control.astype(float) - 1
+    return float(1.5 * points[0] - 0.5 * points[1]), float(1.5 * points[-1] - 0.5 * points[-2])
+
+
+def _no_sky_positions(_: SkyCoord) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    raise ParameterError("Control points are in pixels; SpectralImage.wavelength_at takes a SkyCoord.")
 
 
 def _native(stored: NDArray[Any]) -> NDArray[Any]:

@@ -128,7 +128,7 @@ def _source_image(frame: Frame, wcs: WCS, center: SkyCoord, radius: u.Quantity) 
     """Return the surface brightness of the point sources alone, MJy/sr."""
     catalog = source_catalog(center, radius, seed=frame.seed)
     x, y = pixel_positions(wcs, catalog["ra"].to_value(u.deg), catalog["dec"].to_value(u.deg))
-    wavelength, _ = frame.wavelengths.at(x, y)
+    wavelength, _ = frame.wavelengths.interpolated(x, y)  # of sources around the frame, too
     column, row = np.round(x).astype(int), np.round(y).astype(int)
     widths = widths_at(x, y, wavelength)
     steps = np.arange(-_STAMP_HALF, _STAMP_HALF + 1)

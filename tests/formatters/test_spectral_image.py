@@ -14,6 +14,7 @@ from image_samples import assert_same, cards
 from refusals import refused, refused_get
 
 from spherex_butler import SpectralImage
+from spherex_butler.errors import ParameterError
 from spherex_butler.images.psf import SpectralImagePSF
 from spherex_butler.testing import make_spectral_image
 
@@ -70,7 +71,10 @@ def test_image_and_every_component_is_whole_or_cut(store, image, ref, parameters
     assert cards(get("header")) == cards(expected.image_header)
     assert cards(get("primary_header"))[: len(image.primary_header)] == cards(image.primary_header)
     assert isinstance(get("psf"), SpectralImagePSF)
-    assert np.array_equal(get("psf").at(0, 0), expected.psf.at(0, 0))
+    psf, sky = get("psf"), expected.wcs.pixel_to_world(3, 1)
+    assert np.array_equal(psf.at(sky), expected.psf.at(3, 1))
+    with pytest.raises(ParameterError, match="outside the image"):
+        psf.at(expected.shape[1], 0)
     assert get("footprint").separation(expected.footprint).max() < 1e-6 * u.arcsec
 
 

@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS
 from hypothesis import given, settings
@@ -60,11 +61,11 @@ def test_wavelengths_are_those_of_astropys_lookup(release, detector, size, origi
 def test_whole_frame_agrees_to_the_edge():
     hdus = level2_hdulist(detector=3, size=8)
     hdus["IMAGE"].header.update({f"CRPIX{axis}{alt}": 1.0 for axis in (1, 2) for alt in "AW"})
-    image = SpectralImage.from_hdulist(hdus)
+    table = SpectralImage.from_hdulist(hdus).wavelength_table
     x, y = np.meshgrid(np.linspace(0, 2039, 57), np.linspace(0, 2039, 61))
     wavelength, _ = astropy_wcs(hdus).pixel_to_world_values(x, y)
     unit = {"m": 1e6, "um": 1}[str(astropy_wcs(hdus).wcs.cunit[0])]
-    assert np.abs(image.wavelength_at(x, y).to_value("um") - wavelength * unit).max() < 1e-6
+    assert np.abs(table.at(x, y)[0] - wavelength * unit).max() < 1e-6
 
 
 @given(st.integers(0, 2030), st.integers(0, 2030), st.integers(1, 9), st.integers(1, 9))
@@ -77,11 +78,16 @@ def test_grid_is_the_points_at_any_box(x, y, width, height):
         assert np.allclose(table.grid(box, which), values, rtol=0, atol=1e-12)
 
 
-def test_control_points_have_their_values_and_their_edges_extend():
+def test_control_points_have_their_values_and_their_edges_extend_by_half_an_interval():
     table = WavelengthTable(X, Y, VALUES)
     assert [v.tolist() for v in table.at([0, 1019, 2039], 2039)] == [[6, 8, 10], [7, 9, 11]]
-    wavelength, bandwidth = table.at(2039 + 1020, 0)
-    assert (float(wavelength), float(bandwidth)) == (6.0, 7.0)
+    wavelength, bandwidth = table.at(2039 + 510, 0)
+    assert (float(wavelength), float(bandwidth)) == (5.0, 6.0)
+    with pytest.raises(ParameterError, match=r"Pixel \(2550, 0\) is outside what the wavelength control points span"):
+        table.at(2550, 0)
+    assert np.isnan(table.at([2550, 2549, np.nan], 0, outside="nan")).tolist() == [[True, False, True]] * 2
+    with pytest.raises(ParameterError, match=r"Control points are in pixels; SpectralImage.wavelength_at takes a Sky"):
+        table.at(SkyCoord(10, 41, unit="deg"), None)
 
 
 @pytest.mark.parametrize("table", [WavelengthTable.from_table(table_hdu().data), WavelengthTable(X, Y, VALUES)])
