@@ -60,7 +60,7 @@ def _verify_repository(repo: str, *, fix: bool, output: Path | None, **choices: 
     with Butler.from_config(repo, writeable=fix) as butler:
         found = check_repository(butler, **choices)
         repairs = repair(butler, found.problems) if fix else []
-    options.say((), *found.lines(), *map(str, repairs))
+    options.say((), *found.lines(repo), *map(str, repairs))
     if fix and found.unlisted:
         click.echo("not repaired: what is not listed; run it again, or with a larger --limit.")
     repaired = [{"subject": one.finding.subject, "done": one.done, "message": one.message} for one in repairs]

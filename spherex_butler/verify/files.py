@@ -47,10 +47,10 @@ class FileCheck:
         for ref in refs:
             files = stored.get(ref.id, [])
             if not files:
-                self._found.add(Kind.NOT_STORED, dataset_text(ref), "is registered, but no file is on record.")
+                self._about(Kind.NOT_STORED, ref, "is registered, but no file is on record.")
             for file in files:
-                self._found.checked["files"] += 1
                 path = self._local_path(file)
+                self._found.checked["files"] += path is not None or bool(self._remote)
                 if path is not None:
                     self._check_local(ref, file, path)
                 elif self._remote:
@@ -100,7 +100,7 @@ class FileCheck:
         else:
             if not stat.S_ISREG(status.st_mode):
                 what = "a folder" if stat.S_ISDIR(status.st_mode) else "something else"
-                self._found.add(Kind.FILE_MISSING, dataset_text(ref), f"{path} is {what}; expected a file.")
+                self._about(Kind.FILE_MISSING, ref, f"{path} is {what}; expected a file.")
             elif self._same_size(ref, file, path, status.st_size):
                 self._check_content(ref, file, path)
 
@@ -117,7 +117,7 @@ class FileCheck:
             return
         if actual != file.checksum:
             message = f"{path} has the checksum {actual}; {file.checksum} is on record."
-            self._found.add(Kind.FILE_CHECKSUM, dataset_text(ref), message)
+            self._about(Kind.FILE_CHECKSUM, ref, message)
 
     def _ask(self, files: Sequence[tuple[DatasetRef, StoredFile]]) -> None:
         """Check remote files, a limited number at a time."""
@@ -144,14 +144,17 @@ class FileCheck:
         if file.file_size < 0 or file.file_size == size:  # negative: not on record
             return True
         message = f"{place} has {size} bytes; {file.file_size} are on record."
-        self._found.add(Kind.FILE_SIZE, dataset_text(ref), message)
+        self._about(Kind.FILE_SIZE, ref, message)
         return False
 
+    def _about(self, kind: Kind, ref: DatasetRef, message: str) -> None:
+        self._found.add(kind, dataset_text(ref), message, dataset=ref)
+
     def _missing(self, ref: DatasetRef, place: str) -> None:
-        self._found.add(Kind.FILE_MISSING, dataset_text(ref), f"{place} is not there.")
+        self._about(Kind.FILE_MISSING, ref, f"{place} is not there.")
 
     def _unreadable(self, ref: DatasetRef, place: str, error: Exception) -> None:
-        self._found.add(Kind.FILE_UNREADABLE, dataset_text(ref), f"{place}: {_error_text(error)}")
+        self._about(Kind.FILE_UNREADABLE, ref, f"{place}: {_error_text(error)}")
 
     def _count_unasked(self, file: StoredFile) -> None:
         place = file.path if "://" in file.path else str(self._root)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 __all__ = ("ADVICE", "Findings", "Kind", "RepositoryFinding", "RepositoryReport", "counted")
 
+import re
+import shlex
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from lsst.daf.butler import DatasetRef
+
+from .commands import prune_commands
 
 
 class Kind(StrEnum):
@@ -48,18 +54,27 @@ ADVICE: Mapping[Kind, str] = {
     Kind.RANGE_OVERLAP: "decertify one of them.",
     Kind.RANGE_BOUND: "certify again with a bound between exposures, or one calibration in one range; Butler gives "
     "such images none.",
-    Kind.FILE_MISSING: "bring the file back to its place, or remove the dataset (butler prune-datasets REPO --purge "
-    "RUN) and ingest it again.",
-    Kind.FILE_SIZE: "bring the right file back to its place, or remove the dataset (butler prune-datasets REPO "
-    "--purge RUN) and ingest it again.",
-    Kind.FILE_CHECKSUM: "as for a file of another size.",
+    Kind.FILE_MISSING: "bring the file back to its place. Or give it up and ingest it again; the dataset stays, with "
+    "its tags and validity ranges. To give up the files listed here, and no others:",
+    Kind.FILE_SIZE: "bring the right file back to its place. Or remove it and ingest the right one; the dataset "
+    "stays, with its tags and validity ranges. To remove the files listed here, and no others (files outside of the "
+    "repository are only forgotten):",
+    Kind.FILE_CHECKSUM: "as for a file of another size. To remove the files listed here, and no others:",
     Kind.FILE_UNREADABLE: "make it accessible and check again.",
-    Kind.NOT_STORED: "ingest it again, or remove it with butler prune-datasets REPO --purge RUN.",
+    Kind.NOT_STORED: "ingest it again. To remove the datasets listed here for good, and no others:",
     Kind.NO_DATASET: "a removal was interrupted; Butler finishes it in Python: "
-    "Butler.from_config(REPO, writeable=True)._datastore.emptyTrash(), which deletes these files.",
+    "Butler.from_config(…, writeable=True)._datastore.emptyTrash(), which deletes these files.",
     Kind.STALE_PART: "butler spherex verify REPO --fix",
 }
-"""What to do, by kind."""
+"""What to do, by kind; a colon at the end stands before commands."""
+
+_PURGED: Mapping[Kind, bool] = {
+    Kind.FILE_MISSING: False,
+    Kind.FILE_SIZE: False,
+    Kind.FILE_CHECKSUM: False,
+    Kind.NOT_STORED: True,
+}
+"""Whether the commands for a kind remove datasets, or their files only."""
 
 
 def counted(count: int, noun: str) -> str:
@@ -83,6 +98,8 @@ class RepositoryFinding:
         How many images, datasets or files it stands for.
     problem
         Whether something is wrong; otherwise it is a note.
+    dataset
+        The dataset that it is about, if it is about one.
     """
 
     kind: Kind
@@ -90,13 +107,21 @@ class RepositoryFinding:
     message: str
     count: int = 1
     problem: bool = True
+    dataset: DatasetRef | None = None
 
     def __str__(self) -> str:
         return f"{'' if self.problem else 'note: '}{self.kind}: {self.subject}: {self.message}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the finding as what JSON can hold."""
-        return asdict(self) | {"kind": self.kind.name.lower()}
+        return {
+            "kind": self.kind.name.lower(),
+            "subject": self.subject,
+            "message": self.message,
+            "count": self.count,
+            "problem": self.problem,
+            "dataset": None if self.dataset is None else str(self.dataset.id),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,16 +155,28 @@ class RepositoryReport:
         """Whether there are no problems, listed or not."""
         return not (self.problems or self.unlisted)
 
-    def lines(self) -> list[str]:
-        """Return the report line by line."""
+    def lines(self, repo: str = "REPO") -> list[str]:
+        """Return the report line by line, with commands for the repository by this name."""
         counts = ", ".join(f"{count} {name}" for name, count in self.checked.items())
         more = [f"{kind}: {count} more like these" for kind, count in self.unlisted.items()]
         more += [f"note: {kind}: {count} more like these" for kind, count in self.unlisted_notes.items()]
         kinds = dict.fromkeys([*(finding.kind for finding in self.problems), *self.unlisted])
-        advice = [f"to do: {kind}: {ADVICE[kind]}" for kind in kinds]
+        advice = [line for kind in kinds for line in self._advice(kind, repo)]
         found = sum(finding.count for finding in self.problems) + sum(self.unlisted.values())
         summary = f"{counts} checked; {f'{found} with problems' if kinds else 'no problems'}"
         return [*map(str, self.findings), *more, *advice, summary]
+
+    def _advice(self, kind: Kind, repo: str) -> Iterator[str]:
+        """Yield what to do, and the commands for it, a line each."""
+        text = re.sub(r"\bREPO\b", lambda _: shlex.quote(repo), ADVICE[kind])
+        commands: list[str] = []
+        if kind in _PURGED:
+            datasets = [finding.dataset for finding in self.problems if finding.kind is kind]
+            known = [dataset for dataset in datasets if dataset is not None]
+            commands = prune_commands(known, repo, purge=_PURGED[kind])
+        none = "" if commands or kind not in _PURGED else " no command can name them."
+        yield f"to do: {kind}: {text}{none}"
+        yield from (f"    {command}" for command in commands)
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -164,11 +201,20 @@ class Findings:
     _listed: dict[tuple[Kind, bool], list[RepositoryFinding]] = field(default_factory=dict)
     _unlisted: Counter[tuple[Kind, bool]] = field(default_factory=Counter)
 
-    def add(self, kind: Kind, subject: str, message: str, *, count: int = 1, problem: bool = True) -> None:
+    def add(
+        self,
+        kind: Kind,
+        subject: str,
+        message: str,
+        *,
+        count: int = 1,
+        problem: bool = True,
+        dataset: DatasetRef | None = None,
+    ) -> None:
         """Add a finding; the parameters are those of `RepositoryFinding`."""
         listed = self._listed.setdefault((kind, problem), [])
         if len(listed) < self.limit:
-            listed.append(RepositoryFinding(kind, subject, message, count, problem))
+            listed.append(RepositoryFinding(kind, subject, message, count, problem, dataset))
         else:
             self._unlisted[kind, problem] += count
 

@@ -181,7 +181,9 @@ def test_remote_files_are_asked_for_a_few_at_a_time_if_at_all(remote):
     report = check_repository(butler)
     assert (report.ok, served.requests) == (True, [])
     assert found(report, Kind.NOT_CHECKED) == [f"{served.url}: 12 files there were not checked; --remote does that."]
+    assert report.checked == {"images": 12, "datasets": 12, "files": 0}
     report = check_repository(butler, remote=3)
+    assert report.checked["files"] == 12
     assert (report.ok, found(report, Kind.NOT_CHECKED)) == (True, [])
     assert len({path for _, path, *_ in served.requests}) == 12
     assert {method for method, *_ in served.requests} <= {"HEAD", "OPTIONS"}

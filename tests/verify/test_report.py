@@ -32,7 +32,7 @@ def test_findings_beyond_the_limit_are_counted_and_notes_take_no_place_of_proble
         "file missing: 2 more like these",
         "note: image without calibration: 20 more like these",
         f"to do: image without calibration: {ADVICE[Kind.NO_CALIBRATION]}",
-        f"to do: file missing: {ADVICE[Kind.FILE_MISSING]}",
+        f"to do: file missing: {ADVICE[Kind.FILE_MISSING]} no command can name them.",
         "12 images, 0 datasets, 0 files checked; 7 with problems",
     ]
 
@@ -47,6 +47,7 @@ def test_report_is_what_json_can_hold(findings):
         "message": "no validity range is certified.",
         "count": 3,
         "problem": True,
+        "dataset": None,
     }
 
 
