@@ -25,6 +25,9 @@ from . import options
     "--requests", type=click.IntRange(1), default=16, show_default=True, help="Concurrent requests of --remote."
 )
 @click.option("--fix", is_flag=True, help="Repair the listed problems that can be repaired safely.")
+@click.option(
+    "--complete-chains", is_flag=True, help="With --fix: put runs and chains that are in no chain where they belong."
+)
 @click.option("--limit", type=click.IntRange(0), default=1000, show_default=True, help="Findings to list of each kind.")
 @options.report
 @options.progress
@@ -35,9 +38,10 @@ def verify(repo: str | None, *, configuration: bool, remote: bool, requests: int
     what Butler reads from each, and checks that the storage classes, formatters
     and universe in effect (in REPO, if given) are the ones of this package.
 
-    --fix completes and orders chains, makes region rows from the headers of
+    --fix puts chains in order, makes region rows from the headers of
     local files, and removes temporary files of killed copies. It removes no
-    dataset, and no file of a user.
+    dataset, and no file of a user. What is missing in a chain it puts there with
+    --complete-chains only, as somebody may have taken it out.
 
     The exit status is 1 if there are warnings, or problems that were not
     repaired.
@@ -56,10 +60,10 @@ def verify(repo: str | None, *, configuration: bool, remote: bool, requests: int
         _verify_repository(repo, remote=requests if remote else 0, **choices)
 
 
-def _verify_repository(repo: str, *, fix: bool, output: Path | None, **choices: Any) -> None:
+def _verify_repository(repo: str, *, fix: bool, complete_chains: bool, output: Path | None, **choices: Any) -> None:
     with Butler.from_config(repo, writeable=fix) as butler:
         found = check_repository(butler, **choices)
-        repairs = repair(butler, found.problems) if fix else []
+        repairs = repair(butler, found.problems, complete_chains=complete_chains) if fix else []
     options.say((), *found.lines(repo), *map(str, repairs))
     if fix and found.unlisted:
         click.echo("not repaired: what is not listed; run it again, or with a larger --limit.")

@@ -18,7 +18,7 @@ __all__ = (
 )
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 from lsst.daf.butler import Butler, CollectionType, Config
@@ -129,24 +129,40 @@ def chain_members(butler: Butler, chain: str) -> tuple[str, ...]:
         return ()
 
 
-def chain_order(members: Iterable[str]) -> tuple[str, ...]:
-    """Return collections as a chain should have them: releases and processings newest first, others around them.
+def chain_order(members: Iterable[str], added: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return collections as a chain should have them: releases and processings newest first, others where they are.
 
-    What a user put before all of them stays in front, and what is not stays
-    behind, each in its order, so that nothing else is found there than before.
+    What is added comes before the first that is older, or behind the last. A user's own collections keep their places
+    among the others, so that nothing else is found in them or hidden by them than before.
     """
     names = list(dict.fromkeys(members))
+    newest_first = iter(sorted(ranked(names), key=_rank, reverse=True))
+    names = [next(newest_first) if _is_ranked(name) else name for name in names]
+    for name in dict.fromkeys(added):
+        if name not in names:
+            names.insert(_place_in(names, name), name)
+    first = next(iter(ranked(names)), None)
+    if first is not None and CALIBRATION_COLLECTION in names[: names.index(first)][-1:]:
+        names.remove(CALIBRATION_COLLECTION)  # holds no images; by convention it is behind the releases
+        names.insert(names.index(ranked(names)[-1]) + 1, CALIBRATION_COLLECTION)
+    return tuple(names)
+
+
+def _place_in(names: Sequence[str], added: str) -> int:
     known = ranked(names)
-    first = names.index(known[0]) if known else 0
-    if first and names[first - 1] == CALIBRATION_COLLECTION:
-        first -= 1  # holds no images; by convention it is behind the releases that come after it
-    behind = [name for name in names[first:] if name not in known]
-    return (*names[:first], *sorted(known, key=_rank, reverse=True), *behind)
+    if not _is_ranked(added) or not known:
+        return len(names)
+    older = (name for name in known if _rank(name) < _rank(added))
+    return names.index(name) if (name := next(older, None)) is not None else names.index(known[-1]) + 1
 
 
 def ranked(members: Iterable[str]) -> tuple[str, ...]:
     """Return those collections whose place in a chain follows from their names: releases and processings."""
-    return tuple(member for member in members if _rank(member) > _OTHERS)
+    return tuple(filter(_is_ranked, members))
+
+
+def _is_ranked(collection: str) -> bool:
+    return _rank(collection) > _OTHERS
 
 
 def put_in_order(butler: Butler, chain: str, *added: str) -> None:
@@ -156,7 +172,7 @@ def put_in_order(butler: Butler, chain: str, *added: str) -> None:
     member that another process adds at the same time stays, and is ordered next.
     """
     butler.collections.register(chain, CollectionType.CHAINED)
-    while (members := chain_members(butler, chain)) != (ordered := chain_order([*members, *added])):
+    while (members := chain_members(butler, chain)) != (ordered := chain_order(members, added)):
         butler.collections.prepend_chain(chain, ordered)
 
 

@@ -57,11 +57,15 @@ def _is_image_run(run: str) -> bool:
 
 
 def _check_unchained(butler: Butler, found: Findings) -> None:
+    """Look for runs that searches do not find; where a user has put one into a chain of another name, it is a note."""
     chained = run_releases(butler)
-    for run in sorted(butler.collections.query(f"{RUN_PREFIX}*", collection_types=CollectionType.RUN)):
-        if _is_image_run(run) and run not in chained:
-            message = "is in no release's chain, so that searches do not find its images."
-            found.add(Kind.RUN_UNCHAINED, run, message)
+    for info in butler.collections.query_info(f"{RUN_PREFIX}*", CollectionType.RUN, include_parents=True):
+        if _is_image_run(info.name) and info.name not in chained:
+            message = "is in no release's chain, so that searches do not find its images"
+            if others := sorted(info.parents or ()):
+                found.add(Kind.RUN_UNCHAINED, info.name, f"{message}; it is in {', '.join(others)}.", problem=False)
+            else:
+                found.add(Kind.RUN_UNCHAINED, info.name, f"{message}.")
 
 
 def _check_defaults(butler: Butler, chains: list[str], found: Findings) -> None:

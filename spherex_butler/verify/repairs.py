@@ -52,7 +52,7 @@ class Repair:
         return f"{'repaired' if self.done else 'not repaired'}: {self.finding.subject}: {self.message}"
 
 
-def repair(butler: Butler, findings: Iterable[RepositoryFinding]) -> list[Repair]:
+def repair(butler: Butler, findings: Iterable[RepositoryFinding], *, complete_chains: bool = False) -> list[Repair]:
     """Repair what can be repaired safely: chains, missing region rows of images in local files, leftovers of copies.
 
     Parameters
@@ -60,7 +60,10 @@ def repair(butler: Butler, findings: Iterable[RepositoryFinding]) -> list[Repair
     butler
         A writeable SPHEREx repository.
     findings
-        From the report of `.check_repository`; those of other kinds are left alone.
+        From the report of `.check_repository`; those of other kinds are left alone, and so are notes.
+    complete_chains
+        Whether runs and chains that are in no chain are put where ingest would have put them. It cannot be told
+        whether they never were there, or somebody took them out on purpose.
 
     Returns
     -------
@@ -73,8 +76,9 @@ def repair(butler: Butler, findings: Iterable[RepositoryFinding]) -> list[Repair
         Raised if the repository is read-only.
     """
     require_writeable(butler)
-    wanted = list(findings)
-    ordered = [(finding, act) for kind, act in _ACTIONS.items() for finding in wanted if finding.kind is kind]
+    wanted = [finding for finding in findings if finding.problem]
+    actions = _ACTIONS if complete_chains else _ACTIONS | dict.fromkeys(_COMPLETING, _leave_out)
+    ordered = [(finding, act) for kind, act in actions.items() for finding in wanted if finding.kind is kind]
     return [_repair(butler, finding, act) for finding, act in ordered]
 
 
@@ -89,6 +93,10 @@ def _repair(butler: Butler, finding: RepositoryFinding, act: Callable[[Butler, s
 
 class _NotRepairedError(Exception):
     """Why something was not repaired, or not all of it."""
+
+
+def _leave_out(_butler: Butler, _subject: str) -> str:
+    raise _NotRepairedError("left as it is, as somebody may want it so; --complete-chains puts in what is missing.")
 
 
 def _chain_run(butler: Butler, run: str) -> str:
@@ -183,3 +191,6 @@ _ACTIONS: dict[Kind, Callable[[Butler, str], str]] = {
     Kind.STALE_PART: _remove_part,
 }
 """What is repaired, in this order: adding a run to a chain may already put the chain in order."""
+
+_COMPLETING = (Kind.RUN_UNCHAINED, Kind.CHAIN_INCOMPLETE)
+"""What may be as it is because somebody wants it so."""

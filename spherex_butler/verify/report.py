@@ -44,8 +44,9 @@ class Kind(StrEnum):
 
 ADVICE: Mapping[Kind, str] = {
     Kind.COLLECTION_TYPE: "rename or remove it; its name is taken by convention.",
-    Kind.RUN_UNCHAINED: "butler spherex verify REPO --fix",
-    Kind.CHAIN_INCOMPLETE: "butler spherex verify REPO --fix",
+    Kind.RUN_UNCHAINED: "butler spherex verify REPO --fix --complete-chains, unless you took it out; then put it into "
+    "a chain of yours, and it is only noted.",
+    Kind.CHAIN_INCOMPLETE: "butler spherex verify REPO --fix --complete-chains, unless you took them out.",
     Kind.CHAIN_ORDER: "butler spherex verify REPO --fix",
     Kind.REGION_MISSING: "butler spherex verify REPO --fix, which reads the headers of local files; queries with "
     "dimension records leave such images out.",

@@ -109,13 +109,34 @@ def test_new_release_is_searched_behind_what_a_user_put_in_front(butler):
         (["SPHEREx/calib", "u/x", "SPHEREx/qr2"], ["SPHEREx/calib", "u/x", "SPHEREx/qr2"]),
         (
             ["u/x", "SPHEREx/calib", "SPHEREx/qr2", "u/y", "SPHEREx/qr3"],
-            ["u/x", "SPHEREx/qr3", "SPHEREx/qr2", "SPHEREx/calib", "u/y"],
+            ["u/x", "SPHEREx/qr3", "u/y", "SPHEREx/qr2", "SPHEREx/calib"],
+        ),
+        (
+            ["spx/l2b-v20-2025-240", "u/x", "spx/l2b-v21-2025-300", "u/y"],
+            ["spx/l2b-v21-2025-300", "u/x", "spx/l2b-v20-2025-240", "u/y"],
         ),
     ],
 )
 def test_order_of_a_chain_is_final(members, expected):
     assert list(chain_order(members)) == expected
     assert list(chain_order(expected)) == expected
+
+
+@pytest.mark.parametrize(
+    ("members", "added", "expected"),
+    [
+        ("21 u/x 20 u/y", "22", "22 21 u/x 20 u/y"),
+        ("22 u/x 20 u/y", "21", "22 u/x 21 20 u/y"),
+        ("22 u/x 21 u/y", "20", "22 u/x 21 20 u/y"),
+        ("u/x u/y", "20 21", "u/x u/y 21 20"),
+        ("u/x 20", "u/z 20", "u/x 20 u/z"),
+    ],
+)
+def test_run_that_is_added_moves_no_collection_of_a_user(members, added, expected):
+    def named(text: str) -> list[str]:
+        return [f"spx/l2b-v{word}-2025-300" if word.isdigit() else word for word in text.split()]
+
+    assert list(chain_order(named(members), named(added))) == named(expected)
 
 
 def test_second_registration_changes_nothing(butler):

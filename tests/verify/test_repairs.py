@@ -19,7 +19,7 @@ from spherex_butler.verify import Kind, Repair, RepositoryFinding, check_reposit
 
 
 def repaired(butler: Butler) -> list[Repair]:
-    return repair(butler, check_repository(butler).findings)
+    return repair(butler, check_repository(butler).findings, complete_chains=True)
 
 
 def children(butler: Butler, chain: str) -> tuple[str, ...]:
@@ -139,6 +139,49 @@ def test_chains_are_completed_and_ordered(butler, damage_chains, finding, repair
     assert children(butler, chain[0]) == chain[1:]
     assert check_repository(butler).ok
     assert len(images(butler)) == 12
+
+
+@pytest.mark.parametrize(
+    "take_out",
+    [
+        lambda butler: butler.collections.remove_from_chain("SPHEREx/qr2", "spx/l2b-v21-2025-354"),
+        lambda butler: butler.collections.remove_from_chain("SPHEREx/defaults", "SPHEREx/qr2"),
+    ],
+)
+def test_what_somebody_took_out_of_a_chain_stays_out_unless_asked_for(butler, take_out):
+    take_out(butler)
+    before = [children(butler, chain) for chain in ("SPHEREx/defaults", "SPHEREx/qr2")]
+    (left,) = repair(butler, check_repository(butler).problems)
+    assert not left.done
+    assert left.message.endswith("--complete-chains puts in what is missing.")
+    assert [children(butler, chain) for chain in ("SPHEREx/defaults", "SPHEREx/qr2")] == before
+    assert "--fix --complete-chains" in str(check_repository(butler))
+    assert all(done.done for done in repaired(butler))
+    assert len(images(butler)) == 12
+
+
+def test_run_in_a_chain_of_its_owner_is_only_noted(butler):
+    run = "spx/l2b-v21-2025-354"
+    butler.collections.remove_from_chain("SPHEREx/qr2", run)
+    butler.collections.register("u/me/retired", CollectionType.CHAINED)
+    butler.collections.prepend_chain("u/me/retired", run)
+    report = check_repository(butler)
+    message = "is in no release's chain, so that searches do not find its images; it is in u/me/retired."
+    assert found(report, Kind.RUN_UNCHAINED) == [f"{run}: {message}"]
+    assert report.ok
+    assert repaired(butler) == []
+
+
+def test_order_of_a_chain_is_repaired_around_a_collection_of_its_owner(butler):
+    put_an_old_run_first(butler)
+    butler.collections.register("u/me/mine")
+    first, *rest = children(butler, "SPHEREx/qr2")
+    butler.collections.redefine_chain("SPHEREx/qr2", [first, "u/me/mine", *rest])
+    assert all(done.done for done in repair(butler, check_repository(butler).problems))
+    tokens = ("l2b-v21-2025-360", "l2b-v21-2025-354", "l2b-v20-2025-240")
+    newest, *older = (f"spx/{token}" for token in tokens)
+    assert children(butler, "SPHEREx/qr2") == (newest, "u/me/mine", *older)
+    assert check_repository(butler).ok
 
 
 def test_chains_that_cannot_be_repaired_are_left_alone_with_a_reason(butler):
