@@ -1,6 +1,6 @@
 """The exceptions this package raises, by what the reader can do about them."""
 
-__all__ = ("ConfigurationError", "FormatError", "ParameterError", "SpherexButlerError", "reason_of")
+__all__ = ("ConfigurationError", "FormatError", "ParameterError", "RepositoryError", "SpherexButlerError", "reason_of")
 
 
 class SpherexButlerError(Exception):
@@ -19,8 +19,12 @@ class ConfigurationError(SpherexButlerError, RuntimeError):
     """The process, the configuration and the repository do not fit together."""
 
 
+class RepositoryError(ConfigurationError):
+    """The repository itself failed, whatever was to be done: its database, its disk, or the permission to write."""
+
+
 def reason_of(error: Exception) -> str:
     """Return on one line why something cannot be done."""
     said = getattr(error, "orig", None)  # by a database, to which SQLAlchemy adds the statement and its parameters
     text = " ".join(str(error if said is None else said).split())
-    return text if isinstance(error, SpherexButlerError) else f"{type(error).__name__}: {text}"
+    return text if isinstance(error, SpherexButlerError) else ": ".join(filter(None, (type(error).__name__, text)))

@@ -19,7 +19,7 @@ from .errors import FormatError
 
 _OBSERVATION = re.compile(r"(?P<period>(\d{4})W(\d{2})_(\d)([A-Z]))_(?P<large>\d{4})_(?P<small>\d)", re.ASCII)
 _TOKEN = re.compile(
-    r"(?P<process>[a-z0-9]+(?:_retry)?(?:-[a-z]+)?)(?:-v(?P<version>0|[1-9]\d*))?-(?P<year>\d{4})-(?P<day>\d{3})",
+    r"(?P<process>[a-z0-9]+(?:_retry)?(?:-[a-z]+)?)(?:-v(?P<version>0|[1-9]\d{0,5}))?-(?P<year>\d{4})-(?P<day>\d{3})",
     re.ASCII,
 )
 _PRODUCT = re.compile(

@@ -9,7 +9,6 @@ from __future__ import annotations
 __all__ = ("BinaryRows",)
 
 import base64
-import binascii
 import math
 import re
 import struct
@@ -69,7 +68,7 @@ class BinaryRows:
         self._text = text[whole:]
         try:
             self._data += base64.b64decode(text[:whole], validate=True)
-        except binascii.Error as error:
+        except ValueError as error:  # also of what is not ASCII
             self._damaged = True
             yield FormatError(f"The binary stream is damaged ({error}), so rows are missing; expected base64.")
             return

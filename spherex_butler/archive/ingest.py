@@ -16,16 +16,18 @@ from lsst.daf.butler.progress import Progress, ProgressBar
 from lsst.sphgeom import Pixelization
 
 from ..constants import DATASET_TYPE
-from ..errors import ParameterError, reason_of
+from ..errors import ParameterError
 from ..files.failures import FailedFile
+from ..ingest.contradictions import contradictions, known_records, require_no_contradiction
 from ..ingest.plan import PlannedFile
 from ..ingest.processes import in_another_process
 from ..repository.butler_internals import MANY, fast_writing, insert_regions, update_statistics
 from ..repository.contention import retry, split_on_failure
 from ..repository.exposures import RegionInserter, insert_exposures, sky_pixels, sky_region
+from ..repository.failures import one_item, told_as_repository_failures
 from ..repository.image_refs import image_ref
 from ..repository.opened import check_opened
-from ..repository.registration import FileRecords, register, stored_files
+from ..repository.registration import FileRecords, known_ids, register, stored_files
 from ..repository.reports import IngestReport
 from ..repository.runs import ensure_run
 from .tables import ArchiveBatch, ArchiveTable, count_rows, read_archive_table
@@ -80,6 +82,9 @@ def ingest_archive_table(
         instead of addresses.
     ParameterError
         Raised if an option has no meaning.
+    RepositoryError
+        Raised if the repository itself fails, or the process that reads the table.
+        A ``report`` that was given holds what was done before.
 
     Notes
     -----
@@ -98,7 +103,7 @@ def ingest_archive_table(
     progress: AbstractContextManager[ProgressBar[None]]
     progress = Progress(__name__).bar(desc="Registering", total=count_rows(table))
     try:
-        with fast_writing(butler), progress as bar:
+        with told_as_repository_failures(), fast_writing(butler), progress as bar:
             for batch, pixels in batches:
                 report.failed += batch.failed
                 registration.register(batch.planned, pixels)
@@ -130,12 +135,13 @@ def _pixels(pixelization: Pixelization, files: Sequence[PlannedFile]) -> _Pixels
     for key, corners in first.items():
         if corners is not None:
             # Corners that make no region are reported where the region is registered.
-            with suppress(RuntimeError, ValueError):
+            with suppress(Exception):
                 found[key] = sky_pixels(pixelization, sky_region(corners))
     return found
 
 
 _Image = tuple[DatasetRef, PlannedFile]
+_REMEDY = "'butler spherex ingest --update-records' with its URL replaces what is on record"
 
 
 @dataclass(slots=True)
@@ -153,14 +159,18 @@ class _Registration:
         """Register what the repository lacks of a batch."""
         for key, name in {(file.name.run, file.release): file.name for file in files}.items():
             if key not in self.runs:
-                retry(partial(ensure_run, self.butler, name, key[1]))
-                self.runs.add(key)
+                with one_item(partial(self._fail_run, files, key)):
+                    retry(partial(ensure_run, self.butler, name, key[1]))
+                    self.runs.add(key)
         insert = None if pixels is None else partial(insert_regions, pixels=pixels)
         split_on_failure(
-            self._wanted(files),
+            self._wanted([file for file in files if (file.name.run, file.release) in self.runs]),
             partial(self._register_together, insert=insert),
-            lambda image, error: self.report.failed.append(FailedFile(image[1].uri, reason_of(error))),
+            lambda image, error: self.report.failed.append(FailedFile.by(image[1].uri, error)),
         )
+
+    def _fail_run(self, files: Sequence[PlannedFile], key: tuple[str, str], error: Exception) -> None:
+        self.report.failed += [FailedFile.by(file.uri, error) for file in files if (file.name.run, file.release) == key]
 
     def _wanted(self, files: Sequence[PlannedFile]) -> list[_Image]:
         """Return the images of files, each once, and report files that are the same image."""
@@ -171,7 +181,24 @@ class _Registration:
             if first.uri != file.uri:
                 reason = f"{first.uri!r} of the same table is the same image of the same run."
                 self.report.failed.append(FailedFile(file.uri, reason))
-        return list(wanted.values())
+        return self._agreeing(list(wanted.values()))
+
+    def _agreeing(self, images: list[_Image]) -> list[_Image]:
+        """Return the images without those new ones that contradict what is on record, or one another."""
+        known = retry(
+            partial(known_records, self.butler, {file.description.observation.exposure_id for _, file in images})
+        )
+        there = known_ids(self.butler, [ref for ref, _ in images]) if known.exposures else set()
+        agreeing = []
+        for ref, file in images:
+            with one_item(FailedFile.noted(self.report.failed, file.uri)):
+                if ref.id not in there:
+                    said = contradictions(file.description, known)
+                    require_no_contradiction(said, remedy=_REMEDY)
+                    self.report.warn(f"{file.uri}: {one}; what is on record stays, but {_REMEDY}." for one in said)
+                    known.add(file.description)
+                agreeing.append((ref, file))
+        return agreeing
 
     def _register_together(self, images: Sequence[_Image], insert: RegionInserter | None) -> None:
         """Register the images that are not there yet."""

@@ -34,14 +34,21 @@ class ParquetRows:
         with pq.ParquetFile(self._path) as file:
             try:
                 for batch in file.iter_batches(_STEP, columns=names):
-                    columns = batch.to_pydict()
-                    yield from zip(*(map(_text, columns[name]) for name in names), strict=True)
+                    yield from zip(*(map(_text, _values(batch.column(name))) for name in names), strict=True)
             except (OSError, pa.ArrowException) as error:
                 yield FormatError(f"The Parquet file is damaged here, so rows are missing: {error}")
 
     def count(self) -> int:
         """Return the number of rows."""
         return self._count
+
+
+def _values(column: pa.Array) -> list[Any]:
+    """Return a column as Python values: as bytes where a text in it is not UTF-8, so that only its row is wrong."""
+    try:
+        return list(column.to_pylist())
+    except UnicodeDecodeError:
+        return list(column.cast(pa.large_binary()).to_pylist())
 
 
 def _text(value: Any) -> Any:

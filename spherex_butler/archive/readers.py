@@ -11,6 +11,7 @@ __all__ = ("MemoryTable", "Row", "TableReader", "open_table", "up_to_damage")
 
 import gzip
 import importlib
+import logging
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,9 +22,12 @@ from typing import Any, BinaryIO, Protocol, TypeAlias, cast
 import numpy as np
 from astropy.table import Table
 
-from ..errors import ConfigurationError, FormatError
+from ..errors import ConfigurationError, FormatError, reason_of
+from ..files.failures import FailingAlone
 from .delimited import TextTable
 from .votable import VOTableRows
+
+_log = logging.getLogger(__name__)
 
 _GZIP = b"\x1f\x8b"
 _SNIFFED = 1 << 16
@@ -100,11 +104,16 @@ def open_table(path: Path) -> TableReader:
 
 
 def up_to_damage(rows: Iterator[Row]) -> Iterator[Row]:
-    """Yield rows and, where the compressed file that they come from is damaged, an error that says so."""
-    try:
+    """Yield rows and, where the file that they come from cannot be read on, an error that says so."""
+    errors: list[Exception] = []
+    with FailingAlone(errors.append):
         yield from rows
-    except _DAMAGED as error:
-        yield FormatError(f"The compressed data are damaged or end too early: {error}. Expected a whole gzip file.")
+    for error in errors:
+        if isinstance(error, _DAMAGED):
+            yield FormatError(f"The compressed data are damaged or end too early: {error}. Expected a whole gzip file.")
+        else:
+            _log.debug("A table cannot be read on.", exc_info=error)
+            yield FormatError(f"The table cannot be read on from here, so rows are missing: {reason_of(error)}")
 
 
 def _parquet(_: Callable[[], BinaryIO], path: Path) -> TableReader:

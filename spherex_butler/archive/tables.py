@@ -21,13 +21,13 @@ from typing import Any, TypeAlias
 
 from astropy.table import Table
 
-from ..errors import FormatError, ParameterError, reason_of
-from ..files.failures import FailedFile
+from ..errors import ParameterError
+from ..files.failures import FailedFile, FailingAlone
 from ..ingest.plan import PlannedFile
 from ..repository.reports import Report
 from ..repository.runs import chain_of
 from .access import relocation
-from .readers import MemoryTable, TableReader, open_table, up_to_damage
+from .readers import MemoryTable, Row, TableReader, open_table, up_to_damage
 from .rows import DataLinkError, RowPlanner
 
 ArchiveTable: TypeAlias = "Table | str | os.PathLike[str] | Iterable[Table]"
@@ -94,23 +94,33 @@ def _read(
     planner = RowPlanner(source.columns, name, relocate, release)
     batch = ArchiveBatch()
     for number, row in enumerate(up_to_damage(source.rows(planner.positions)), 1):
-        address = f"{name}, row {number}"
-        try:
-            if isinstance(row, FormatError):
-                raise row  # everything wrong with a row is handled alike
-            address = planner.address(row) or address
-            batch.planned.append(planner.plan(row))
-        except DataLinkError as error:
-            if number == 1:
-                raise  # so has every other row
-            batch.failed.append(FailedFile(address, reason_of(error)))
-        except FormatError as error:
-            batch.failed.append(FailedFile(address, reason_of(error)))
+        planned = _planned(planner, row, f"{name}, row {number}", first=number == 1)
+        if isinstance(planned, FailedFile):
+            batch.failed.append(planned)
+        else:
+            batch.planned.append(planned)
         if len(batch) == batch_size:
             yield batch
             batch = ArchiveBatch()
     if len(batch):
         yield batch
+
+
+def _planned(planner: RowPlanner, row: Row, number: str, *, first: bool) -> PlannedFile | FailedFile:
+    """Return the image of a row, or why it is none; DataLinks in the first row are an error, as they are in all."""
+    address, failures = number, list[FailedFile]()
+
+    def give_up(error: Exception) -> None:
+        if first and isinstance(error, DataLinkError):
+            raise error
+        failures.append(FailedFile.by(address, error))
+
+    with FailingAlone(give_up):
+        if isinstance(row, Exception):
+            raise row  # everything wrong with a row is handled alike
+        address = planner.address(row) or number
+        return planner.plan(row)
+    return failures[0]
 
 
 @dataclass(slots=True, kw_only=True)

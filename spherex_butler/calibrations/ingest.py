@@ -23,7 +23,8 @@ from ..files.paths import Paths
 from ..files.placement import require_transfer
 from ..files.sameness import same_bytes
 from ..repository.butler_internals import StoredFile
-from ..repository.contention import INGEST_ERRORS, retry, split_on_failure
+from ..repository.contention import retry, split_on_failure
+from ..repository.failures import one_item, told_as_repository_failures
 from ..repository.opened import OpenedRepository, check_opened
 from ..repository.placed_files import PlacedFile, has_own_copy, place_file, remove_moved_sources
 from ..repository.registration import FileRecords, register, stored_uri
@@ -47,6 +48,7 @@ def ingest_calibrations(
     certify: str | None = "latest",
     processes: int = 1,
     archive_ids: Mapping[str, UUID | str] | None = None,
+    report: CalibrationIngestReport | None = None,
 ) -> CalibrationIngestReport:
     """Ingest calibration files of the archive, and say when they are valid.
 
@@ -71,6 +73,8 @@ def ingest_calibrations(
     archive_ids
         The ids by which the archive's images name calibrations, by file name;
         they become the ids of the datasets.  A FITS file may state its own.
+    report
+        To be added to, so that it holds what was done also when the call is interrupted.
 
     Returns
     -------
@@ -84,6 +88,8 @@ def ingest_calibrations(
         Raised if the repository is read-only or not a SPHEREx repository.
     ParameterError
         Raised if a transfer mode or a rule does not exist, a path is empty, or ``archive_ids`` are not ids.
+    RepositoryError
+        Raised if the repository itself fails: its database, its disk, or the permission to write.
 
     Notes
     -----
@@ -106,11 +112,13 @@ def ingest_calibrations(
     if certify is not None and certify not in _RULES:
         raise ParameterError(f"There is no rule {certify!r} here; expected {' or '.join(map(repr, _RULES))}, or None.")
     planned, failed = plan_calibrations(paths, processes=processes, archive_ids=archive_ids)
-    outcome = _ingest(repository, planned, transfer)
-    outcome.report.failed[:0] = failed
-    if certify is not None:
-        _certify(butler, certify, outcome)
-    _remove_sources(outcome)
+    outcome = _Outcome(CalibrationIngestReport() if report is None else report)
+    outcome.report.failed += failed
+    with told_as_repository_failures():
+        _ingest(repository, planned, transfer, outcome)
+        if certify is not None:
+            _certify(butler, certify, outcome)
+        _remove_sources(outcome)
     return outcome.report
 
 
@@ -118,24 +126,27 @@ def ingest_calibrations(
 class _Outcome:
     """The report of an ingest so far, the ids of new datasets, and the files whose sources have to be removed."""
 
-    report: CalibrationIngestReport = field(default_factory=CalibrationIngestReport)
+    report: CalibrationIngestReport
     new: set[UUID] = field(default_factory=set)
     moved: list[PlacedFile] = field(default_factory=list)
 
 
-def _ingest(repository: OpenedRepository, planned: Sequence[PlannedCalibration], transfer: str) -> _Outcome:
-    outcome = _Outcome()
+def _ingest(
+    repository: OpenedRepository, planned: Sequence[PlannedCalibration], transfer: str, outcome: _Outcome
+) -> None:
     report = outcome.report
     report.warn(warning for file in planned for warning in file.warnings)
     groups = [list(files) for _, files in groupby(planned, key=lambda file: (file.name.dataset_type, file.name.run))]
     for group in Progress(__name__).wrap(groups, desc="Ingesting calibrations"):
-        try:
+        batch: _Batch | None = None
+        with one_item(partial(_fail_all, report, group)):
             batch = _Batch(repository, group, outcome, transfer=transfer)
-        except ConfigurationError as error:
-            report.failed += [FailedFile(file.uri, reason_of(error)) for file in group]
-        else:
+        if batch is not None:
             batch.ingest()
-    return outcome
+
+
+def _fail_all(report: CalibrationIngestReport, files: Sequence[PlannedCalibration], error: Exception) -> None:
+    report.failed += [FailedFile.by(file.uri, error) for file in files]
 
 
 def _calibration_type(repository: OpenedRepository, name: str) -> DatasetType:
@@ -171,24 +182,23 @@ class _Batch:
         self._run = files[0].name.run
         for file in {file.release: file for file in files}.values():
             retry(partial(ensure_calibration_run, self._butler, file.name, file.release))
+        self._known = retry(self._look_up)
 
     def ingest(self) -> None:
         """Place and register the files that are new, and report the others."""
         arrivals = list(self._place_all())
-        split_on_failure(arrivals, self._register, lambda arrival, error: self._fail(arrival.file, reason_of(error)))
+        split_on_failure(arrivals, self._register, lambda arrival, error: self._fail(arrival.file, error))
 
     def _place_all(self) -> Iterator[_Arrival]:
         """Place the files that are new, outside of any transaction, and report the others."""
-        known, first = retry(self._known), dict[Any, str]()
+        first: dict[Any, str] = {}
         for file in self._files:
-            try:
-                ref = self._new_dataset(file, known, first)
+            arrival = None
+            with one_item(partial(self._fail, file)):
+                ref = self._new_dataset(file, first)
                 arrival = None if ref is None else self._place(file, ref)
-            except INGEST_ERRORS as error:
-                self._fail(file, reason_of(error))
-            else:
-                if arrival is not None:
-                    yield arrival
+            if arrival is not None:
+                yield arrival
 
     def _place(self, file: PlannedCalibration, ref: DatasetRef) -> _Arrival:
         placed = place_file(self._repository, ResourcePath(file.uri), ref, transfer=self._transfer)
@@ -202,17 +212,15 @@ class _Batch:
         self._report.skipped.extend(ref for ref in refs if ref.id not in new)  # another process was faster
         self._outcome.moved += [arrival.placed for arrival in arrivals]
 
-    def _known(self) -> dict[Any, DatasetRef]:
+    def _look_up(self) -> dict[Any, DatasetRef]:
         with self._butler.query() as query:
             found = query.datasets(self._dataset_type, collections=[self._run], find_first=False)
             return {ref.dataId.required_values: ref for ref in found}
 
-    def _new_dataset(
-        self, file: PlannedCalibration, known: Mapping[Any, DatasetRef], first: dict[Any, str]
-    ) -> DatasetRef | None:
+    def _new_dataset(self, file: PlannedCalibration, first: dict[Any, str]) -> DatasetRef | None:
         """Return the dataset that a file becomes, `None` if it is there; raise an error if other content is there."""
         data_id = self._expand(file)
-        ref = known.get(data_id.required_values)
+        ref = self._known.get(data_id.required_values)
         there = None if ref is None else stored_uri(self._butler, ref)
         if ref is not None and there is not None:
             _require_same(file, there)
@@ -257,8 +265,8 @@ class _Batch:
         if self._transfer == "move" and source.isLocal and has_own_copy(self._repository, source, there):
             self._outcome.moved.append(PlacedFile(source, ref, there, moved=True))
 
-    def _fail(self, file: PlannedCalibration, reason: str) -> None:
-        self._report.failed.append(FailedFile(file.uri, reason))
+    def _fail(self, file: PlannedCalibration, error: Exception) -> None:
+        self._report.failed.append(FailedFile.by(file.uri, error))
 
 
 def _require_same(file: PlannedCalibration, there: ResourcePath) -> None:
@@ -286,15 +294,16 @@ def _certify(butler: Butler, rule: str, outcome: _Outcome) -> None:
     for ref in (*report.ingested, *report.skipped):
         refs[ref.datasetType.name].append(ref)
     for name in sorted(refs):
-        try:
+        with one_item(partial(_note_not_certified, report, name)):
             found = certify_ingested(butler, name, refs[name], rule=rule, new=outcome.new)
-        except INGEST_ERRORS as error:
-            report.not_certified.append(NotCertified(name, reason_of(error)))
-            _log.warning("%s", report.not_certified[-1])
-        else:
             report.certified += found.certified
             report.warn(found.replacements)
             report.warn(f"not certified: {note}" for note in found.notes)
+
+
+def _note_not_certified(report: CalibrationIngestReport, name: str, error: Exception) -> None:
+    report.not_certified.append(NotCertified(name, reason_of(error)))
+    _log.warning("%s", report.not_certified[-1])
 
 
 def _remove_sources(outcome: _Outcome) -> None:

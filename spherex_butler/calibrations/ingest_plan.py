@@ -24,8 +24,8 @@ from lsst.resources import ResourcePath
 
 from ..configuration.dataset_types import DatasetTypeDefinition, definitions
 from ..constants import INSTRUMENT
-from ..errors import FormatError, ParameterError, reason_of
-from ..files.failures import FailedFile
+from ..errors import FormatError, ParameterError
+from ..files.failures import FailedFile, or_failed
 from ..files.fits import open_fits
 from ..files.paths import Paths, expand_paths
 from ..formats.fits.file import FitsFile
@@ -74,9 +74,13 @@ def plan_calibrations(
     """
     if processes < 1:
         raise ParameterError(f"processes={processes} cannot read anything; expected at least 1.")
-    look = partial(_look_at, archive_ids=known_archive_ids(archive_ids or {}))
+    known = known_archive_ids(archive_ids or {})
     found = list(dict.fromkeys(expand_paths(paths, _is_calibration, what="calibration file")))
     uris = [entry for entry in found if isinstance(entry, str)]
+
+    def look(uri: str) -> PlannedCalibration | FailedFile:
+        return or_failed(uri, partial(_look_at, uri, known))
+
     with ThreadPoolExecutor(processes) as pool:
         results = list(
             Progress(__name__).wrap(pool.map(look, uris), total=len(uris), desc="Looking at calibration files")
@@ -94,24 +98,21 @@ def _is_calibration(name: str) -> bool:
     return kind in calibration_definitions() and rest.endswith((".fits", ".fits.gz", ".yaml", ".yml"))
 
 
-def _look_at(uri: str, archive_ids: Mapping[str, UUID]) -> PlannedCalibration | FailedFile:
-    try:
-        name = parse_product_name(uri)
-        definition = _definition(name)
-        known = archive_ids.get(str(name))
-        if definition.storageClass == "StructuredDataDict":
-            return PlannedCalibration(uri, name, release_in_path(uri), known, _look_at_yaml(ResourcePath(uri)))
-        with _open_complete(ResourcePath(uri)) as file:
-            infos = file.hdus()
-            _require_detector(name, infos)
-            stated, warnings = (known, []) if known is not None else stated_id(name.dataset_type, infos[0].text)
-            if definition.storageClass == "CCDData":
-                warnings += check_image(file)
-        digest = _digest(info.text for info in infos)
-        said = tuple(f"{uri}: {warning}" for warning in warnings)
-        return PlannedCalibration(uri, name, release_in_path(uri), stated, digest, said)
-    except (OSError, ValueError) as error:  # ours are ValueErrors
-        return FailedFile(uri, reason_of(error))
+def _look_at(uri: str, archive_ids: Mapping[str, UUID]) -> PlannedCalibration:
+    name = parse_product_name(uri)
+    definition = _definition(name)
+    known = archive_ids.get(str(name))
+    if definition.storageClass == "StructuredDataDict":
+        return PlannedCalibration(uri, name, release_in_path(uri), known, _look_at_yaml(ResourcePath(uri)))
+    with _open_complete(ResourcePath(uri)) as file:
+        infos = file.hdus()
+        _require_detector(name, infos)
+        stated, warnings = (known, []) if known is not None else stated_id(name.dataset_type, infos[0].text)
+        if definition.storageClass == "CCDData":
+            warnings += check_image(file)
+    digest = _digest(info.text for info in infos)
+    said = tuple(f"{uri}: {warning}" for warning in warnings)
+    return PlannedCalibration(uri, name, release_in_path(uri), stated, digest, said)
 
 
 def digest_of(name: ProductName, uri: ResourcePath) -> str:

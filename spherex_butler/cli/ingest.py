@@ -62,7 +62,7 @@ def ingest(
     with Butler.from_config(repo, writeable=not dry_run) as butler:
         try:
             if dry_run:
-                report = preview_ingest(butler, wanted, **choices)
+                report = preview_ingest(butler, wanted, update_records=update_records, **choices)
             else:
                 ingest_files(butler, wanted, update_records=update_records, report=done, **choices)
         except KeyboardInterrupt:

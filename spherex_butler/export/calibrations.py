@@ -16,7 +16,8 @@ from ..calibrations.queries import certifications, search_path
 from ..calibrations.ranges import Certification, data_id_text, range_text
 from ..constants import DEFAULT_COLLECTION, INSTRUMENT
 from ..errors import reason_of
-from ..repository.contention import INGEST_ERRORS, retry
+from ..repository.contention import retry
+from ..repository.failures import one_item
 from ..repository.reports import FailedDataset
 from ..repository.runs import chain_members, put_in_order
 from .transfer import dataset_in
@@ -108,9 +109,10 @@ def _merged(members: Iterable[str], searched: Sequence[str]) -> list[str]:
 
 def _try_to_certify(source: Butler, target: Butler, certified: Certification, failed: list[FailedDataset]) -> bool:
     """Return whether a range was certified; it was not where that failed, or another process was faster."""
-    try:
+    errors: list[Exception] = []
+    with one_item(errors.append):
         retry(partial(_certify, source, target, certified))
-    except INGEST_ERRORS as error:
+    for error in errors:
         if not _is_known(certified, certifications(target, collection=certified.collection)):
             text = f"{certified.ref.datasetType.name} {data_id_text(certified.ref)} in {certified.collection}"
             reason = (
@@ -118,8 +120,7 @@ def _try_to_certify(source: Butler, target: Butler, certified: Certification, fa
                 "target has for that time, and export again."
             )
             failed.append(FailedDataset(text, reason))
-        return False
-    return True
+    return not errors
 
 
 def _certify(source: Butler, target: Butler, certified: Certification) -> None:

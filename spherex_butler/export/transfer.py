@@ -11,6 +11,7 @@ __all__ = ("Transfer", "dataset_in", "ensure_dataset_type", "ensure_run_as_in")
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType, DimensionRecord, MissingDatasetTypeError
@@ -20,7 +21,8 @@ from ..constants import DEFAULT_COLLECTION, INSTRUMENT, REGION
 from ..errors import ConfigurationError, FormatError, ParameterError, reason_of
 from ..files.placement import TRANSFER_MODES, place, resolve_transfer
 from ..repository.butler_internals import StoredFile
-from ..repository.contention import INGEST_ERRORS, retry, split_on_failure
+from ..repository.contention import retry, split_on_failure
+from ..repository.failures import one_item, writing_to
 from ..repository.image_refs import dataset_text
 from ..repository.opened import check_opened
 from ..repository.registration import artifact_uri, known_ids, register, stored_files
@@ -77,11 +79,9 @@ class Transfer:
         """Put files where the target will read them; return what is to be on record of each dataset there."""
         placed: dict[DatasetRef, list[StoredFile]] = {}
         for ref in refs:
-            try:
+            with one_item(partial(self._give_up, ref)):
                 ours = self._with_records(ref, records)
                 placed[ours] = [self._place(ours, file) for file in _required(stored, ref)]
-            except INGEST_ERRORS as error:
-                self._give_up(ref, error)
         return placed
 
     def _give_up(self, ref: DatasetRef, error: Exception) -> None:
@@ -125,7 +125,8 @@ class Transfer:
             place_in_target = self._target.getURI(ref, predict=True).updatedExtension(uri.getExtension())
         else:
             place_in_target = artifact_uri(self._target, file)
-        place(uri, place_in_target, mode or "copy")
+        with writing_to(place_in_target):
+            place(uri, place_in_target, mode or "copy")
         # Never None, as predicted places are inside.
         return file.update(path=str(place_in_target.relative_to(self._opened.root))) if outside else file
 

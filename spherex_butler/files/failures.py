@@ -1,10 +1,20 @@
-"""A file that cannot be read or ingested, and why."""
+"""A file that cannot be read or ingested, and why; and the rule that it keeps no other out."""
 
 from __future__ import annotations
 
-__all__ = ("FailedFile",)
+__all__ = ("FailedFile", "FailingAlone", "or_failed")
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from types import TracebackType
+from typing import Self, TypeVar
+
+from ..errors import SpherexButlerError, reason_of
+
+_log = logging.getLogger(__name__)
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +34,45 @@ class FailedFile:
 
     def __str__(self) -> str:
         return f"{self.uri}: {self.reason}"
+
+    @classmethod
+    def by(cls, uri: str, error: Exception) -> Self:
+        """Return the failure of a file by what was raised; of what nobody foresaw the traceback is logged."""
+        if not isinstance(error, SpherexButlerError | OSError):
+            _log.debug("%s", uri, exc_info=error)
+        return cls(uri, reason_of(error))
+
+    @classmethod
+    def noted(cls, failures: list[Self], uri: str) -> Callable[[Exception], None]:
+        """Return a function that adds the failure of a file to others."""
+        return lambda error: failures.append(cls.by(uri, error))
+
+
+class FailingAlone:
+    """A block for one item: what it raises is handed to a function, and the next item is gone on with.
+
+    Headers and tables are written by others, and what reads them raises many kinds of errors for what it did not
+    expect; one item that runs out of memory or recursion keeps no other out, either. Interrupts are no `Exception`.
+    """
+
+    def __init__(self, give_up: Callable[[Exception], object]) -> None:
+        self._give_up = give_up
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        self._give_up(error)
+        return True
+
+
+def or_failed(uri: str, action: Callable[[], _Result]) -> _Result | FailedFile:
+    """Return what an action on one file returns, or its failure."""
+    failures: list[FailedFile] = []
+    with FailingAlone(FailedFile.noted(failures, uri)):
+        return action()
+    return failures[0]

@@ -13,7 +13,7 @@ from pathlib import Path
 from lsst.resources import ResourcePath
 
 from ..errors import ParameterError
-from .failures import FailedFile
+from .failures import FailedFile, FailingAlone
 from .folders import Folder, folder_uri, has_magic, search
 
 Paths = str | os.PathLike[str] | ResourcePath | Iterable[str | os.PathLike[str] | ResourcePath]
@@ -76,11 +76,18 @@ def expand_paths(paths: Paths, is_wanted: Callable[[str], bool], *, what: str) -
         text = str(path) if isinstance(path, ResourcePath) else os.fspath(path)
         if not text:
             raise ParameterError("A path is empty; expected a file, a folder ('.' for the current one) or a URL.")
-        scheme = _SCHEME.match(text)
-        if scheme is None:
-            yield from _local(Path(text), is_wanted, what)
-        else:
-            yield from _address(text, scheme[1].lower(), is_wanted, what)
+        failures: list[FailedFile] = []
+        with FailingAlone(FailedFile.noted(failures, text)):
+            yield from _files(text, is_wanted, what)
+        yield from failures
+
+
+def _files(text: str, is_wanted: Callable[[str], bool], what: str) -> Iterator[str | FailedFile]:
+    scheme = _SCHEME.match(text)
+    if scheme is None:
+        yield from _local(Path(text), is_wanted, what)
+    else:
+        yield from _address(text, scheme[1].lower(), is_wanted, what)
 
 
 def _local(path: Path, is_wanted: Callable[[str], bool], what: str) -> Iterator[str | FailedFile]:

@@ -1,4 +1,7 @@
-"""What a repository has of a batch of planned files already: looked up and compared, nothing changed."""
+"""What a repository has of a batch of planned files already: looked up and compared, nothing changed.
+
+Files are compared here, and what headers say with what is on record in `.contradictions`.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,19 @@ from dataclasses import dataclass, field
 from lsst.daf.butler import Butler, DatasetRef, DatasetType
 from lsst.resources import ResourcePath
 
-from ..errors import FormatError, reason_of
+from ..errors import FormatError
 from ..files.failures import FailedFile
 from ..files.sameness import quick_difference
+from ..images.description import ImageDescription
 from ..repository.butler_internals import StoredFile
 from ..repository.contention import retry
+from ..repository.failures import one_item
 from ..repository.image_refs import image_ref
 from ..repository.registration import artifact_uri, stored_files
+from .contradictions import contradictions, known_records, require_no_contradiction
 from .plan import PlannedFile
+
+_REMEDY = "--update-records, update_records=True in Python, replaces what is on record"
 
 
 @dataclass(slots=True)
@@ -27,16 +35,21 @@ class Comparison:
 
     Those that the repository lacks, one for each image; those that it has, with its own files; datasets of files that
     come twice, by different paths; and files that differ from what the repository has, or from another one of the same
-    call.
+    call. ``contradicting`` are the descriptions of new files for which records have to be updated, ``warnings`` what is
+    odd about files that may go in all the same.
     """
 
     new: list[tuple[PlannedFile, DatasetRef]] = field(default_factory=list)
     known: list[tuple[PlannedFile, DatasetRef, ResourcePath]] = field(default_factory=list)
     repeated: list[DatasetRef] = field(default_factory=list)
     failed: list[FailedFile] = field(default_factory=list)
+    contradicting: list[ImageDescription] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
-def compare(butler: Butler, dataset_type: DatasetType, batch: Sequence[PlannedFile]) -> Comparison:
+def compare(
+    butler: Butler, dataset_type: DatasetType, batch: Sequence[PlannedFile], *, update_records: bool = False
+) -> Comparison:
     """Return which files of a batch, all of one run, the repository has."""
     refs = [
         image_ref(dataset_type, file.name.run, file.description.observation.exposure_id, file.description.detector)
@@ -44,8 +57,9 @@ def compare(butler: Butler, dataset_type: DatasetType, batch: Sequence[PlannedFi
     ]
     stored = retry(lambda: stored_files(butler, refs))
     found, first = Comparison(), dict[uuid.UUID, PlannedFile]()
+    new: list[tuple[PlannedFile, DatasetRef]] = []
     for file, ref in zip(batch, refs, strict=True):
-        try:
+        with one_item(FailedFile.noted(found.failed, file.uri)):
             if ref.id in stored:
                 found.known.append((file, ref, _same_file(butler, file, stored[ref.id][0])))
             elif ref.id in first:
@@ -53,10 +67,26 @@ def compare(butler: Butler, dataset_type: DatasetType, batch: Sequence[PlannedFi
                 found.repeated.append(ref)
             else:
                 first[ref.id] = file
-                found.new.append((file, ref))
-        except (FormatError, OSError) as error:  # the latter of a file that may not be read, to compare it
-            found.failed.append(FailedFile(file.uri, reason_of(error)))
+                new.append((file, ref))
+    _compare_records(butler, new, found, update_records=update_records)
     return found
+
+
+def _compare_records(
+    butler: Butler, new: Sequence[tuple[PlannedFile, DatasetRef]], found: Comparison, *, update_records: bool
+) -> None:
+    """Find the new files that contradict what is on record, or one another."""
+    known = known_records(butler, {file.description.observation.exposure_id for file, _ in new})
+    for file, ref in new:
+        with one_item(FailedFile.noted(found.failed, file.uri)):
+            said = contradictions(file.description, known)
+            if update_records and said and file.description.observation.exposure_id in known.exposures:
+                found.contradicting.append(file.description)
+            else:
+                require_no_contradiction(said, remedy=_REMEDY)
+                found.warnings += [f"{file.uri}: {one}; what is on record stays, but {_REMEDY}." for one in said]
+            known.add(file.description)
+            found.new.append((file, ref))
 
 
 def _same_file(butler: Butler, file: PlannedFile, record: StoredFile) -> ResourcePath:

@@ -6,27 +6,30 @@ __all__ = ("execute", "ingest_files")
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
 from lsst.daf.butler import Butler, DatasetRef
 from lsst.daf.butler.progress import Progress, ProgressBar
 from lsst.resources import ResourcePath
 
 from ..constants import DATASET_TYPE
-from ..errors import reason_of
 from ..files.failures import FailedFile
 from ..files.paths import Paths
 from ..files.placement import require_transfer
+from ..images.description import ImageDescription
 from ..repository.butler_internals import MANY, StoredFile, update_statistics
-from ..repository.contention import INGEST_ERRORS, retry, split_on_failure
+from ..repository.contention import retry, split_on_failure
 from ..repository.exposures import data_id_with_records, insert_exposures
+from ..repository.failures import one_item, told_as_repository_failures
 from ..repository.opened import OpenedRepository, check_opened
 from ..repository.placed_files import PlacedFile, has_own_copy, place_file, remove_moved_sources
 from ..repository.registration import FileRecords, known_ids, register
 from ..repository.reports import IngestReport
 from ..repository.runs import chain_of, ensure_run
-from .comparison import Comparison, compare
+from .comparison import compare
 from .plan import PlannedFile
 from .reading_ahead import BATCH_SIZE, batches, find_images, read_plans
 from .record_updates import update_exposures
@@ -65,8 +68,8 @@ def ingest_files(
         The release the files belong to; by default as their path or
         processing version tells.
     update_records
-        Whether what the headers say replaces the exposures and regions of
-        datasets that are there already.
+        Whether what the headers say replaces the exposures and regions on record,
+        of datasets that are there already and of new ones.
     report
         To be added to, so that it holds what was done also when the call is interrupted.
     batch_size
@@ -84,12 +87,19 @@ def ingest_files(
         Raised if the repository is read-only or no SPHEREx repository.
     ParameterError
         Raised if a transfer mode or a release does not exist, or a path is empty.
+    RepositoryError
+        Raised if the repository itself fails: its database, its disk, or the permission to write. A ``report`` that was
+        given holds what was done before.
 
     Notes
     -----
     Dataset ids follow from data ID, dataset type and run, so a second call
     skips what is there.  The first detector of an exposure to arrive decides
-    its record; the others' headers differ by a millisecond.
+    its record; the others' headers differ by a millisecond.  A header that tells
+    of another moment (no part of the time on record) or another place (more than
+    0.1° away) keeps its file out; smaller differences, above 0.5 s and 1', are warned of.
+
+    Whatever is raised for one file is that file's failure.
 
     Headers are read while others are registered, and forgotten when they are:
     memory grows by 30 bytes a file, and by the reasons of failures.
@@ -154,6 +164,9 @@ class _Arrival:
     record: StoredFile
 
 
+_Known: TypeAlias = tuple[PlannedFile, DatasetRef, ResourcePath]
+
+
 class BatchIngest:
     """The ingest of batches, each of one run and release.
 
@@ -184,8 +197,9 @@ class BatchIngest:
     ) -> None:
         """Ingest files as they come; ``total`` is how many, for the display of progress."""
         before = len(self._report.ingested)
-        bar: ProgressBar[None]
-        with Progress(__name__).bar(desc="Ingesting", total=total, skip_scalar=False) as bar:
+        progress: AbstractContextManager[ProgressBar[None]]
+        progress = Progress(__name__).bar(desc="Ingesting", total=total, skip_scalar=False)
+        with told_as_repository_failures(), progress as bar:
             for batch in batches(planned, self._report, size=batch_size):
                 for done in self.ingest(batch) if batch else [1]:
                     bar.update(done)
@@ -196,24 +210,38 @@ class BatchIngest:
         """Ingest files of one run and release; yield from time to time how many more are finished."""
         name, release = batch[0].name, batch[0].release
         retry(lambda: ensure_run(self._butler, name, release))
-        found = compare(self._butler, self._dataset_type, batch)
+        found = compare(self._butler, self._dataset_type, batch, update_records=self._update_records)
         self._report.failed += found.failed
-        self._report.skipped.extend([*(ref for _, ref, _ in found.known), *found.repeated])
-        if self._update_records:
-            described = [file.description for file, _, _ in found.known]
-            self._report.updated += retry(lambda: update_exposures(self._repository, described))
+        self._report.warn(found.warnings)
+        known = self._updated(found.known) if self._update_records else found.known
+        self._report.skipped.extend([*(ref for _, ref, _ in known), *found.repeated])
         if self._transfer == "move":
-            self._finish_moves(found)
+            self._finish_moves(known)
         yield len(batch) - len(found.new)
         for arrivals, done in self._place_all(found.new):
             split_on_failure(arrivals, self._register, self._give_up)
             yield done
+        self._update(found.contradicting)
 
-    def _finish_moves(self, found: Comparison) -> None:
+    def _updated(self, known: Sequence[_Known]) -> list[_Known]:
+        """Update the records of files that the repository has; return those where that went well."""
+        done: list[_Known] = []
+
+        def update(files: Sequence[_Known]) -> None:
+            self._update([file.description for file, _, _ in files])
+            done.extend(files)
+
+        split_on_failure(known, update, lambda known, error: self._fail(known[0], error))
+        return done
+
+    def _update(self, images: Sequence[ImageDescription]) -> None:
+        self._report.updated += retry(lambda: update_exposures(self._repository, images))
+
+    def _finish_moves(self, known: Sequence[_Known]) -> None:
         """Remove the sources of moves that were interrupted after the registration."""
         moved = [
             PlacedFile(source, ref, there, moved=True)
-            for file, ref, there in found.known
+            for file, ref, there in known
             if has_own_copy(self._repository, source := ResourcePath(file.uri), there)
         ]
         self._report.warn(remove_moved_sources(moved))
@@ -226,12 +254,8 @@ class BatchIngest:
         arrivals: list[_Arrival] = []
         last, begun = 0, time.monotonic()
         for number, (file, ref) in enumerate(files, start=1):
-            try:
+            with one_item(partial(self._note_unplaced, file, ref)):
                 arrivals.append(self._place(file, ref))
-            except FileNotFoundError as error:
-                self._note_vanished(file, ref, error)
-            except INGEST_ERRORS as error:
-                self._report.failed.append(FailedFile(file.uri, reason_of(error)))
             if number == len(files) or time.monotonic() - begun > self._patience:
                 yield arrivals, number - last
                 arrivals, last, begun = [], number, time.monotonic()
@@ -245,12 +269,12 @@ class BatchIngest:
         placed = place_file(self._repository, source, expanded, transfer=self._transfer)
         return _Arrival(file, placed, self._records.inside(expanded, placed.uri, size=file.size))
 
-    def _note_vanished(self, file: PlannedFile, ref: DatasetRef, error: FileNotFoundError) -> None:
-        """Report a file that is gone: as skipped if another process has moved it into the repository."""
-        if known_ids(self._butler, [ref]):
+    def _note_unplaced(self, file: PlannedFile, ref: DatasetRef, error: Exception) -> None:
+        """Report a file that was not placed: as skipped if another process has moved it into the repository."""
+        if isinstance(error, FileNotFoundError) and known_ids(self._butler, [ref]):
             self._report.skipped.append(ref)
         else:
-            self._report.failed.append(FailedFile(file.uri, reason_of(error)))
+            self._fail(file, error)
 
     def _register(self, arrivals: Sequence[_Arrival]) -> None:
         described = {arrival.placed.ref: arrival.file.description for arrival in arrivals}
@@ -264,4 +288,7 @@ class BatchIngest:
         self._report.warn(remove_moved_sources(arrival.placed for arrival in arrivals))
 
     def _give_up(self, arrival: _Arrival, error: Exception) -> None:
-        self._report.failed.append(FailedFile(arrival.file.uri, reason_of(error)))
+        self._fail(arrival.file, error)
+
+    def _fail(self, file: PlannedFile, error: Exception) -> None:
+        self._report.failed.append(FailedFile.by(file.uri, error))

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 __all__ = ("PlannedFile", "read_local", "read_remote")
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from astropy.io import fits
 from lsst.resources import ResourcePath
 
 from ..constants import DATASET_TYPE, INSTRUMENT
-from ..errors import FormatError, reason_of
-from ..files.failures import FailedFile
+from ..errors import FormatError
+from ..files.failures import FailedFile, FailingAlone, or_failed
 from ..files.fits import open_fits
 from ..formats.fits.file import FitsFile, open_local_fits
 from ..formats.fits.lazy_header import LazyHeader
@@ -28,8 +29,7 @@ from ..images.wavelengths import EXTNAME as LAST_HDU
 from ..names import ProductName, parse_product_name
 from ..repository.runs import release_of
 
-_ERRORS = (OSError, ValueError, TypeError, ArithmeticError, LookupError, fits.VerifyError)
-"""Errors that keep one file out, but not the others: ours, and astropy's, which raises many kinds for a wrong card."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,24 +73,19 @@ class PlannedFile:
 
 def read_local(uris: list[str], release: str | None) -> list[PlannedFile | FailedFile]:
     """Return files at ``file://`` URIs as planned or failed."""
-    return [_read(uri, release, _describe_local) for uri in uris]
+    return [or_failed(uri, partial(_plan, uri, release, _describe_local)) for uri in uris]
 
 
 def read_remote(uris: list[str], release: str | None) -> list[PlannedFile | FailedFile]:
     """Return remote files as planned or failed."""
-    return [_read(uri, release, _describe_remote) for uri in uris]
+    return [or_failed(uri, partial(_plan, uri, release, _describe_remote)) for uri in uris]
 
 
-def _read(
-    uri: str, release: str | None, describe: Callable[[str], tuple[ImageDescription, int | None]]
-) -> PlannedFile | FailedFile:
-    try:
-        name = _image_name(uri)
-        description, size = describe(uri)
-        _require_same_image(name, description)
-        return PlannedFile(uri, name, release_of(name, uri, release), description, size)
-    except _ERRORS as error:
-        return FailedFile(uri, reason_of(error))
+def _plan(uri: str, release: str | None, describe: Callable[[str], tuple[ImageDescription, int | None]]) -> PlannedFile:
+    name = _image_name(uri)
+    description, size = describe(uri)
+    _require_same_image(name, description)
+    return PlannedFile(uri, name, release_of(name, uri, release), description, size)
 
 
 def _describe_local(uri: str) -> tuple[ImageDescription, int | None]:
@@ -111,10 +106,9 @@ def _describe_remote(uri: str) -> tuple[ImageDescription, int | None]:
 
 def _remote_size(uri: ResourcePath) -> int | None:
     """Return the size of a remote file, with which a later get finds its last HDU at once; `None` if it is unknown."""
-    try:
+    with FailingAlone(lambda error: _log.debug("%s does not tell its size: %s", uri, error)):
         return uri.size()
-    except (OSError, ValueError):
-        return None
+    return None
 
 
 def _image_name(uri: str) -> ProductName:

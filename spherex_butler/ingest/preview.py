@@ -14,13 +14,12 @@ from lsst.daf.butler.progress import Progress, ProgressBar
 from lsst.resources import ResourcePath
 
 from ..constants import DATASET_TYPE
-from ..errors import reason_of
 from ..files.failures import FailedFile
 from ..files.paths import Paths
 from ..files.placement import require_transfer
 from ..files.sameness import require_same_bytes
-from ..repository.contention import INGEST_ERRORS
 from ..repository.exposures import data_id_with_records
+from ..repository.failures import one_item, told_as_repository_failures
 from ..repository.opened import OpenedRepository, check_opened
 from ..repository.placed_files import planned_place
 from ..repository.reports import Report
@@ -89,6 +88,7 @@ def preview_ingest(
     transfer: str = "auto",
     processes: int = 1,
     release: str | None = None,
+    update_records: bool = False,
     batch_size: int = BATCH_SIZE,
 ) -> IngestPreview:
     """Return what `~.ingest.execution.ingest_files` would do with the same arguments; nothing is changed.
@@ -97,7 +97,7 @@ def preview_ingest(
     ----------
     butler
         A SPHEREx repository, which may be read-only.
-    paths, transfer, processes, release, batch_size
+    paths, transfer, processes, release, update_records, batch_size
         As for `~.ingest.execution.ingest_files`.
 
     Returns
@@ -113,12 +113,13 @@ def preview_ingest(
         Raised if a transfer mode or a release does not exist, or a path is empty.
     """
     repository = check_opened(butler, writeable=False)
-    preview = _Preview(repository, transfer)
+    preview = _Preview(repository, transfer, update_records=update_records)
     require_transfer(transfer)
     if release is not None:
         chain_of(release)
     bar: ProgressBar[None]
     with (
+        told_as_repository_failures(),
         closing(read_plans(paths, processes=processes, release=release)) as plans,
         Progress(__name__).bar(desc="Looking", skip_scalar=False) as bar,
     ):
@@ -132,19 +133,21 @@ def preview_ingest(
 class _Preview:
     """The preview of batches, each of one run and release."""
 
-    def __init__(self, repository: OpenedRepository, transfer: str) -> None:
+    def __init__(self, repository: OpenedRepository, transfer: str, *, update_records: bool) -> None:
         self.found = IngestPreview()
         self._dataset_type = repository.dataset_type(DATASET_TYPE)
         self._repository = repository
         self._transfer = transfer
+        self._update_records = update_records
         self._seen: set[bytes] = set()
 
     def add(self, batch: Sequence[PlannedFile]) -> None:
         """Look up what would become of files."""
         key = batch[0].release, batch[0].name.run
         run = self.found.runs.setdefault(key, RunPreview(*key))
-        found = compare(self._repository.butler, self._dataset_type, batch)
+        found = compare(self._repository.butler, self._dataset_type, batch, update_records=self._update_records)
         self.found.failed += found.failed
+        self.found.warn(found.warnings)
         failed = self._failures(found)
         self.found.failed += failed
         ids = {ref.id.bytes for _, ref in found.new}
@@ -155,14 +158,12 @@ class _Preview:
 
     def _failures(self, found: Comparison) -> list[FailedFile]:
         """Return the new files that could not be placed, as far as that is seen without a request."""
-        failed = []
+        failed: list[FailedFile] = []
         for file, ref in found.new:
-            source = ResourcePath(file.uri)
-            try:
+            with one_item(FailedFile.noted(failed, file.uri)):
+                source = ResourcePath(file.uri)
                 expanded = ref.expanded(data_id_with_records(self._repository, file.description))
                 placed, mode = planned_place(self._repository, source, expanded, transfer=self._transfer)
                 if mode is not None and placed.uri.isLocal and placed.uri.exists():
                     require_same_bytes(source, placed.uri)
-            except INGEST_ERRORS as error:
-                failed.append(FailedFile(file.uri, reason_of(error)))
         return failed

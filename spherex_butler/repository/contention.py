@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("INGEST_ERRORS", "in_transaction", "retry", "split_on_failure")
+__all__ = ("in_transaction", "retry", "split_on_failure")
 
 import logging
 import random
@@ -11,22 +11,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
-from lsst.daf.butler import Butler, ButlerUserError
+from lsst.daf.butler import Butler
 from lsst.daf.butler.registry import ConflictingDefinitionError, RegistryError
-from sqlalchemy.exc import (
-    DBAPIError,
-    IntegrityError,
-    InterfaceError,
-    InternalError,
-    OperationalError,
-    SQLAlchemyError,
-)
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from ..errors import ConfigurationError, reason_of
+from .failures import database_error, one_item
 from .opened import require_writeable
-
-INGEST_ERRORS = (ButlerUserError, LookupError, OSError, RegistryError, RuntimeError, SQLAlchemyError, ValueError)
-"""Errors that keep one file out of the repository, but not the others."""
 
 PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8)
 """Seconds, at most, before each further attempt."""
@@ -51,7 +42,7 @@ def retry(action: Callable[[], _Result], *, pauses: Sequence[float] = PAUSES) ->
         try:
             return action()
         except (DBAPIError, RegistryError) as error:
-            said = _database_error(error)
+            said = database_error(error)
             is_there = isinstance(said, IntegrityError) or isinstance(error, ConflictingDefinitionError)
             if not (_is_locked(said) or (is_there and number < CONFLICTS)):
                 raise
@@ -85,33 +76,21 @@ def split_on_failure(
 ) -> None:
     """Call an action with all items at once; where that fails, with halves of them, until each wrong one stands alone.
 
-    The action undoes what it did where it fails. ``give_up`` is called with an item that fails alone, and why; a
-    failure of the database itself is the fault of no item, and ends the call.
+    The action undoes what it did where it fails. ``give_up`` is called with an item that fails alone, and why, whatever
+    was raised; the repository's own failure is the fault of no item, and ends the call.
     """
     if not items:
         return
-    try:
+    errors: list[Exception] = []
+    with one_item(errors.append):
         retry(partial(action, items))
-    except INGEST_ERRORS as error:
-        if isinstance(_database_error(error), OperationalError | InterfaceError | InternalError):
-            raise ConfigurationError(
-                f"The database failed: {reason_of(error)!r}. What was registered before stays; the same call goes on "
-                "with the rest."
-            ) from error
-        if len(items) == 1:
-            give_up(items[0], error)
-            return
-        _log.info("%d could not be registered together: %s", len(items), reason_of(error))
+    if errors and len(items) == 1:
+        give_up(items[0], errors[0])
+    elif errors:
+        _log.info("%d could not be registered together: %s", len(items), reason_of(errors[0]))
         middle = len(items) // 2
         split_on_failure(items[:middle], action, give_up)
         split_on_failure(items[middle:], action, give_up)
-
-
-def _database_error(error: BaseException | None) -> DBAPIError | None:
-    """Return the error of the database, which Butler may have wrapped in its own."""
-    while error is not None and not isinstance(error, DBAPIError):
-        error = error.__cause__
-    return error
 
 
 def _is_locked(error: DBAPIError | None) -> bool:

@@ -12,6 +12,7 @@ from lsst.resources import ResourcePath
 
 from ..files.placement import place, remove_source, resolve_transfer
 from ..files.sameness import same_bytes
+from .failures import writing_to
 from .opened import OpenedRepository
 
 
@@ -31,11 +32,13 @@ class PlacedFile:
 def place_file(repository: OpenedRepository, source: ResourcePath, ref: DatasetRef, *, transfer: str) -> PlacedFile:
     """Put a file where Butler will read it, and return where that is; nothing is registered.
 
-    The file's name follows from the records of the dataset's data ID. No other file is overwritten.
+    The file's name follows from the records of the dataset's data ID. No other file is overwritten. A full disk, or
+    one that may not be written to, is a `.RepositoryError`.
     """
     placed, mode = planned_place(repository, source, ref, transfer=transfer)
     if mode is not None:
-        place(source, placed.uri, mode)
+        with writing_to(placed.uri):
+            place(source, placed.uri, mode)
     return placed
 
 

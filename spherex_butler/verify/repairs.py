@@ -6,6 +6,7 @@ __all__ = ("Repair", "repair")
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from lsst.daf.butler import Butler, DatasetRef
@@ -13,13 +14,15 @@ from lsst.daf.butler.progress import Progress
 
 from ..constants import CALIBRATION_COLLECTION, DATASET_TYPE
 from ..errors import FormatError, reason_of
+from ..files.failures import FailedFile, or_failed
 from ..files.fits import open_fits
 from ..files.temporary import is_stale
 from ..formats.fits.lazy_header import LazyHeader
 from ..images.description import ImageDescription, describe_image
 from ..names import RUN_PREFIX, ProcessingToken, ProductName
-from ..repository.contention import INGEST_ERRORS, retry
+from ..repository.contention import retry
 from ..repository.exposures import insert_exposures
+from ..repository.failures import one_item
 from ..repository.image_refs import dataset_text
 from ..repository.opened import require_writeable
 from ..repository.registration import stored_uri
@@ -83,12 +86,12 @@ def repair(butler: Butler, findings: Iterable[RepositoryFinding], *, complete_ch
 
 
 def _repair(butler: Butler, finding: RepositoryFinding, act: Callable[[Butler, str], str]) -> Repair:
-    try:
+    errors: list[Exception] = []
+    with one_item(errors.append):
         return Repair(finding, done=True, message=retry(lambda: act(butler, finding.subject)))
-    except _NotRepairedError as error:
-        return Repair(finding, done=False, message=str(error))
-    except INGEST_ERRORS as error:
-        return Repair(finding, done=False, message=reason_of(error))
+    (error,) = errors
+    message = str(error) if isinstance(error, _NotRepairedError) else reason_of(error)
+    return Repair(finding, done=False, message=message)
 
 
 class _NotRepairedError(Exception):
@@ -160,11 +163,11 @@ def _describe_all(
     for refs in images:
         problems = []
         for ref in refs:
-            try:
-                yield _describe(butler, ref)
+            described = or_failed(dataset_text(ref), partial(_describe, butler, ref))
+            if not isinstance(described, FailedFile):
+                yield described
                 break
-            except (OSError, ValueError) as error:
-                problems.append(f"{dataset_text(ref)}: {reason_of(error)}")
+            problems.append(str(described))
         else:
             reasons.append(problems[0])
 

@@ -1,0 +1,77 @@
+"""Whose failure an error is: one item's, which keeps no other out, or the repository's own, which ends the call."""
+
+from __future__ import annotations
+
+__all__ = ("database_error", "one_item", "require_item_failure", "told_as_repository_failures", "writing_to")
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lsst.resources import ResourcePath
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
+
+from ..errors import RepositoryError, reason_of
+from ..files.failures import FailingAlone
+
+_OF_DATABASE = (OperationalError, InterfaceError, InternalError)
+_OF_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+_GOES_ON = "What was registered before stays; the same call goes on with the rest."
+
+
+def one_item(give_up: Callable[[Exception], object]) -> FailingAlone:
+    """Hand whatever is raised for one item to a function, and go on; the repository's own failure is raised."""
+
+    def judge(error: Exception) -> None:
+        require_item_failure(error)
+        give_up(error)
+
+    return FailingAlone(judge)
+
+
+def require_item_failure(error: Exception) -> None:
+    """Raise a `.RepositoryError` where an error is the fault of no item."""
+    if isinstance(error, RepositoryError):
+        raise error
+    if isinstance(database_error(error), _OF_DATABASE):
+        raise RepositoryError(f"The database failed: {reason_of(error)!r}. {_GOES_ON}") from error
+
+
+@contextmanager
+def told_as_repository_failures() -> Iterator[None]:
+    """Raise failures of the database as `.RepositoryError`."""
+    try:
+        yield
+    except Exception as error:
+        require_item_failure(error)
+        raise
+
+
+@contextmanager
+def writing_to(target: ResourcePath) -> Iterator[None]:
+    """Raise a `.RepositoryError` where a file cannot be written because of the place it should go to."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _OF_DISK or (isinstance(error, PermissionError) and not _may_be_written(target)):
+            raise RepositoryError(
+                f"The repository's files cannot be written: {reason_of(error)}. Expected room on its disk and the "
+                f"permission to write. {_GOES_ON}"
+            ) from error
+        raise
+
+
+def _may_be_written(target: ResourcePath) -> bool:
+    """Return whether a file can be made, as far as permissions tell: not where no folder is, or it is remote."""
+    folders = Path(target.ospath).parents if target.isLocal else ()
+    there = next((folder for folder in folders if folder.exists()), None)
+    return there is None or os.access(there, os.W_OK | os.X_OK)
+
+
+def database_error(error: BaseException | None) -> DBAPIError | None:
+    """Return the error of the database, which Butler may have wrapped in its own."""
+    while error is not None and not isinstance(error, DBAPIError):
+        error = error.__cause__
+    return error
