@@ -40,6 +40,7 @@ def serve(
     *,
     ranges: bool = True,
     fault: Callable[[int], str | None] = lambda _: None,
+    status: Callable[[str], int | None] = lambda _: None,
     latency: float = 0.0,
     bytes_a_second: float = math.inf,
 ) -> Iterator[Served]:
@@ -55,6 +56,8 @@ def serve(
         Says what goes wrong with the request of a number, from 0: ``"503"``,
         ``"reset"`` (the connection), ``"cut"`` (half the body, though more was
         announced), ``"short"`` (half the body, announced as such), ``"stall"``.
+    status
+        Says by which status a path is refused; 302 leads to itself.
     latency
         Seconds before each answer.
     bytes_a_second
@@ -80,13 +83,22 @@ def serve(
             problem = fault(len(served.requests))
             served.requests.append((self.command, self.path, wanted, stop - start if send else 0))
             time.sleep(latency)
-            if problem in {"reset", "stall"}:
+            if refused := status(self.path):
+                self._refuse(refused)
+            elif problem in {"reset", "stall"}:
                 self._hang_up(after=60 if problem == "stall" else 0)
             elif problem == "503" or start >= stop:
                 self.send_error(503 if problem == "503" else 416 if data else 404)
             else:
                 body = data[start : start + (stop - start) // 2] if problem == "short" else data[start:stop]
                 self._send(body, f"bytes {start}-{stop - 1}/{len(data)}" if wanted else None, send, problem == "cut")
+
+        def _refuse(self, code: int) -> None:
+            self.send_response(code)
+            if code == 302:
+                self.send_header("Location", self.path)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
 
         def _hang_up(self, after: float) -> None:
             over.wait(after)

@@ -76,15 +76,15 @@ def ingest_archive_table(
     Raises
     ------
     ConfigurationError
-        Raised if the repository is read-only or not a SPHEREx repository.
+        Raised if the repository is read-only or not a SPHEREx repository, or if the process that reads the table
+        ends.
     FormatError
         Raised if the file is not a table, lacks columns, or gives DataLinks
         instead of addresses.
     ParameterError
         Raised if an option has no meaning.
     RepositoryError
-        Raised if the repository itself fails, or the process that reads the table.
-        A ``report`` that was given holds what was done before.
+        Raised if the repository itself fails. A ``report`` that was given holds what was done before.
 
     Notes
     -----
@@ -157,10 +157,11 @@ class _Registration:
 
     def register(self, files: Sequence[PlannedFile], pixels: _Pixels | None) -> None:
         """Register what the repository lacks of a batch."""
-        for key, name in {(file.name.run, file.release): file.name for file in files}.items():
+        for key, file in {(file.name.run, file.release): file for file in files}.items():
             if key not in self.runs:
                 with one_item(partial(self._fail_run, files, key)):
-                    retry(partial(ensure_run, self.butler, name, key[1]))
+                    retry(partial(ensure_run, self.butler, file.name, file.release))
+                    self.report.warn([] if file.doubt is None else [file.doubt])
                     self.runs.add(key)
         insert = None if pixels is None else partial(insert_regions, pixels=pixels)
         split_on_failure(

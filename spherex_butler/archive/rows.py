@@ -29,7 +29,7 @@ from ..errors import FormatError
 from ..images.description import MJD_RANGE, ImageDescription
 from ..ingest.plan import PlannedFile
 from ..names import ObservationId, ProcessingToken, ProductName, parse_product_name
-from ..repository.runs import release_of
+from ..repository.runs import doubt_of, release_of
 from .regions import parse_corners
 
 _ROLES: Mapping[str, tuple[str, ...]] = {
@@ -99,7 +99,7 @@ class RowPlanner:
         folder, file_name = self._split(url)
         name, observation, detector = self._parse(file_name, url)
         _require_agreement(observation, detector, file_name, obs_id, bandpass)
-        prefix, release = self._place(folder, name.token, collection)
+        prefix, release, doubt = self._place(folder, name.token, collection)
         first, last = self._times(begin, end)
         fields = {
             **_UNKNOWN,
@@ -115,7 +115,7 @@ class RowPlanner:
             corners=parse_corners(region),
             expidn=observation.exposure_id * 10 + detector,
         )
-        return PlannedFile(prefix + file_name, name, release, description, None)
+        return PlannedFile(prefix + file_name, name, release, description, None, doubt)
 
     def _split(self, url: Any) -> tuple[str, str]:
         if not isinstance(url, str) or not url.strip():
@@ -144,10 +144,11 @@ class RowPlanner:
             )
         return name, name.observation, name.detector
 
-    def _find_place(self, folder: str, token: ProcessingToken, collection: Any) -> tuple[str, str]:
-        """Return the URL under which the files of a folder are read, and their release."""
+    def _find_place(self, folder: str, token: ProcessingToken, collection: Any) -> tuple[str, str, str | None]:
+        """Return the URL under which the files of a folder are read, their release, and why that may be wrong."""
         prefix = self._relocate(folder)
-        release = release_of(ProductName(DATASET_TYPE, token), f"{folder}/", self._release)
+        product = ProductName(DATASET_TYPE, token), f"{folder}/", self._release
+        release = release_of(*product)
         match = _COLLECTION.fullmatch(str(collection or "").strip().lower())
         said = _RELEASES.get(match[1], match[1]) if match else release
         if self._release is None and said != release:
@@ -155,7 +156,7 @@ class RowPlanner:
                 f"{self._names['collection']} is {collection!r}, but the file in {folder!r} is of release {release!r}; "
                 "expected the same release, or release= to decide."
             )
-        return prefix, release
+        return prefix, release, doubt_of(*product)
 
     def _times(self, begin: Any, end: Any) -> tuple[float, float]:
         first, last = self._number("begin", begin), self._number("end", end)

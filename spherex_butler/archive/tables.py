@@ -156,4 +156,6 @@ def summarize_archive_table(table: ArchiveTable, *, access: str = "irsa", releas
     for batch in read_archive_table(table, access=access, release=release):
         summary.images.update((file.release, file.name.run) for file in batch.planned)
         summary.failed += batch.failed
+        doubts = dict.fromkeys(file.doubt for file in batch.planned if file.doubt is not None)
+        summary.warn(doubt for doubt in doubts if doubt not in summary.warnings)
     return summary

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType
@@ -18,16 +18,16 @@ from lsst.daf.butler.progress import Progress
 from lsst.resources import ResourcePath
 
 from ..errors import ConfigurationError, FormatError, ParameterError, reason_of
-from ..files.failures import FailedFile
+from ..files.failures import EmptyFolder, FailedFile
 from ..files.paths import Paths
 from ..files.placement import require_transfer
 from ..files.sameness import same_bytes
-from ..repository.butler_internals import StoredFile
 from ..repository.contention import retry, split_on_failure
 from ..repository.failures import one_item, told_as_repository_failures
 from ..repository.opened import OpenedRepository, check_opened
-from ..repository.placed_files import PlacedFile, has_own_copy, place_file, remove_moved_sources
+from ..repository.placed_files import Arrival, PlacedFile, has_own_copy, moved_before, place_file, remove_moved_sources
 from ..repository.registration import FileRecords, register, stored_uri
+from ..repository.runs import doubt_of
 from .archive_ids import derived_id
 from .ingest_plan import PlannedCalibration, digest_of, plan_calibrations
 from .ranges import Rule
@@ -113,7 +113,7 @@ def ingest_calibrations(
         raise ParameterError(f"There is no rule {certify!r} here; expected {' or '.join(map(repr, _RULES))}, or None.")
     planned, failed = plan_calibrations(paths, processes=processes, archive_ids=archive_ids)
     outcome = _Outcome(CalibrationIngestReport() if report is None else report)
-    outcome.report.failed += failed
+    _note_failed(outcome.report, butler, failed, transfer)
     with told_as_repository_failures():
         _ingest(repository, planned, transfer, outcome)
         if certify is not None:
@@ -136,6 +136,8 @@ def _ingest(
 ) -> None:
     report = outcome.report
     report.warn(warning for file in planned for warning in file.warnings)
+    doubts = (doubt_of(file.name, file.uri) for file in planned)
+    report.warn(dict.fromkeys(doubt for doubt in doubts if doubt is not None))
     groups = [list(files) for _, files in groupby(planned, key=lambda file: (file.name.dataset_type, file.name.run))]
     for group in Progress(__name__).wrap(groups, desc="Ingesting calibrations"):
         batch: _Batch | None = None
@@ -143,6 +145,17 @@ def _ingest(
             batch = _Batch(repository, group, outcome, transfer=transfer)
         if batch is not None:
             batch.ingest()
+
+
+def _note_failed(report: CalibrationIngestReport, butler: Butler, failed: Sequence[FailedFile], transfer: str) -> None:
+    """Report files that were not read; of a move those as there that an earlier call has moved, which was killed."""
+    for failure in failed:
+        if transfer == "move" and (ref := moved_before(butler, failure)) is not None:
+            report.skipped.append(ref)
+        elif transfer == "move" and isinstance(failure, EmptyFolder):
+            report.warn([f"{failure} Nothing is left to be moved."])
+        else:
+            report.failed.append(failure)
 
 
 def _fail_all(report: CalibrationIngestReport, files: Sequence[PlannedCalibration], error: Exception) -> None:
@@ -156,13 +169,7 @@ def _calibration_type(repository: OpenedRepository, name: str) -> DatasetType:
     return dataset_type
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrival:
-    """A planned file in its place, and the record that the datastore will keep of it."""
-
-    file: PlannedCalibration
-    placed: PlacedFile
-    record: StoredFile
+_Arrival: TypeAlias = Arrival[PlannedCalibration]
 
 
 class _Batch:
@@ -203,7 +210,7 @@ class _Batch:
     def _place(self, file: PlannedCalibration, ref: DatasetRef) -> _Arrival:
         placed = place_file(self._repository, ResourcePath(file.uri), ref, transfer=self._transfer)
         record = self._records.outside if self._transfer == "direct" else self._records.inside
-        return _Arrival(file, placed, record(ref, placed.uri, size=placed.uri.size()))
+        return Arrival(file, placed, record(ref, placed.uri, size=placed.uri.size()))
 
     def _register(self, arrivals: Sequence[_Arrival]) -> None:
         refs = [arrival.placed.ref for arrival in arrivals]

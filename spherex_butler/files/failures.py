@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("FailedFile", "FailingAlone", "or_failed")
+__all__ = ("EmptyFolder", "FailedFile", "FailingAlone", "MissingFile", "or_failed")
 
 import logging
 from collections.abc import Callable
@@ -46,6 +46,18 @@ class FailedFile:
     def noted(cls, failures: list[Self], uri: str) -> Callable[[Exception], None]:
         """Return a function that adds the failure of a file to others."""
         return lambda error: failures.append(cls.by(uri, error))
+
+
+class MissingFile(FailedFile):
+    """A path that nothing is at."""
+
+    __slots__ = ()
+
+
+class EmptyFolder(FailedFile):
+    """A folder or a glob without any of the files that were expected there."""
+
+    __slots__ = ()
 
 
 class FailingAlone:

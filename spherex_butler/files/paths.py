@@ -13,7 +13,7 @@ from pathlib import Path
 from lsst.resources import ResourcePath
 
 from ..errors import ParameterError
-from .failures import FailedFile, FailingAlone
+from .failures import EmptyFolder, FailedFile, FailingAlone, MissingFile
 from .folders import Folder, folder_uri, has_magic, search
 
 Paths = str | os.PathLike[str] | ResourcePath | Iterable[str | os.PathLike[str] | ResourcePath]
@@ -102,7 +102,7 @@ def _local(path: Path, is_wanted: Callable[[str], bool], what: str) -> Iterator[
         fixed = next(number for number, part in enumerate(path.parts) if has_magic(part))
         yield from _found(Path(*path.parts[:fixed]), path.parts[fixed:], is_wanted, what)
     else:
-        yield FailedFile(path.as_uri(), "there is no such file or folder.")
+        yield MissingFile(path.as_uri(), "there is no such file or folder.")
 
 
 def _address(text: str, scheme: str, is_wanted: Callable[[str], bool], what: str) -> Iterator[str | FailedFile]:
@@ -136,6 +136,6 @@ def _found(
         nothing = False
         yield entry
     if nothing and not pattern:
-        yield FailedFile(folder_uri(folder), f"there is no {what} in this folder.")
+        yield EmptyFolder(folder_uri(folder), f"there is no {what} in this folder.")
     elif nothing:
-        yield FailedFile(folder_uri(folder), f"nothing in this folder matches the pattern {'/'.join(pattern)!r}.")
+        yield EmptyFolder(folder_uri(folder), f"nothing in this folder matches the pattern {'/'.join(pattern)!r}.")

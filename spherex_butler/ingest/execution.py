@@ -7,7 +7,6 @@ __all__ = ("execute", "ingest_files")
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
@@ -16,16 +15,16 @@ from lsst.daf.butler.progress import Progress, ProgressBar
 from lsst.resources import ResourcePath
 
 from ..constants import DATASET_TYPE
-from ..files.failures import FailedFile
+from ..files.failures import EmptyFolder, FailedFile
 from ..files.paths import Paths
 from ..files.placement import require_transfer
 from ..images.description import ImageDescription
-from ..repository.butler_internals import MANY, StoredFile, update_statistics
+from ..repository.butler_internals import MANY, update_statistics
 from ..repository.contention import retry, split_on_failure
 from ..repository.exposures import data_id_with_records, insert_exposures
 from ..repository.failures import one_item, told_as_repository_failures
 from ..repository.opened import OpenedRepository, check_opened
-from ..repository.placed_files import PlacedFile, has_own_copy, place_file, remove_moved_sources
+from ..repository.placed_files import Arrival, PlacedFile, has_own_copy, moved_before, place_file, remove_moved_sources
 from ..repository.registration import FileRecords, known_ids, register
 from ..repository.reports import IngestReport
 from ..repository.runs import chain_of, ensure_run
@@ -155,15 +154,7 @@ def _count(paths: Paths) -> int | None:
     return None if isinstance(paths, Iterator) else sum(1 for _ in find_images(paths))
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrival:
-    """A planned file in its place, and what is to be on record of it."""
-
-    file: PlannedFile
-    placed: PlacedFile
-    record: StoredFile
-
-
+_Arrival: TypeAlias = Arrival[PlannedFile]
 _Known: TypeAlias = tuple[PlannedFile, DatasetRef, ResourcePath]
 
 
@@ -200,11 +191,23 @@ class BatchIngest:
         progress: AbstractContextManager[ProgressBar[None]]
         progress = Progress(__name__).bar(desc="Ingesting", total=total, skip_scalar=False)
         with told_as_repository_failures(), progress as bar:
-            for batch in batches(planned, self._report, size=batch_size):
+            for batch in batches(self._without_moved(planned), self._report, size=batch_size):
                 for done in self.ingest(batch) if batch else [1]:
                     bar.update(done)
         if len(self._report.ingested) - before >= MANY:
             update_statistics(self._butler)
+
+    def _without_moved(self, planned: Iterable[PlannedFile | FailedFile]) -> Iterator[PlannedFile | FailedFile]:
+        """Yield the files on, without those that an earlier move has brought in, which was killed before it said so."""
+        for file in planned:
+            if self._transfer != "move" or not isinstance(file, FailedFile):
+                yield file
+            elif (ref := moved_before(self._butler, file)) is not None:
+                self._report.skipped.append(ref)
+            elif isinstance(file, EmptyFolder):
+                self._report.warn([f"{file} Nothing is left to be moved."])
+            else:
+                yield file
 
     def ingest(self, batch: Sequence[PlannedFile]) -> Iterator[int]:
         """Ingest files of one run and release; yield from time to time how many more are finished."""
@@ -264,10 +267,10 @@ class BatchIngest:
         source = ResourcePath(file.uri)
         if self._transfer == "direct":  # for which the dimension records that make a file's name are not needed
             placed = PlacedFile(source, ref, source)
-            return _Arrival(file, placed, self._records.outside(ref, source, size=file.size))
+            return Arrival(file, placed, self._records.outside(ref, source, size=file.size))
         expanded = ref.expanded(data_id_with_records(self._repository, file.description))
         placed = place_file(self._repository, source, expanded, transfer=self._transfer)
-        return _Arrival(file, placed, self._records.inside(expanded, placed.uri, size=file.size))
+        return Arrival(file, placed, self._records.inside(expanded, placed.uri, size=file.size))
 
     def _note_unplaced(self, file: PlannedFile, ref: DatasetRef, error: Exception) -> None:
         """Report a file that was not placed: as skipped if another process has moved it into the repository."""

@@ -27,7 +27,7 @@ from ..formats.fits.lazy_header import LazyHeader
 from ..images.description import ImageDescription, describe_image
 from ..images.wavelengths import EXTNAME as LAST_HDU
 from ..names import ProductName, parse_product_name
-from ..repository.runs import release_of
+from ..repository.runs import doubt_of, release_of
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +48,8 @@ class PlannedFile:
         What its headers say.
     size
         Its size in bytes, `None` where a server does not give it.
+    doubt
+        Why the release may be another one, if it may.
     """
 
     uri: str
@@ -55,6 +57,7 @@ class PlannedFile:
     release: str
     description: ImageDescription
     size: int | None
+    doubt: str | None = None
 
     @property
     def data_id(self) -> dict[str, Any]:
@@ -85,7 +88,8 @@ def _plan(uri: str, release: str | None, describe: Callable[[str], tuple[ImageDe
     name = _image_name(uri)
     description, size = describe(uri)
     _require_same_image(name, description)
-    return PlannedFile(uri, name, release_of(name, uri, release), description, size)
+    doubt = doubt_of(name, uri, release)
+    return PlannedFile(uri, name, release_of(name, uri, release), description, size, doubt)
 
 
 def _describe_local(uri: str) -> tuple[ImageDescription, int | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ("IngestPreview", "RunPreview", "preview_ingest")
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -14,14 +14,14 @@ from lsst.daf.butler.progress import Progress, ProgressBar
 from lsst.resources import ResourcePath
 
 from ..constants import DATASET_TYPE
-from ..files.failures import FailedFile
+from ..files.failures import EmptyFolder, FailedFile
 from ..files.paths import Paths
 from ..files.placement import require_transfer
 from ..files.sameness import require_same_bytes
 from ..repository.exposures import data_id_with_records
 from ..repository.failures import one_item, told_as_repository_failures
 from ..repository.opened import OpenedRepository, check_opened
-from ..repository.placed_files import planned_place
+from ..repository.placed_files import moved_before, planned_place
 from ..repository.reports import Report
 from ..repository.runs import chain_of
 from .comparison import Comparison, compare
@@ -123,7 +123,7 @@ def preview_ingest(
         closing(read_plans(paths, processes=processes, release=release)) as plans,
         Progress(__name__).bar(desc="Looking", skip_scalar=False) as bar,
     ):
-        for batch in batches(plans, preview.found, size=batch_size):
+        for batch in batches(preview.without_moved(plans), preview.found, size=batch_size):
             if batch:
                 preview.add(batch)
             bar.update(len(batch) or 1)
@@ -140,6 +140,18 @@ class _Preview:
         self._transfer = transfer
         self._update_records = update_records
         self._seen: set[bytes] = set()
+
+    def without_moved(self, planned: Iterable[PlannedFile | FailedFile]) -> Iterator[PlannedFile | FailedFile]:
+        """Yield the files on, without those that an earlier move has brought in."""
+        for file in planned:
+            if self._transfer != "move" or not isinstance(file, FailedFile):
+                yield file
+            elif (ref := moved_before(self._repository.butler, file)) is not None:
+                self.found.warn([f"{file.uri}: was moved before; it is {ref.dataId} in {ref.run!r}."])
+            elif isinstance(file, EmptyFolder):
+                self.found.warn([f"{file} Nothing is left to be moved."])
+            else:
+                yield file
 
     def add(self, batch: Sequence[PlannedFile]) -> None:
         """Look up what would become of files."""

@@ -8,9 +8,9 @@ import re
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from functools import partial
+from functools import cache, partial
 from itertools import groupby, islice
 from typing import Any
 
@@ -20,7 +20,7 @@ from ..files.failures import FailedFile
 from ..files.paths import Paths, expand_paths
 from ..repository.reports import Report
 from .plan import PlannedFile, read_local, read_remote
-from .processes import process_pool
+from .processes import ReadingProcesses
 
 BATCH_SIZE = 500
 """Files that are looked up, and registered, together."""
@@ -95,24 +95,20 @@ def _reader_of(entry: str | FailedFile) -> _Reader | None:
 @contextmanager
 def _readers(processes: int, release: str | None) -> Iterator[Callable[[_Reader | None, list[Any]], _Result]]:
     """Give a function that begins to read a chunk, and returns a function that waits for the result."""
-    pools: dict[_Reader, Executor] = {}
 
     def read(reader: _Reader | None, chunk: list[Any]) -> _Result:
         if reader is None:
             return lambda: chunk
         if processes == 1:
             return partial(reader, chunk, release)
-        if reader not in pools:
-            pools[reader] = stack.enter_context(_pool(reader, processes))
-        return pools[reader].submit(reader, chunk, release).result
+        if reader is read_remote:  # which takes waiting, not computing
+            return threads().submit(reader, chunk, release).result
+        return others().submit(reader, chunk, release)
 
     with ExitStack() as stack:
+        threads = cache(lambda: stack.enter_context(ThreadPoolExecutor(processes)))
+        others = cache(lambda: stack.enter_context(ReadingProcesses(processes)))
         yield read
-
-
-def _pool(reader: _Reader, processes: int) -> Executor:
-    """Return processes for what takes computing, threads for what takes waiting."""
-    return ThreadPoolExecutor(processes) if reader is read_remote else process_pool(processes)
 
 
 def batches(
@@ -130,6 +126,7 @@ def batches(
     survives.
     """
     groups: dict[tuple[str, str], list[PlannedFile]] = defaultdict(list)
+    doubts: set[str] = set()  # of runs, each to be told once
     count, last = 0, time.monotonic()
     for file in planned:
         if isinstance(file, FailedFile):
@@ -137,6 +134,9 @@ def batches(
             yield []
             continue
         report.warn(file.warnings)
+        if file.doubt is not None and file.doubt not in doubts:
+            doubts.add(file.doubt)
+            report.warn([file.doubt])
         group = groups[file.name.run, file.release]
         group.append(file)
         count += 1

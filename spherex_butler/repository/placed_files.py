@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-__all__ = ("PlacedFile", "has_own_copy", "place_file", "planned_place", "remove_moved_sources")
+__all__ = (
+    "Arrival",
+    "PlacedFile",
+    "has_own_copy",
+    "moved_before",
+    "place_file",
+    "planned_place",
+    "remove_moved_sources",
+)
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-from lsst.daf.butler import DatasetRef
+from lsst.daf.butler import Butler, ButlerUserError, DatasetRef
 from lsst.resources import ResourcePath
 
+from ..constants import INSTRUMENT
+from ..errors import FormatError
+from ..files.failures import FailedFile, MissingFile
 from ..files.placement import place, remove_source, resolve_transfer
 from ..files.sameness import same_bytes
+from ..names import parse_product_name
+from .butler_internals import StoredFile
 from .failures import writing_to
 from .opened import OpenedRepository
+from .registration import known_ids
+
+_File = TypeVar("_File")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +44,15 @@ class PlacedFile:
     ref: DatasetRef
     uri: ResourcePath
     moved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival(Generic[_File]):
+    """A planned file in its place, and what is to be on record of it."""
+
+    file: _File
+    placed: PlacedFile
+    record: StoredFile
 
 
 def place_file(repository: OpenedRepository, source: ResourcePath, ref: DatasetRef, *, transfer: str) -> PlacedFile:
@@ -60,6 +86,24 @@ def has_own_copy(repository: OpenedRepository, source: ResourcePath, there: Reso
         return source != there and there.relative_to(repository.root) is not None and same_bytes(source, there)
     except OSError:  # another process finished the move, or one of them may not be read
         return False
+
+
+def moved_before(butler: Butler, failure: FailedFile) -> DatasetRef | None:
+    """Return the dataset that a file that is gone has become, as its name tells; `None` if there is none."""
+    if not isinstance(failure, MissingFile):
+        return None
+    try:
+        name = parse_product_name(failure.uri)
+    except FormatError:
+        return None
+    exposure = None if name.observation is None else name.observation.exposure_id
+    of_image = {"exposure": exposure, "detector": name.detector}
+    data_id = {key: value for key, value in of_image.items() if value is not None}
+    try:
+        ref = butler.find_dataset(name.dataset_type, data_id, instrument=INSTRUMENT, collections=name.run)
+    except (ButlerUserError, LookupError):  # no such type or run, or a name of the wrong form for the type
+        return None
+    return ref if ref is not None and known_ids(butler, [ref]) else None
 
 
 def remove_moved_sources(placed: Iterable[PlacedFile]) -> list[str]:

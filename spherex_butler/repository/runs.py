@@ -7,6 +7,7 @@ __all__ = (
     "chain_members",
     "chain_of",
     "chain_order",
+    "doubt_of",
     "ensure_run",
     "put_in_order",
     "ranked",
@@ -30,6 +31,8 @@ from ..errors import FormatError, ParameterError
 from ..names import RUN_PREFIX, ProcessingToken, ProductName
 from ..paths import config_uri
 
+_IMAGE_PROCESS = "l2b"
+
 
 class _Release(BaseModel):
     """One entry of ``releases.yaml``."""
@@ -41,6 +44,15 @@ class _Release(BaseModel):
     last_version: int | None
     span: tuple[str, str | None] | None
     calibrations: list[str]
+
+
+@cache
+def _newest_versions() -> dict[str, int]:
+    """Return the newest version that is known of each process."""
+    tokens = [ProcessingToken.parse(token) for release in _releases() for token in calibration_tokens(release)]
+    versions = [(token.process, token.version) for token in tokens if token.version is not None]
+    found = {_IMAGE_PROCESS: int(Config(config_uri("repository/releases.yaml"))["newest_version"])}
+    return found | {process: max(number for name, number in versions if name == process) for process, _ in versions}
 
 
 @cache
@@ -94,6 +106,22 @@ def release_of(name: ProductName, path: str = "", given: str | None = None) -> s
         if version is not None and release.first_version <= version <= (release.last_version or version):
             return key
     raise FormatError(f"The release of {str(name)!r} follows from neither its path nor its token; pass release=.")
+
+
+def doubt_of(name: ProductName, path: str = "", given: str | None = None) -> str | None:
+    """Return a warning of a processing version that is newer than any known one; `None` where the release is said."""
+    version = name.token.version
+    newest = _newest_versions().get(name.token.process)
+    if version is None or newest is None or version <= newest or given is not None or release_in_path(path) is not None:
+        return None
+    message = f"{name.token}: version {version} is newer than {newest}, the newest known of {name.token.process!r}"
+    if name.token.process != _IMAGE_PROCESS:
+        return f"{message}. If it is not the newest, decertify it; a folder named as a release, such as qr3, tells it."
+    release = release_of(name, path)
+    return (
+        f"{message}, so it is taken for {release} and found before all others. If that is not right, say the release "
+        "(--release, release= in Python), or remove the run."
+    )
 
 
 def ensure_run(butler: Butler, name: ProductName, release: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from spherex_butler.errors import FormatError, ParameterError
 from spherex_butler.names import parse_product_name
-from spherex_butler.repository.runs import chain_of, chain_order, ensure_run, register_run, release_of
+from spherex_butler.repository.runs import chain_of, chain_order, doubt_of, ensure_run, register_run, release_of
 
 
 def product(token: str):
@@ -18,6 +18,7 @@ def product(token: str):
     [
         ("l2b-v11-2025-162", "qr1"),
         ("l2b-v12-2025-175", "qr1"),
+        ("l2b-v19-2025-210", "qr2"),
         ("l2b-v20-2025-240", "qr2"),
         ("l2b-v25-2026-206", "qr2"),
         ("l2b-v26-2026-300", "qr3"),
@@ -45,6 +46,30 @@ def test_unknown_release_is_an_error():
 def test_token_without_version_needs_a_release():
     with pytest.raises(FormatError, match="pass release="):
         release_of(parse_product_name("dark_D3_spx_base-2025-158.fits"))
+
+
+@pytest.mark.parametrize("token", ["l2b-v29-2026-300", "l2b_retry-v28-2026-300"])
+def test_version_newer_than_all_known_is_doubted(token):
+    doubt = doubt_of(product(token))
+    version = token.partition("-v")[2][:2]
+    assert doubt.startswith(
+        f"{token}: version {version} is newer than 27, the newest known of 'l2b', so it is taken for"
+    )
+    assert "taken for qr3" in doubt
+    assert "(--release, release= in Python)" in doubt
+    assert doubt_of(product(token), given="qr3") is None
+    assert doubt_of(product(token), "/data/qr3/x.fits") is None
+
+
+@pytest.mark.parametrize("token", ["l2b-v27-2026-230", "l2b-v19-2025-210", "mine-v99-2026-230", "base-2030-100"])
+def test_known_and_own_processings_are_not_doubted(token):
+    assert doubt_of(product(token)) is None
+
+
+def test_calibration_newer_than_all_known_is_doubted():
+    name = parse_product_name("dark_D3_spx_cal-drk-v9-2027-100.fits")
+    assert doubt_of(name).startswith("cal-drk-v9-2027-100: version 9 is newer than 4, the newest known of 'cal-drk'.")
+    assert doubt_of(name, "/data/qr3/dark/x.fits") is None
 
 
 def test_chain_of_unknown_release_is_refused():
