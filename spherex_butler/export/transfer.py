@@ -12,9 +12,11 @@ __all__ = ("Transfer", "dataset_in", "ensure_dataset_type", "ensure_run_as_in")
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType, DimensionRecord, MissingDatasetTypeError
+from lsst.resources import ResourcePath
 
 from ..calibrations.runs import calibration_chain_of
 from ..constants import DEFAULT_COLLECTION, INSTRUMENT, REGION
@@ -25,10 +27,12 @@ from ..repository.contention import retry, split_on_failure
 from ..repository.failures import one_item, writing_to
 from ..repository.image_refs import dataset_text
 from ..repository.opened import check_opened
-from ..repository.registration import artifact_uri, known_ids, register, stored_files
+from ..repository.registration import artifact_uri, file_checksum, known_ids, register, stored_files
 from ..repository.reports import FailedDataset
 from ..repository.runs import chain_members, put_in_order, register_run, release_chains
 
+_UNKNOWN_SIZE = -1
+_REMEDY = "'butler spherex verify' of the source says what to do"
 _ELEMENTS = ("planning_period", "group", "exposure", REGION)
 
 Records = Mapping[str, Mapping[tuple[Any, ...], DimensionRecord]]
@@ -116,6 +120,8 @@ class Transfer:
         """Put a file where the target will read it, and return how it is on record there."""
         uri = artifact_uri(self._source, file)
         outside = "://" in file.path
+        if uri.isLocal:
+            _require_size(uri, file)
         if outside and self._mode in {"auto", "direct"}:
             return file
         mode = resolve_transfer(self._mode, uri, self._opened.root)
@@ -125,6 +131,8 @@ class Transfer:
             place_in_target = self._target.getURI(ref, predict=True).updatedExtension(uri.getExtension())
         else:
             place_in_target = artifact_uri(self._target, file)
+        if (mode or "copy") == "copy":  # which reads all of it anyway
+            _require_content(uri, file)
         with writing_to(place_in_target):
             place(uri, place_in_target, mode or "copy")
         # Never None, as predicted places are inside.
@@ -188,6 +196,31 @@ def ensure_run_as_in(source: Butler, target: Butler, run: str) -> None:
 def _ensure_member(target: Butler, chain: str, member: str) -> None:
     if member not in chain_members(target, chain):
         put_in_order(target, chain, member)
+
+
+def _require_size(uri: ResourcePath, file: StoredFile) -> None:
+    """Refuse a file that is not there, or was cut off or replaced since it is on record."""
+    if uri.isLocal and not Path(uri.ospath).is_file():
+        raise FormatError(f"the source's file {str(uri)!r} is not there; {_REMEDY}.")
+    size = uri.size()
+    if file.file_size not in {size, _UNKNOWN_SIZE}:
+        raise FormatError(
+            f"the source's file {str(uri)!r} has {size} bytes, {file.file_size} are on record; {_REMEDY}."
+        )
+
+
+def _require_content(uri: ResourcePath, file: StoredFile) -> None:
+    """Refuse a file of another size or checksum than is on record."""
+    if not uri.isLocal:
+        _require_size(uri, file)
+    if file.checksum is None:
+        return
+    with uri.as_local() as local:
+        checksum = file_checksum(local)
+    if checksum != file.checksum:
+        raise FormatError(
+            f"the source's file {str(uri)!r} has the checksum {checksum}, {file.checksum} is on record; {_REMEDY}."
+        )
 
 
 def _required(stored: Mapping[uuid.UUID, list[StoredFile]], ref: DatasetRef) -> list[StoredFile]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -337,6 +338,64 @@ def test_image_whose_file_is_gone_keeps_no_other_out(source, target):
     assert (report["images"], report["calibrations"], report["certified"], len(report["failed"])) == (11, 3, 3, 1)
     assert report["failed"][0]["dataset"].startswith("level2 detector=1")
     assert "FileNotFoundError" in report["failed"][0]["reason"]
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-2880])
+
+
+def _flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+_DAMAGE = (
+    (Path.unlink, " is not there; "),
+    (lambda path: (path.unlink(), path.mkdir()), " is not there; "),
+    (_cut, r" has \d+ bytes, \d+ are on record; "),
+    (lambda path: path.write_bytes(b""), r" has 0 bytes, \d+ are on record; "),
+)
+
+
+@pytest.mark.parametrize("mode", ["auto", "copy", "hardlink", "symlink", "direct"])
+@pytest.mark.parametrize("kept", ["copy", "direct"])
+def test_damaged_files_keep_no_other_out_and_leave_nothing_in_the_target(archive, tmp_path, target, mode, kept):
+    files = [Path(shutil.copy(path, tmp_path)) for path in archive[:6]]
+    with new_repo() as butler:
+        ingest_files(butler, files, transfer=kept)
+        spoilt = [path_of(butler, ref) for ref in images(butler)[: len(_DAMAGE)]]
+        for path, (spoil, _) in zip(spoilt, _DAMAGE, strict=True):
+            spoil(path)
+        report = export_images(butler, target, transfer=mode)
+        reasons = sorted(failure.reason for failure in report.failed)
+        expected = sorted(f"{path.name}'{reason}" for path, (_, reason) in zip(spoilt, _DAMAGE, strict=True))
+        assert len(reasons) == len(expected)
+        assert all(re.search(*pair) for pair in zip(expected, reasons, strict=True))
+        assert all(reason.endswith("; 'butler spherex verify' of the source says what to do.") for reason in reasons)
+        assert (report.images, len(images(target)), check_repository(target).ok) == (2, 2, True)
+    root = Path(target._datastore.root.ospath)
+    assert not [found for path in spoilt for found in root.rglob(f"*{path.name}*")]
+
+
+def test_file_of_another_checksum_is_not_copied(source, target):
+    image = images(source, detector=3)[0]
+    checksum = source._datastore.computeChecksum(source.getURI(image))
+    damage(source, f"UPDATE file_datastore_records SET checksum = '{checksum}' WHERE dataset_id = '{hex_of(image)}'")
+    _flip(path_of(source, image))
+    (failure,) = export_images(source, target, transfer="copy", where="detector = 3").failed
+    assert f"{checksum} is on record; 'butler spherex verify' of the source says what to do." in failure.reason
+    assert len(images(target)) == 1
+
+
+def test_file_of_a_web_server_that_changed_is_not_copied(archive, target, tmp_path):
+    files = [Path(shutil.copy(path, tmp_path)) for path in archive[:2]]
+    with new_repo() as butler, serve(tmp_path) as served:
+        ingest_files(butler, [f"{served.url}/{path.name}" for path in files], transfer="direct")
+        _cut(files[0])
+        report = export_images(butler, target, transfer="copy")
+    assert report.images == 1
+    assert re.search(r"has \d+ bytes, \d+ are on record", report.failed[0].reason)
 
 
 def test_image_without_file_on_record_is_reported(source, target):
