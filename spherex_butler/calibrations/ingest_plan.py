@@ -6,7 +6,7 @@ they announce is there; YAML and gzipped files are read whole.
 
 from __future__ import annotations
 
-__all__ = ("PlannedCalibration", "calibration_definitions", "digest_of", "plan_calibrations")
+__all__ = ("PlannedCalibration", "calibration_definitions", "digest_of", "named_detectors", "plan_calibrations")
 
 import hashlib
 import re
@@ -165,11 +165,20 @@ def _open_complete(uri: ResourcePath) -> Iterator[FitsFile]:
 
 
 def _require_detector(name: ProductName, infos: list[HduInfo]) -> None:
-    """Check that no header names another detector; the archive writes it as a number or as text."""
-    for info in infos if name.detector is not None else ():
-        card = info.value("DETECTOR")
-        match = _DETECTOR.fullmatch(str(card).strip())
-        if match and int(match[1]) != name.detector:
+    """Check that no header names another detector."""
+    for info, card, detector in named_detectors(infos):
+        if name.detector not in {None, detector}:
             raise FormatError(
                 f"The name says detector {name.detector}, HDU {info.name!r} says DETECTOR={card!r}; expected the same."
             )
+
+
+def named_detectors(infos: Iterable[HduInfo]) -> Iterator[tuple[HduInfo, Any, int]]:
+    """Yield the HDUs whose header names a detector, with the card's value and the detector.
+
+    The archive writes it as a number or as text.
+    """
+    for info in infos:
+        card = info.value("DETECTOR")
+        if match := _DETECTOR.fullmatch(str(card).strip()):
+            yield info, card, int(match[1])

@@ -19,7 +19,9 @@ from .images import Period, check_period, dataset_batches, planning_periods, rea
 from .report import Findings, Kind, RepositoryFinding, RepositoryReport
 
 
-def check_repository(butler: Butler, *, checksum: bool = False, remote: int = 0, limit: int = 1000) -> RepositoryReport:
+def check_repository(
+    butler: Butler, *, checksum: bool = False, headers: bool = False, remote: int = 0, limit: int = 1000
+) -> RepositoryReport:
     """Return what is wrong with a repository; nothing is changed.
 
     Parameters
@@ -30,6 +32,9 @@ def check_repository(butler: Butler, *, checksum: bool = False, remote: int = 0,
         Whether the content of local files is compared, too, where a checksum
         is on record: Butler writes them where the datastore's configuration
         says so.
+    headers
+        Whether it is read from the headers of images and calibrations which
+        exposure and detector they are of.
     remote
         How many requests for remote files are made at once; by default they
         are not asked for, and counted.
@@ -59,7 +64,7 @@ def check_repository(butler: Butler, *, checksum: bool = False, remote: int = 0,
     repository = check_opened(butler, writeable=False)
     found = Findings(limit)
     with butler.registry.caching_context():
-        files = FileCheck(repository, found, checksum=checksum, remote=remote)
+        files = FileCheck(repository, found, checksum=checksum, headers=headers, remote=remote)
         check_chains(butler, found)
         _check_datasets(butler, files, CalibrationCheck(butler, found), found)
         files.finish()

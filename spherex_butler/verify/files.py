@@ -21,20 +21,26 @@ from ..repository.butler_internals import StoredFile, records_without_dataset
 from ..repository.image_refs import dataset_text
 from ..repository.opened import OpenedRepository
 from ..repository.registration import artifact_uri, file_checksum, stored_files
+from .headers import HeaderCheck
 from .report import Findings, Kind
 
 _PLAIN = re.compile(r"[\w./,=@~-]+", re.ASCII)  # in a URI what it is in a path
 _LOCAL = "file://"
 
+_Problem = tuple[Kind, str]
+
 
 class FileCheck:
     """A check of files that is given datasets batch by batch; with ``remote=0`` no remote file is asked for."""
 
-    def __init__(self, repository: OpenedRepository, found: Findings, *, checksum: bool, remote: int) -> None:
+    def __init__(
+        self, repository: OpenedRepository, found: Findings, *, checksum: bool, headers: bool, remote: int
+    ) -> None:
         self._butler = repository.butler
         self._found = found
         self._checksum = checksum
         self._remote = remote
+        self._headers = HeaderCheck() if headers else None
         self._root = repository.root
         self._folder = self._root.ospath.rstrip("/") if self._root.isLocal else None
         self._unasked: Counter[str] = Counter()
@@ -103,6 +109,7 @@ class FileCheck:
                 self._about(Kind.FILE_MISSING, ref, f"{path} is {what}; expected a file.")
             elif self._same_size(ref, file, path, status.st_size):
                 self._check_content(ref, file, path)
+                self._note(ref, self._header_problem(ref, ResourcePath(Path(path).as_uri()), None))
 
     def _check_content(self, ref: DatasetRef, file: StoredFile, path: str) -> None:
         if not self._checksum:
@@ -124,21 +131,31 @@ class FileCheck:
         if not files:
             return
         with ThreadPoolExecutor(self._remote) as pool:
-            answers = pool.map(self._remote_size, (file for _, file in files))
+            answers = pool.map(self._look_at_remote, files)
             for (ref, file), answer in zip(files, answers, strict=True):
                 place = file.path if "://" in file.path else str(self._root.join(file.path))
                 if isinstance(answer, FileNotFoundError):
                     self._missing(ref, place)
                 elif isinstance(answer, Exception):
                     self._unreadable(ref, place, answer)
-                else:
-                    self._same_size(ref, file, place, answer)
+                elif self._same_size(ref, file, place, answer[0]):
+                    self._note(ref, answer[1])
 
-    def _remote_size(self, file: StoredFile) -> int | Exception:
+    def _look_at_remote(self, asked: tuple[DatasetRef, StoredFile]) -> tuple[int, _Problem | None] | Exception:
+        ref, file = asked
         try:
-            return artifact_uri(self._butler, file).size()
+            uri = artifact_uri(self._butler, file)
+            size = uri.size()
         except Exception as error:  # noqa: BLE001  # whatever the protocol raises is the finding
             return error
+        return size, self._header_problem(ref, uri, size)
+
+    def _header_problem(self, ref: DatasetRef, uri: ResourcePath, size: int | None) -> _Problem | None:
+        return None if self._headers is None else self._headers.problem(ref, uri, size)
+
+    def _note(self, ref: DatasetRef, problem: _Problem | None) -> None:
+        if problem is not None:
+            self._about(problem[0], ref, problem[1])
 
     def _same_size(self, ref: DatasetRef, file: StoredFile, place: str, size: int) -> bool:
         if file.file_size < 0 or file.file_size == size:  # negative: not on record

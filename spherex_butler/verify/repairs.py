@@ -15,10 +15,8 @@ from lsst.daf.butler.progress import Progress
 from ..constants import CALIBRATION_COLLECTION, DATASET_TYPE
 from ..errors import FormatError, reason_of
 from ..files.failures import FailedFile, or_failed
-from ..files.fits import open_fits
 from ..files.temporary import is_stale
-from ..formats.fits.lazy_header import LazyHeader
-from ..images.description import ImageDescription, describe_image
+from ..images.description import ImageDescription
 from ..names import RUN_PREFIX, ProcessingToken, ProductName
 from ..repository.contention import retry
 from ..repository.exposures import insert_exposures
@@ -27,6 +25,7 @@ from ..repository.image_refs import dataset_text
 from ..repository.opened import require_writeable
 from ..repository.registration import stored_uri
 from ..repository.runs import chain_members, ensure_run, put_in_order, ranked, release_chains, release_of
+from .headers import describe_file, require_image
 from .images import dataset_batches, read_period, runs_by_type
 from .report import Kind, RepositoryFinding, counted
 
@@ -176,13 +175,8 @@ def _describe(butler: Butler, ref: DatasetRef) -> ImageDescription:
     uri = stored_uri(butler, ref)
     if uri is None or not uri.isLocal:
         raise FormatError(f"its file is {str(uri)!r}; only headers of local files are read.")
-    with open_fits(uri) as file:
-        image = file["IMAGE"]
-        description = describe_image(LazyHeader(image.text), image.shape)
-    found = description.observation.exposure_id, description.detector
-    expected = ref.dataId["exposure"], ref.dataId["detector"]
-    if found != expected:
-        raise FormatError(f"the header is of exposure and detector {found}; expected {expected}.")
+    description = describe_file(uri)
+    require_image(ref, description)
     return description
 
 

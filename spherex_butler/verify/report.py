@@ -35,6 +35,7 @@ class Kind(StrEnum):
     FILE_MISSING = "file missing"
     FILE_SIZE = "file of another size"
     FILE_CHECKSUM = "file of another content"
+    HEADER = "header of another dataset"
     FILE_UNREADABLE = "file not readable"
     NOT_STORED = "dataset without file"
     NO_DATASET = "file without dataset"
@@ -61,6 +62,8 @@ ADVICE: Mapping[Kind, str] = {
     "stays, with its tags and validity ranges. To remove the files listed here, and no others (files outside of the "
     "repository are only forgotten):",
     Kind.FILE_CHECKSUM: "as for a file of another size. To remove the files listed here, and no others:",
+    Kind.HEADER: "bring the right file back to its place. Or remove it and ingest the right one; the dataset stays. To "
+    "remove the files listed here, and no others (files outside of the repository are only forgotten):",
     Kind.FILE_UNREADABLE: "make it accessible and check again.",
     Kind.NOT_STORED: "ingest it again. To remove the datasets listed here for good, and no others:",
     Kind.NO_DATASET: "a removal was interrupted; Butler finishes it in Python: "
@@ -73,6 +76,7 @@ _PURGED: Mapping[Kind, bool] = {
     Kind.FILE_MISSING: False,
     Kind.FILE_SIZE: False,
     Kind.FILE_CHECKSUM: False,
+    Kind.HEADER: False,
     Kind.NOT_STORED: True,
 }
 """Whether the commands for a kind remove datasets, or their files only."""

@@ -337,7 +337,7 @@ def test_image_whose_file_is_gone_keeps_no_other_out(source, target):
     report = export_images(source, target, transfer="copy").to_dict()
     assert (report["images"], report["calibrations"], report["certified"], len(report["failed"])) == (11, 3, 3, 1)
     assert report["failed"][0]["dataset"].startswith("level2 detector=1")
-    assert "FileNotFoundError" in report["failed"][0]["reason"]
+    assert "is not there; 'butler spherex verify' of the source" in report["failed"][0]["reason"]
 
 
 def _cut(path: Path) -> None:
