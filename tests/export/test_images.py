@@ -35,6 +35,7 @@ from lsst.daf.butler import (
     Timespan,
 )
 from made_once import copy_repo, new_repo, open_repo
+from one_bad_item import ERRORS, in_placing, in_registration
 
 from spherex_butler import extend_universe, make_repo
 from spherex_butler.errors import ConfigurationError, ParameterError
@@ -585,3 +586,15 @@ def test_mode_that_would_rob_the_source_is_refused(source, target, mode):
 def test_search_that_makes_no_sense_is_refused(source, target, arguments):
     with pytest.raises(ParameterError, match=r"The images .* cannot be searched in \['SPHEREx/"):
         export_images(source, target, **arguments)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("spoil", [in_placing, in_registration])
+def test_image_that_raises_anything_fails_alone(source, target, monkeypatch, spoil, error):
+    path = path_of(source, images(source, exposure=20255110106842)[2])
+    spoil(monkeypatch, path, error)
+    report = export_images(source, target, transfer="hardlink", calibrations=False, exposure=20255110106842)
+    (failure,) = report.failed
+    assert "detector=3" in failure.dataset
+    assert failure.reason == f"{type(error).__name__}: {error}".removesuffix(": ")
+    assert report.images == 5

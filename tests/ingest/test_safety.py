@@ -127,7 +127,7 @@ def test_remote_repository_cannot_hold_links():
 INGEST = """
 import sys
 from lsst.daf.butler import Butler
-from spherex_butler.ingest import ingest_files
+from spherex_butler.ingest import ingest_files, preview_ingest
 
 repo, files, transfer = sys.argv[1:]
 with Butler.from_config(repo, writeable=True) as butler:
@@ -176,3 +176,37 @@ def test_record_of_a_file_is_what_butler_would_write(butler, files, transfer):
     assert written == expected
     assert written.file_size == files[0].stat().st_size
     assert len(written.checksum) == 128
+
+
+def test_move_that_was_killed_at_its_end_is_already_there(butler, files):
+    ingest_files(butler, files, transfer="move")
+    assert not any(path.exists() for path in files)
+    assert ingest_files(butler, files, transfer="move").summary == "0 ingested, 6 already there, 0 failed"
+    preview = preview_ingest(butler, files, transfer="move")
+    assert preview.failed == []
+    assert ["was moved before" in warning for warning in preview.warnings] == [True] * 6
+
+
+def test_folder_that_was_moved_from_is_empty_without_failure(butler, files):
+    ingest_files(butler, files[0].parent, transfer="move")
+    for function in (ingest_files, preview_ingest):
+        report = function(butler, files[0].parent, transfer="move")
+        assert report.failed == []
+        assert "there is no level2_*.fits in this folder. Nothing is left to be moved." in report.warnings[0]
+
+
+def test_file_that_is_gone_and_was_never_ingested_fails(butler, files):
+    ingest_files(butler, files[:5], transfer="move")
+    files[5].unlink()
+    for transfer in ("move", "copy"):
+        report = ingest_files(butler, files[5], transfer=transfer)
+        assert "there is no such file" in report.failed[0].reason
+    assert len(ingest_files(butler, files[0], transfer="copy").failed) == 1
+
+
+def test_version_newer_than_all_known_is_told_once_and_a_release_overrides(butler, files):
+    newer = [path.rename(path.with_name(path.name.replace("v21-2025-354", "v29-2027-100"))) for path in files]
+    for function in (preview_ingest, ingest_files):
+        (warning,) = function(butler, newer).warnings
+        assert warning.startswith("l2b-v29-2027-100: version 29 is newer than 27, the newest known of 'l2b', so it is")
+        assert function(butler, newer, release="qr2").warnings == []

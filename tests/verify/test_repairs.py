@@ -10,6 +10,7 @@ from damage import damage, dimension_records, found, images, lose_regions, path_
 from http_server import serve
 from lsst.daf.butler import Butler, CollectionType
 from made_once import new_repo
+from one_bad_item import ERRORS, in_header
 
 from spherex_butler.errors import ConfigurationError
 from spherex_butler.ingest import ingest_files
@@ -226,3 +227,13 @@ def test_datasets_without_files_are_left_to_their_owner(butler):
     assert repaired(butler) == []
     assert check_repository(butler) == before
     assert len(images(butler)) == 12
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_header_that_raises_anything_keeps_no_other_region_away(butler, monkeypatch, error):
+    spoilt = path_of(butler, images(butler, exposure=20255110106842)[2])
+    in_header(monkeypatch, spoilt, error)
+    lose_regions(butler)
+    (left,) = repaired(butler)
+    assert "11 region rows were inserted; 1 could not be made from headers" in left.message
+    assert type(error).__name__ in left.message
