@@ -186,10 +186,9 @@ class _Registration:
 
     def _agreeing(self, images: list[_Image]) -> list[_Image]:
         """Return the images without those new ones that contradict what is on record, or one another."""
-        known = retry(
-            partial(known_records, self.butler, {file.description.observation.exposure_id for _, file in images})
-        )
-        there = known_ids(self.butler, [ref for ref, _ in images]) if known.exposures else set()
+        there = retry(lambda: known_ids(self.butler, [ref for ref, _ in images]))
+        exposures = {file.description.observation.exposure_id for ref, file in images if ref.id not in there}
+        known = retry(lambda: known_records(self.butler, exposures))
         agreeing = []
         for ref, file in images:
             with one_item(FailedFile.noted(self.report.failed, file.uri)):

@@ -46,7 +46,7 @@ def test_file_that_cannot_be_parsed_fails_alone(butler, darks, monkeypatch, tmp_
     report = ingest_calibrations(butler, [*darks, gains])
     assert len(report.ingested) == 3
     assert [failure.uri for failure in report.failed] == [gains.as_uri()]
-    assert type(error).__name__ in report.failed[0].reason
+    assert str(error) in report.failed[0].reason
 
 
 def test_full_disk_ends_the_call_and_the_report_tells_what_is_done(butler, darks, monkeypatch, tmp_path):
@@ -71,6 +71,9 @@ def test_token_newer_than_all_known_is_told_once(butler, tmp_path):
     newer = [
         write_calibration(tmp_path / "files", "dark", "cal-drk-v9-2027-100", detector=detector) for detector in (1, 2)
     ]
-    report = ingest_calibrations(butler, newer)
+    assert ingest_calibrations(butler, newer).warnings == []  # in the folder of a release
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    report = ingest_calibrations(butler, [path.rename(folder / path.name) for path in newer])
     (warning,) = report.warnings
     assert warning.startswith("cal-drk-v9-2027-100: version 9 is newer than 4, the newest known of 'cal-drk'")
