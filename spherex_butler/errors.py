@@ -1,6 +1,33 @@
-"""The exceptions this package raises, by what the reader can do about them."""
+"""The exceptions this package raises, by what the reader can do about them, and what may be said of any other."""
 
-__all__ = ("ConfigurationError", "FormatError", "ParameterError", "RepositoryError", "SpherexButlerError", "reason_of")
+__all__ = (
+    "ConfigurationError",
+    "FormatError",
+    "ParameterError",
+    "RepositoryError",
+    "SpherexButlerError",
+    "hide_secrets",
+    "reason_of",
+)
+
+import re
+
+_HIDDEN = "***"
+
+_PASSWORD = re.compile(
+    r"""(?P<before>\b[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@'"]*:)  # a scheme and a user
+        (?!\d+/)                                             # what is a port, and no password
+        [^\s'"@]+(?:@(?=[^\s/'"]*@)[^\s/'"@]*)*              # also one with an @ of its own
+        (?=@)""",
+    re.VERBOSE,
+)
+_PARAMETER = re.compile(
+    r"""(?P<before>[?&](?:x-(?:amz|goog)-(?:signature|credential|security-token)|signature|sig|awsaccesskeyid
+            |googleaccessid|access_token|token)=     # of an address
+        |(?:^|[?&;\s'"(])(?:ssl)?passw(?:or)?d=)      # of a database, also in its own notation
+        [^&\s'"\#;)]+""",
+    re.VERBOSE | re.IGNORECASE,
+)
 
 
 class SpherexButlerError(Exception):
@@ -23,8 +50,18 @@ class RepositoryError(ConfigurationError):
     """The repository itself failed, whatever was to be done: its database, its disk, or the permission to write."""
 
 
-def reason_of(error: Exception) -> str:
-    """Return on one line why something cannot be done."""
+def reason_of(error: BaseException) -> str:
+    """Return on one line why something cannot be done, without passwords."""
     said = getattr(error, "orig", None)  # by a database, to which SQLAlchemy adds the statement and its parameters
-    text = " ".join(str(error if said is None else said).split())
+    text = hide_secrets(" ".join(str(error if said is None else said).split()))
     return text if isinstance(error, SpherexButlerError) else ": ".join(filter(None, (type(error).__name__, text)))
+
+
+def hide_secrets(text: str) -> str:
+    """Return a text with the passwords, and the signatures of signed addresses, in its URLs replaced by asterisks.
+
+    ``postgresql://user:secret@host/name`` becomes ``postgresql://user:***@host/name``. Of a query string what grants
+    access is replaced (``X-Amz-Signature=``, ``sig=``, ``token=``, ``password=`` and the like), and nothing else.
+    """
+    text = _PASSWORD.sub(rf"\g<before>{_HIDDEN}", text)
+    return _PARAMETER.sub(rf"\g<before>{_HIDDEN}", text)

@@ -5,12 +5,13 @@ from __future__ import annotations
 __all__ = ("EmptyFolder", "FailedFile", "FailingAlone", "MissingFile", "or_failed")
 
 import logging
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypeVar
 
-from ..errors import SpherexButlerError, reason_of
+from ..errors import SpherexButlerError, hide_secrets, reason_of
 
 _log = logging.getLogger(__name__)
 
@@ -33,13 +34,13 @@ class FailedFile:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.uri}: {self.reason}"
+        return hide_secrets(f"{self.uri}: {self.reason}")
 
     @classmethod
     def by(cls, uri: str, error: Exception) -> Self:
         """Return the failure of a file by what was raised; of what nobody foresaw the traceback is logged."""
         if not isinstance(error, SpherexButlerError | OSError):
-            _log.debug("%s", uri, exc_info=error)
+            _log.debug("%s", hide_secrets("".join([f"{uri}\n", *traceback.format_exception(error)])))
         return cls(uri, reason_of(error))
 
     @classmethod
@@ -74,7 +75,7 @@ class FailingAlone:
         pass
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         if not isinstance(error, Exception):
             return False

@@ -114,7 +114,8 @@ def _address(text: str, scheme: str, is_wanted: Callable[[str], bool], what: str
     except NotImplementedError as error:
         yield FailedFile(text, f"{error}; expected a path or an http, https or s3 URL.")
     except ImportError as error:
-        yield FailedFile(text, f"{error}; pip install 'spherex-butler[https]', or [s3] for s3:// URLs.")
+        extra = "s3" if scheme == "s3" else "https"
+        yield FailedFile(text, f"{error}; pip install 'spherex-butler[{extra}]'.")
     else:
         if uri.isLocal:
             yield from _local(Path(uri.ospath), is_wanted, what)

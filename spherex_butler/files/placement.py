@@ -46,7 +46,7 @@ _NO_HARD_LINK = {errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOSYS, errno.ENO
 def require_transfer(transfer: str) -> None:
     """Refuse a transfer mode that does not exist."""
     if transfer not in TRANSFER_MODES:
-        raise ParameterError(f"There is no transfer mode {transfer!r}; known ones are {list(TRANSFER_MODES)}.")
+        raise ParameterError(f"There is no transfer mode {transfer!r}; known ones are {', '.join(TRANSFER_MODES)}.")
 
 
 def resolve_transfer(transfer: str, source: ResourcePath, root: ResourcePath) -> str | None:

@@ -11,6 +11,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from lsst.daf.butler import DatasetRef
 
+from ..errors import hide_secrets
 from ..files.failures import FailedFile
 from .image_refs import ImageRefs
 
@@ -56,7 +57,7 @@ class Report(Generic[_Failure]):
 
     def warn(self, warnings: Iterable[str]) -> None:
         """Note and log warnings."""
-        for warning in warnings:
+        for warning in map(hide_secrets, warnings):
             self.warnings.append(warning)
             _log.warning("%s", warning)
 
@@ -74,8 +75,9 @@ class Report(Generic[_Failure]):
         return "\n".join([*self.details, self.summary])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as what JSON can hold."""
-        return {"failed": [asdict(failure) for failure in self.failed], "warnings": list(self.warnings)}
+        """Return the report as what JSON can hold, without passwords."""
+        failed = [{key: hide_secrets(text) for key, text in asdict(failure).items()} for failure in self.failed]
+        return {"failed": failed, "warnings": list(self.warnings)}
 
 
 @dataclass(frozen=True, slots=True)
