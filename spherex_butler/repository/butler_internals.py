@@ -11,6 +11,7 @@ from __future__ import annotations
 __all__ = (
     "MANY",
     "StoredFile",
+    "database_file",
     "fast_writing",
     "file_datastore",
     "import_datasets",
@@ -24,6 +25,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy
@@ -46,6 +48,14 @@ _PAGE_CACHE = 256 * 2**20
 _ANALYSIS_LIMIT = 1000  # rows an index; SQLite's documentation advises 100 to 1000
 
 _log = logging.getLogger(__name__)
+
+
+def database_file(butler: Butler) -> Path | None:
+    """Return the SQLite file of a repository's registry; `None` if it is on a server."""
+    if not isinstance(butler, DirectButler):
+        return None
+    found = getattr(butler._registry._db, "filename", None)  # SQLite alone has one
+    return Path(found) if found else None
 
 
 def file_datastore(butler: Butler) -> FileDatastore:

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ("make_repo",)
 
 import contextlib
+import logging
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +17,21 @@ from lsst.daf.butler import Butler, CollectionType, Config, DimensionConfig
 from lsst.daf.butler.registry import RegistryConfig
 from lsst.daf.butler.registry.interfaces import SchemaAlreadyDefinedError
 from lsst.resources import ResourcePath, ResourcePathExpression
+from sqlalchemy.exc import DBAPIError
 
 from ..configuration.dataset_types import dataset_types
 from ..configuration.universe import claim_universe, dimension_config, repository_config, require_ours
 from ..constants import CALIBRATION_COLLECTION, DEFAULT_COLLECTION, INSTRUMENT
-from ..errors import ConfigurationError, ParameterError
+from ..errors import ConfigurationError, ParameterError, hide_secrets, reason_of
 from ..paths import config_uri
+from .database_errors import explain_database_error
+from .opening import require_plain_path
 
 _ROOT_TAG = "<butlerRoot>"
 _SQLITE_FILE = "gen3.sqlite3"
+_DATABASES = ("postgresql", "sqlite")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,10 @@ def make_repo(
     database
         SQLAlchemy URL of the registry, such as ``postgresql://host/name``; by
         default an SQLite file in ``root``. It is written to the repository's
-        configuration: leave passwords to Butler's ``db-auth.yaml``.
+        configuration, which others can read, so that one with a password is
+        refused. Butler takes passwords from ``~/.lsst/db-auth.yaml`` or the
+        file that ``LSST_DB_AUTH`` names, and PostgreSQL from the one that
+        ``PGPASSFILE`` names.
     datastore_root
         Folder or URI of the files, by default ``root``; relative to the current
         folder.
@@ -76,11 +86,15 @@ def make_repo(
     ConfigurationError
         Raised if there is a repository, a database file or tables in the
         database already (they are left as they are), a remote ``root`` comes
-        without ``database``, the driver of the database is not installed,
-        ``dimensions`` lacks what a SPHEREx repository needs, or this process
-        holds another definition of one of the universes.
+        without ``database``, the driver of the database is not installed, the
+        database cannot be reached or has no ``btree_gist``, the bucket for the
+        files is not there, ``dimensions`` lacks what a SPHEREx repository
+        needs, or this process holds another definition of one of the universes.
     ParameterError
-        Raised if ``database`` is not the URL of a database that can be kept.
+        Raised if ``database`` is not the URL of a database that can be kept, it
+        or another URL holds a password, or ``root`` or ``datastore_root`` is a
+        path that Butler would take for another one (with ``%20``, ``$NAME``,
+        ``?`` or ``#`` in it).
     """
     plan = _plan(root, database, datastore_root, dimensions)
     with ExitStack() as undo:
@@ -91,6 +105,7 @@ def make_repo(
         with contextlib.closing(Butler.from_config(plan.root, writeable=True)) as butler:
             _register(butler)
         undo.pop_all()
+    _log.debug("made the repository %s", plan.root)
     return Butler.from_config(plan.root, writeable=True, collections=DEFAULT_COLLECTION, instrument=INSTRUMENT)
 
 
@@ -100,7 +115,7 @@ def _plan(
     datastore_root: ResourcePathExpression | None,
     dimensions: DimensionConfig | None,
 ) -> _Plan:
-    root = ResourcePath(root, forceDirectory=True)
+    root = _folder_uri(root, "The path of the repository")
     if not root.isLocal and (database is None or _ROOT_TAG in database):
         raise ConfigurationError(
             f"The root {root.geturl()!r} is remote, where an SQLite file cannot be; give database=, such as "
@@ -116,18 +131,65 @@ def _plan(
     if database is not None:
         config["registry", "db"], sqlite = _resolve_database(database, root)
     datastore = _resolve_datastore(datastore_root, config)
+    for place in (root, datastore):
+        _require_bucket(place)
     keep_roots = database is not None or datastore_root is not None
     return _Plan(root, config, dimensions, sqlite, datastore, keep_roots)
+
+
+def _folder_uri(root: ResourcePathExpression, what: str) -> ResourcePath:
+    """Return the URI of a folder that Butler reads as it is given."""
+    require_plain_path(root, what)
+    _require_no_password(str(root), what)
+    try:
+        return ResourcePath(root, forceDirectory=True)
+    except (NotImplementedError, ImportError) as error:
+        need = ", with what it needs: pip install 'spherex-butler[s3]'" if isinstance(error, ImportError) else ""
+        raise ParameterError(f"{what} is {str(root)!r}: {error}; expected a folder or an s3:// URI{need}.") from error
+
+
+def _require_no_password(text: str, what: str) -> None:
+    hidden = hide_secrets(text)
+    if hidden != text:
+        raise ParameterError(
+            f"{what}, {hidden!r}, holds a password, which would stay readable in the repository's butler.yaml. Leave "
+            "it out: Butler takes passwords from ~/.lsst/db-auth.yaml or the file that LSST_DB_AUTH names, PostgreSQL "
+            "from the one that PGPASSFILE names, and S3 from the environment (AWS_PROFILE, AWS_ACCESS_KEY_ID)."
+        )
+
+
+def _require_bucket(uri: ResourcePath | None) -> None:
+    """Refuse a bucket that is not there before anything is made: Butler would notice at the first file."""
+    if uri is None or uri.scheme != "s3":
+        return
+    bucket = uri.root_uri()
+    try:
+        found = bucket.exists()
+    except Exception as error:
+        raise ConfigurationError(
+            f"The bucket {str(bucket)!r} cannot be looked at: {reason_of(error)} Expected one that can be read and "
+            "written; check the credentials (AWS_PROFILE, AWS_ACCESS_KEY_ID) and S3_ENDPOINT_URL."
+        ) from error
+    if not found:
+        raise ConfigurationError(
+            f"There is no bucket {str(bucket)!r} that these credentials can see; expected one for the files of the "
+            "repository. Make it, or correct its name, the credentials (AWS_PROFILE) or S3_ENDPOINT_URL."
+        )
 
 
 def _resolve_database(database: str, root: ResourcePath) -> tuple[str, Path | None]:
     """Return the database's URL with an absolute path, and that path if it is an SQLite file."""
     expected = "expected one such as 'postgresql://host/name' or 'sqlite:////folder/file.sqlite3'."
+    _require_no_password(database, "The URL of the database")
     try:
         url = sqlalchemy.make_url(database)
     except sqlalchemy.exc.ArgumentError as error:
         raise ParameterError(f"The database {database!r} is not an SQLAlchemy URL; {expected}") from error
-    if url.get_backend_name() != "sqlite":
+    if (kind := url.get_backend_name()) not in _DATABASES:
+        raise ParameterError(
+            f"The database {database!r} is of the kind {kind!r}, which Butler does not know; {expected}"
+        )
+    if kind != "sqlite":
         return database, None
     if url.database in {None, "", ":memory:"}:
         raise ParameterError(f"The database {database!r} is in memory, where no repository can be kept; {expected}")
@@ -141,14 +203,15 @@ def _resolve_database(database: str, root: ResourcePath) -> tuple[str, Path | No
 def _resolve_datastore(datastore_root: ResourcePathExpression | None, config: Config) -> ResourcePath | None:
     if datastore_root is None:
         return None
-    uri = None if str(datastore_root).startswith(_ROOT_TAG) else ResourcePath(datastore_root, forceDirectory=True)
+    inside = str(datastore_root).startswith(_ROOT_TAG)
+    uri = None if inside else _folder_uri(datastore_root, "The place of the files")
     config["datastore", "root"] = uri.geturl() if uri else str(datastore_root)
     return uri
 
 
 def _claim(plan: _Plan, undo: ExitStack) -> None:
     """Take the repository's places for ourselves, or fail with nothing changed."""
-    marker = plan.root.join("butler.yaml", forceDirectory=False)
+    marker = _marker(plan.root)
     if plan.root.isLocal:
         _make_folder(Path(plan.root.ospath), undo)
         _create_file(Path(marker.ospath), undo)
@@ -163,13 +226,21 @@ def _claim(plan: _Plan, undo: ExitStack) -> None:
 
 
 def _make(plan: _Plan) -> None:
+    """Make the repository as Butler does, with a ``butler.yaml`` that its folder can be moved with.
+
+    Its path is given, and written once more without the root that Butler then adds: Butler by itself takes a dot in
+    the folder's name for an extension (https://github.com/lsst/daf_butler, ``Config.dumpToUri``).
+    """
     database = f"The database of the repository at {plan.root.geturl()!r}"
+    marker = _marker(plan.root)
     try:
-        Butler.makeRepo(
+        _require_btree_gist(plan, database)
+        config = Butler.makeRepo(
             plan.root,
             config=plan.config,
             dimensionConfig=plan.dimensions,
             forceConfigRoot=not plan.keep_roots,
+            outfile=marker,
             overwrite=True,  # of the empty file that claims the root
         )
     except ImportError as error:
@@ -178,6 +249,33 @@ def _make(plan: _Plan) -> None:
     except SchemaAlreadyDefinedError as error:
         message = f"{database} holds tables already: {error} It was left as it is; give an empty database or schema."
         raise ConfigurationError(message) from error
+    except DBAPIError as error:
+        raise ConfigurationError(f"{database} cannot be used. {explain_database_error(error)}") from error
+    del config["root"]
+    config.dumpToUri(marker)
+
+
+def _require_btree_gist(plan: _Plan, database: str) -> None:
+    """Refuse a PostgreSQL database without what Butler needs, which it would notice with its connection open."""
+    if plan.sqlite is not None:
+        return
+    engine = _engine(plan)
+    try:
+        with engine.connect() as connection:
+            found = connection.execute(
+                sqlalchemy.text("SELECT 1 FROM pg_extension WHERE extname = 'btree_gist'")
+            ).scalar()
+    finally:
+        engine.dispose()
+    if not found:
+        raise ConfigurationError(
+            f"{database} lacks PostgreSQL's extension btree_gist, which Butler needs. Have an administrator run "
+            "'CREATE EXTENSION btree_gist' in this database, and give the same command again."
+        )
+
+
+def _marker(root: ResourcePath) -> ResourcePath:
+    return root.join("butler.yaml", forceDirectory=False)
 
 
 def _taken(place: str) -> str:
@@ -218,12 +316,18 @@ def _remove(uri: ResourcePath) -> None:
 
 def _drop_tables(plan: _Plan) -> None:
     """Empty the schema, which Butler takes only if it is empty, of what Butler made there."""
-    registry = RegistryConfig(plan.config)
-    engine = registry.getDatabaseClass().makeEngine(registry.connectionString)
+    engine = _engine(plan)
     metadata = sqlalchemy.MetaData()
     metadata.reflect(engine)
     metadata.drop_all(engine)
     engine.dispose()
+
+
+def _engine(plan: _Plan) -> sqlalchemy.Engine:
+    """Return Butler's own engine, with the password that it finds for the database."""
+    registry = RegistryConfig(plan.config)
+    engine: sqlalchemy.Engine = registry.getDatabaseClass().makeEngine(registry.connectionString)
+    return engine
 
 
 def _register(butler: Butler) -> None:

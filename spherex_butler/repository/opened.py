@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ("OpenedRepository", "check_opened", "require_writeable")
+__all__ = ("OpenedRepository", "check_opened", "require_batch_size", "require_writeable")
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from lsst.daf.butler import Butler, DatasetType, DimensionRecord, MissingDatasetTypeError
 from lsst.resources import ResourcePath
 
 from ..constants import DETECTORS, INSTRUMENT, REGION
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, ParameterError
+from .butler_internals import database_file
 
 _ELEMENTS = {"planning_period", "group", "exposure", REGION}
 
@@ -51,9 +54,34 @@ def check_opened(butler: Butler, *, writeable: bool = True, what: str = "The rep
 
 
 def require_writeable(butler: Butler, what: str = "The repository") -> None:
-    """Refuse a repository that is open for reading only."""
+    """Refuse a repository that is open for reading only, or whose files this user may not write.
+
+    SQLite opens a file that is read-only all the same, and fails later, midway.
+    """
     if not butler.isWriteable():
         raise ConfigurationError(f"{what} is read-only here; open it with Butler.from_config(…, writeable=True).")
+    denied = next((path for path in _written(butler) if path.exists() and not os.access(path, os.W_OK)), None)
+    if denied is not None:
+        raise ConfigurationError(
+            f"{what} is read-only for this user: {str(denied)!r} cannot be written to. Expected write permission for "
+            "the database, its folder and the folder of the files; ask the owner of the repository, or work on a copy "
+            "of it. Nothing was changed."
+        )
+
+
+def require_batch_size(size: int) -> None:
+    """Refuse batches of nothing."""
+    if size < 1:
+        raise ParameterError(f"batch_size={size} is too small; expected at least 1.")
+
+
+def _written(butler: Butler) -> Iterator[Path]:
+    """Yield the local files and folders that a change of the repository writes to."""
+    if (file := database_file(butler)) is not None:
+        yield from (file, file.parent)  # in which its journal is made
+    for root in butler.get_datastore_roots().values():
+        if root is not None and root.isLocal:
+            yield Path(root.ospath)
 
 
 def _require_universe(butler: Butler) -> None:

@@ -12,6 +12,7 @@ __all__ = (
     "remove_moved_sources",
 )
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -31,6 +32,8 @@ from .opened import OpenedRepository
 from .registration import known_ids
 
 _File = TypeVar("_File")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ def place_file(repository: OpenedRepository, source: ResourcePath, ref: DatasetR
     if mode is not None:
         with writing_to(placed.uri):
             place(source, placed.uri, mode)
+        _log.debug("placed %s as %s by %s", source, placed.uri, mode)
     return placed
 
 

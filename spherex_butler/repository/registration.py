@@ -8,6 +8,7 @@ from __future__ import annotations
 
 __all__ = ("FileRecords", "artifact_uri", "file_checksum", "known_ids", "register", "stored_files", "stored_uri")
 
+import logging
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -20,6 +21,8 @@ from ..errors import ConfigurationError
 from .butler_internals import StoredFile, file_datastore, import_datasets
 
 _UNKNOWN_SIZE = -1  # what Butler writes for a file it did not look at, and then does not check
+
+_log = logging.getLogger(__name__)
 
 
 class FileRecords:
@@ -77,6 +80,7 @@ def register(
             # In the order of their ids: those are hashes, so that in any other order
             # each row would touch pages of its own in all indexes of ids.
             import_datasets(butler, {ref: files[ref] for ref in sorted(new, key=lambda ref: ref.id.int)})
+    _log.debug("registered %d of %d datasets, such as %s", len(new), len(files), next(iter(files), None))
     return {ref.id for ref in new}
 
 

@@ -64,7 +64,7 @@ def _releases() -> dict[str, _Release]:
 def chain_of(release: str) -> str:
     """Return the chain of a release's runs: ``SPHEREx/qr2``."""
     if release not in _releases():
-        raise ParameterError(f"There is no release {release!r}; known ones are {list(_releases())}.")
+        raise ParameterError(f"There is no release {release!r}; known ones are {', '.join(_releases())}.")
     return f"SPHEREx/{release}"
 
 

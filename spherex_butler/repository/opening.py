@@ -1,0 +1,132 @@
+"""A repository opened, or why it cannot be: what its path has to look like, and what Butler's refusals mean."""
+
+from __future__ import annotations
+
+__all__ = ("open_butler", "require_plain_path")
+
+import logging
+import os
+import re
+from typing import Any
+
+import yaml
+from lsst.daf.butler import Butler
+from lsst.resources import ResourcePath, ResourcePathExpression
+from sqlalchemy.exc import DBAPIError
+
+from ..errors import ConfigurationError, ParameterError, hide_secrets
+from .database_errors import explain_database_error
+from .opened import require_writeable
+
+_log = logging.getLogger(__name__)
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_REWRITTEN = re.compile(r"%[0-9A-Fa-f]{2}|\$(?:\w|\{)|[?#]")
+"""What lsst.resources reads as something else where a path is no URI: https://github.com/lsst/resources."""
+
+
+def open_butler(root: ResourcePathExpression, *, writeable: bool = False, **options: Any) -> Butler:
+    """Open a repository, and say what is wrong with one that cannot be opened.
+
+    Parameters
+    ----------
+    root
+        Its folder or URI, or its label in Butler's repository index.
+    writeable
+        Whether it will be changed.
+    **options
+        As of `lsst.daf.butler.Butler.from_config`, such as ``collections=``.
+
+    Raises
+    ------
+    ConfigurationError
+        Raised if there is no repository, it cannot be read, or cannot be written to though it should be.
+    ParameterError
+        Raised if the path is empty, is no path that Butler understands, or holds characters that it reads otherwise.
+    """
+    require_plain_path(root, "The path of the repository")
+    place = hide_secrets(str(root))
+    try:
+        butler = Butler.from_config(_with_folder(root), writeable=writeable, **options)
+    except DBAPIError as error:
+        raise ConfigurationError(
+            f"The repository {place!r} cannot be opened. {explain_database_error(error)}"
+        ) from error
+    except FileNotFoundError as error:
+        raise ConfigurationError(
+            f"There is no repository at {place!r}: {_first_sentence(error)}. Expected the folder or URI of one, with a "
+            f"butler.yaml; 'butler spherex create {place}' makes one."
+        ) from error
+    except (OSError, NotImplementedError, ImportError, LookupError, RuntimeError, ValueError, yaml.YAMLError) as error:
+        raise ConfigurationError(
+            f"The repository {place!r} cannot be opened: {_first_sentence(error)}. Expected the folder or URI of a "
+            f"Butler repository, or its butler.yaml{_hint(error, str(root))}."
+        ) from error
+    if writeable:
+        _require_writeable(butler, place)
+    _log.debug("opened %s for %s, with %s", place, "writing" if writeable else "reading", butler.dimensions)
+    return butler
+
+
+def _require_writeable(butler: Butler, place: str) -> None:
+    try:
+        require_writeable(butler, f"The repository {place!r}")
+    except ConfigurationError:
+        butler.close()
+        raise
+
+
+def require_plain_path(root: ResourcePathExpression, what: str) -> None:
+    """Refuse a path that Butler, or lsst.resources for it, would take for another one.
+
+    Parameters
+    ----------
+    root
+        A path or URI.
+    what
+        Begins the message.
+
+    Raises
+    ------
+    ParameterError
+        Raised if it is empty, or a local path with ``%41``, ``$NAME``, ``?`` or ``#`` in it.
+    """
+    text = os.fspath(root) if isinstance(root, str | os.PathLike) else str(root.geturl())
+    if not text.strip():
+        raise ParameterError(f"{what} is empty; expected a folder ('.' for the current one) or a URI.")
+    path = _local_path(text)
+    if path is not None and (found := _REWRITTEN.search(path)):
+        raise ParameterError(
+            f"{what} is {path!r}, in which Butler reads {found[0]!r} as something else than itself; expected a path "
+            "without '%', '$', '?' and '#'. Use another folder, or a symbolic link to it."
+        )
+
+
+def _local_path(text: str) -> str | None:
+    """Return the absolute path of a file that a path or URI stands for; `None` if it is not local."""
+    scheme = _SCHEME.match(text)
+    if scheme is None:
+        return os.path.abspath(text)  # noqa: PTH100  (as lsst.resources does, without following links)
+    if scheme[0].lower() != "file://" or _REWRITTEN.search(ResourcePath(text).ospath) is None:
+        return None
+    return ResourcePath(text).ospath
+
+
+def _with_folder(root: ResourcePathExpression) -> ResourcePathExpression:
+    """Return a root as a folder where Butler would take a dot in its name for the extension of a file."""
+    if isinstance(root, str) and _SCHEME.match(root) and not root.endswith(("/", ".yaml", ".json")):
+        return root if root.lower().startswith("file://") else f"{root}/"
+    return root
+
+
+def _first_sentence(error: BaseException) -> str:
+    """Return what Butler says, without the aliases that it goes on with."""
+    text = str(error.args[0]) if isinstance(error, LookupError) and error.args else str(error)
+    return hide_secrets(" ".join(text.split()).partition(" (given ")[0].rstrip(". "))
+
+
+def _hint(error: BaseException, root: str) -> str:
+    if not isinstance(error, ImportError):
+        return ""
+    extra = "s3" if root.startswith("s3:") else "https" if root.startswith("http") else "all"
+    return f", and what its address needs: pip install 'spherex-butler[{extra}]'"
