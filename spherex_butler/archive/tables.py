@@ -24,6 +24,7 @@ from astropy.table import Table
 from ..errors import ParameterError
 from ..files.failures import FailedFile, FailingAlone
 from ..ingest.plan import PlannedFile
+from ..repository.opened import require_batch_size
 from ..repository.reports import Report
 from ..repository.runs import chain_of
 from .access import relocation
@@ -52,8 +53,7 @@ def read_archive_table(
 
     ``table``, ``access`` and ``release`` are as for `spherex_butler.archive.ingest_archive_table`.
     """
-    if batch_size < 1:
-        raise ParameterError(f"batch_size={batch_size} is too small; expected at least 1.")
+    require_batch_size(batch_size)
     if release is not None:
         chain_of(release)
     relocate = relocation(access)

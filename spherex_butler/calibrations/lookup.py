@@ -18,7 +18,7 @@ from ..images.description import describe_image
 from ..images.spectral_image import SpectralImage
 from ..names import ObservationId
 from .queries import calibration_types, candidates, certifications, search_path
-from .ranges import Certification, Rule, format_time, range_text, release_ranges, token_of
+from .ranges import Certification, Rule, format_time, range_text, release_ranges, require_detectors, token_of
 
 Image: TypeAlias = Mapping[str, Any] | DataCoordinate | DatasetRef | SpectralImage
 """What an image may be given as."""
@@ -41,7 +41,7 @@ class Explanation:
     invalid
         Those that are certified for other times.
     uncertified
-        Datasets for this detector that are certified for no time, newest first.
+        Datasets for this detector that are certified for no time, now, newest first.
     hidden
         Those valid then in collections that are searched later, so that they are not found.
     collections
@@ -91,7 +91,7 @@ class Explanation:
         lines = [
             f"{_describe(found, when)}{self._place(found)}" for when, ranges in certified.items() for found in ranges
         ]
-        return [*lines, *(f"never certified  {token_of(ref.run)} ({ref.id})" for ref in self.uncertified)]
+        return [*lines, *(f"not certified    {token_of(ref.run)} ({ref.id})" for ref in self.uncertified)]
 
     def __str__(self) -> str:
         heading = f"{self.dataset_type} for {self.image}, {range_text(self.timespan)}"
@@ -197,8 +197,9 @@ def _describe(found: Certification, when: str) -> str:
 def _look_at(butler: Butler, image: Image) -> tuple[dict[str, Any], str, Timespan]:
     """Return an image's data ID, observation and time: as its exposure is registered, else as its header has it."""
     data_id = {"instrument": INSTRUMENT, **_data_id(image)}
+    require_detectors([data_id["detector"]] if "detector" in data_id else ())
     if "exposure" not in data_id:
-        raise ParameterError(f"{data_id} has no exposure, so that its time is not known; add exposure=….")
+        raise ParameterError(f"{_words(data_id)} has no exposure, so that its time is not known; add exposure=….")
     with butler.query() as query:
         records = query.dimension_records("exposure").where(instrument=INSTRUMENT, exposure=data_id["exposure"])
         record = next(iter(records), None)
@@ -232,8 +233,14 @@ def _key(dataset_type: DatasetType, data_id: Mapping[str, Any]) -> tuple[Any, ..
     names = dataset_type.dimensions.required
     missing = [name for name in names if name not in data_id]
     if missing:
-        raise ParameterError(f"{data_id} has no {missing}, by which {dataset_type.name!r} is looked up; add it.")
+        raise ParameterError(
+            f"{_words(data_id)} has no {' and no '.join(missing)}, by which {dataset_type.name!r} is looked up; add it."
+        )
     return tuple(data_id[name] for name in names)
+
+
+def _words(data_id: Mapping[str, Any]) -> str:
+    return " ".join(f"{name}={value}" for name, value in data_id.items())
 
 
 def _image_text(data_id: Mapping[str, Any], obs_id: str) -> str:

@@ -23,7 +23,7 @@ from lsst.daf.butler.registry import MissingCollectionError
 from ..constants import CALIBRATION_COLLECTION, DEFAULT_COLLECTION, INSTRUMENT
 from ..errors import ConfigurationError, ParameterError
 from ..names import RUN_PREFIX
-from .ranges import Certification, as_time, format_time, token_of, token_rank
+from .ranges import Certification, as_time, format_time, require_detectors, token_of, token_rank
 
 
 def calibration_types(butler: Butler, names: str | Iterable[str] | None = None) -> list[DatasetType]:
@@ -34,7 +34,10 @@ def calibration_types(butler: Butler, names: str | Iterable[str] | None = None) 
     wanted = [names] if isinstance(names, str) else list(names)
     unknown = [name for name in wanted if name not in found]
     if unknown:
-        raise ParameterError(f"{unknown} are not calibration dataset types of this repository; it has {sorted(found)}.")
+        raise ParameterError(
+            f"No calibration dataset types of this repository are {', '.join(map(repr, unknown))}; it has "
+            f"{', '.join(sorted(found)) or 'none'}."
+        )
     return [found[name] for name in dict.fromkeys(wanted)]
 
 
@@ -61,7 +64,8 @@ def runs_of_tokens(butler: Butler, token: str | Iterable[str] | None) -> list[st
     if unknown := [run for run in runs if run not in there]:
         calibrations = sorted(token_of(run) for run in there if not run.startswith(f"{RUN_PREFIX}l2b"))
         raise ParameterError(
-            f"{unknown} are neither tokens nor runs of this repository; besides images it has {calibrations}."
+            f"Neither tokens nor runs of this repository are {', '.join(map(repr, unknown))}; besides images it has "
+            f"{', '.join(calibrations) or 'none'}."
         )
     return runs
 
@@ -177,9 +181,17 @@ def calibrations_at(
     table
         Columns ``dataset_type``, ``detector`` (masked where one dataset is for all), ``token``, ``rule``, ``begin``
         and ``end`` (UTC, empty where open) and ``id``.
+
+    Raises
+    ------
+    ParameterError
+        Raised if there is no such type or detector.
+    ConfigurationError
+        Raised if the collection is not one of calibrations.
     """
     instant = None if time is None else as_time(time)
     wanted = {detectors} if isinstance(detectors, int) else detectors
+    require_detectors(wanted or ())
     rows = [
         _row(found)
         for found in certifications(butler, dataset_type, collection=collection)

@@ -15,6 +15,7 @@ __all__ = (
     "range_between",
     "range_text",
     "release_ranges",
+    "require_detectors",
     "token_of",
     "token_rank",
 )
@@ -31,6 +32,7 @@ from astropy.time import ScaleValueError, Time
 from lsst.daf.butler import DatasetRef, Timespan
 from lsst.daf.butler.time_utils import TimeConverter
 
+from ..constants import DETECTORS
 from ..errors import FormatError, ParameterError
 from ..names import RUN_PREFIX, ProcessingToken
 from ..repository.runs import release_spans
@@ -186,3 +188,11 @@ def is_covered(timespan: Timespan, by: Iterable[Timespan]) -> bool:
     for other in by:
         left = [part for span in left for part in span.difference(other)]
     return not left
+
+
+def require_detectors(numbers: Iterable[int]) -> None:
+    """Refuse detectors that do not exist, for which a look-up would just find nothing."""
+    if unknown := sorted(set(numbers) - set(DETECTORS)):
+        raise ParameterError(
+            f"There is no detector {', '.join(map(str, unknown))}; expected numbers from 1 to {len(DETECTORS)}."
+        )

@@ -21,6 +21,7 @@ from .ranges import (
     is_covered,
     range_between,
     release_ranges,
+    require_detectors,
     token_of,
     token_rank,
 )
@@ -120,6 +121,7 @@ def _detectors(detectors: int | Iterable[int] | None) -> frozenset[int] | None:
     given = frozenset([detectors]) if isinstance(detectors, int) else frozenset(detectors)
     if not given:
         raise ParameterError("detectors is empty; leave it out for all.")
+    require_detectors(given)
     return given
 
 
@@ -190,9 +192,9 @@ def _missing(
 
 def _lacking(kind: DatasetType, detectors: Sequence[int], tokens: Sequence[str]) -> str:
     if detectors and "detector" not in kind.dimensions:
-        return f"One {kind.name} is for all detectors; leave out detectors {detectors}."
-    of = f" of detectors {detectors}" if detectors else ""
-    found = f"it has the tokens {tokens}" if tokens else "it has none at all"
+        return f"One {kind.name} is for all detectors; leave out detectors {', '.join(map(str, detectors))}."
+    of = f" of detector {', '.join(map(str, detectors))}" if detectors else ""
+    found = f"it has the tokens {', '.join(tokens)}" if tokens else "it has none at all"
     return f"The repository has no {kind.name}{of}: {found}; ingest what is missing first."
 
 

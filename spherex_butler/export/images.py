@@ -15,6 +15,7 @@ from lsst.daf.butler.progress import Progress
 from ..constants import DATASET_TYPE, DEFAULT_COLLECTION, INSTRUMENT
 from ..errors import ParameterError, reason_of
 from ..repository.image_refs import images_between
+from ..repository.opened import require_batch_size
 from ..repository.reports import FailedDataset, Report
 from .calibrations import UsedCalibrations, certify_as_in
 from .transfer import Transfer
@@ -45,6 +46,12 @@ class ExportReport(Report[FailedDataset]):
     certified: int = 0
 
     @property
+    def done(self) -> int:
+        """How many images, calibrations and ranges it tells of."""
+        datasets = self.images + self.images_there + self.calibrations + self.calibrations_there
+        return datasets + self.certified + len(self.failed)
+
+    @property
     def summary(self) -> str:
         """The counts, in words."""
         return (
@@ -69,6 +76,7 @@ def export_images(
     calibrations: bool = True,
     dry_run: bool = False,
     batch_size: int = 1000,
+    report: ExportReport | None = None,
     **data_id: Any,
 ) -> ExportReport:
     """Export Level 2 images to another repository.
@@ -96,6 +104,8 @@ def export_images(
         Whether only to count.
     batch_size
         How many datasets are placed before they are registered, at most.
+    report
+        To be added to, so that it holds what was done also when the call is interrupted.
     **data_id
         Values of dimensions that restrict the images.
 
@@ -121,7 +131,8 @@ def export_images(
     valid then in it any more.
     """
     names = [collections] if isinstance(collections, str) else list(collections)
-    report = ExportReport()
+    require_batch_size(batch_size)
+    report = ExportReport() if report is None else report
     transferred = Transfer(source, target, transfer, report.failed, dry_run=dry_run)
     used = UsedCalibrations(source, names) if calibrations else None
     search = _Search(source, names, where, {"instrument": INSTRUMENT, **data_id}, find_first=find_first)

@@ -23,7 +23,7 @@ from ..repository.butler_internals import MANY, update_statistics
 from ..repository.contention import retry, split_on_failure
 from ..repository.exposures import data_id_with_records, insert_exposures
 from ..repository.failures import one_item, told_as_repository_failures
-from ..repository.opened import OpenedRepository, check_opened
+from ..repository.opened import OpenedRepository, check_opened, require_batch_size
 from ..repository.placed_files import Arrival, PlacedFile, has_own_copy, moved_before, place_file, remove_moved_sources
 from ..repository.registration import FileRecords, known_ids, register
 from ..repository.reports import IngestReport
@@ -105,6 +105,7 @@ def ingest_files(
     """
     repository = check_opened(butler)
     require_transfer(transfer)
+    require_batch_size(batch_size)
     if release is not None:
         chain_of(release)
     report = IngestReport.of_images() if report is None else report

@@ -20,7 +20,7 @@ from ..files.placement import require_transfer
 from ..files.sameness import require_same_bytes
 from ..repository.exposures import data_id_with_records
 from ..repository.failures import one_item, told_as_repository_failures
-from ..repository.opened import OpenedRepository, check_opened
+from ..repository.opened import OpenedRepository, check_opened, require_batch_size
 from ..repository.placed_files import moved_before, planned_place
 from ..repository.reports import Report
 from ..repository.runs import chain_of
@@ -113,6 +113,7 @@ def preview_ingest(
         Raised if a transfer mode or a release does not exist, or a path is empty.
     """
     repository = check_opened(butler, writeable=False)
+    require_batch_size(batch_size)
     preview = _Preview(repository, transfer, update_records=update_records)
     require_transfer(transfer)
     if release is not None:

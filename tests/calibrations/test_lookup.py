@@ -92,7 +92,7 @@ def test_latest_certification_decides(butler):
         f"dark for exposure {ID} ({EXPOSURE}), detector 3, from {BEGIN} until {END} UTC",
         f"It gets {NEWER_DARK} ({explanation.chosen.id}): {reason}.",
         f"  valid then       {NEWER_DARK} ({explanation.chosen.id}), always (latest)",
-        f"  never certified  {DARK} ({older.id})",
+        f"  not certified    {DARK} ({older.id})",
     ]
 
 
