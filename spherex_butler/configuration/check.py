@@ -19,9 +19,10 @@ from typing import Any
 
 from lsst.daf.butler import ButlerConfig, Config, DimensionConfig
 from lsst.resources import ResourcePathExpression
+from lsst.utils import doImportType
 
-from ..errors import ConfigurationError
-from ..paths import CONFIG_PATH_VARIABLE, config_path
+from ..errors import ConfigurationError, hide_secrets
+from ..paths import CONFIG_PATH_VARIABLE, config_path, config_uri
 from .provider import PROVIDER
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^:]*")
@@ -30,6 +31,8 @@ _TOP_KEYS = {"storageClasses.yaml": "storageClasses", "datastores/fileDatastore.
 """The files that Butler looks for in a folder and merges, with the key their content belongs under."""
 
 _SEARCHED = (*_TOP_KEYS, "dimensions.yaml", "datastore.yaml", "registry.yaml", "repo_transfer_formats.yaml")
+
+_SET = f"for repositories that do not include our configuration, set {CONFIG_PATH_VARIABLE}, as 'config-path' prints it"
 
 _MISPLACED = {
     "fileDatastore.yaml": "datastores/fileDatastore.yaml",
@@ -63,7 +66,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class ConfigurationReport:
-    """What `check_configuration` found, in the order in which Butler looks."""
+    """What `check_configuration` found, in the order in which Butler looks; its text begins with what is wrong."""
 
     findings: tuple[Finding, ...]
 
@@ -77,8 +80,18 @@ class ConfigurationReport:
         """Whether there are no warnings."""
         return not self.warnings
 
+    @property
+    def summary(self) -> str:
+        """Whether the configuration is as it should be, and if not, how much is wrong."""
+        number = len(self.warnings)
+        if not self.ok:
+            return f"{number} thing{'' if number == 1 else 's'} to correct:"
+        unset = any(finding.subject == CONFIG_PATH_VARIABLE for finding in self.findings)
+        return "Nothing is wrong" + (f", but {CONFIG_PATH_VARIABLE} is not set." if unset else ".")
+
     def __str__(self) -> str:
-        return "\n".join(map(str, self.findings))
+        notes = [finding for finding in self.findings if not finding.warning]
+        return "\n".join([self.summary, *map(str, self.warnings), *map(str, notes)])
 
 
 def check_configuration(repo: ResourcePathExpression | None = None) -> ConfigurationReport:
@@ -94,8 +107,9 @@ def check_configuration(repo: ResourcePathExpression | None = None) -> Configura
     -------
     report
         Our own folder, folders and files of ``DAF_BUTLER_CONFIG_PATH``, the
-        universe new repositories get, and for each of our storage classes and
-        formatters whether the definition in effect is ours.
+        universe new repositories get, whether the storage classes and formatters
+        in effect are ours (those that are not, one by one), and write recipes
+        that do not exist.
     """
     steps = (_our_folder(), _variables(), _current_folder(), _search_path(), _default_universe(), _in_effect(repo))
     return ConfigurationReport(tuple(itertools.chain(*steps)))
@@ -188,27 +202,75 @@ def _default_universe() -> Iterator[Finding]:
 
 
 def _in_effect(repo: ResourcePathExpression | None) -> Iterator[Finding]:
-    where = "the environment" if repo is None else str(repo)
+    where = "the environment" if repo is None else hide_secrets(str(repo))
     wanted = repo is not None or CONFIG_PATH_VARIABLE in os.environ
     try:
         config = ButlerConfig(repo)
     except Exception as error:  # noqa: BLE001  # whatever Butler raises is the finding
-        yield _warning(where, f"Butler cannot read its configuration: {error}")
+        yield _warning(where, f"Butler cannot read its configuration: {hide_secrets(str(error))}")
         return
     classes, formatters = PROVIDER.storage_classes()["storageClasses"], PROVIDER.formatters()
     ours: dict[tuple[str, ...], Any] = {("storageClasses", name): value for name, value in classes.items()}
     ours |= {("datastore", "formatters", name): value for name, value in formatters.items()}
-    for key, definition in ours.items():
-        yield _compare(where, key, definition, config.get(key), wanted=wanted)
+    yield from _compare(where, ours, {key: config.get(key) for key in ours}, wanted=wanted)
+    yield from _recipes(where, config)
 
 
-def _compare(where: str, key: tuple[str, ...], ours: Any, effective: Any, *, wanted: bool) -> Finding:
-    subject = f"{where}, {'.'.join(key)}"
-    if effective == ours:
-        return Finding(subject, "ours")
-    if effective is None:
-        return Finding(subject, "not found", warning=wanted)
-    return _warning(subject, f"not ours{_origin(key)}: {_difference(effective, ours)}")
+def _compare(
+    where: str, ours: Mapping[tuple[str, ...], Any], effective: Mapping[tuple[str, ...], Any], *, wanted: bool
+) -> Iterator[Finding]:
+    """Count the definitions in effect that are ours, and name the others; all that are missing are one finding."""
+    same = [key for key in ours if effective[key] == ours[key]]
+    missing = [key for key in ours if effective[key] is None]
+    if missing == list(ours):
+        remedy = f"add {config_uri('butler.yaml')!r} to its includeConfigs" if where != "the environment" else _SET
+        yield Finding(where, f"knows none of our storage classes and formatters; {remedy}", warning=wanted)
+        return
+    yield Finding(where, f"{len(same)} of our {len(ours)} storage classes and formatters are in effect")
+    for key in ours:
+        subject = f"{where}, {'.'.join(key)}"
+        if key in missing:
+            yield Finding(subject, "not found", warning=wanted)
+        elif key not in same:
+            yield _warning(subject, f"not ours{_origin(key)}: {_difference(effective[key], ours[key])}")
+
+
+def _recipes(where: str, config: Config) -> Iterator[Finding]:
+    """Find write recipes that do not exist, which Butler notices when something is put."""
+    entries = dict(config.get(("datastore", "formatters"), {}))
+    recipes, defaults = (dict(entries.pop(name, None) or {}) for name in ("write_recipes", "default"))
+    for name, entry in entries.items():
+        given = dict(entry) if isinstance(entry, Mapping) else {"formatter": entry}
+        if not isinstance(given.get("formatter"), str):
+            yield from _recipes_of_instrument(where, name, given, recipes, defaults)
+            continue
+        yield from _check_recipe(f"{where}, datastore.formatters.{name}", given, recipes, defaults)
+
+
+def _recipes_of_instrument(
+    where: str, name: str, entries: Mapping[str, Any], recipes: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> Iterator[Finding]:
+    for key, entry in entries.items():
+        given = dict(entry) if isinstance(entry, Mapping) else {"formatter": entry}
+        yield from _check_recipe(f"{where}, datastore.formatters.{name}.{key}", given, recipes, defaults)
+
+
+def _check_recipe(
+    subject: str, given: Mapping[str, Any], recipes: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> Iterator[Finding]:
+    kind = str(given.get("formatter"))
+    parameters = {**(defaults.get(kind) or {}), **(given.get("parameters") or {})}
+    if not kind.startswith(f"{__name__.partition('.')[0]}.") or "recipe" not in parameters:
+        return
+    try:
+        formatter: Any = doImportType(kind)
+        known = formatter.validate_write_recipes(recipes.get(kind))
+    except Exception as error:  # noqa: BLE001  # whatever the formatter raises is the finding
+        yield _warning(subject, f"its formatter cannot be used: {error}")
+        return
+    if parameters["recipe"] not in known:
+        message = f"there is no write recipe {parameters['recipe']!r}; expected one of {', '.join(sorted(known))}"
+        yield _warning(subject, message)
 
 
 def _origin(key: tuple[str, ...]) -> str:

@@ -25,6 +25,12 @@ _DOCUMENTATION: dict[str, Any] = {
 }
 """What pydantic leaves out of a universe's definition."""
 
+_KEYS = {
+    *("always_join", "defines_relationships", "doc", "governor", "implied_union_target", "implies", "is_cached"),
+    *("keys", "metadata", "populated_by", "requires", "storage"),
+}
+"""What may be said of an element; only to name what was misspelt."""
+
 _REFERRING = ("requires", "implies", "populated_by", "implied_union_target")
 """The keys of an element that name other elements."""
 
@@ -170,9 +176,28 @@ def _build(config: DimensionConfig, added: Mapping[str, Any]) -> DimensionConstr
         builder.finish()
     except ConfigurationError:
         raise
-    except (ValidationError, RuntimeError, KeyError, TypeError) as error:
+    except ValidationError as error:
+        raise ConfigurationError(_not_understood(error, added)) from error
+    except (RuntimeError, KeyError, TypeError) as error:
         raise ConfigurationError(f"Butler cannot build the extended universe: {error}") from error
     return builder
+
+
+def _not_understood(error: ValidationError, added: Mapping[str, Any]) -> str:
+    """Return which of the given values Butler's model of a universe refuses, and which keys may be misspelt."""
+    found = [
+        f"{'.'.join(map(str, one['loc'])) or 'the whole'} ({one['msg'][:1].lower()}{one['msg'][1:]})"
+        for one in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    given = (
+        (name, key) for name, element in added["elements"].items() if isinstance(element, Mapping) for key in element
+    )
+    found += [f"elements.{name} has {key!r}, which is no key of an element" for name, key in given if key not in _KEYS]
+    return (
+        f"Butler does not understand the extended universe: {'; '.join(found)}. Expected elements as in a "
+        "dimensions.yaml, such as {'tile': {'doc': 'A tile.', 'requires': ['instrument'], "
+        "'keys': [{'name': 'id', 'type': 'int'}]}}."
+    )
 
 
 def _check_keys(config: DimensionConfig, added: Mapping[str, Any]) -> None:

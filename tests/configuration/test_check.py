@@ -37,9 +37,11 @@ def test_without_a_variable_nothing_is_wrong(check):
     report = check()
     assert report.ok
     lines = str(report).splitlines()
-    assert lines[0] == f"{config_path()}: the folder of spherex_butler"
+    assert lines[0] == "Nothing is wrong, but DAF_BUTLER_CONFIG_PATH is not set."
+    assert lines[1] == f"{config_path()}: the folder of spherex_butler"
     assert "DAF_BUTLER_CONFIG_PATH: not set: only repositories that include our configuration have it" in lines
-    assert "the environment, storageClasses.CCDData: not found" in lines
+    assert lines[-1].startswith("the environment: knows none of our storage classes and formatters; for repositories ")
+    assert len(lines) == 5
 
 
 def test_with_our_folder_ours_are_in_effect(check):
@@ -47,8 +49,8 @@ def test_with_our_folder_ours_are_in_effect(check):
     assert report.ok
     lines = str(report).splitlines()
     assert f"{config_path()}: has storageClasses.yaml, datastores/fileDatastore.yaml" in lines
-    assert "the environment, storageClasses.SpectralImage: ours" in lines
-    assert "the environment, datastore.formatters.VOTable: ours" in lines
+    assert lines[0] == "Nothing is wrong."
+    assert "the environment: 23 of our 23 storage classes and formatters are in effect" in lines
     assert any(line.endswith("new repositories get the universe 'daf_butler', 8") for line in lines)
     report = check(Path(config_path(), "repository"), config_path())
     assert report.ok
@@ -59,14 +61,15 @@ def test_repository_that_includes_us_has_ours_in_effect(check, tmp_path):
     copy_repo(tmp_path / "r")
     report = check(repo=tmp_path / "r")
     assert report.ok
-    assert f"{tmp_path / 'r'}, storageClasses.CCDData: ours" in str(report).splitlines()
+    assert f"{tmp_path / 'r'}: 23 of our 23 storage classes and formatters are in effect" in str(report).splitlines()
 
 
 def test_repository_that_does_not_include_us_or_is_none_is_warned_of(check, tmp_path):
     Butler.makeRepo(tmp_path / "r")
-    warnings = warnings_of(check(repo=tmp_path / "r"))
-    assert f"{tmp_path / 'r'}, storageClasses.CCDData: not found" in warnings
-    assert f"{tmp_path / 'r'}, datastore.formatters.CCDData: not found" in warnings
+    report = check(repo=tmp_path / "r")
+    remedy = "add 'resource://spherex_butler/configs/butler.yaml' to its includeConfigs"
+    assert warnings_of(report) == [f"{tmp_path / 'r'}: knows none of our storage classes and formatters; {remedy}"]
+    assert str(report).startswith(f"1 thing to correct:\nwarning: {tmp_path / 'r'}: knows none of ours"[:-1])
     (warning,) = warnings_of(check(repo=tmp_path / "none"))
     assert warning.startswith(f"{tmp_path / 'none'}: Butler cannot read its configuration: ")
 
@@ -158,7 +161,62 @@ def test_what_butler_ignores_or_takes_from_elsewhere_is_warned_of(check, tmp_pat
 def test_nothing_of_ours_is_found_with_a_uri_alone(check):
     warnings = warnings_of(check("resource://spherex_butler/configs"))
     assert warnings[0] == of_uri("resource://spherex_butler/configs")
-    assert "the environment, storageClasses.CCDData: not found" in warnings
+    assert warnings[1].startswith("the environment: knows none of our storage classes and formatters; ")
+
+
+CCDDATA = "spherex_butler.formatters.ccddata.CCDDataFormatter"
+
+
+@pytest.mark.parametrize(
+    ("formatters", "subject", "message"),
+    [
+        (
+            {"CCDData": {"formatter": CCDDATA, "parameters": {"recipe": "gzip2"}}},
+            "CCDData",
+            "there is no write recipe 'gzip2'; expected one of ",
+        ),
+        (
+            {"instrument<SPHEREx>": {"dark": {"formatter": CCDDATA, "parameters": {"recipe": "gzip2"}}}},
+            "instrument<SPHEREx>.dark",
+            "there is no write recipe 'gzip2'; expected one of ",
+        ),
+        (
+            {"default": {CCDDATA: {"recipe": "mine"}}, "dark": CCDDATA},
+            "dark",
+            "there is no write recipe 'mine'; expected one of ",
+        ),
+        (
+            {
+                "write_recipes": {CCDDATA: {"mine": {"level": 3}}},
+                "dark": {"formatter": CCDDATA, "parameters": {"recipe": "mine"}},
+            },
+            "dark",
+            "its formatter cannot be used: Write recipe 'mine' of CCDDataFormatter has unknown options",
+        ),
+        (
+            {"dark": {"formatter": CCDDATA.replace("CCDDataF", "F"), "parameters": {"recipe": "gzip_2"}}},
+            "dark",
+            "its formatter cannot be used: ",
+        ),
+    ],
+)
+def test_misspelt_write_recipe_is_warned_of(check, tmp_path, formatters, subject, message):
+    configured = Config(str(copy_repo(tmp_path / "r") / "butler.yaml"))
+    configured["datastore", "formatters"] = formatters
+    configured.dumpToUri(str(tmp_path / "r" / "butler.yaml"))
+    warnings = warnings_of(check(repo=tmp_path / "r"))
+    assert any(
+        warning.startswith(f"{tmp_path / 'r'}, datastore.formatters.{subject}: {message}") for warning in warnings
+    )
+
+
+def test_write_recipes_that_exist_are_no_finding(check, tmp_path):
+    configured = Config(str(copy_repo(tmp_path / "r") / "butler.yaml"))
+    own = {CCDDATA: {"mine": {"compression": "GZIP_2"}}}
+    dark, flat = ({"formatter": CCDDATA, "parameters": {"recipe": recipe}} for recipe in ("gzip_2", "mine"))
+    configured["datastore", "formatters"] = {"write_recipes": own, "dark": dark, "flat": flat}
+    configured.dumpToUri(str(tmp_path / "r" / "butler.yaml"))
+    assert check(repo=tmp_path / "r").ok
 
 
 @pytest.mark.parametrize("name", ["storageClasses.yaml", "dimensions.yaml", "datastore.yaml"])
