@@ -1,7 +1,7 @@
 """The command line: one group, ``butler spherex …`` and ``python -m spherex_butler …``.
 
-Commands turn errors into messages and exit codes, and decide nothing. They may import every room;
-each is loaded when it is called.
+Commands decide nothing. They may import every room; each is loaded when it is called. Whatever one
+of them raises ends in `.boundary`, as a message and an exit status.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 __all__ = ("get_cli_subcommands", "main")
 
 import importlib
+from contextlib import ExitStack
 from typing import Any
 
 import click
 
 from .. import __version__
-from ..errors import SpherexButlerError
+from .boundary import error_boundary
+from .logs import log_level, logging_for_command
 
 _COMMANDS = {
     "calibrations": "calibrations",
@@ -48,15 +50,15 @@ class _LazyGroup(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with ExitStack() as after, error_boundary():
+            after.enter_context(logging_for_command(ctx))  # and left when the boundary has logged what it has to
             return super().invoke(ctx)
-        except (SpherexButlerError, OSError) as error:
-            raise click.ClickException(str(error)) from error
 
 
 @click.group("spherex", cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
-@click.version_option(__version__, package_name="spherex-butler")
-def main() -> None:
+@click.version_option(__version__, prog_name="spherex-butler")
+@log_level
+def main(log_level: dict[str | None, str]) -> None:
     """SPHEREx data in a Butler repository.
 
     A first session:

@@ -8,12 +8,12 @@ import sys
 from typing import Any
 
 import click
-from lsst.daf.butler import Butler
 
 from ..calibrations.lookup import explain as explain_calibration
 from ..calibrations.queries import calibrations_at
 from ..errors import FormatError
 from ..names import ObservationId
+from ..repository.opening import open_butler
 from . import options
 
 
@@ -35,7 +35,7 @@ def calibrations(
       butler spherex calibrations repo
       butler spherex calibrations repo dark --at 2025-12-18T05:09:34
     """
-    with Butler.from_config(repo) as butler:
+    with open_butler(repo) as butler:
         table = calibrations_at(
             butler, time, dataset_type=types or None, detectors=detectors or None, collection=collection
         )
@@ -46,7 +46,7 @@ def calibrations(
 def _exposure(_context: click.Context, _parameter: click.Parameter, value: str) -> int:
     """Return an exposure id, given as such or as an observation id."""
     try:
-        return int(value) if value.isdecimal() else ObservationId.parse(value).exposure_id
+        return options.whole_number(value) if value.isdecimal() else ObservationId.parse(value).exposure_id
     except FormatError as error:
         raise click.BadParameter(f"{error} An exposure id such as 20255110106842 will do, too.") from error
 
@@ -55,7 +55,7 @@ def _exposure(_context: click.Context, _parameter: click.Parameter, value: str) 
 @options.repo
 @click.argument("types", nargs=-1, required=True, metavar="TYPE...")
 @click.option("--exposure", required=True, callback=_exposure, help="Exposure id or observation id.")
-@click.option("--detector", type=int, help="Detector; not needed for types with one file for all.")
+@options.detector
 @click.option("--collection", help="Where validity is recorded; by default every one in SPHEREx/defaults.")
 def explain(repo: str, types: tuple[str, ...], exposure: int, detector: int | None, collection: str | None) -> None:
     """Tell which calibration of each TYPE an image in REPO gets, and why.
@@ -67,7 +67,7 @@ def explain(repo: str, types: tuple[str, ...], exposure: int, detector: int | No
       butler spherex explain repo dark --exposure 2025W51_1A_0684_2 --detector 3
     """
     image: dict[str, Any] = {"exposure": exposure} | ({} if detector is None else {"detector": detector})
-    with Butler.from_config(repo) as butler:
+    with open_butler(repo) as butler:
         explanations = [explain_calibration(butler, name, image, collection=collection) for name in types]
     click.echo("\n\n".join(map(str, explanations)))
     sys.exit(any(explanation.chosen is None for explanation in explanations))

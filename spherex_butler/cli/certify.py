@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import click
-from lsst.daf.butler import Butler
 
 from ..calibrations import validity
+from ..repository.opening import open_butler
 from . import options
 
 _BOUNDS = "UTC such as 2026-07-20T00:00:00; between exposures."
@@ -69,7 +69,7 @@ def certify(repo: str, types: tuple[str, ...], **choices: Any) -> None:
       butler spherex certify repo --rule release --replace
       butler spherex certify repo dark --token cal-drk-v4-2025-161 --end 2026-01-01
     """
-    with Butler.from_config(repo, writeable=not choices["dry_run"]) as butler:
+    with open_butler(repo, writeable=not choices["dry_run"]) as butler:
         report = validity.certify(butler, types or None, **_choices(choices))
     click.echo(report)
     _say_if_dry(choices)
@@ -89,7 +89,7 @@ def decertify(repo: str, types: tuple[str, ...], **choices: Any) -> None:
       butler spherex decertify repo dark --detector 3
       butler spherex decertify repo dark --begin 2026-01-01 --end 2026-02-01
     """
-    with Butler.from_config(repo, writeable=not choices["dry_run"]) as butler:
+    with open_butler(repo, writeable=not choices["dry_run"]) as butler:
         report = validity.decertify(butler, types, **_choices(choices))
     click.echo(report)
     _say_if_dry(choices)

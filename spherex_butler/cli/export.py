@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from lsst.daf.butler import Butler
 
-from ..export.images import export_images
+from ..export.images import ExportReport, export_images
 from ..files.placement import TRANSFER_MODES
+from ..repository.opening import open_butler
 from . import options
 
 
@@ -42,21 +42,16 @@ def export(
       butler spherex export repo subset planning_period=2025W51_1A
       butler spherex export repo subset --where "detector IN (1, 4)" -t copy
     """
+    report = ExportReport()
     choices["find_first"] = not choices.pop("all_processings")
     choices["calibrations"] = not choices.pop("no_calibrations")
-    with Butler.from_config(source) as origin, Butler.from_config(target, writeable=not dry_run) as destination:
-        _require_dimensions(data_id, origin)
-        report = export_images(origin, destination, dry_run=dry_run, **choices, **data_id)
-    options.say(report.failed, f"{'would be: ' if dry_run else ''}{report.summary}")
-    options.write_json(output, report.to_dict())
+    with open_butler(source) as origin, open_butler(target, writeable=not dry_run) as destination:
+        options.require_dimensions(data_id, origin, "SOURCE")
+        with options.always_said(lambda: _say(report, output, dry_run=dry_run), if_only=lambda: report.done):
+            export_images(origin, destination, dry_run=dry_run, report=report, **choices, **data_id)
     sys.exit(bool(report.failed))
 
 
-def _require_dimensions(data_id: dict[str, Any], butler: Butler) -> None:
-    known = butler.dimensions.dimensions.names
-    for name, value in data_id.items():
-        if name not in known:
-            word = f"{name}={value}"
-            raise click.BadParameter(
-                f"{word!r}: {name!r} is not a dimension of SOURCE; it has {', '.join(sorted(known))}."
-            )
+def _say(report: ExportReport, output: Path | None, *, dry_run: bool) -> None:
+    options.say(report.failed, f"{'would be: ' if dry_run else ''}{report.summary}")
+    options.write_json(output, report.to_dict())

@@ -12,14 +12,12 @@ from typing import Any
 import click
 from lsst.daf.butler import Butler
 
-from ..errors import SpherexButlerError
 from ..files.paths import PathList, Paths, listed_paths
 from ..ingest.execution import ingest_files
 from ..ingest.preview import IngestPreview, preview_ingest
+from ..repository.opening import open_butler
 from ..repository.reports import IngestReport
 from . import options
-
-_INTERRUPTED = 130  # as of a command that SIGINT ended
 
 
 @click.command()
@@ -56,24 +54,27 @@ def ingest(
       butler spherex ingest repo --files-from list.txt --dry-run
     """
     wanted = _paths(paths, files_from)
-    done = IngestReport.of_images()
-    report: IngestReport | IngestPreview = done
-    interrupted = False
-    with Butler.from_config(repo, writeable=not dry_run) as butler:
-        try:
-            if dry_run:
-                report = preview_ingest(butler, wanted, update_records=update_records, **choices)
-            else:
-                ingest_files(butler, wanted, update_records=update_records, report=done, **choices)
-        except KeyboardInterrupt:
-            interrupted = True
-        except SpherexButlerError:
+    report: Any = IngestReport.of_images()
+    with open_butler(repo, writeable=not dry_run) as butler:
+        if dry_run:
+            report = preview_ingest(butler, wanted, update_records=update_records, **choices)
+            _say(report, output, interrupted=False)
+        else:
+            _ingest(butler, wanted, report, output, update_records=update_records, **choices)
+    sys.exit(bool(report.failed))
+
+
+def _ingest(butler: Butler, wanted: Paths, report: IngestReport, output: Path | None, **choices: Any) -> None:
+    """Ingest, and say what was done also if an error or an interrupt ends it; the boundary says that one."""
+    try:
+        ingest_files(butler, wanted, report=report, **choices)
+    except BaseException as error:
+        if report.done or isinstance(error, KeyboardInterrupt):
             _say(report, output, interrupted=True)
-            raise
-    _say(report, output, interrupted=interrupted)
-    if interrupted:
-        click.echo("Interrupted. What is said above is done; the same command goes on with the rest.", err=True)
-    sys.exit(_INTERRUPTED if interrupted else 1 if report.failed else 0)
+        else:
+            _write(report, output, interrupted=True)
+        raise
+    _say(report, output, interrupted=False)
 
 
 def _paths(paths: tuple[str, ...], files_from: str | None) -> Paths:
@@ -85,5 +86,9 @@ def _paths(paths: tuple[str, ...], files_from: str | None) -> Paths:
 
 
 def _say(report: IngestReport | IngestPreview, output: Path | None, *, interrupted: bool) -> None:
-    options.write_json(output, {**report.to_dict(), "interrupted": interrupted})
+    _write(report, output, interrupted=interrupted)
     options.say(report.details, report.summary)
+
+
+def _write(report: IngestReport | IngestPreview, output: Path | None, *, interrupted: bool) -> None:
+    options.write_json(output, {**report.to_dict(), "interrupted": interrupted})

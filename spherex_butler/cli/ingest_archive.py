@@ -19,6 +19,7 @@ from ..archive.ingest import ingest_archive_table
 from ..archive.query import COLLECTIONS, SIA_SERVICE, TAP_SERVICE, query_adql, query_sia, query_tap
 from ..archive.tables import ArchiveTable, summarize_archive_table
 from ..files.failures import FailedFile
+from ..repository.opening import open_butler
 from ..repository.reports import IngestReport, Report
 from . import options
 
@@ -103,7 +104,7 @@ def ingest_archive(
     """
     sources = _sources(tables, protocol, processes, query)
     done: dict[str, Report[FailedFile]] = {}
-    with Butler.from_config(repo, writeable=not dry_run) as butler:
+    with open_butler(repo, writeable=not dry_run) as butler:
         try:
             for name, table in sources.items():
                 if dry_run:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from lsst.daf.butler import Butler
 
 from ..calibrations import ingest
 from ..calibrations.archive_ids import read_archive_ids
+from ..calibrations.reports import CalibrationIngestReport
+from ..repository.opening import open_butler
 from . import options
 
 
@@ -63,10 +64,15 @@ def ingest_calibrations(
       butler spherex ingest-calibrations repo dark_D3_*.fits -t copy --certify none
       butler spherex ingest-calibrations repo https://host/qr2/dark/…/dark_D3_….fits
     """
+    report = CalibrationIngestReport()
     ids = None if archive_ids is None else read_archive_ids(archive_ids)
-    with Butler.from_config(repo, writeable=True) as butler:
+    with open_butler(repo, writeable=True) as butler:
         rule = None if certify == "none" else certify
-        report = ingest.ingest_calibrations(butler, paths, certify=rule, archive_ids=ids, **choices)
+        with options.always_said(lambda: _say(report, output), if_only=lambda: report.done):
+            ingest.ingest_calibrations(butler, paths, certify=rule, archive_ids=ids, report=report, **choices)
+    sys.exit(bool(report.failed or report.not_certified))
+
+
+def _say(report: CalibrationIngestReport, output: Path | None) -> None:
     options.say(report.details, report.summary)
     options.write_json(output, report.to_dict())
-    sys.exit(bool(report.failed or report.not_certified))

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 __all__ = (
+    "always_said",
     "calibration_collection",
     "collections",
     "data_id",
+    "detector",
     "detectors",
     "dry_run",
     "processes",
     "progress",
     "repo",
     "report",
+    "require_dimensions",
     "say",
     "transfer",
+    "whole_number",
     "write_json",
 )
 
@@ -27,11 +31,15 @@ from pathlib import Path
 from typing import Any
 
 import click
+from lsst.daf.butler import Butler
 from lsst.daf.butler.progress import Progress, ProgressBar, ProgressHandler
 from tqdm import tqdm
 
-from ..constants import CALIBRATION_COLLECTION, DEFAULT_COLLECTION
+from ..constants import CALIBRATION_COLLECTION, DEFAULT_COLLECTION, DETECTORS
 from ..files.placement import TRANSFER_MODES
+
+_MOST_DIGITS = 18
+"""Of a number that fits into 64 bits, which is what databases hold."""
 
 
 def _writable(_context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
@@ -39,6 +47,14 @@ def _writable(_context: click.Context, _parameter: click.Parameter, path: Path |
     if path is not None and not path.parent.is_dir():
         raise click.BadParameter(f"{str(path.parent)!r} is not a folder; expected one for the report.")
     return path
+
+
+def _known(_context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
+    """Refuse detectors that do not exist."""
+    for number in value if isinstance(value, tuple) else [] if value is None else [value]:
+        if number not in DETECTORS:
+            raise click.BadParameter(f"there is no detector {number}; expected a number from 1 to {len(DETECTORS)}.")
+    return value
 
 
 def _data_id(_context: click.Context, _parameter: click.Parameter, words: Sequence[str]) -> dict[str, Any]:
@@ -50,8 +66,26 @@ def _data_id(_context: click.Context, _parameter: click.Parameter, words: Sequen
             raise click.BadParameter(f"{word!r} is not of the form DIMENSION=VALUE, such as detector=3.")
         if name in found:
             raise click.BadParameter(f"{word!r} is a second value of {name!r}; expected one for each dimension.")
-        found[name] = int(value) if value.isdecimal() else value
+        found[name] = whole_number(value) if value.isdecimal() else value
     return found
+
+
+def require_dimensions(data_id: Mapping[str, Any], butler: Butler, what: str = "REPO") -> None:
+    """Refuse names that are no dimensions of a repository."""
+    known = butler.dimensions.dimensions.names
+    for name, value in data_id.items():
+        if name not in known:
+            word = f"{name}={value}"
+            raise click.BadParameter(
+                f"{word!r}: {name!r} is not a dimension of {what}; it has {', '.join(sorted(known))}."
+            )
+
+
+def whole_number(digits: str) -> int:
+    """Return a number that a database can hold."""
+    if len(digits.lstrip("0")) > _MOST_DIGITS:
+        raise click.BadParameter(f"{digits} is too large a number; expected one of at most {_MOST_DIGITS} digits.")
+    return int(digits)
 
 
 repo = click.argument("repo")
@@ -66,7 +100,12 @@ collections = click.option(
 calibration_collection = click.option(
     "--collection", default=CALIBRATION_COLLECTION, show_default=True, help="Where validity is recorded."
 )
-detectors = click.option("--detector", "detectors", type=int, multiple=True, help="Only this detector; repeatable.")
+detector = click.option(
+    "--detector", type=int, callback=_known, help="Detector, 1 to 6; not needed for types with one file for all."
+)
+detectors = click.option(
+    "--detector", "detectors", type=int, multiple=True, callback=_known, help="Only this detector, 1 to 6; repeatable."
+)
 dry_run = click.option("-n", "--dry-run", is_flag=True, help="Say what would be done and change nothing.")
 report = click.option(
     "--report",
@@ -144,6 +183,21 @@ def say(details: Iterable[object], *summaries: str) -> None:
         click.echo(str(line), err=True)
     for summary in summaries:
         click.echo(summary)
+
+
+@contextmanager
+def always_said(say: Callable[[], None], *, if_only: Callable[[], object]) -> Iterator[None]:
+    """Say at the end of the block what it did; where an error ends it, only if ``if_only`` says that it did something.
+
+    The error is told after that, by the boundary of all commands.
+    """
+    try:
+        yield
+    except BaseException:
+        if if_only():
+            say()
+        raise
+    say()
 
 
 def write_json(path: Path | None, content: Mapping[str, Any]) -> None:

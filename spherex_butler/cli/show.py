@@ -15,6 +15,7 @@ from ..constants import INSTRUMENT
 from ..errors import ParameterError
 from ..files.fits import open_fits
 from ..formats.fits.cards import PREFIX, provenance_cards
+from ..repository.opening import open_butler
 from . import options
 
 
@@ -32,7 +33,8 @@ def show(repo: str, dataset: str, data_id: dict[str, Any], collections: list[str
       butler spherex show repo level2 exposure=20255110106842 detector=3
       butler spherex show repo 4f0c3a52-5a5e-4f6b-8d53-7b1c3f4f0a11
     """
-    with Butler.from_config(repo) as butler:
+    with open_butler(repo) as butler:
+        options.require_dimensions(data_id, butler)
         ref = _find(butler, dataset, data_id, collections)
         uri = butler.getURI(ref)
         click.echo(f"dataset     {ref.datasetType.name} ({ref.datasetType.storageClass_name})")

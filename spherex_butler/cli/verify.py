@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from lsst.daf.butler import Butler
 
 from ..configuration.check import check_configuration
+from ..repository.opening import open_butler
 from ..verify import check_repository, repair
 from . import options
 
@@ -62,7 +62,7 @@ def verify(repo: str | None, *, configuration: bool, remote: bool, requests: int
 
 
 def _verify_repository(repo: str, *, fix: bool, complete_chains: bool, output: Path | None, **choices: Any) -> None:
-    with Butler.from_config(repo, writeable=fix) as butler:
+    with open_butler(repo, writeable=fix) as butler:
         found = check_repository(butler, **choices)
         repairs = repair(butler, found.problems, complete_chains=complete_chains) if fix else []
     options.say((), *found.lines(repo), *map(str, repairs))

@@ -92,7 +92,7 @@ def test_explain_tells_why(repo):
 def test_explain_fails_where_an_image_gets_none_or_is_none(repo):
     text = run("explain", repo, "dark", *IMAGE, code=1)
     assert "It gets none: nothing was valid then." in text
-    assert f"never certified  {DARK}" in text
+    assert f"not certified    {DARK}" in text
     assert "has no ['detector']" in run("explain", repo, "dark", "--exposure", EXPOSURE, code=1)
     text = run("explain", repo, "dark", "--exposure", "yesterday", code=2)
     assert "'yesterday' is not an observation id" in text

@@ -98,7 +98,7 @@ def test_interrupt_ends_cleanly_and_the_same_command_goes_on(repo, archive, tmp_
     out, err = ingest.communicate(timeout=60)
     # Where it comes while Python executes text, CPython 3.11 ends by the signal itself, which shells show as 130.
     assert ingest.returncode in {130, -signal.SIGINT}, err
-    assert err == "Interrupted. What is said above is done; the same command goes on with the rest.\n"
+    assert err == "Interrupted. What was finished stays; give the same command again to go on.\n"
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["interrupted"]
     assert out == f"{report['ingested']} ingested, 0 already there, 0 failed\n"

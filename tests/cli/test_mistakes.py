@@ -1,0 +1,380 @@
+"""Mistakes that people make, by command: each ends in one readable message and an exit status, never in a traceback.
+
+Every command has to appear here; `test_every_command_is_here` says which one does not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+from archive_samples import M31
+from calibration_repositories import DARK, observe, register
+from command_line import invoke
+from forked import start_script
+from lsst.daf.butler import Butler
+from made_once import copy_exposures, copy_repo, open_repo
+from postgres import new_database
+from privileges import OBEY_PERMISSIONS, make_read_only, make_writeable
+from s3_server import serve_bucket
+
+from spherex_butler.cli import main
+from spherex_butler.ingest import ingest_files
+
+IMAGE = ("exposure=20255110106842", "detector=3")
+EXPOSURE = ("--exposure", "20255110106842")
+
+ON_REPOSITORIES = {
+    "calibrations": ("REPO",),
+    "certify": ("REPO", "dark"),
+    "decertify": ("REPO", "dark"),
+    "explain": ("REPO", "dark", *EXPOSURE, "--detector", "3"),
+    "export": ("REPO", "GOOD"),
+    "export to": ("GOOD", "REPO"),
+    "ingest": ("REPO", "FILES"),
+    "ingest-archive": ("REPO", "TABLE"),
+    "ingest-calibrations": ("REPO", "FILES"),
+    "show": ("REPO", "level2", *IMAGE),
+    "verify": ("REPO",),
+    "verify --fix": ("REPO", "--fix"),
+}
+"""How a command that works on a repository is given; REPO is the wrong one."""
+
+WITHOUT = ("config-path", "create", "simulate")
+"""Commands that open none."""
+
+CHANGING = ("certify", "decertify", "export to", "ingest", "ingest-archive", "ingest-calibrations", "verify --fix")
+"""Of these, those that write to it."""
+
+REPOSITORIES = {
+    "none": ("NOWHERE/repo", ["There is no repository at 'NOWHERE/repo'", "does not exist", "butler spherex create"]),
+    "empty folder": ("EMPTY", ["There is no repository at 'EMPTY'", "butler.yaml", "butler spherex create"]),
+    "plain file": ("PLAIN", ["The repository 'PLAIN' cannot be opened", "extension", "Expected the folder or URI"]),
+    "no YAML": ("BROKEN", ["The repository 'BROKEN' cannot be opened", "Expected the folder or URI of a Butler"]),
+    "no database": ("HOLLOW", ["The repository 'HOLLOW' cannot be opened", "database"]),
+    "empty name": ("", ["The path of the repository is empty", "expected a folder"]),
+    "percent": ("a%20b", ["a%20b', in which Butler reads '%20' as something else", "Use another folder"]),
+    "variable": ("$HOME/repo", ["$HOME/repo', in which Butler reads '$H' as something else", "Use another folder"]),
+    "question mark": ("repo?", ["repo?', in which Butler reads '?' as something else", "Use another folder"]),
+    "unknown scheme": ("foo://x", ["The repository 'foo://x' cannot be opened", "'foo'", "Expected the folder or URI"]),
+    "password": ("foo://me:geheim@x", ["foo://me:***@x", "Expected the folder or URI"]),
+}
+"""Wrong ones, and what is said about them."""
+
+# What is given, the exit status, and the telling words of the message.
+COMMAND_LINES = {
+    "explain: detector": (("explain", "GOOD", "dark", *EXPOSURE, "--detector", 9), 2, ["no detector 9", "from 1 to 6"]),
+    "explain: huge exposure": (
+        ("explain", "GOOD", "dark", "--exposure", 10**23, "--detector", 3),
+        2,
+        [f"{10**23} is too large a number", "at most 18 digits"],
+    ),
+    "explain: exposure": (("explain", "GOOD", "dark", "--exposure", 1, "--detector", 3), 1, ["1 is not registered"]),
+    "explain: type": (
+        ("explain", "GOOD", "drak", *EXPOSURE, "--detector", 3),
+        1,
+        ["No calibration dataset types of this repository are 'drak'; it has abs_gain_matrix, ", " dark, "],
+    ),
+    "explain: no detector": (
+        ("explain", "GOOD", "dark", *EXPOSURE),
+        1,
+        ["instrument=SPHEREx exposure=20255110106842 has no detector, by which 'dark' is looked up; add it."],
+    ),
+    "calibrations: detector": (("calibrations", "GOOD", "--detector", 9), 2, ["no detector 9", "from 1 to 6"]),
+    "calibrations: time": (("calibrations", "GOOD", "--at", "yesterday"), 1, ["'yesterday'", "expected"]),
+    "calibrations: collection": (
+        ("calibrations", "GOOD", "--collection", "SPHEREx/defaults"),
+        1,
+        ["is of type CHAINED"],
+    ),
+    "certify: detector": (("certify", "GOOD", "dark", "--detector", 7), 2, ["no detector 7", "from 1 to 6"]),
+    "certify: token": (
+        ("certify", "GOOD", "dark", "--token", "cal-drk-v9-2030-001"),
+        1,
+        ["Neither tokens nor runs of this repository are 'cal-drk-v9-2030-001'", DARK],
+    ),
+    "decertify: detector": (("decertify", "GOOD", "dark", "--detector", 0), 2, ["no detector 0", "from 1 to 6"]),
+    "export: dimension": (("export", "GOOD", "GOOD", "exposer=3"), 2, ["'exposer' is not a dimension of SOURCE"]),
+    "export: query": (("export", "GOOD", "GOOD", "--where", "detector ="), 1, ["'detector ='", "cannot be searched"]),
+    "export: collection": (("export", "GOOD", "GOOD", "--collections", "no"), 1, ["cannot be searched", "no"]),
+    "export: huge": (("export", "GOOD", "GOOD", f"exposure={10**23}"), 2, [f"{10**23} is too large a number"]),
+    "ingest: release": (
+        ("ingest", "GOOD", "FILES", "--release", "qr9"),
+        1,
+        ["There is no release 'qr9'; known ones are qr1, qr2, qr3."],
+    ),
+    "ingest: nothing": (("ingest", "GOOD"), 2, ["There are no PATHS", "--files-from"]),
+    "ingest: empty path": (("ingest", "GOOD", ""), 1, ["A path is empty", "'.' for the current one"]),
+    "ingest: list": (
+        ("ingest", "GOOD", "--files-from", "NOWHERE/list"),
+        1,
+        ["No such file or directory: 'NOWHERE/list'. Expected a file", "correct the path"],
+    ),
+    "ingest: password": (
+        ("ingest", "GOOD", "foo://me:geheim@host/level2.fits"),
+        1,
+        ["foo://me:***@host/level2.fits", "expected a path or an http, https or s3 URL"],
+    ),
+    "ingest-archive: table": (("ingest-archive", "GOOD", "NOWHERE/t.csv"), 1, ["No such file", "'NOWHERE/t.csv'"]),
+    "ingest-archive: no table": (("ingest-archive", "GOOD", "PLAIN"), 1, ["PLAIN"]),
+    "ingest-archive: release": (
+        ("ingest-archive", "GOOD", "TABLE", "--release", "x"),
+        1,
+        ["no release 'x'", "qr1, qr2"],
+    ),
+    "ingest-calibrations: path": (
+        ("ingest-calibrations", "GOOD", "NOWHERE/dark.fits"),
+        1,
+        ["NOWHERE/dark.fits: there is no such file or folder.", "1 failed"],
+    ),
+    "show: type": (("show", "GOOD", "nosuch"), 1, ["nosuch"]),
+    "show: dimension": (("show", "GOOD", "level2", "exposer=3"), 2, ["'exposer' is not a dimension of REPO; it has"]),
+    "show: no value": (("show", "GOOD", "level2"), 1, ["exposure=", "detector="]),
+    "show: no data ID": (("show", "GOOD", "level2", "three"), 2, ["'three' is not of the form DIMENSION=VALUE"]),
+    "show: collection": (("show", "GOOD", "level2", *IMAGE, "--collections", "no"), 1, ["no"]),
+    "show: huge": (("show", "GOOD", "level2", f"exposure={10**23}", "detector=3"), 2, ["too large a number"]),
+    "simulate: detectors": (("simulate", "NOWHERE", "--detectors", "7"), 2, ["'7' is not a list of detectors", "1-6"]),
+    "simulate: in a file": (("simulate", "PLAIN/x"), 1, ["'PLAIN/x", "Expected a folder; correct the path"]),
+    "verify: nothing": (("verify",), 2, ["Nothing to verify; give --config, or a repository."]),
+    "verify: report": (
+        ("verify", "GOOD", "--report", "NOWHERE/x/r.json"),
+        2,
+        ["is not a folder; expected one for the"],
+    ),
+    "config-path: argument": (("config-path", "x"), 2, ["unexpected extra argument"]),
+    "no such command": (("teleport",), 2, ["No such command 'teleport'"]),
+    "level": (("--log-level", "LOUD", "verify", "GOOD"), 2, ["'LOUD' is not a level; expected one of CRITICAL, "]),
+    "create: exists": (("create", "GOOD"), 1, ["GOOD/butler.yaml' exists already", "make the new one elsewhere"]),
+    "create: in a file": (("create", "PLAIN"), 1, ["PLAIN' is a file; a repository needs a folder"]),
+    "create: scheme": (("create", "foo://x"), 1, ["'foo://x'", "expected a folder or an s3:// URI"]),
+    "create: empty name": (("create", ""), 1, ["The path of the repository is empty", "'.' for the current one"]),
+    "create: percent": (("create", "NEW%41"), 1, ["NEW%41', in which Butler reads '%41'", "Use another folder"]),
+    "create: variable": (("create", "NEW/${X}"), 1, ["${X}', in which Butler reads '${'", "Use another folder"]),
+    "create: hash": (("create", "NEW#1"), 1, ["NEW#1', in which Butler reads '#'", "Use another folder"]),
+    "create: files": (("create", "NEW", "--datastore-root", "NEW?"), 1, ["The place of the files is ", "reads '?'"]),
+    "create: postgres://": (
+        ("create", "NEW", "--database", "postgres://host/name"),
+        1,
+        ["'postgres', which Butler does not know", "expected one such as 'postgresql://host/name'"],
+    ),
+    "create: wrong port": (
+        ("create", "NEW", "--database", "postgresql://localhost:1/name"),
+        1,
+        ["cannot be reached", "port 1 failed", "db-auth.yaml"],
+    ),
+    "create: password": (
+        ("create", "NEW", "--database", "postgresql://me:geheim@host/name"),
+        1,
+        ["'postgresql://me:***@host/name', holds a password", "~/.lsst/db-auth.yaml", "LSST_DB_AUTH", "PGPASSFILE"],
+    ),
+    "create: password in the query": (
+        ("create", "NEW", "--database", "postgresql://me@host/name?password=geheim"),
+        1,
+        ["?password=***', holds a password", "~/.lsst/db-auth.yaml"],
+    ),
+    "create: key of a bucket": (
+        ("create", "NEW", "--datastore-root", "s3://key:geheim@bucket/x"),
+        1,
+        ["s3://key:***@bucket/x', holds a password", "AWS_PROFILE"],
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory) -> dict[str, str]:
+    """Folders and files of all kinds; nothing here is changed, as everything is refused."""
+    folder = tmp_path_factory.mktemp("mistakes")
+    (folder / "empty").mkdir()
+    (folder / "plain").write_text("nothing\n")
+    (folder / "broken").mkdir()
+    (folder / "broken" / "butler.yaml").write_text("registry: [\n")
+    copy_repo(folder / "hollow")
+    (folder / "hollow" / "gen3.sqlite3").unlink()
+    files = copy_exposures(folder / "files")
+    with open_repo(copy_repo(folder / "good")) as butler:
+        ingest_files(butler, files[:1], transfer="copy")
+        register(butler, "dark", DARK)
+        observe(butler, "2025W51_1A_0684_2")
+    names = {
+        name: str(folder / name.lower()) for name in ("EMPTY", "PLAIN", "BROKEN", "HOLLOW", "GOOD", "FILES", "NEW")
+    }
+    return {**names, "NOWHERE": str(folder / "nowhere"), "TABLE": str(M31)}
+
+
+def spelt_out(word: object, places: dict[str, str]) -> str:
+    """Return a word with the names of places in it replaced."""
+    return re.sub(r"\b(" + "|".join(places) + r")\b", lambda found: places[found[1]], str(word))
+
+
+def refused(arguments, code, words, places) -> str:
+    """Return the message with which a command ends, having checked that it is one, and has these words."""
+    result = invoke(*(spelt_out(word, places) for word in arguments), code=code)
+    text = result.output
+    assert isinstance(result.exception, SystemExit)
+    assert "Traceback" not in text
+    assert "geheim" not in text
+    for word in words:
+        assert spelt_out(word, places) in text, text
+    errors = text.partition("Error: ")[2]
+    assert "\n\n" not in errors.strip()
+    return errors
+
+
+def test_every_command_is_here():
+    on_repositories = {name.partition(" ")[0] for name in ON_REPOSITORIES}
+    assert set(main.list_commands(None)) == on_repositories | set(WITHOUT), "add the new command to ON_REPOSITORIES"
+    assert {arguments[0] for arguments, *_ in COMMAND_LINES.values()} >= on_repositories | set(WITHOUT) - {"register"}
+
+
+@pytest.mark.parametrize("repository", REPOSITORIES)
+@pytest.mark.parametrize("command", ON_REPOSITORIES)
+def test_wrong_repository_is_one_message(places, command, repository):
+    wrong, words = REPOSITORIES[repository]
+    arguments = [wrong if word == "REPO" else word for word in ON_REPOSITORIES[command]]
+    message = refused([command.partition(" ")[0], *arguments], 1, words, places)
+    assert message.count("\n") == 1
+
+
+@pytest.mark.parametrize("case", COMMAND_LINES)
+def test_mistake_is_one_message(places, monkeypatch, case):
+    monkeypatch.setenv("COLUMNS", "1000")  # in which click wraps nothing
+    refused(*COMMAND_LINES[case], places)
+    assert not Path(places["NEW"]).exists()
+
+
+@pytest.mark.parametrize(
+    "command", sorted({*ON_REPOSITORIES} - {"calibrations", "certify", "decertify", "explain", "show"})
+)
+def test_repository_of_another_universe_is_one_message(places, tmp_path, command):
+    Butler.makeRepo(str(tmp_path / "rubin"))
+    arguments = [str(tmp_path / "rubin") if word == "REPO" else word for word in ON_REPOSITORIES[command]]
+    refused([command.partition(" ")[0], *arguments], 1, ["has no ", "expected the SPHEREx universe"], places)
+
+
+def test_bucket_that_is_not_there_is_refused_before_anything_is_made(places):
+    with serve_bucket("there"):
+        words = ["There is no bucket 's3://nobucket/'", "Make it, or correct its name"]
+        refused(("create", "NEW", "--datastore-root", "s3://nobucket/x"), 1, words, places)
+        assert not Path(places["NEW"]).exists()
+        words = ["There is no bucket 's3://nobucket/'"]
+        refused(("create", "s3://nobucket/x", "--database", "postgresql://localhost:1/x"), 1, words, places)
+
+
+def test_bucket_without_credentials_is_refused_before_anything_is_made(places, monkeypatch):
+    for name in [name for name in os.environ if name.startswith(("AWS_", "S3_", "LSST_RESOURCES_S3"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, places["NOWHERE"])
+    words = ["The bucket 's3://nobucket/' cannot be looked at: ", "credentials", "AWS_PROFILE"]
+    refused(("create", "NEW", "--datastore-root", "s3://nobucket/x"), 1, words, places)
+    assert not Path(places["NEW"]).exists()
+
+
+def test_database_without_btree_gist_is_refused_and_nothing_is_left(places, postgres_server):
+    url = new_database(postgres_server)
+    engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text("DROP EXTENSION btree_gist"))
+    engine.dispose()
+    words = ["lacks PostgreSQL's extension btree_gist", "'CREATE EXTENSION btree_gist'", "give the same command again"]
+    refused(("create", "NEW", "--database", url), 1, words, places)
+    assert not Path(places["NEW"]).exists()
+
+
+def test_database_that_is_not_on_the_server_is_named(places, postgres_server):
+    url = sqlalchemy.make_url(postgres_server).set(database="nobody").render_as_string(hide_password=False)
+    refused(("create", "NEW", "--database", url), 1, ['database "nobody" does not exist'], places)
+    assert not Path(places["NEW"]).exists()
+
+
+READ_ONLY = (
+    OBEY_PERMISSIONS
+    + """
+import json
+from click.testing import CliRunner
+from spherex_butler.cli import main
+results = {}
+for name, arguments in json.loads(sys.argv[1]).items():
+    result = CliRunner().invoke(main, arguments)
+    results[name] = [result.exit_code, result.output, repr(result.exception)]
+print(json.dumps(results))
+"""
+)
+
+
+@pytest.fixture(scope="module")
+def on_read_only(places, tmp_path_factory):
+    """What each command that changes a repository says where file permissions forbid it."""
+    folder = tmp_path_factory.mktemp("read_only")
+    repo = copy_repo(folder / "repo")
+    make_read_only(repo)
+    given = {**places, "REPO": str(repo), "SIMULATED": str(repo / "simulated"), "INSIDE": str(repo / "inside")}
+    lines = {name: (name.partition(" ")[0], *ON_REPOSITORIES[name]) for name in CHANGING}
+    lines |= {"create": ("create", "INSIDE"), "simulate": ("simulate", "SIMULATED", "--size", "8")}
+    lines |= {"verify": ("verify", "REPO"), "calibrations": ("calibrations", "REPO")}
+    words = {name: [spelt_out(word, given) for word in line] for name, line in lines.items()}
+    script = start_script(READ_ONLY, json.dumps(words), folder=folder / "elsewhere")
+    assert script.wait() == 0, script.said
+    make_writeable(repo)
+    return repo, json.loads(script.output.splitlines()[-1])
+
+
+@pytest.mark.parametrize("command", CHANGING)
+def test_repository_without_write_permission_is_one_message(on_read_only, command):
+    repo, results = on_read_only
+    code, text, exception = results[command]
+    assert (code, exception) == (1, "SystemExit(1)")
+    assert text == (
+        f"Error: The repository '{repo}' cannot be opened. The database cannot be written to: its file or its folder "
+        "is read-only for this user. Expected write permission for both; ask the owner of the repository, or work on a "
+        "copy. It said: OperationalError: attempt to write a readonly database.\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["create", "simulate"])
+def test_folder_without_write_permission_is_one_message(on_read_only, command):
+    repo, results = on_read_only
+    code, text, _ = results[command]
+    assert code == 1
+    assert f"Permission denied: '{repo}/" in text
+    assert text.endswith("Expected permission to read and, where it is changed, to write it.\n")
+
+
+@pytest.mark.parametrize("command", ["verify", "calibrations"])
+def test_repository_without_write_permission_can_be_read(on_read_only, command):
+    assert on_read_only[1][command][0] == 0
+
+
+KILLED = """
+import os, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+for statement in ("PRAGMA cache_size = 5", "BEGIN IMMEDIATE", "CREATE TABLE junk (x)"):
+    connection.execute(statement)
+connection.executemany("INSERT INTO junk VALUES (?)", [("x" * 2000,)] * 2000)
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.parametrize("command", ["calibrations", "explain", "export", "show", "verify"])
+def test_killed_transaction_is_told_and_its_remedy_works(places, tmp_path, command):
+    database = copy_repo(tmp_path / "repo") / "gen3.sqlite3"
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(database)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert database.with_name("gen3.sqlite3-journal").stat().st_size
+    arguments = [str(tmp_path / "repo") if word == "REPO" else word for word in ON_REPOSITORIES[command]]
+    words = ["A process was killed while it wrote", "'butler spherex verify REPO --fix'", "What was finished stays"]
+    assert refused([command, *arguments], 1, words, places).count("\n") == 1
+    invoke("verify", tmp_path / "repo", "--fix")
+    invoke("verify", tmp_path / "repo")
+    with sqlite3.connect(database) as connection:
+        assert not connection.execute("SELECT * FROM sqlite_master WHERE name = 'junk'").fetchall()
+    connection.close()
