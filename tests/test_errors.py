@@ -61,6 +61,5 @@ def test_reports_hold_no_passwords():
     report.warn(["https://me:geheim@host is slow"])
     assert "geheim" not in str(report)
     assert "geheim" not in str(report.to_dict())
-    assert report.to_dict()["failed"] == [
-        {"uri": "https://me:***@host/f.fits", "reason": "https://me:***@host says no"}
-    ]
+    (failed,) = report.to_dict()["failed"]
+    assert failed == {"uri": "https://me:***@host/f.fits", "reason": "https://me:***@host says no"}

@@ -185,7 +185,8 @@ def test_image_that_is_not_in_the_repository_is_known_by_its_header(butler):
     ("image", "message"),
     [
         ({"detector": 3}, r"has no exposure, so that its time is not known; add exposure=…"),
-        ({"exposure": ID}, r"has no \['detector'\], by which 'dark' is looked up; add it"),
+        ({"exposure": ID, "detector": 9}, "There is no detector 9; expected numbers from 1 to 6"),
+        ({"exposure": ID}, r"has no detector, by which 'dark' is looked up; add it"),
         ({"exposure": 20200110106842, "detector": 3}, "The exposure 20200110106842 is not registered; ingest an image"),
         ("dark", "'dark' is not an image; expected a data ID, a DatasetRef or a SpectralImage"),
         (SpectralImage(np.zeros((2, 2)), unit="MJy/sr"), "header says OBSID None and DETECTOR None"),

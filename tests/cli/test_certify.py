@@ -93,7 +93,7 @@ def test_explain_fails_where_an_image_gets_none_or_is_none(repo):
     text = run("explain", repo, "dark", *IMAGE, code=1)
     assert "It gets none: nothing was valid then." in text
     assert f"not certified    {DARK}" in text
-    assert "has no ['detector']" in run("explain", repo, "dark", "--exposure", EXPOSURE, code=1)
+    assert "has no detector" in run("explain", repo, "dark", "--exposure", EXPOSURE, code=1)
     text = run("explain", repo, "dark", "--exposure", "yesterday", code=2)
     assert "'yesterday' is not an observation id" in text
     assert "An exposure id such as 20255110106842 will do, too" in text

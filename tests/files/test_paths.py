@@ -165,4 +165,4 @@ sys.modules["requests"] = None
 from spherex_butler.ingest import plan_files
 print(plan_files("https://host/level2_2025W51_1A_0684_2D3_spx_l2b-v21-2025-354.fits")[1][0].reason)
 """
-    assert run_python(script).strip().endswith("pip install 'spherex-butler[https]', or [s3] for s3:// URLs.")
+    assert run_python(script).strip().endswith("pip install 'spherex-butler[https]'.")
