@@ -24,7 +24,7 @@ from lsst.daf.butler.progress import Progress, ProgressHandler
 from lsst.resources.http import HttpResourcePath
 from lsst.sphgeom import ConvexPolygon, LonLat, UnitVector3d
 
-from spherex_butler import make_repo
+from spherex_butler import make_repo, open_repo
 from spherex_butler.archive import ingest_archive_table
 from spherex_butler.ingest import ingest_files
 from spherex_butler.names import parse_product_name
@@ -175,7 +175,7 @@ def polygon(text: str) -> ConvexPolygon:
 
 def queries(root: str, _database: str) -> dict[str, Any]:
     begin = time.perf_counter()
-    butler = Butler.from_config(root, writeable=True, collections="SPHEREx/defaults", instrument=INSTRUMENT)
+    butler = open_repo(root, writeable=True)
     found: dict[str, Any] = {"open the repository": time.perf_counter() - begin}
     with closing(butler):
         found["runs in the longest chain"] = max(

@@ -262,8 +262,8 @@ def counted(served: Served, function: Callable[[], Any]) -> tuple[int, int]:
 MEMORY = """
 import sys
 from pathlib import Path
-from lsst.daf.butler import Butler
-butler = Butler.from_config(sys.argv[1], instrument="SPHEREx", collections="SPHEREx/defaults")
+import spherex_butler
+butler = spherex_butler.open_repo(sys.argv[1])
 (ref,) = butler.query_datasets("level2", where=f"detector = {sys.argv[2]}")
 small = butler.get(ref, parameters={"bbox": (0, 64, 0, 64)})
 def kilobytes(name):

@@ -209,7 +209,7 @@ def main() -> None:
     quick_look(image, output / "quick-look.png")
     butler.close()
     say(f"\nAll of it is in {output}.")
-    say('Go on with: from lsst.daf.butler import Butler; Butler.from_config("demo-output/repository")')
+    say(f'Go on with: import spherex_butler; butler = spherex_butler.open_repo("{output / "repository"}")')
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .images.spectral_image import SpectralImage
     from .paths import config_path
     from .repository.creation import make_repo
+    from .repository.instrument import register
+    from .repository.opening import open_repo
 
 __all__ = (
     "SpectralImage",
@@ -25,6 +27,8 @@ __all__ = (
     "extend_universe",
     "install",
     "make_repo",
+    "open_repo",
+    "register",
 )
 
 __version__ = "0.1.0"
@@ -38,5 +42,7 @@ __getattr__, __dir__ = lazy_names(
         "extend_universe": "configuration.universe",
         "install": "configuration.installation",
         "make_repo": "repository.creation",
+        "open_repo": "repository.opening",
+        "register": "repository.instrument",
     },
 )

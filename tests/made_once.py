@@ -13,7 +13,7 @@ from typing import Any
 
 from lsst.daf.butler import Butler, Config
 
-from spherex_butler.constants import DEFAULT_COLLECTION, INSTRUMENT
+from spherex_butler.repository import opening
 from spherex_butler.repository.creation import make_repo
 from spherex_butler.testing import write_exposures
 
@@ -38,7 +38,7 @@ def copy_plain_repo(folder: Path, config: Mapping[str, Any]) -> Path:
 
 def open_repo(folder: Path) -> Butler:
     """Return a repository as `make_repo` would have returned it."""
-    return Butler.from_config(folder, writeable=True, collections=DEFAULT_COLLECTION, instrument=INSTRUMENT)
+    return opening.open_repo(folder, writeable=True)
 
 
 @contextlib.contextmanager

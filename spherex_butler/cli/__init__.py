@@ -29,6 +29,7 @@ _COMMANDS = {
     "ingest": "ingest",
     "ingest-archive": "ingest_archive",
     "ingest-calibrations": "ingest_calibrations",
+    "register": "register",
     "show": "show",
     "simulate": "simulate",
     "verify": "verify",

@@ -17,8 +17,8 @@ from . import options
 def create(repo: str, database: str | None, datastore_root: str | None) -> None:
     """Make a SPHEREx repository at REPO, a folder or URI.
 
-    Butler.from_config("REPO") opens it wherever this package is installed,
-    without any environment variable.
+    spherex_butler.open_repo("REPO") opens it wherever this package is
+    installed, and so does Butler.from_config("REPO").
 
     \b
       butler spherex create repo

@@ -9,23 +9,19 @@ import logging
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy
-from astropy.table import Table
-from lsst.daf.butler import Butler, CollectionType, Config, DimensionConfig
+from lsst.daf.butler import Butler, Config, DimensionConfig
 from lsst.daf.butler.registry import RegistryConfig
 from lsst.daf.butler.registry.interfaces import SchemaAlreadyDefinedError
 from lsst.resources import ResourcePath, ResourcePathExpression
 from sqlalchemy.exc import DBAPIError
 
-from ..configuration.dataset_types import dataset_types
 from ..configuration.universe import claim_universe, dimension_config, repository_config, require_ours
-from ..constants import CALIBRATION_COLLECTION, DEFAULT_COLLECTION, INSTRUMENT
 from ..errors import ConfigurationError, ParameterError, hide_secrets, reason_of
-from ..paths import config_uri
 from .database_errors import explain_database_error
-from .opening import require_plain_path
+from .instrument import register
+from .opening import open_repo, require_plain_path
 
 _ROOT_TAG = "<butlerRoot>"
 _SQLITE_FILE = "gen3.sqlite3"
@@ -78,8 +74,7 @@ def make_repo(
     Returns
     -------
     butler
-        Writeable; searches the collection ``SPHEREx/defaults`` where none is
-        given, and takes ``SPHEREx`` for the instrument.
+        Writeable, with the defaults of `~spherex_butler.open_repo`.
 
     Raises
     ------
@@ -103,10 +98,10 @@ def make_repo(
         if plan.sqlite is None:
             undo.callback(_drop_tables, plan)
         with contextlib.closing(Butler.from_config(plan.root, writeable=True)) as butler:
-            _register(butler)
+            register(butler)
         undo.pop_all()
     _log.debug("made the repository %s", plan.root)
-    return Butler.from_config(plan.root, writeable=True, collections=DEFAULT_COLLECTION, instrument=INSTRUMENT)
+    return open_repo(plan.root, writeable=True)
 
 
 def _plan(
@@ -281,7 +276,7 @@ def _marker(root: ResourcePath) -> ResourcePath:
 def _taken(place: str) -> str:
     return (
         f"{place!r} exists already: there is a repository, or what is left of one. Open it with "
-        "Butler.from_config, or make the new one elsewhere."
+        "spherex_butler.open_repo, or make the new one elsewhere."
     )
 
 
@@ -328,28 +323,3 @@ def _engine(plan: _Plan) -> sqlalchemy.Engine:
     registry = RegistryConfig(plan.config)
     engine: sqlalchemy.Engine = registry.getDatabaseClass().makeEngine(registry.connectionString)
     return engine
-
-
-def _register(butler: Butler) -> None:
-    with butler.transaction():
-        for element, records in _instrument_records().items():
-            butler.registry.insertDimensionData(element, *records)
-    for dataset_type in dataset_types(butler.dimensions):
-        butler.registry.registerDatasetType(dataset_type)
-    butler.collections.register(CALIBRATION_COLLECTION, CollectionType.CALIBRATION)
-    butler.collections.register(DEFAULT_COLLECTION, CollectionType.CHAINED)
-    butler.collections.redefine_chain(DEFAULT_COLLECTION, CALIBRATION_COLLECTION)
-
-
-def _instrument_records() -> dict[str, list[dict[str, Any]]]:
-    """Return the records of the instrument, its detectors and their channels, in order of insertion."""
-    config = Config(config_uri("repository/instrument.yaml")).toDict()
-    text = ResourcePath(config_uri("repository/channels.ecsv")).read().decode()
-    channels = Table.read(text, format="ascii.ecsv")
-    rows = [dict(zip(channels.colnames, row, strict=True)) for row in channels.as_array().tolist()]
-    of_ours = {"instrument": INSTRUMENT}
-    return {
-        "instrument": [config["instrument"]],
-        "detector": [of_ours | record for record in config["detector"]],
-        "channel": [of_ours | record for record in rows],
-    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("OpenedRepository", "check_opened", "require_batch_size", "require_writeable")
+__all__ = ("OpenedRepository", "check_opened", "require_batch_size", "require_universe", "require_writeable")
 
 import os
 from collections.abc import Iterator, Mapping
@@ -16,6 +16,7 @@ from ..constants import DETECTORS, INSTRUMENT, REGION
 from ..errors import ConfigurationError, ParameterError
 from .butler_internals import database_file
 
+_REGISTER = "expected what 'butler spherex register REPO' adds (in Python, spherex_butler.register(butler))."
 _ELEMENTS = {"planning_period", "group", "exposure", REGION}
 
 
@@ -36,9 +37,7 @@ class OpenedRepository:
         try:
             return self.butler.get_dataset_type(name)
         except MissingDatasetTypeError as error:
-            raise ConfigurationError(
-                f"The repository has no dataset type {name!r}; expected one made by spherex_butler.make_repo."
-            ) from error
+            raise ConfigurationError(f"The repository has no dataset type {name!r}; {_REGISTER}") from error
 
 
 def check_opened(butler: Butler, *, writeable: bool = True, what: str = "The repository") -> OpenedRepository:
@@ -48,7 +47,7 @@ def check_opened(butler: Butler, *, writeable: bool = True, what: str = "The rep
     """
     if writeable:
         require_writeable(butler, what)
-    _require_universe(butler)
+    require_universe(butler)
     instrument, detectors = _instrument_records(butler)
     return OpenedRepository(butler, _datastore_root(butler), instrument, detectors)
 
@@ -59,7 +58,7 @@ def require_writeable(butler: Butler, what: str = "The repository") -> None:
     SQLite opens a file that is read-only all the same, and fails later, midway.
     """
     if not butler.isWriteable():
-        raise ConfigurationError(f"{what} is read-only here; open it with Butler.from_config(…, writeable=True).")
+        raise ConfigurationError(f"{what} is read-only here; open it with spherex_butler.open_repo(…, writeable=True).")
     denied = next((path for path in _written(butler) if path.exists() and not os.access(path, os.W_OK)), None)
     if denied is not None:
         raise ConfigurationError(
@@ -84,7 +83,8 @@ def _written(butler: Butler) -> Iterator[Path]:
             yield Path(root.ospath)
 
 
-def _require_universe(butler: Butler) -> None:
+def require_universe(butler: Butler) -> None:
+    """Refuse a repository of another universe."""
     missing = sorted(_ELEMENTS - set(butler.dimensions.elements.names))
     if missing:
         raise ConfigurationError(
@@ -102,7 +102,7 @@ def _instrument_records(butler: Butler) -> tuple[DimensionRecord, dict[int, Dime
     if len(detectors) != len(DETECTORS):
         raise ConfigurationError(
             f"The repository has {len(instruments) + len(detectors)} records of the instrument {INSTRUMENT!r} and its "
-            f"detectors; expected {1 + len(DETECTORS)}, as spherex_butler.make_repo registers."
+            f"detectors; {_REGISTER}"
         )
     return instruments[0], detectors
 

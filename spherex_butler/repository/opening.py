@@ -2,27 +2,88 @@
 
 from __future__ import annotations
 
-__all__ = ("open_butler", "require_plain_path")
+__all__ = ("open_butler", "open_repo", "require_plain_path")
 
 import logging
 import os
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
 from lsst.daf.butler import Butler
+from lsst.daf.butler.registry import RegistryDefaults
 from lsst.resources import ResourcePath, ResourcePathExpression
 from sqlalchemy.exc import DBAPIError
 
+from ..constants import DEFAULT_COLLECTION, INSTRUMENT
 from ..errors import ConfigurationError, ParameterError, hide_secrets
 from .database_errors import explain_database_error
-from .opened import require_writeable
+from .opened import check_opened, require_writeable
 
 _log = logging.getLogger(__name__)
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _REWRITTEN = re.compile(r"%[0-9A-Fa-f]{2}|\$(?:\w|\{)|[?#]")
 """What lsst.resources reads as something else where a path is no URI: https://github.com/lsst/resources."""
+
+
+def open_repo(
+    root: ResourcePathExpression,
+    *,
+    writeable: bool = False,
+    collections: str | Sequence[str] | None = None,
+    run: str | None = None,
+) -> Butler:
+    """Open a SPHEREx repository, so that data IDs need no instrument and searches no collections.
+
+    ``butler.get("level2", exposure=20255110106842, detector=3)`` gives the
+    newest processing of an image, and ``butler.get("dark", …)`` the calibration
+    that is valid for it.
+
+    Parameters
+    ----------
+    root
+        Its folder or URI, or its label in Butler's repository index.
+    writeable
+        Whether it will be changed.
+    collections
+        Collections to search, in this order; by default ``SPHEREx/defaults``,
+        after ``run`` if that is given.
+    run
+        Run for the datasets that ``butler.put`` writes; made if it is new.
+
+    Returns
+    -------
+    butler
+        Searches ``collections`` where none are given, and takes ``SPHEREx`` for
+        the instrument. Butler keeps such defaults in the process, not in the
+        repository: one that ``Butler.from_config`` opened without
+        ``collections=`` wants them at each call.
+
+    Raises
+    ------
+    ConfigurationError
+        Raised if there is no repository, it cannot be opened, or SPHEREx is not
+        registered in it.
+    ParameterError
+        Raised if ``root`` is no path that Butler understands, or ``run`` is
+        given for a repository that is not opened for writing.
+    """
+    if run is not None and not writeable:
+        raise ParameterError(
+            f"run={run!r} is for writing, and the repository is opened for reading; pass writeable=True."
+        )
+    if collections is None:
+        collections = [DEFAULT_COLLECTION] if run is None else [run, DEFAULT_COLLECTION]
+    butler = open_butler(root, writeable=writeable)
+    try:
+        check_opened(butler, writeable=False)
+        butler.registry.defaults = RegistryDefaults(collections, run, instrument=INSTRUMENT)
+    except BaseException:
+        butler.close()
+        raise
+    return butler
 
 
 def open_butler(root: ResourcePathExpression, *, writeable: bool = False, **options: Any) -> Butler:

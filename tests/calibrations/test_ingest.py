@@ -480,7 +480,7 @@ def test_dataset_type_that_is_missing_or_of_another_kind_is_reported(butler, dar
     dimensions = butler.dimensions.conform(["instrument"])
     butler.registry.registerDatasetType(DatasetType("gain_factors", dimensions, "StructuredDataDict"))
     report = ingest_calibrations(butler, [dark, gains])
-    assert "The repository has no dataset type 'dark'; expected one made by" in reasons(report)
+    assert "no dataset type 'dark'; expected what 'butler spherex register REPO' adds" in reasons(report)
     assert "The repository's dataset type 'gain_factors' is not a calibration type" in reasons(report)
 
 

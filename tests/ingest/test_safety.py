@@ -88,7 +88,7 @@ def test_dataset_whose_file_was_given_up_is_stored_again(butler, files):
 
 def test_read_only_repository_is_refused_before_anything_is_read(butler):
     with Butler.from_config(butler._datastore.root, writeable=False) as reader:
-        with pytest.raises(ConfigurationError, match=r"read-only here; open it with Butler\.from_config"):
+        with pytest.raises(ConfigurationError, match=r"read-only here; open it with spherex_butler\.open_repo"):
             ingest_files(reader, "no such file")
         with pytest.raises(ConfigurationError, match="read-only here"):
             execute(reader, [])
@@ -96,7 +96,9 @@ def test_read_only_repository_is_refused_before_anything_is_read(butler):
 
 def test_repository_without_the_dataset_type_is_refused(butler):
     butler.registry.removeDatasetType("level2")
-    with pytest.raises(ConfigurationError, match="no dataset type 'level2'; expected one made by"):
+    with pytest.raises(
+        ConfigurationError, match="no dataset type 'level2'; expected what 'butler spherex register REPO' adds"
+    ):
         ingest_files(butler, "no such file")
 
 

@@ -373,7 +373,7 @@ def test_unreachable_database_leaves_nothing_behind(tmp_path):
     ("broken", "error"), [("insertDimensionData", KeyboardInterrupt), ("registerDatasetType", RuntimeError)]
 )
 def test_failure_midway_leaves_nothing_that_blocks_a_retry(tmp_path, monkeypatch, broken, error):
-    def fail(*_):
+    def fail(*_, **__):
         raise error("interrupted")
 
     (tmp_path / "kept").mkdir()

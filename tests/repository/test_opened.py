@@ -46,7 +46,7 @@ def test_repository_without_detectors_is_refused(tmp_path):
     with (
         Butler.from_config(tmp_path / "bare", writeable=True) as bare,
         pytest.raises(
-            ConfigurationError, match="has 0 records of the instrument 'SPHEREx' and its detectors; expected 7"
+            ConfigurationError, match="has 0 records of the instrument 'SPHEREx' and its detectors; expected what"
         ),
     ):
         check_opened(bare)

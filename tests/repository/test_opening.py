@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from lsst.daf.butler import Butler
 from lsst.resources import ResourcePath
 from made_once import copy_repo
 from privileges import OBEY_PERMISSIONS, make_writeable
 
+import spherex_butler
+from spherex_butler.calibrations import ingest_calibrations
 from spherex_butler.errors import ConfigurationError, ParameterError
-from spherex_butler.repository.opening import open_butler
+from spherex_butler.ingest import ingest_files
+from spherex_butler.repository.opening import open_butler, open_repo
+from spherex_butler.testing import write_calibration, write_level2
 
 
 @pytest.mark.parametrize("form", [str, Path, ResourcePath, Path.as_uri, lambda path: path / "butler.yaml"])
@@ -83,3 +88,50 @@ def test_repository_that_may_not_be_written_to_is_refused_first(tmp_path, run_fo
 def test_folder_that_is_no_repository_is_refused(tmp_path):
     with pytest.raises(ConfigurationError, match=r"There is no repository at .*'butler spherex create .*' makes one"):
         open_butler(tmp_path)
+
+
+def test_repository_has_collections_and_instrument_as_defaults(empty_repo):
+    with open_repo(empty_repo) as butler:
+        assert not butler.isWriteable()
+        assert tuple(butler.collections.defaults) == ("SPHEREx/defaults",)
+        assert dict(butler.registry.defaults.dataId.required) == {"instrument": "SPHEREx"}
+        assert butler.find_dataset("level2", exposure=20255110106842, detector=3) is None
+    with open_repo(empty_repo, writeable=True, run="u/me") as butler:
+        assert butler.isWriteable()
+        assert (butler.run, tuple(butler.collections.defaults)) == ("u/me", ("u/me", "SPHEREx/defaults"))
+    with open_repo(empty_repo, collections=["SPHEREx/calib"]) as butler:
+        assert tuple(butler.collections.defaults) == ("SPHEREx/calib",)
+
+
+def test_calibration_is_found_by_exposure_and_detector_alone(tmp_path):
+    root = copy_repo(tmp_path / "repo")
+    write_level2(tmp_path / "images", size=16, detector=3)
+    write_calibration(tmp_path / "calibrations", "dark", "cal-drk-v4-2025-161", detector=3)
+    with open_repo(root, writeable=True) as butler:
+        assert len(ingest_files(butler, tmp_path / "images").ingested) == 1
+        assert ingest_calibrations(butler, tmp_path / "calibrations").summary.endswith("1 certified")
+    with open_repo(root) as butler:
+        image = {"exposure": 20255110106842, "detector": 3}
+        assert butler.get("dark", **image).meta["DETECTOR"] == butler.get("level2", **image).detector == 3
+
+
+def test_run_is_refused_for_a_reader(empty_repo):
+    with pytest.raises(ParameterError, match=r"run='u/me' is for writing, .* pass writeable=True"):
+        open_repo(empty_repo, run="u/me")
+
+
+def test_repository_without_spherex_is_refused(tmp_path):
+    Butler.makeRepo(tmp_path / "rubin")
+    with pytest.raises(ConfigurationError, match="expected the SPHEREx universe"):
+        open_repo(tmp_path / "rubin")
+    Butler.makeRepo(tmp_path / "bare", dimensionConfig=spherex_butler.dimension_config())
+    with pytest.raises(ConfigurationError, match="'butler spherex register REPO'"):
+        open_repo(tmp_path / "bare")
+    with pytest.raises(ConfigurationError, match="There is no repository at"):
+        open_repo(tmp_path / "nowhere")
+
+
+def test_new_repository_has_the_same_defaults(tmp_path):
+    with spherex_butler.make_repo(tmp_path / "new") as made, open_repo(tmp_path / "new") as opened:
+        assert repr(made.registry.defaults) == repr(opened.registry.defaults)
+        assert made.isWriteable()

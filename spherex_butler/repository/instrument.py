@@ -1,0 +1,211 @@
+"""What every SPHEREx repository has registered: the instrument, detectors, channels, dataset types, collections."""
+
+from __future__ import annotations
+
+__all__ = ("Registration", "register")
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from astropy.table import Table
+from lsst.daf.butler import Butler, CollectionType, Config, DatasetType, DimensionRecord
+from lsst.daf.butler.registry import MissingCollectionError
+from lsst.resources import ResourcePath
+
+from ..configuration.dataset_types import dataset_types
+from ..constants import CALIBRATION_COLLECTION, DEFAULT_COLLECTION, INSTRUMENT
+from ..errors import ConfigurationError
+from ..paths import config_uri
+from .opened import require_universe, require_writeable
+
+_COLLECTIONS = {CALIBRATION_COLLECTION: CollectionType.CALIBRATION, DEFAULT_COLLECTION: CollectionType.CHAINED}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What `register` did, or would do.
+
+    Parameters
+    ----------
+    added
+        What was not registered, in words: ``detector 3``, ``dataset type dark``.
+    replaced
+        Records that differed from those of this package, with both values, and have theirs now.
+    kept
+        What differs and was left as it is, with both values.
+    """
+
+    added: tuple[str, ...]
+    replaced: tuple[str, ...]
+    kept: tuple[str, ...]
+
+    @property
+    def summary(self) -> str:
+        """The counts, in words."""
+        counts = f"{len(self.added)} added, {len(self.kept)} different and kept"
+        return f"{counts}, {len(self.replaced)} replaced" if self.replaced else counts
+
+    def __str__(self) -> str:
+        return "\n".join([*(f"added: {what}" for what in self.added), *self.replaced, *self.kept, self.summary])
+
+
+def register(butler: Butler, *, update: bool = False, dry_run: bool = False) -> Registration:
+    """Register SPHEREx in a repository of its universe: what `~spherex_butler.make_repo` does for a new one.
+
+    A repository that ``Butler.makeRepo`` or ``butler create`` made has the
+    universe alone.  What is there already stays, so that a second call changes
+    nothing.
+
+    Parameters
+    ----------
+    butler
+        The repository, writeable unless it is a dry run.
+    update
+        Whether records of the instrument, its detectors and channels that
+        differ from those of this package are replaced.
+    dry_run
+        Whether to say what would be done, and change nothing.
+
+    Returns
+    -------
+    registration
+        What was added, replaced, and left as it is though it differs.
+
+    Raises
+    ------
+    ConfigurationError
+        Raised if the repository is read-only or has another universe, or if a
+        collection with one of our names is of another type.
+    """
+    require_universe(butler)
+    if not dry_run:
+        require_writeable(butler)
+    known = _known_records(butler)
+    new: dict[str, list[dict[str, Any]]] = {}
+    added, differing = [], []
+    for element, records in _instrument_records().items():
+        for record in records:
+            data_id = _data_id(butler, element, record)
+            found = known[element].get(tuple(data_id.values()))
+            if found is None:
+                new.setdefault(element, []).append(record)
+                added.append(_words(element, data_id))
+            elif different := list(_differences(found, record)):
+                # The rest, such as the class of the instrument, is others' business.
+                differing.append(
+                    (element, found.toDict() | record, f"{_words(element, data_id)}: {'; '.join(different)}")
+                )
+    types, kept = _missing_types(butler)
+    collections = _missing_collections(butler)
+    added += [f"dataset type {dataset_type.name}" for dataset_type in types]
+    added += [f"collection {name}" for name in collections]
+    if not dry_run:
+        changed = [(element, record) for element, record, _ in differing] if update else []
+        _write(butler, new, changed, types, collections)
+        _log.debug("registered %s", ", ".join(added) or "nothing")
+    said = tuple(text for *_, text in differing)
+    return Registration(tuple(added), said if update else (), (*(() if update else said), *kept))
+
+
+def _write(
+    butler: Butler,
+    new: dict[str, list[dict[str, Any]]],
+    changed: list[tuple[str, dict[str, Any]]],
+    types: list[DatasetType],
+    collections: dict[str, CollectionType],
+) -> None:
+    with butler.transaction():
+        for element, records in new.items():
+            butler.registry.insertDimensionData(element, *records, skip_existing=True)  # by another process meanwhile
+        for element, record in changed:
+            butler.registry.syncDimensionData(element, record, update=True)
+    for dataset_type in types:
+        butler.registry.registerDatasetType(dataset_type)
+    for name, kind in collections.items():
+        butler.collections.register(name, kind)
+    if DEFAULT_COLLECTION in collections:
+        butler.collections.extend_chain(DEFAULT_COLLECTION, [CALIBRATION_COLLECTION])
+
+
+def _instrument_records() -> dict[str, list[dict[str, Any]]]:
+    """Return the records of the instrument, its detectors and their channels, in order of insertion."""
+    config = Config(config_uri("repository/instrument.yaml")).toDict()
+    text = ResourcePath(config_uri("repository/channels.ecsv")).read().decode()
+    channels = Table.read(text, format="ascii.ecsv")
+    rows = [dict(zip(channels.colnames, row, strict=True)) for row in channels.as_array().tolist()]
+    of_ours = {"instrument": INSTRUMENT}
+    return {
+        "instrument": [config["instrument"]],
+        "detector": [of_ours | record for record in config["detector"]],
+        "channel": [of_ours | record for record in rows],
+    }
+
+
+def _known_records(butler: Butler) -> dict[str, dict[tuple[Any, ...], DimensionRecord]]:
+    ours = f"instrument = '{INSTRUMENT}'"  # not as a value, which Butler refuses where it is not registered
+    found: dict[str, dict[tuple[Any, ...], DimensionRecord]] = {}
+    for element in ("instrument", "detector", "channel"):
+        with butler.query() as query:
+            records = query.dimension_records(element).where(ours)
+            found[element] = {tuple(record.dataId.required.values()): record for record in records}
+    return found
+
+
+def _data_id(butler: Butler, element: str, record: dict[str, Any]) -> dict[str, Any]:
+    """Return the values that identify a record, in the order of Butler's data IDs."""
+    key = butler.dimensions.dimensions[element].primary_key.name
+    names = butler.dimensions[element].minimal_group.required
+    return {name: record[key if name == element else name] for name in names}
+
+
+def _words(element: str, data_id: dict[str, Any]) -> str:
+    return " ".join(
+        [element, *(str(value) for name, value in data_id.items() if name != "instrument" or name == element)]
+    )
+
+
+def _differences(found: DimensionRecord, ours: dict[str, Any]) -> Iterator[str]:
+    theirs = found.toDict()
+    for name, value in ours.items():
+        if theirs.get(name) != value:
+            yield f"{name} is {theirs.get(name)!r} here, {value!r} in this package"
+
+
+def _missing_types(butler: Butler) -> tuple[list[DatasetType], list[str]]:
+    """Return the dataset types that are not registered, and of those that are and differ, both definitions."""
+    known = {found.name: found for found in butler.registry.queryDatasetTypes()}
+    missing, differing = [], []
+    for ours in dataset_types(butler.dimensions):
+        theirs = known.get(ours.name)
+        if theirs is None:
+            missing.append(ours)
+        elif theirs != ours:
+            differing.append(
+                f"dataset type {ours.name} is {_definition(theirs)} here, {_definition(ours)} in this package"
+            )
+    return missing, differing
+
+
+def _definition(dataset_type: DatasetType) -> str:
+    kind = "a calibration" if dataset_type.isCalibration() else "no calibration"
+    return f"{dataset_type.storageClass_name} of {', '.join(dataset_type.dimensions.required)} and {kind}"
+
+
+def _missing_collections(butler: Butler) -> dict[str, CollectionType]:
+    missing = {}
+    for name, kind in _COLLECTIONS.items():
+        try:
+            found = butler.collections.get_info(name).type
+        except MissingCollectionError:
+            missing[name] = kind
+            continue
+        if found is not kind:
+            raise ConfigurationError(
+                f"The collection {name!r} is a {found.name} collection; expected {kind.name}. Rename or remove it, as "
+                "SPHEREx needs the name. Nothing was changed."
+            )
+    return missing
