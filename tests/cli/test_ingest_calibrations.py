@@ -73,7 +73,8 @@ def test_failed_file_sets_the_exit_status_and_is_in_the_report(repo, dark, tmp_p
 def test_type_that_cannot_be_certified_sets_the_exit_status(repo, tmp_path):
     path = write_calibration(tmp_path / "archive", "dark", "cal-drk-v9-2027-001", detector=4)
     text = run("ingest-calibrations", repo, path.rename(tmp_path / path.name), "--certify", "release", code=1)
-    assert text.startswith("dark: was ingested but not certified: dark D4: no token of qr2 is known")
+    assert text.startswith("cal-drk-v9-2027-001: version 9 is newer than 4, the newest known of 'cal-drk'.")
+    assert "\ndark: was ingested but not certified: dark D4: no token of qr2 is known" in text
     assert text.endswith("1 ingested, 0 already there, 0 failed; 0 certified, not certified: dark\n")
 
 

@@ -48,7 +48,7 @@ def test_transfer_from_brings_images_and_dimension_records(source, target, mode)
     assert records(target) == records(source)
     report = check_repository(target)
     assert {finding.kind for finding in report.problems} == {Kind.RUN_UNCHAINED}  # Butler knows no chains of releases
-    repair(target, report.findings)
+    repair(target, report.findings, complete_chains=True)
     assert check_repository(target).ok
     assert [target.get(ref).shape for ref in images(target)] == [(16, 16)] * 12
     inside = [path_of(target, ref).is_relative_to(target._datastore.root.ospath) for ref in images(target)]

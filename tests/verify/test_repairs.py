@@ -34,7 +34,7 @@ def test_repository_that_is_well_is_left_alone(butler):
 def test_read_only_repository_is_refused(butler):
     with (
         Butler.from_config(butler._datastore.root) as reader,
-        pytest.raises(ConfigurationError, match=r"read-only here; open it with Butler\.from_config"),
+        pytest.raises(ConfigurationError, match=r"read-only here; open it with spherex_butler\.open_repo"),
     ):
         repair(reader, [])
 
