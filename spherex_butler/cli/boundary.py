@@ -82,7 +82,8 @@ def _text(error: BaseException) -> str:
 
 
 def _of_database(error: Exception) -> str | None:
-    from ..repository.database_errors import database_error, explain_database_error  # noqa: PLC0415  (SQLAlchemy)
+    from ..repository.database_errors import explain_database_error  # noqa: PLC0415  (SQLAlchemy takes its time)
+    from ..repository.failures import database_error  # noqa: PLC0415
 
     found = database_error(error)
     return None if found is None else explain_database_error(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("database_error", "explain_database_error")
+__all__ = ("explain_database_error",)
 
 from sqlalchemy.exc import DBAPIError
 
@@ -42,15 +42,6 @@ _UNREACHABLE = (
     "The database server cannot be reached. Expected one that answers at the host and port of the database's URL, with "
     "the user that ~/.lsst/db-auth.yaml (or the file that LSST_DB_AUTH names) gives for it"
 )
-
-
-def database_error(error: BaseException | None) -> DBAPIError | None:
-    """Return the error of the database, which Butler may have wrapped in its own; `None` if there is none."""
-    seen: set[int] = set()
-    while error is not None and not isinstance(error, DBAPIError) and id(error) not in seen:
-        seen.add(id(error))
-        error = error.__cause__ or error.__context__
-    return error if isinstance(error, DBAPIError) else None
 
 
 def explain_database_error(error: DBAPIError) -> str:
