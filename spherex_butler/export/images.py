@@ -173,8 +173,8 @@ class _Search:
                 return sorted(str(data_id["planning_period"]) for data_id in found)
         except (ButlerUserError, LookupError) as error:
             raise ParameterError(
-                f"The images {self.where or ''!r} {dict(self.data_id)} cannot be searched in {list(self.collections)}: "
-                f"{reason_of(error)}"
+                f"The images {self._words} cannot be searched in {', '.join(self.collections)}: {reason_of(error).rstrip('.')}. "
+                "Expected dimensions and collections of the source, and an expression such as 'detector IN (1, 4)'."
             ) from error
 
     def images(self, period: str) -> list[DatasetRef]:
@@ -187,6 +187,11 @@ class _Search:
             between = images_between(query, {int(data_id["exposure"]) for data_id in ids})
             found = query.datasets(DATASET_TYPE, self.collections, find_first=self.find_first).where(between)
             return list(found.where(*self._expression, **{**self.data_id, "planning_period": period}))
+
+    @property
+    def _words(self) -> str:
+        given = [f"{name}={value}" for name, value in self.data_id.items()]
+        return " ".join([*given, *map(repr, self._expression)])
 
     @property
     def _expression(self) -> tuple[str, ...]:

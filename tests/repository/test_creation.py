@@ -11,7 +11,7 @@ from astropy.io import fits
 from astropy.nddata import CCDData
 from astropy.time import Time
 from forked import start_script
-from lsst.daf.butler import Butler, CollectionType, DatasetType, DimensionConfig, Timespan
+from lsst.daf.butler import Butler, CollectionType, Config, DatasetType, DimensionConfig, Timespan
 from lsst.daf.butler._registry_shim import RegistryShim
 from lsst.sphgeom import ConvexPolygon, LonLat, UnitVector3d
 from made_once import copy_repo
@@ -315,6 +315,22 @@ def test_database_may_be_elsewhere_alone(tmp_path):
     butler.close()
     assert (tmp_path / "elsewhere.sqlite3").stat().st_size > 0
     assert not (tmp_path / "r" / "gen3.sqlite3").exists()
+
+
+def test_folder_with_a_dot_in_its_name_is_made_and_can_be_moved(tmp_path):
+    make_repo(tmp_path / "survey.v2").close()
+    config = Config(str(tmp_path / "survey.v2" / "butler.yaml"))
+    assert "root" not in config
+    assert config["datastore", "root"] == "<butlerRoot>"
+    (tmp_path / "survey.v2").rename(tmp_path / "survey.v3")
+    with Butler.from_config(tmp_path / "survey.v3") as butler:
+        assert len(list(butler.query_dimension_records("detector", instrument="SPHEREx"))) == 6
+
+
+def test_butler_by_itself_cannot_make_a_folder_with_a_dot_in_its_name(tmp_path):
+    """If this fails, `make_repo` need not give Butler the place of the configuration any more."""
+    with pytest.raises(ValueError, match="Unsupported format for Config serialization: v2"):
+        Butler.makeRepo(tmp_path / "survey.v2")
 
 
 def test_places_may_be_given_relative_to_the_root(tmp_path):
