@@ -172,8 +172,9 @@ class _Search:
                 found = images.where(*self._expression, **self.data_id).data_ids(["planning_period"])
                 return sorted(str(data_id["planning_period"]) for data_id in found)
         except (ButlerUserError, LookupError) as error:
+            why = reason_of(error).rstrip(".")
             raise ParameterError(
-                f"The images {self._words} cannot be searched in {', '.join(self.collections)}: {reason_of(error).rstrip('.')}. "
+                f"The images {self._words} cannot be searched in {', '.join(self.collections)}: {why}. "
                 "Expected dimensions and collections of the source, and an expression such as 'detector IN (1, 4)'."
             ) from error
 
