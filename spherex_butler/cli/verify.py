@@ -20,7 +20,7 @@ from . import options
 @click.argument("repo", required=False)
 @click.option("--config", "configuration", is_flag=True, help="Check the configuration that Butler finds.")
 @click.option("--checksum", is_flag=True, help="Compare the content of local files with their recorded checksums.")
-@click.option("--headers", is_flag=True, help="Read which exposure and detector each file is of.")
+@click.option("--headers", is_flag=True, help="Compare exposure, detector, time and place in the headers of files.")
 @click.option("--remote", is_flag=True, help="Look for remote files, too.")
 @click.option(
     "--requests", type=click.IntRange(1), default=16, show_default=True, help="Concurrent requests of --remote."

@@ -34,7 +34,8 @@ def check_repository(
         says so.
     headers
         Whether it is read from the headers of images and calibrations which
-        exposure and detector they are of.
+        exposure and detector they are of, and of images whether their time and
+        place on the sky are those on record.
     remote
         How many requests for remote files are made at once; by default they
         are not asked for, and counted.

@@ -40,7 +40,7 @@ class FileCheck:
         self._found = found
         self._checksum = checksum
         self._remote = remote
-        self._headers = HeaderCheck() if headers else None
+        self._headers = HeaderCheck(repository.butler) if headers else None
         self._root = repository.root
         self._folder = self._root.ospath.rstrip("/") if self._root.isLocal else None
         self._unasked: Counter[str] = Counter()
@@ -49,6 +49,8 @@ class FileCheck:
     def check(self, refs: Sequence[DatasetRef]) -> None:
         """Check the files of datasets."""
         stored = stored_files(self._butler, refs)
+        if self._headers is not None:
+            self._headers.prepare(refs)
         asked: list[tuple[DatasetRef, StoredFile]] = []
         for ref in refs:
             files = stored.get(ref.id, [])

@@ -36,6 +36,7 @@ class Kind(StrEnum):
     FILE_SIZE = "file of another size"
     FILE_CHECKSUM = "file of another content"
     HEADER = "header of another dataset"
+    HEADER_RECORDS = "header contradicts records"
     FILE_UNREADABLE = "file not readable"
     NOT_STORED = "dataset without file"
     NO_DATASET = "file without dataset"
@@ -64,6 +65,8 @@ ADVICE: Mapping[Kind, str] = {
     Kind.FILE_CHECKSUM: "as for a file of another size. To remove the files listed here, and no others:",
     Kind.HEADER: "bring the right file back to its place. Or remove it and ingest the right one; the dataset stays. To "
     "remove the files listed here, and no others (files outside of the repository are only forgotten):",
+    Kind.HEADER_RECORDS: "if the header is right, ingest the file again with --update-records; queries by position or "
+    "time go by the records.",
     Kind.FILE_UNREADABLE: "make it accessible and check again.",
     Kind.NOT_STORED: "ingest it again. To remove the datasets listed here for good, and no others:",
     Kind.NO_DATASET: "a removal was interrupted; Butler finishes it in Python: "

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from astropy.io import fits
 from damage import found, images, kinds, path_of
 from http_server import serve
 from made_once import new_repo
@@ -59,6 +60,31 @@ def test_calibration_of_another_detector_is_found(butler, tmp_path):
     exchange(path_of(butler, one), path_of(butler, other))
     messages = found(check_repository(butler, headers=True), Kind.HEADER)
     assert [message.rpartition("; ")[2] for message in messages] == ["expected detector 3.", "expected detector 4."]
+
+
+def rewrite(path: Path, **cards: object) -> None:
+    """Change cards of an IMAGE header, as a reprocessing behind Butler's back would."""
+    with fits.open(path, mode="update") as hdus:
+        hdus["IMAGE"].header.update(cards)
+
+
+def test_header_of_another_time_or_place_is_found_and_ingest_can_mend_it(butler):
+    first, second, third, fourth = images(butler)[:4]
+    with fits.open(path_of(butler, first)) as hdus:
+        begin, end, longitude = (hdus["IMAGE"].header[name] for name in ("MJD-BEG", "MJD-END", "CRVAL1"))
+    rewrite(path_of(butler, first), **{"MJD-BEG": begin + 10 / 86400, "MJD-END": end + 10 / 86400})
+    rewrite(path_of(butler, second), **{"MJD-BEG": begin + 0.3 / 86400, "MJD-END": end + 0.3 / 86400})
+    rewrite(path_of(butler, third), CRVAL1=(longitude + 90) % 360)
+    rewrite(path_of(butler, fourth), CRPIX1=fits.getval(path_of(butler, fourth), "CRPIX1", "IMAGE") + 0.01)
+    report = check_repository(butler, headers=True)
+    assert [finding.dataset for finding in report.problems] == [first, third]
+    time, place = found(report, Kind.HEADER_RECORDS)
+    assert "the exposure is known to be from 2025-" in time
+    assert "the image is known to be at RA" in place
+    assert "--update-records" in str(report)
+    wrong = path_of(butler, third)
+    assert ingest_files(butler, wrong, update_records=True).updated
+    assert [finding.dataset for finding in check_repository(butler, headers=True).problems] == [first]
 
 
 @pytest.fixture
