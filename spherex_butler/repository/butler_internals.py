@@ -16,6 +16,7 @@ __all__ = (
     "file_datastore",
     "import_datasets",
     "insert_regions",
+    "recorded_paths",
     "records_without_dataset",
     "update_statistics",
 )
@@ -131,6 +132,15 @@ def records_without_dataset(butler: Butler, limit: int) -> tuple[int, list[tuple
             if len(found) < limit:
                 found.append((row.dataset_id, row.path))
     return count, found
+
+
+def recorded_paths(butler: Butler) -> Iterator[str]:
+    """Yield the path of each file on record: relative to the datastore's root, or an absolute address."""
+    inner, datastore = _parts(butler)
+    records = datastore._table._table  # type: ignore[attr-defined]
+    with inner._registry._db.query(sqlalchemy.select(records.columns.path)) as rows:
+        for row in rows:
+            yield row.path
 
 
 @contextmanager

@@ -1,8 +1,8 @@
-"""Commands that remove datasets: printed to be pasted into a shell, and exact, as Butler removes all that matches."""
+"""Commands to be pasted into a shell: exact ones that remove datasets, and those that ingest files where they are."""
 
 from __future__ import annotations
 
-__all__ = ("prune_commands",)
+__all__ = ("ingest_commands", "prune_commands")
 
 import re
 import shlex
@@ -11,7 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from lsst.daf.butler import DatasetRef
 
+from ..constants import DATASET_TYPE
+from ..names import parse_product_name
+
 _AT_ONCE = 500  # datasets; the longest argument of a Linux command has 128 kiB
+_FILES_AT_ONCE = 200
 _SPLIT_OR_PATTERN = re.compile(r"[,*?\[\]]")  # what butler's commands read as more than a name
 
 _Values = tuple[int | str, ...]
@@ -32,6 +36,19 @@ def prune_commands(refs: Iterable[DatasetRef], repo: str, *, purge: bool) -> lis
         for (run, name), group in groups.items()
         if not _SPLIT_OR_PATTERN.search(run) and (members := [ref for ref in group if _has_literals(ref)])
         for start in range(0, len(members), _AT_ONCE)
+    ]
+
+
+def ingest_commands(paths: Iterable[str], repo: str) -> list[str]:
+    """Return shell commands that ingest images and calibrations in the repository's folders where they are."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        is_image = parse_product_name(path).dataset_type == DATASET_TYPE
+        groups["ingest" if is_image else "ingest-calibrations"].append(path)
+    return [
+        shlex.join(["butler", "spherex", command, repo, *group[start : start + _FILES_AT_ONCE]])
+        for command, group in groups.items()
+        for start in range(0, len(group), _FILES_AT_ONCE)
     ]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ("FileCheck",)
 
-import os
 import re
 import stat
 from collections import Counter
@@ -16,13 +15,13 @@ from urllib.parse import urlsplit
 from lsst.daf.butler import DatasetRef
 from lsst.resources import ResourcePath
 
-from ..files.temporary import has_temporary_name, is_stale
 from ..repository.butler_internals import StoredFile, records_without_dataset
 from ..repository.image_refs import dataset_text
 from ..repository.opened import OpenedRepository
 from ..repository.registration import artifact_uri, file_checksum, stored_files
 from .headers import HeaderCheck
-from .report import Findings, Kind
+from .report import Findings, Kind, error_text
+from .unreferred import check_folders
 
 _PLAIN = re.compile(r"[\w./,=@~-]+", re.ASCII)  # in a URI what it is in a path
 _LOCAL = "file://"
@@ -36,6 +35,7 @@ class FileCheck:
     def __init__(
         self, repository: OpenedRepository, found: Findings, *, checksum: bool, headers: bool, remote: int
     ) -> None:
+        self._repository = repository
         self._butler = repository.butler
         self._found = found
         self._checksum = checksum
@@ -75,10 +75,7 @@ class FileCheck:
             message = f"is on record for {identifier}, a dataset that was removed or whose removal was begun."
             self._found.add(Kind.NO_DATASET, path, message)
         self._found.unlisted(Kind.NO_DATASET, count - len(rows))
-        if self._root.isLocal:
-            for folder, _, names in os.walk(self._root.ospath):
-                for name in filter(has_temporary_name, names):
-                    self._check_part(Path(folder, name))
+        check_folders(self._repository, self._found, remote=bool(self._remote))
         for server, count in sorted(self._unasked.items()):
             message = f"{count} files there were not checked; --remote does that."
             self._found.add(Kind.NOT_CHECKED, server, message, count=count, problem=False)
@@ -173,24 +170,9 @@ class FileCheck:
         self._about(Kind.FILE_MISSING, ref, f"{place} is not there.")
 
     def _unreadable(self, ref: DatasetRef, place: str, error: Exception) -> None:
-        self._about(Kind.FILE_UNREADABLE, ref, f"{place}: {_error_text(error)}")
+        self._about(Kind.FILE_UNREADABLE, ref, f"{place}: {error_text(error)}")
 
     def _count_unasked(self, file: StoredFile) -> None:
         place = file.path if "://" in file.path else str(self._root)
         parts = urlsplit(place)
         self._unasked[f"{parts.scheme}://{parts.netloc}"] += 1
-
-    def _check_part(self, path: Path) -> None:
-        try:
-            stale = is_stale(path)
-        except OSError as error:  # another user's, who alone may remove it
-            message = f"it cannot be said whether an interrupted copy left it: {_error_text(error)}"
-            self._found.add(Kind.FILE_UNREADABLE, str(path), message, problem=False)
-            return
-        if stale:
-            message = "was left by an interrupted copy; it is older than a day."
-            self._found.add(Kind.STALE_PART, str(path), message)
-
-
-def _error_text(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("ADVICE", "Findings", "Kind", "RepositoryFinding", "RepositoryReport", "counted")
+__all__ = ("ADVICE", "Findings", "Kind", "RepositoryFinding", "RepositoryReport", "counted", "error_text")
 
 import re
 import shlex
@@ -14,7 +14,7 @@ from typing import Any
 
 from lsst.daf.butler import DatasetRef
 
-from .commands import prune_commands
+from .commands import ingest_commands, prune_commands
 
 
 class Kind(StrEnum):
@@ -40,6 +40,7 @@ class Kind(StrEnum):
     FILE_UNREADABLE = "file not readable"
     NOT_STORED = "dataset without file"
     NO_DATASET = "file without dataset"
+    FILE_UNREFERRED = "file on no record"
     STALE_PART = "left by a killed copy"
     NOT_CHECKED = "not checked"
 
@@ -71,6 +72,8 @@ ADVICE: Mapping[Kind, str] = {
     Kind.NOT_STORED: "ingest it again. To remove the datasets listed here for good, and no others:",
     Kind.NO_DATASET: "a removal was interrupted; Butler finishes it in Python: "
     "Butler.from_config(…, writeable=True)._datastore.emptyTrash(), which deletes these files.",
+    Kind.FILE_UNREFERRED: "ingest it where it is. If that says that it is already there, its dataset has another file, "
+    "and you may remove this one:",
     Kind.STALE_PART: "butler spherex verify REPO --fix",
 }
 """What to do, by kind; a colon at the end stands before commands."""
@@ -88,6 +91,11 @@ _PURGED: Mapping[Kind, bool] = {
 def counted(count: int, noun: str) -> str:
     """Return how many of something, in words."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def error_text(error: Exception) -> str:
+    """Return the type and text of an error on one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +190,8 @@ class RepositoryReport:
             datasets = [finding.dataset for finding in self.problems if finding.kind is kind]
             known = [dataset for dataset in datasets if dataset is not None]
             commands = prune_commands(known, repo, purge=_PURGED[kind])
+        if kind is Kind.FILE_UNREFERRED:
+            commands = ingest_commands((one.subject for one in self.problems if one.kind is kind), repo)
         none = "" if commands or kind not in _PURGED else " no command can name them."
         yield f"to do: {kind}: {text}{none}"
         yield from (f"    {command}" for command in commands)

@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from damage import DARK_RUN, certify, damage, hex_of, images, lose_regions, path_of, put_dark
 from lsst.daf.butler import Butler, CollectionType, DataCoordinate, DatasetRef, DatasetType, DimensionUniverse
-from lsst.daf.butler.cli.butler import cli
 from made_once import open_repo
+from pasted_commands import commands, execute
 
 from spherex_butler import dimension_config
 from spherex_butler.ingest import ingest_files
-from spherex_butler.verify import RepositoryReport, check_repository
+from spherex_butler.verify import check_repository
 from spherex_butler.verify.commands import prune_commands
 
 RUN = "spx/l2b-v21-2025-354"
-
-
-def commands(report: RepositoryReport, repo: str = "REPO") -> list[str]:
-    """Return the commands that a report prints."""
-    return [line.strip() for line in report.lines(repo) if line.startswith("    butler ")]
-
-
-def execute(command: str, *, code: int = 0) -> str:
-    """Run a command in this process, and confirm what it asks."""
-    name, *arguments = shlex.split(command)
-    assert name == "butler"
-    result = CliRunner().invoke(cli, arguments, input="y\n")
-    assert result.exit_code == code, result.output
-    return result.output
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
