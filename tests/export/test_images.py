@@ -528,7 +528,9 @@ def test_killed_export_is_finished_by_the_next(source, target, tmp_path, delay):
         time.sleep(0.01)
     time.sleep(delay)
     script.kill()
-    assert {finding.kind.name for finding in check_repository(target).problems} <= {"NO_CALIBRATION"}
+    # Of files that are in their places and not yet registered, the second export knows what to do.
+    left = {"NO_CALIBRATION", "FILE_UNREFERRED"}
+    assert {finding.kind.name for finding in check_repository(target).problems} <= left
     report = export_images(source, target, transfer="copy")
     assert (report.images + report.images_there, report.failed) == (12, [])
     assert problems(target) == problems(source)

@@ -58,6 +58,19 @@ def test_objects_are_asked_for_where_wanted(target, client):
     assert (finding.kind, f"{uri} is not there." in finding.message) == (Kind.FILE_MISSING, True)
 
 
+def test_objects_that_no_record_names_are_listed_where_objects_are_asked_for(target):
+    (ref, *_) = images(target)
+    uri = target.getURI(ref)
+    data = uri.read()
+    target.pruneDatasets([ref], purge=True, unstore=True, disassociate=True)
+    uri.write(data)
+    assert check_repository(target).ok
+    (finding,) = check_repository(target, remote=4).problems
+    assert (finding.kind, finding.subject) == (Kind.FILE_UNREFERRED, str(uri))
+    assert ingest_files(target, finding.subject).ingested == [ref]
+    assert (target.getURI(ref), check_repository(target, remote=4).ok) == (uri, True)
+
+
 def test_region_rows_of_objects_are_left_alone(target):
     lose_regions(target)
     (left,) = repair(target, check_repository(target).problems)

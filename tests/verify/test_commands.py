@@ -110,6 +110,7 @@ def test_datasets_without_file_on_record_are_purged_with_their_validity_and_no_o
     gone = {dark, images(mixed)[0]}
     before, valid = stored(mixed), ranges(mixed)
     for ref in gone:
+        path_of(mixed, ref).unlink()
         damage(mixed, f"DELETE FROM dataset_location WHERE dataset_id = '{hex_of(ref)}'")
         damage(mixed, f"DELETE FROM file_datastore_records WHERE dataset_id = '{hex_of(ref)}'")
     for command in commands(check_repository(mixed), str(root)):
