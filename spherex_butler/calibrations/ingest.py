@@ -279,7 +279,7 @@ class _Batch:
 def _require_same(file: PlannedCalibration, there: ResourcePath) -> None:
     if there.isLocal and not there.exists():
         gone = f"the repository's file {str(there)!r} is gone"
-        raise FormatError(f"{gone}; remove its dataset with 'butler prune-datasets' first.")
+        raise FormatError(f"{gone}; 'butler spherex verify' prints the command that gives it up, and no other.")
     if not _is_same(file, there):
         raise FormatError(f"the repository has {str(there)!r} with other content; nothing was changed.")
 

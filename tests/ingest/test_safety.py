@@ -75,7 +75,7 @@ def test_dataset_whose_file_is_gone_is_reported(butler, files):
     ingest_files(butler, files[0], transfer="symlink")
     elsewhere = files[0].rename(files[0].parent.parent / files[0].name)
     report = ingest_files(butler, [elsewhere, files[1]], transfer="symlink")
-    assert "is gone; remove its dataset with 'butler prune-datasets' first" in report.failed[0].reason
+    assert "is gone; 'butler spherex verify' prints the command that gives it up" in report.failed[0].reason
     assert len(report.ingested) == 1
 
 
