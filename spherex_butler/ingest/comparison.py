@@ -94,8 +94,8 @@ def _same_file(butler: Butler, file: PlannedFile, record: StoredFile) -> Resourc
     there = artifact_uri(butler, record)
     if there.isLocal and not there.exists():
         raise FormatError(
-            f"the repository's file {str(there)!r} is gone; 'butler spherex verify' prints the command that gives it up, "
-            "and no other."
+            f"the repository's file {str(there)!r} is gone; 'butler spherex verify' prints the command that gives it "
+            "up, and no other."
         )
     recorded = None if record.file_size < 0 else record.file_size
     difference = quick_difference(ResourcePath(file.uri), file.size, other=there, recorded=recorded)
