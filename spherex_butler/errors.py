@@ -1,4 +1,4 @@
-"""The exceptions this package raises, by what the reader can do about them, and what may be said of any other."""
+"""The exceptions this package raises, by what the reader can do about them, its warning, and what may be said of any other error."""
 
 __all__ = (
     "ConfigurationError",
@@ -6,6 +6,7 @@ __all__ = (
     "ParameterError",
     "RepositoryError",
     "SpherexButlerError",
+    "SpherexButlerWarning",
     "hide_secrets",
     "reason_of",
 )
@@ -48,6 +49,10 @@ class ConfigurationError(SpherexButlerError, RuntimeError):
 
 class RepositoryError(ConfigurationError):
     """The repository itself failed, whatever was to be done: its database, its disk, or the permission to write."""
+
+
+class SpherexButlerWarning(UserWarning):
+    """Something was done as asked, but probably something else was meant."""
 
 
 def reason_of(error: BaseException) -> str:

@@ -142,8 +142,6 @@ def _plain(image: NDData, options: dict[str, Any]) -> CCDData:
 
 def _plain_parts(image: NDData) -> dict[str, Any]:
     variance = None if image.uncertainty is None else image.uncertainty.represent_as(VarianceUncertainty)
-    if variance is not None and _is_spectral(image):  # whose variance follows a unit that is assigned
-        variance = VarianceUncertainty(variance.array, copy=False)
     unit = u.one if image.unit is None else image.unit
     return {"data": image.data, "unit": unit, "uncertainty": variance, "mask": image.mask}
 

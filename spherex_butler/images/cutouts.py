@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("cutout", "part", "requested_box", "sliced_box")
 
+import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
@@ -15,7 +16,7 @@ from astropy.nddata import CCDData
 from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales
 
-from ..errors import ParameterError
+from ..errors import ParameterError, SpherexButlerWarning
 from ..formats.fits.boxes import Box
 from .derived import DERIVED
 from .geometry import describe_corners
@@ -24,6 +25,8 @@ from .positions import require_celestial, sky_pixels
 Image = TypeVar("Image", bound=CCDData)
 
 _LARGEST = 2**31  # side of a cutout
+_SMALL_SHARE = 0.25  # of a box around a pixel of the image, a larger part is in the image
+_PIXELS_HINT = "center={!r} is in pixels, not degrees: pass a SkyCoord for a position on the sky."
 
 
 def cutout(
@@ -39,7 +42,7 @@ def cutout(
     Parameters
     ----------
     center
-        Sky position, or full-frame pixel (x, y).
+        Sky position, or full-frame pixel (x, y); two plain numbers are pixels, never degrees.
     size
         Full side: an angle or pixels, a scalar or (height, width).
     bbox
@@ -51,6 +54,13 @@ def cutout(
     ------
     ParameterError
         Raised if the part lies outside the image.
+
+    Warns
+    -----
+    SpherexButlerWarning
+        Issued if ``center`` is two numbers that are probably degrees: of the
+        box around that pixel less than a quarter is in the image, or as right
+        ascension and declination they are in it.
     """
     wanted = {"center": center, "size": size, "bbox": bbox, "mode": mode}
     footprint = partial(describe_corners, image.wcs, image.data.shape)
@@ -102,9 +112,33 @@ def requested_box(
     clipped = box.clipped(bounds)
     if clipped is None or (mode == "strict" and clipped != box):
         how = "wholly" if clipped is None else "partly"
-        hint = "" if clipped is None else f"; mode='trim' would return {clipped}"
-        raise ParameterError(f"The requested {box} lies {how} outside {image()}{hint}.")
+        hint = "." if clipped is None else f"; mode='trim' would return {clipped}."
+        if clipped is None and _is_pixel(parameters.get("center")):
+            hint = f". {_PIXELS_HINT.format(parameters['center'])}"
+        raise ParameterError(f"The requested {box} lies {how} outside {image()}{hint}")
+    if _is_pixel(parameters.get("center")):
+        _warn_of_degrees(parameters["center"], box, clipped, bounds, wcs)
     return clipped
+
+
+def _is_pixel(center: Any) -> bool:
+    return center is not None and not isinstance(center, SkyCoord)
+
+
+def _warn_of_degrees(center: Any, box: Box, clipped: Box, bounds: Box, wcs: WCS | None) -> None:
+    """Warn if a center in pixels was probably meant in degrees."""
+    hint = _PIXELS_HINT.format(center)
+    share = clipped.size / box.size
+    if share < _SMALL_SHARE:
+        warnings.warn(f"Only {share:.1%} of the requested {box} is in the image. {hint}", SpherexButlerWarning, 4)
+        return
+    ra, dec = (float(coordinate) for coordinate in center)
+    if wcs is None or not wcs.has_celestial or not (-180 <= ra <= 360 and -90 <= dec <= 90):
+        return
+    x, y = sky_pixels(SkyCoord(ra, dec, unit="deg"), bounds.shape, wcs.celestial)
+    if 0 <= x < bounds.shape[1] and 0 <= y < bounds.shape[0]:
+        at = f"({x + bounds.x_min:.0f}, {y + bounds.y_min:.0f})"
+        warnings.warn(f"{hint} As RA and Dec it is in this image, at pixel {at}.", SpherexButlerWarning, 4)
 
 
 def _unclipped_box(parameters: Mapping[str, Any], bounds: Box, wcs: WCS | None, image: Callable[[], str]) -> Box | None:

@@ -175,6 +175,20 @@ class SpectralImage(CCDData):
         self._data = fitting("data", array, self.data.shape)
 
     @property
+    def unit(self) -> u.UnitBase:
+        """Unit of ``data`` and ``zodi``; ``variance`` is in its square.
+
+        To assign another one changes no number; `convert_unit_to` converts.
+        """
+        return self._unit
+
+    @unit.setter
+    def unit(self, value: u.UnitBase | str) -> None:
+        self._unit = u.Unit(value)
+        if (kept := getattr(self, "_uncertainty", None)) is not None:
+            self.uncertainty = VarianceUncertainty(kept.array, copy=False)
+
+    @property
     def uncertainty(self) -> VarianceUncertainty | None:
         """The variance as astropy's class; an uncertainty of another kind is converted when it is assigned."""
         return self._uncertainty
@@ -188,6 +202,16 @@ class SpectralImage(CCDData):
     def variance(self) -> NDArray[Any]:
         """Variance, in the square of ``unit``."""
         return np.asarray(loaded("VARIANCE", self.uncertainty).array)
+
+    @property
+    def error(self) -> u.Quantity:
+        """Standard deviation, in ``unit``, computed at each use.
+
+        It is NaN where the variance is NaN or negative; ``mask`` tells which
+        pixels to leave out.
+        """
+        with np.errstate(invalid="ignore"):
+            return np.sqrt(self.variance) << self.unit
 
     @property
     def flags(self) -> NDArray[Any]:

@@ -14,7 +14,7 @@ from image_samples import assert_same, cards
 from refusals import refused, refused_get
 
 from spherex_butler import SpectralImage
-from spherex_butler.errors import ParameterError
+from spherex_butler.errors import ParameterError, SpherexButlerWarning
 from spherex_butler.images.psf import SpectralImagePSF
 from spherex_butler.testing import make_spectral_image
 
@@ -76,6 +76,11 @@ def test_image_and_every_component_is_whole_or_cut(store, image, ref, parameters
     with pytest.raises(ParameterError, match="outside the image"):
         psf.at(expected.shape[1], 0)
     assert get("footprint").separation(expected.footprint).max() < 1e-6 * u.arcsec
+
+
+def test_center_that_was_probably_meant_in_degrees_warns(store, ref):
+    with pytest.warns(SpherexButlerWarning, match=r"center=\(1497, 320\) is in pixels, not degrees: pass a SkyCoord"):
+        assert store.get(ref, center=(1497, 320), size=10).shape == (10, 2)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from image_samples import assert_same
 from lsst.daf.butler import Butler, DatasetRef
 
 from spherex_butler import SpectralImage
+from spherex_butler.errors import SpherexButlerWarning
 from spherex_butler.ingest import ingest_files
 from spherex_butler.testing import write_level2
 
@@ -43,6 +44,14 @@ def test_cutout_is_that_of_the_file_in_nine_requests(butler, path, full):
         assert methods == ["GET"] * len(methods)
         assert len(methods) <= 9
         assert_same(found, full.cutout(center, 3 * u.arcmin), psf=False)
+
+
+def test_remote_cutout_at_numbers_that_were_probably_degrees_warns(butler, path):
+    with serve(path.parent) as served:
+        ref = ingested(butler, served, path)
+        with pytest.warns(SpherexButlerWarning, match=r"20.0% of .* center=\(505, 900\) is in pixels, not degrees"):
+            found = butler.get(ref, parameters={"center": (505, 900), "size": 10})
+    assert found.shape == (10, 2)
 
 
 def test_psf_of_a_cutout_is_loaded_on_first_use(butler, path, full):

@@ -183,8 +183,28 @@ def test_plain_ccddata_has_everything_but_the_psf(left):
 
 
 def test_variance_follows_a_unit_that_is_assigned(left):
+    expected = left.variance.copy()
     left.unit = "kJy / sr"
-    expected = left.variance
-    assert np.array_equal(left.multiply(1.0).variance, expected)
+    assert left.uncertainty.unit == left.unit**2
+    assert left.uncertainty.parent_nddata is left
+    assert np.array_equal(left.variance, expected, equal_nan=True)
+    assert np.array_equal(left.multiply(1.0).variance, expected, equal_nan=True)
     assert np.allclose(left.add(left).variance, 2 * expected, equal_nan=True)
     assert left.to_ccddata().uncertainty.unit == left.unit**2
+    left.uncertainty = None
+    left.unit = "Jy / sr"
+    assert (left.unit, left.uncertainty) == (u.Jy / u.sr, None)
+
+
+def test_error_is_the_standard_deviation(left):
+    assert left.error.unit == left.unit
+    assert left.error.shape == left.shape
+    assert left.error.dtype == left.variance.dtype
+    assert np.allclose(left.error.value**2, left.variance, rtol=1e-6)
+    left.variance[3, 4:6] = np.nan, -1
+    assert np.argwhere(np.isnan(left.error)).tolist() == [[3, 4], [3, 5]]
+    left.unit = "kJy / sr"
+    assert left.error.unit == u.kJy / u.sr
+    left.uncertainty = None
+    with pytest.raises(ParameterError, match="This image has no VARIANCE"):
+        _ = left.error

@@ -11,7 +11,7 @@ from astropy.wcs import WCS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spherex_butler.errors import ParameterError
+from spherex_butler.errors import ParameterError, SpherexButlerWarning
 from spherex_butler.formats.fits.boxes import Box
 from spherex_butler.formats.fits.lazy_header import LazyHeader
 from spherex_butler.images.cutouts import requested_box
@@ -38,6 +38,7 @@ def halves(low, high):
 sides = st.integers(1, 90)
 
 
+@pytest.mark.filterwarnings("ignore:Only .* of the requested box:spherex_butler.errors.SpherexButlerWarning")
 @given(
     st.tuples(halves(-60, 100) | st.floats(-60, 100), halves(-60, 100) | st.floats(-60, 100)),
     sides | st.tuples(sides, sides),
@@ -164,3 +165,47 @@ def test_wcs_without_a_sky_is_no_help():
     spectral = WCS({"CTYPE1": "WAVE", "CRPIX1": 1.0, "CDELT1": 1.0})
     with pytest.raises(ParameterError, match="needs an image with a celestial WCS"):
         requested_box({"center": SkyCoord(1, 2, unit="deg"), "size": 3}, bounds=BOUNDS, wcs=spectral)
+
+
+# Numbers that were probably meant in degrees.
+
+
+@pytest.mark.parametrize(("center", "size"), [((100, 200), (41, 51)), ((95, 215), 20), ((120, 215), (60, 80))])
+def test_center_of_which_a_quarter_or_more_is_in_the_image_does_not_warn(center, size):
+    assert box_of(center=center, size=size).size >= np.prod(size * np.ones(2)) / 4
+
+
+@pytest.mark.parametrize(("center", "share"), [((94, 215), "20.0%"), ((94, 195), "5.0%")])
+def test_center_of_which_less_than_a_quarter_is_in_the_image_warns(center, share):
+    message = rf"^Only {share} of the requested box \[.*\] is in the image. center=\({center[0]}, {center[1]}\) is in "
+    with pytest.warns(SpherexButlerWarning, match=message + "pixels, not degrees: pass a SkyCoord for a position on"):
+        box_of(center=center, size=20)
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (5, 7)])
+def test_center_that_is_in_the_image_as_degrees_warns(wcs, corner):
+    position = wcs.pixel_to_world(50, 60)
+    center = (float(position.ra.deg), float(position.dec.deg))
+    bounds = Box(0, 100, 0, 100).shifted(*corner)  # pixel (7, 42) is in either
+    message = r"not degrees: pass a SkyCoord .* As RA and Dec it is in this image, at pixel \({}, {}\)"
+    with pytest.warns(SpherexButlerWarning, match=message.format(50 + corner[0], 60 + corner[1])):
+        box = requested_box({"center": center, "size": 3}, bounds=bounds, wcs=wcs[:100, :100])
+    assert box.shape == (3, 3)
+
+
+@pytest.mark.parametrize("center", [(300, 40), (359, 89), (400, 41), (10.7, 95), (12.5, 80.25)])
+def test_center_that_is_elsewhere_as_degrees_is_in_pixels(wcs, center):
+    assert requested_box({"center": center, "size": 9}, bounds=FULL, wcs=wcs).shape == (9, 9)
+
+
+def test_box_and_sky_position_do_not_warn(wcs):
+    assert box_of(bbox=(0, 101, 0, 201)) == Box(100, 101, 200, 201)
+    assert requested_box({"center": wcs.pixel_to_world(-9, 10), "size": 20}, bounds=FULL, wcs=wcs).shape[0] == 20
+
+
+def test_center_wholly_outside_says_that_it_is_in_pixels(wcs):
+    match = r"wholly outside the image, .*\. center=\(10.6, 41.2\) is in pixels, not degrees: pass a SkyCoord [^.]*\.$"
+    with pytest.raises(ParameterError, match=match):
+        requested_box({"center": (10.6, 41.2), "size": 9}, bounds=BOUNDS, wcs=wcs)
+    with pytest.raises(ParameterError, match=r"wholly outside the image, box \[x 100:140, y 200:230\]\.$"):
+        requested_box({"bbox": (0, 9, 0, 9)}, bounds=BOUNDS)

@@ -6,7 +6,6 @@ import astropy.units as u
 import ccdproc
 import numpy as np
 import pytest
-from astropy.nddata import StdDevUncertainty
 from photutils.aperture import ApertureStats, CircularAperture, SkyCircularAperture, aperture_photometry
 from reproject import reproject_interp
 
@@ -53,19 +52,31 @@ def test_photutils_leaves_out_what_is_masked(masked):
     assert statistics.max.value.max() < 1e6
 
 
-def test_photutils_takes_errors_from_the_variance(image):
+def test_photutils_takes_errors_from_the_image(image):
     aperture = CircularAperture(POSITIONS, r=3)
-    error = image.uncertainty.represent_as(StdDevUncertainty)
-    table = aperture_photometry(
-        image.data << image.unit,
-        aperture,
-        error=error.array << error.unit,
-        mask=image.mask,
-        method="center",  # whole pixels: releases of photutils differ in how a part of one counts
-    )
-    variance = np.where(image.mask, 0, image.variance)
-    expected = [np.sqrt(pixels.multiply(variance).sum()) for pixels in aperture.to_mask(method="center")]
-    assert np.allclose(table["aperture_sum_err"].value, expected, rtol=1e-5)
+    table = aperture_photometry(image.data * image.unit, aperture, error=image.error, mask=image.mask)
+    weights = [pixels.to_image(image.shape) * ~image.mask for pixels in aperture.to_mask()]
+    sums = [np.nansum(weight * image.data) for weight in weights]
+    errors = [np.sqrt(np.nansum(weight * image.variance)) for weight in weights]
+    assert np.allclose(table["aperture_sum"].value, sums, rtol=1e-5)
+    assert np.allclose(table["aperture_sum_err"].value, errors, rtol=1e-5)
+    assert table["aperture_sum_err"].unit == image.unit
+
+
+def test_photutils_has_no_errors_of_the_image_itself(image):
+    # It takes a StdDevUncertainty alone, and drops a variance without a word (photutils 3.0).
+    table = aperture_photometry(image, CircularAperture(POSITIONS, r=3))
+    assert "aperture_sum_err" not in table.colnames
+
+
+def test_mask_keeps_nan_out_of_photometry(masked):
+    masked.variance[20, 20] = np.nan
+    aperture = CircularAperture(POSITIONS, r=3)
+    given = masked.data * masked.unit
+    table = aperture_photometry(given, aperture, error=masked.error, mask=masked.mask)
+    assert np.isfinite(table["aperture_sum_err"]).all()
+    unmasked = aperture_photometry(given, aperture, error=masked.error)
+    assert np.isnan(unmasked["aperture_sum_err"]).tolist() == [True, False]
 
 
 # reproject.

@@ -88,6 +88,7 @@ def test_any_slice_is_consistent(image, x, y, width, height):
     assert_part(image[box.slices], image, box)
 
 
+@pytest.mark.filterwarnings("ignore:Only .* of the requested box:spherex_butler.errors.SpherexButlerWarning")
 @given(st.integers(-30, 70), st.integers(-30, 70), st.tuples(st.integers(1, 60), st.integers(1, 60)))
 @settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_cutout_agrees_with_cutout2d(image, x, y, size):

@@ -36,6 +36,11 @@ class Box:
         return self.y_max - self.y_min, self.x_max - self.x_min
 
     @property
+    def size(self) -> int:
+        """How many pixels it holds."""
+        return self.shape[0] * self.shape[1]
+
+    @property
     def slices(self) -> tuple[slice, slice]:
         """Array index of the box, ``(rows, columns)``."""
         return slice(self.y_min, self.y_max), slice(self.x_min, self.x_max)
