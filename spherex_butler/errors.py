@@ -1,4 +1,4 @@
-"""The exceptions this package raises, by what the reader can do about them, its warning, and what may be said of any other error."""
+"""The exceptions this package raises, by what the reader can do about them; its warning; what to say of any error."""
 
 __all__ = (
     "ConfigurationError",
