@@ -1,8 +1,8 @@
-"""Names of a package that are loaded from its modules when they are first used."""
+"""What a package shows of itself: its public names alone, and some that are loaded when they are first used."""
 
 from __future__ import annotations
 
-__all__ = ("lazy_names",)
+__all__ = ("lazy_names", "public_names")
 
 import importlib
 import sys
@@ -21,7 +21,9 @@ def lazy_names(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str]
         setattr(sys.modules[package], name, value)
         return value
 
-    def names() -> list[str]:
-        return sorted({*vars(sys.modules[package]), *modules})
+    return load, public_names(package)
 
-    return load, names
+
+def public_names(package: str) -> Callable[[], list[str]]:
+    """Return ``__dir__`` of a package, which lists the names in its ``__all__`` and no others."""
+    return lambda: sorted(sys.modules[package].__all__)

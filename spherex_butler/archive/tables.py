@@ -123,7 +123,7 @@ def _planned(planner: RowPlanner, row: Row, number: str, *, first: bool) -> Plan
     return failures[0]
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False)
 class ArchiveSummary(Report[FailedFile]):
     """What an archive table holds.
 

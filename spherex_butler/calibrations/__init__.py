@@ -21,6 +21,7 @@ __all__ = (
     "ingest_calibrations",
 )
 
+from ..lazy import public_names
 from .history import Found, UsedCalibration, calibrations_used
 from .ingest import ingest_calibrations
 from .lookup import Explanation, calibration_for, explain
@@ -28,3 +29,5 @@ from .queries import calibrations_at, certifications
 from .ranges import Certification, Rule
 from .reports import CertificationReport, DecertificationReport
 from .validity import certify, decertify
+
+__dir__ = public_names(__name__)

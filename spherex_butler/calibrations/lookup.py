@@ -17,6 +17,7 @@ from ..formats.fits.lazy_header import LazyHeader
 from ..images.description import describe_image
 from ..images.spectral_image import SpectralImage
 from ..names import ObservationId
+from ..summaries import Summarized
 from .queries import calibration_types, candidates, certifications, search_path
 from .ranges import Certification, Rule, format_time, range_text, release_ranges, require_detectors, token_of
 
@@ -24,8 +25,8 @@ Image: TypeAlias = Mapping[str, Any] | DataCoordinate | DatasetRef | SpectralIma
 """What an image may be given as."""
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+@dataclass(frozen=True, slots=True, repr=False)
+class Explanation(Summarized):
     """Why an image gets a calibration, or none.
 
     Parameters
@@ -66,6 +67,11 @@ class Explanation:
     def rule(self) -> Rule | None:
         """The rule that gives the range of the chosen calibration; Butler records ranges without a rule."""
         return None if self.chosen is None else self.valid[0].rule
+
+    @property
+    def summary(self) -> str:
+        """Of which calibration and image it tells, and what was decided."""
+        return f"{self.dataset_type} of {self.image}: {self.verdict}"
 
     @property
     def verdict(self) -> str:

@@ -12,11 +12,12 @@ from typing import Any
 from astropy.time import Time
 
 from ..repository.reports import IngestReport
+from ..summaries import Summarized
 from .ranges import Certification, bounds_of
 
 
-@dataclass(slots=True)
-class CertificationReport:
+@dataclass(slots=True, repr=False)
+class CertificationReport(Summarized):
     """What became of a certification.
 
     Parameters
@@ -68,8 +69,8 @@ class CertificationReport:
         return "\n".join([*lines, *self.notes, self.summary])
 
 
-@dataclass(slots=True)
-class DecertificationReport:
+@dataclass(slots=True, repr=False)
+class DecertificationReport(Summarized):
     """What became of a decertification.
 
     Parameters
@@ -113,7 +114,7 @@ class NotCertified:
         return f"{self.dataset_type}: was ingested but not certified: {self.reason}"
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False)
 class CalibrationIngestReport(IngestReport):
     """What became of each calibration file, and which validity ranges are new; what they replaced is a warning."""
 

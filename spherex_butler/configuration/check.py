@@ -23,6 +23,7 @@ from lsst.utils import doImportType
 
 from ..errors import ConfigurationError, hide_secrets
 from ..paths import CONFIG_PATH_VARIABLE, config_path, config_uri
+from ..summaries import Summarized
 from .provider import PROVIDER
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^:]*")
@@ -64,8 +65,8 @@ class Finding:
         return f"{'warning: ' if self.warning else ''}{self.subject}: {self.message}"
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigurationReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class ConfigurationReport(Summarized):
     """What `check_configuration` found, in the order in which Butler looks; its text begins with what is wrong."""
 
     findings: tuple[Finding, ...]

@@ -21,7 +21,7 @@ from .calibrations import UsedCalibrations, certify_as_in
 from .transfer import Transfer
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False)
 class ExportReport(Report[FailedDataset]):
     """What became of images and their calibrations.
 

@@ -22,8 +22,9 @@ with its header is the HDU ``IMAGE``: there it needs ``hdu="IMAGE"``.
 ``NPDTYPE`` is the dtype in memory: bool is stored as uint8 and float16 as
 float32.  ``NPSCALAR`` marks a plane of one value for all pixels.  Arrays come
 back in this machine's byte order, ``meta`` as a `~astropy.io.fits.Header`; a
-dict's keys become upper-case keywords.  Butler's provenance cards are in the
-primary header and never in ``meta``.
+dict's keys become upper-case keywords, and a value that no card can hold is
+refused: a list, infinity, a string with blanks at its end.  Butler's provenance
+cards are in the primary header and never in ``meta``.
 
 A cutout's ``meta`` has ``CRPIX`` cards of the cutout, as its ``wcs`` has.
 
@@ -191,6 +192,8 @@ def _header_from_mapping(meta: Mapping[str, Any]) -> fits.Header:
             keyword = fits.Card.normalize_keyword(key)
             if keyword in header and keyword not in {"COMMENT", "HISTORY", ""}:
                 raise ValueError(f"another key is {keyword!r} in upper case as well")  # noqa: TRY301
+            if isinstance(value, str) and value.endswith(" "):
+                raise ValueError("FITS drops blanks at the end of a string; strip them")  # noqa: TRY301
             header[f"HIERARCH {keyword}" if len(keyword) > 8 else keyword] = value
             exact_images(header[-1:])
         except (TypeError, ValueError, AttributeError) as error:

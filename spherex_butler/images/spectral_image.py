@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import FormatError, ParameterError
 from ..formats.fits.boxes import Box
 from ..formats.fits.file import open_local_fits
-from . import arithmetic, cutouts, level2
+from . import arithmetic, cutouts, level2, representation
 from .derived import DERIVED, Default, Derived
 from .flags import bit_mask, flagged, read_flag_definitions
 from .geometry import celestial_wcs, frame_origin, sky_corners
@@ -452,6 +452,8 @@ class SpectralImage(CCDData):
     def _with_parts(self, **changes: Any) -> Self:
         """Return a new image of the same parts, except for those given."""
         return type(self)(**{**self._parts(), **changes})
+
+    __repr__ = __str__ = representation.one_line
 
     def copy(self) -> Self:
         """Return an image that shares nothing with this one."""

@@ -148,6 +148,15 @@ class WavelengthTable:
         both = low * (1 - fy) + high * fy
         return both[..., 0], both[..., 1]
 
+    def span(self, box: Box) -> tuple[float, float]:
+        """Return the shortest and the longest wavelength of the pixels in a full-frame box, in µm."""
+        x, y = (
+            np.array([low, high - 1, *(point - 1 for point in control if low < point - 1 < high - 1)], float)
+            for low, high, control in ((box.x_min, box.x_max, self.x), (box.y_min, box.y_max, self.y))
+        )
+        found, _ = self.interpolated(*np.meshgrid(x, y))
+        return float(found.min()), float(found.max())
+
     def grid(self, box: Box, which: int) -> NDArray[np.float64]:
         """Return one quantity in µm at every pixel of a full-frame box.
 

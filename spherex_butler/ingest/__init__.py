@@ -4,6 +4,7 @@ Imports `..repository` and what that imports.
 """
 
 from ..files.failures import FailedFile
+from ..lazy import public_names
 from ..repository.reports import IngestReport
 from .execution import execute, ingest_files
 from .plan import PlannedFile
@@ -20,3 +21,5 @@ __all__ = (
     "plan_files",
     "preview_ingest",
 )
+
+__dir__ = public_names(__name__)

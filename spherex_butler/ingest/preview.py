@@ -52,7 +52,7 @@ class RunPreview:
         return f"{self.release} {self.run}: {self.ingested} to ingest, {self.skipped} already there"
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False)
 class IngestPreview(Report[FailedFile]):
     """What an ingest would do.
 

@@ -108,4 +108,4 @@ class ImageRefs(Sequence[DatasetRef]):
     __hash__ = None  # type: ignore[assignment]  # it changes
 
     def __repr__(self) -> str:
-        return f"ImageRefs({list(self)!r})"
+        return f"<ImageRefs: {len(self):,} datasets>"

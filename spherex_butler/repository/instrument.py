@@ -18,6 +18,7 @@ from ..configuration.dataset_types import dataset_types
 from ..constants import CALIBRATION_COLLECTION, DEFAULT_COLLECTION, INSTRUMENT
 from ..errors import ConfigurationError
 from ..paths import config_uri
+from ..summaries import Summarized
 from .opened import require_universe, require_writeable
 
 _COLLECTIONS = {CALIBRATION_COLLECTION: CollectionType.CALIBRATION, DEFAULT_COLLECTION: CollectionType.CHAINED}
@@ -25,8 +26,8 @@ _COLLECTIONS = {CALIBRATION_COLLECTION: CollectionType.CALIBRATION, DEFAULT_COLL
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Registration:
+@dataclass(frozen=True, slots=True, repr=False)
+class Registration(Summarized):
     """What `register` did, or would do.
 
     Parameters

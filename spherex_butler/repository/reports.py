@@ -13,6 +13,7 @@ from lsst.daf.butler import DatasetRef
 
 from ..errors import hide_secrets
 from ..files.failures import FailedFile
+from ..summaries import Summarized
 from .image_refs import ImageRefs
 
 _log = logging.getLogger(__name__)
@@ -40,8 +41,8 @@ class FailedDataset:
 _Failure = TypeVar("_Failure", FailedFile, FailedDataset)
 
 
-@dataclass(slots=True, kw_only=True)
-class Report(Generic[_Failure]):
+@dataclass(slots=True, kw_only=True, repr=False)
+class Report(Summarized, Generic[_Failure]):
     """What all reports have in common: failures, which keep nothing else out, and warnings.
 
     Parameters
@@ -106,7 +107,7 @@ class RecordChange:
         return f"{self.element} {self.data_id}: {self.field} was {self.old}, is {self.new} now."
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False)
 class IngestReport(Report[FailedFile]):
     """What became of each file.
 

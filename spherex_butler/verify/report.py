@@ -14,6 +14,7 @@ from typing import Any
 
 from lsst.daf.butler import DatasetRef
 
+from ..summaries import Summarized
 from .commands import ingest_commands, prune_commands
 
 
@@ -140,8 +141,8 @@ class RepositoryFinding:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class RepositoryReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class RepositoryReport(Summarized):
     """What `.check_repository` found.
 
     Parameters
@@ -171,16 +172,20 @@ class RepositoryReport:
         """Whether there are no problems, listed or not."""
         return not (self.problems or self.unlisted)
 
+    @property
+    def summary(self) -> str:
+        """The counts, in words."""
+        counts = ", ".join(f"{count} {name}" for name, count in self.checked.items())
+        found = sum(finding.count for finding in self.problems) + sum(self.unlisted.values())
+        return f"{counts} checked; {'no problems' if self.ok else f'{found} with problems'}"
+
     def lines(self, repo: str = "REPO") -> list[str]:
         """Return the report line by line, with commands for the repository by this name."""
-        counts = ", ".join(f"{count} {name}" for name, count in self.checked.items())
         more = [f"{kind}: {count} more like these" for kind, count in self.unlisted.items()]
         more += [f"note: {kind}: {count} more like these" for kind, count in self.unlisted_notes.items()]
         kinds = dict.fromkeys([*(finding.kind for finding in self.problems), *self.unlisted])
         advice = [line for kind in kinds for line in self._advice(kind, repo)]
-        found = sum(finding.count for finding in self.problems) + sum(self.unlisted.values())
-        summary = f"{counts} checked; {f'{found} with problems' if kinds else 'no problems'}"
-        return [*map(str, self.findings), *more, *advice, summary]
+        return [*map(str, self.findings), *more, *advice, self.summary]
 
     def _advice(self, kind: Kind, repo: str) -> Iterator[str]:
         """Yield what to do, and the commands for it, a line each."""

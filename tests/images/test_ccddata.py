@@ -224,9 +224,9 @@ def test_real_header_comes_back():
 
 
 def test_meta_of_a_dict_comes_back_as_header():
-    meta = {"OBJECT": "M31", "exptime": 1.5, "a long key": True, "count": np.int64(3), "nothing": None}
+    meta = {"OBJECT": " M 31", "exptime": 1.5, "a long key": True, "count": np.int64(3), "nothing": None}
     assert cards(round_trip(image(meta=meta)).meta) == [
-        ("OBJECT", "M31", ""),
+        ("OBJECT", " M 31", ""),
         ("EXPTIME", 1.5, ""),
         ("A LONG KEY", True, ""),
         ("COUNT", 3, ""),
@@ -242,6 +242,8 @@ def test_meta_of_a_dict_comes_back_as_header():
         ({"thing": object()}, "meta['thing'] = <object"),
         ({"infinite": np.inf}, "meta['infinite'] = inf cannot be a FITS header card"),
         ({"object": "Å"}, "meta['object'] = 'Å' cannot be a FITS header card"),
+        ({"name": "M31 "}, "meta['name'] = 'M31 ' cannot be a FITS header card: FITS drops blanks at the end of a str"),
+        ({"blank": " "}, "meta['blank'] = ' ' cannot be a FITS header card: FITS drops blanks at the end of a string"),
         ({3: "number"}, "meta[3] = 'number' cannot be a FITS header card"),
         ({"a": 1, "A": 2}, "meta['A'] = 2 cannot be a FITS header card: another key is 'A' in upper case"),
     ],

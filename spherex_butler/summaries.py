@@ -1,0 +1,24 @@
+"""How reports show themselves at a prompt: by what they are and their summary, on one line."""
+
+from __future__ import annotations
+
+__all__ = ("Summarized",)
+
+from abc import ABC, abstractmethod
+
+
+class Summarized(ABC):
+    """A report whose ``repr`` is its summary, however much it holds; ``str`` gives all of it.
+
+    A dataclass of this kind is made with ``repr=False``.
+    """
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def summary(self) -> str:
+        """What it says, in words."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {'; '.join(self.summary.splitlines()).rstrip('.:')}>"
