@@ -33,16 +33,17 @@ __all__ = (
 
 __version__ = "0.1.0"
 
-__getattr__, __dir__ = lazy_names(
-    __name__,
-    {
-        "SpectralImage": "images.spectral_image",
-        "config_path": "paths",
-        "dimension_config": "configuration.universe",
-        "extend_universe": "configuration.universe",
-        "install": "configuration.installation",
-        "make_repo": "repository.creation",
-        "open_repo": "repository.opening",
-        "register": "repository.instrument",
-    },
-)
+if not TYPE_CHECKING:  # for which any name would be one of these
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "SpectralImage": "images.spectral_image",
+            "config_path": "paths",
+            "dimension_config": "configuration.universe",
+            "extend_universe": "configuration.universe",
+            "install": "configuration.installation",
+            "make_repo": "repository.creation",
+            "open_repo": "repository.opening",
+            "register": "repository.instrument",
+        },
+    )

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
 from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType
@@ -20,7 +20,7 @@ from lsst.resources import ResourcePath
 from ..errors import ConfigurationError, FormatError, ParameterError, reason_of
 from ..files.failures import EmptyFolder, FailedFile
 from ..files.paths import Paths
-from ..files.placement import require_transfer
+from ..files.placement import TransferMode, require_transfer
 from ..files.sameness import same_bytes
 from ..repository.contention import retry, split_on_failure
 from ..repository.failures import one_item, told_as_repository_failures
@@ -30,7 +30,7 @@ from ..repository.registration import FileRecords, register, stored_uri
 from ..repository.runs import doubt_of
 from .archive_ids import derived_id
 from .ingest_plan import PlannedCalibration, digest_of, plan_calibrations
-from .ranges import Rule
+from .ranges import Rule, RuleName
 from .reports import CalibrationIngestReport, NotCertified
 from .runs import ensure_calibration_run
 from .validity import certify_ingested
@@ -44,8 +44,8 @@ def ingest_calibrations(
     butler: Butler,
     paths: Paths,
     *,
-    transfer: str = "auto",
-    certify: str | None = "latest",
+    transfer: TransferMode = "auto",
+    certify: Rule | Literal["latest", "release"] | None = "latest",
     processes: int = 1,
     archive_ids: Mapping[str, UUID | str] | None = None,
     report: CalibrationIngestReport | None = None,
@@ -294,7 +294,7 @@ def _is_same(file: PlannedCalibration, there: ResourcePath) -> bool:
     return here.size() == there.size() and digest_of(file.name, there) == file.digest
 
 
-def _certify(butler: Butler, rule: str, outcome: _Outcome) -> None:
+def _certify(butler: Butler, rule: Rule | RuleName, outcome: _Outcome) -> None:
     """Certify each type, including datasets that were there already: an earlier ingest may have been killed."""
     report = outcome.report
     refs: dict[str, list[DatasetRef]] = defaultdict(list)

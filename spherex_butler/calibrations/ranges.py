@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from astropy.time import ScaleValueError, Time
 from lsst.daf.butler import DatasetRef, Timespan
@@ -53,6 +53,10 @@ class Rule(StrEnum):
     """The newest of a release's tokens holding the detector, while the release's observations were made."""
     EXPLICIT = "explicit"
     """Begin and end as somebody gave them."""
+
+
+RuleName: TypeAlias = Literal["latest", "release", "explicit"]
+"""A rule by its name, as good as the member of `Rule`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from .queries import (
     require_between_exposures,
     runs_of_tokens,
 )
-from .ranges import Certification, Rule, UserTime
+from .ranges import Certification, Rule, RuleName, UserTime
 from .reports import CertificationReport, DecertificationReport
 from .runs import published_runs
 from .validity_plan import Registered, Request, plan_certification, plan_decertification
@@ -33,7 +33,7 @@ def certify(
     butler: Butler,
     dataset_type: str | Iterable[str] | None = None,
     *,
-    rule: str | None = None,
+    rule: Rule | RuleName | None = None,
     release: str | None = None,
     begin: UserTime | None = None,
     end: UserTime | None = None,
@@ -104,7 +104,7 @@ def certify(
 
 
 def certify_ingested(
-    butler: Butler, dataset_type: str, refs: Iterable[DatasetRef], *, rule: str, new: Collection[UUID]
+    butler: Butler, dataset_type: str, refs: Iterable[DatasetRef], *, rule: Rule | RuleName, new: Collection[UUID]
 ) -> CertificationReport:
     """Certify calibrations of a type that were just ingested; ranges certified otherwise are kept.
 

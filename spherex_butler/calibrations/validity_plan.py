@@ -16,6 +16,7 @@ from ..repository.runs import chain_of
 from .ranges import (
     Certification,
     Rule,
+    RuleName,
     UserTime,
     data_id_text,
     is_covered,
@@ -44,7 +45,7 @@ class Request:
     def __init__(
         self,
         *,
-        rule: str | None = None,
+        rule: Rule | RuleName | None = None,
         release: str | None = None,
         begin: UserTime | None = None,
         end: UserTime | None = None,
@@ -87,7 +88,7 @@ class Registered:
     published: Mapping[str, Collection[str]]
 
 
-def _rule(rule: str | None, release: str | None, *, bounded: bool) -> Rule:
+def _rule(rule: Rule | RuleName | None, release: str | None, *, bounded: bool) -> Rule:
     implied = Rule.EXPLICIT if bounded else Rule.LATEST if release is None else Rule.RELEASE
     try:
         given = implied if rule is None else Rule(rule)

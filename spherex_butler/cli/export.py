@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ..export.images import ExportReport, export_images
-from ..files.placement import TRANSFER_MODES
+from ..export.transfer import EXPORT_MODES
 from ..repository.opening import open_butler
 from . import options
 
@@ -23,7 +23,7 @@ from . import options
 @click.option("--where", help="Which images, as a query expression; by default all.")
 @options.collections
 @click.option("--all-processings", is_flag=True, help="Export all processings of an image, not only the first found.")
-@options.transfer(mode for mode in TRANSFER_MODES if mode != "move")
+@options.transfer(EXPORT_MODES)
 @click.option("--no-calibrations", is_flag=True, help="Leave out the calibrations that are valid for the images.")
 @options.dry_run
 @options.report

@@ -12,6 +12,7 @@ import click
 
 from ..calibrations import ingest
 from ..calibrations.archive_ids import read_archive_ids
+from ..calibrations.ranges import Rule
 from ..calibrations.reports import CalibrationIngestReport
 from ..repository.opening import open_butler
 from . import options
@@ -67,7 +68,7 @@ def ingest_calibrations(
     report = CalibrationIngestReport()
     ids = None if archive_ids is None else read_archive_ids(archive_ids)
     with open_butler(repo, writeable=True) as butler:
-        rule = None if certify == "none" else certify
+        rule = None if certify == "none" else Rule(certify)
         with options.always_said(lambda: _say(report, output), if_only=lambda: report.done):
             ingest.ingest_calibrations(butler, paths, certify=rule, archive_ids=ids, report=report, **choices)
     sys.exit(bool(report.failed or report.not_certified))

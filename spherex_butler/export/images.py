@@ -18,7 +18,7 @@ from ..repository.image_refs import images_between
 from ..repository.opened import require_batch_size
 from ..repository.reports import FailedDataset, Report
 from .calibrations import UsedCalibrations, certify_as_in
-from .transfer import Transfer
+from .transfer import ExportMode, Transfer
 
 
 @dataclass(slots=True, kw_only=True, repr=False)
@@ -72,7 +72,7 @@ def export_images(
     where: str | None = None,
     collections: str | Iterable[str] = DEFAULT_COLLECTION,
     find_first: bool = True,
-    transfer: str = "auto",
+    transfer: ExportMode = "auto",
     calibrations: bool = True,
     dry_run: bool = False,
     batch_size: int = 1000,

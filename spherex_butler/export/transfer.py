@@ -7,13 +7,13 @@ while nobody else writes there.
 
 from __future__ import annotations
 
-__all__ = ("Transfer", "dataset_in", "ensure_dataset_type", "ensure_run_as_in")
+__all__ = ("EXPORT_MODES", "ExportMode", "Transfer", "dataset_in", "ensure_dataset_type", "ensure_run_as_in")
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType, DimensionRecord, MissingDatasetTypeError
 from lsst.resources import ResourcePath
@@ -21,7 +21,7 @@ from lsst.resources import ResourcePath
 from ..calibrations.runs import calibration_chain_of
 from ..constants import DEFAULT_COLLECTION, INSTRUMENT, REGION
 from ..errors import ConfigurationError, FormatError, ParameterError, reason_of
-from ..files.placement import TRANSFER_MODES, place, resolve_transfer
+from ..files.placement import place, resolve_transfer
 from ..repository.butler_internals import StoredFile
 from ..repository.contention import retry, split_on_failure
 from ..repository.failures import one_item, writing_to
@@ -30,6 +30,12 @@ from ..repository.opened import check_opened
 from ..repository.registration import artifact_uri, file_checksum, known_ids, register, stored_files
 from ..repository.reports import FailedDataset
 from ..repository.runs import chain_members, put_in_order, register_run, release_chains
+
+ExportMode: TypeAlias = Literal["auto", "copy", "link", "hardlink", "symlink", "relsymlink", "direct"]
+"""One of Butler's ways to bring a file in; it stays in the source."""
+
+EXPORT_MODES: tuple[ExportMode, ...] = get_args(ExportMode)
+"""All of them."""
 
 _UNKNOWN_SIZE = -1
 _REMEDY = "'butler spherex verify' of the source says what to do"
@@ -45,9 +51,10 @@ class Transfer:
     def __init__(
         self, source: Butler, target: Butler, mode: str, failed: list[FailedDataset], *, dry_run: bool = False
     ) -> None:
-        modes = [name for name in TRANSFER_MODES if name != "move"]
-        if mode not in modes:
-            raise ParameterError(f"Datasets are not transferred by {mode!r}; expected one of {modes}.")
+        if mode not in EXPORT_MODES:
+            raise ParameterError(
+                f"Datasets are not transferred by {mode!r}; expected one of {', '.join(EXPORT_MODES)}."
+            )
         check_opened(source, writeable=False)
         self._opened = check_opened(target, writeable=not dry_run, what="The target repository")
         self._source, self._target = source, target

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 __all__ = (
     "TRANSFER_MODES",
+    "TransferMode",
     "place",
     "remove_source",
     "require_transfer",
@@ -28,6 +29,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Literal, TypeAlias, get_args
 
 from lsst.resources import ResourcePath
 
@@ -36,8 +38,11 @@ from .remote import download
 from .sameness import require_same_bytes
 from .temporary import lock, remove_leftovers, temporary_file
 
-TRANSFER_MODES = ("auto", "copy", "move", "link", "hardlink", "symlink", "relsymlink", "direct")
-"""Butler's ways to bring a file in."""
+TransferMode: TypeAlias = Literal["auto", "copy", "move", "link", "hardlink", "symlink", "relsymlink", "direct"]
+"""One of Butler's ways to bring a file in."""
+
+TRANSFER_MODES: tuple[TransferMode, ...] = get_args(TransferMode)
+"""All of them."""
 
 _NO_HARD_LINK = {errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 """Errors of file systems that make no hard links, or not this one."""

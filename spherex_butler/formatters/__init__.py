@@ -31,17 +31,18 @@ __all__ = (
     "VOTableFormatter",
 )
 
-__getattr__, __dir__ = lazy_names(
-    __name__,
-    {
-        "BaseFormatter": "base",
-        "CCDDataFormatter": "ccddata",
-        "FITSFormatter": "fits",
-        "HDF5ArrayFormatter": "hdf5",
-        "HDF5Formatter": "hdf5",
-        "HDF5TableFormatter": "hdf5",
-        "HDUListFormatter": "hdulist",
-        "SpectralImageFormatter": "spectral_image",
-        "VOTableFormatter": "votable",
-    },
-)
+if not TYPE_CHECKING:  # for which any name would be one of these
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "BaseFormatter": "base",
+            "CCDDataFormatter": "ccddata",
+            "FITSFormatter": "fits",
+            "HDF5ArrayFormatter": "hdf5",
+            "HDF5Formatter": "hdf5",
+            "HDF5TableFormatter": "hdf5",
+            "HDUListFormatter": "hdulist",
+            "SpectralImageFormatter": "spectral_image",
+            "VOTableFormatter": "votable",
+        },
+    )

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = ("SpectralImage", "SpectralImagePSF", "WavelengthTable")
 
-__getattr__, __dir__ = lazy_names(
-    __name__,
-    {
-        "SpectralImage": "spectral_image",
-        "SpectralImagePSF": "psf",
-        "WavelengthTable": "wavelengths",
-    },
-)
+if not TYPE_CHECKING:  # for which any name would be one of these
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "SpectralImage": "spectral_image",
+            "SpectralImagePSF": "psf",
+            "WavelengthTable": "wavelengths",
+        },
+    )

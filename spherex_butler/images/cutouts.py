@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ("cutout", "part", "requested_box", "sliced_box")
+__all__ = ("CutoutOptions", "cutout", "part", "requested_box", "sliced_box")
 
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeAlias, TypedDict, TypeVar
 
 import astropy.units as u
 import numpy as np
@@ -24,6 +24,25 @@ from .positions import require_celestial, sky_pixels
 
 Image = TypeVar("Image", bound=CCDData)
 
+Center: TypeAlias = SkyCoord | tuple[float, float]
+"""A position on the sky, or a pixel (x, y)."""
+
+Size: TypeAlias = u.Quantity | float | tuple[float, float] | tuple[u.Quantity, u.Quantity]
+"""A full side, or (height, width): angles, or numbers of pixels."""
+
+Mode: TypeAlias = Literal["trim", "strict"]
+"""What becomes of a cutout that is partly outside: it is clipped, or refused."""
+
+
+class CutoutOptions(TypedDict, total=False):
+    """What says which part of an image is wanted: ``bbox``, or ``center`` and ``size``."""
+
+    center: Center | None
+    size: Size | None
+    bbox: tuple[int, int, int, int] | None
+    mode: Mode
+
+
 _LARGEST = 2**31  # side of a cutout
 _SMALL_SHARE = 0.25  # of a box around a pixel of the image, a larger part is in the image
 _PIXELS_HINT = "center={!r} is in pixels, not degrees: pass a SkyCoord for a position on the sky."
@@ -31,11 +50,11 @@ _PIXELS_HINT = "center={!r} is in pixels, not degrees: pass a SkyCoord for a pos
 
 def cutout(
     image: Image,
-    center: Any = None,
-    size: Any = None,
+    center: Center | None = None,
+    size: Size | None = None,
     *,
     bbox: tuple[int, int, int, int] | None = None,
-    mode: str = "trim",
+    mode: Mode = "trim",
 ) -> Image:
     """Return a part of the image, with the same part of every plane and a shifted WCS.
 

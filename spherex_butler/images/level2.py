@@ -21,6 +21,7 @@ __all__ = (
     "PLANES",
     "RECIPES",
     "Level2File",
+    "Recipe",
     "file_of_hdulist",
     "format_unit",
     "parse_unit",
@@ -36,7 +37,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import astropy.units as u
 import numpy as np
@@ -62,7 +63,10 @@ from .wavelengths import WavelengthTable
 PLANES = ("FLAGS", "VARIANCE", "ZODI", CUBE, WAVELENGTHS)
 """The HDUs that an image may have besides IMAGE, in the order of the file; ``PSF`` stands for either form."""
 
-RECIPES: Mapping[str, Mapping[str, Any]] = {
+Recipe: TypeAlias = Literal["none", "lossless", "archive"] | Mapping[str, str | None]
+"""How to compress: a name in `RECIPES`, or what stands there for one."""
+
+RECIPES: Mapping[str, Mapping[str, str | None]] = {
     "none": {"planes": None, "flags": None},
     "lossless": {"planes": "GZIP_2", "flags": "GZIP_2"},
     "archive": {"planes": None, "flags": "RICE_1"},
@@ -232,7 +236,7 @@ def file_of_hdulist(hdulist: fits.HDUList) -> FitsFile:
     return FitsFile(read_ranges, content.size, "the HDUList")
 
 
-def to_hdulist(image: Any, recipe: str | Mapping[str, Any] = "none") -> fits.HDUList:
+def to_hdulist(image: Any, recipe: Recipe = "none") -> fits.HDUList:
     """Return the HDUs of a Level 2 file, in the form the image came in.
 
     Parameters
@@ -273,7 +277,7 @@ def _plane_header(name: str, parts: Mapping[str, Any]) -> fits.Header:
     return header
 
 
-def _compressions(recipe: str | Mapping[str, Any]) -> Mapping[str, Any]:
+def _compressions(recipe: Recipe) -> Mapping[str, Any]:
     compressions = RECIPES.get(recipe) if isinstance(recipe, str) else recipe
     if not isinstance(compressions, Mapping) or set(compressions) != {"planes", "flags"}:
         raise ParameterError(
@@ -289,7 +293,7 @@ def write(
     path: str | os.PathLike[str],
     *,
     overwrite: bool = False,
-    recipe: str | Mapping[str, Any] = "lossless",
+    recipe: Recipe = "lossless",
 ) -> None:
     """Write a Level 2 file; the file appears whole or not at all.
 

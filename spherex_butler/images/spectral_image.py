@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from copy import copy, deepcopy
 from os import PathLike, fspath
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import astropy.units as u
 import numpy as np
@@ -22,6 +22,7 @@ from ..errors import FormatError, ParameterError
 from ..formats.fits.boxes import Box
 from ..formats.fits.file import open_local_fits
 from . import arithmetic, cutouts, level2, representation
+from .cutouts import CutoutOptions
 from .derived import DERIVED, Default, Derived
 from .flags import bit_mask, flagged, read_flag_definitions
 from .geometry import celestial_wcs, frame_origin, sky_corners
@@ -32,8 +33,13 @@ from .positions import Bounds, Frame, Outside, inner_pixels, require_celestial, 
 from .psf import DeferredPSF, SpectralImagePSF
 from .wavelengths import EXTNAME, WavelengthTable
 
+if TYPE_CHECKING:
+    from .ccddata_interface import CCDDataInterface as _CCDData
+else:
+    _CCDData = CCDData
 
-class SpectralImage(CCDData):
+
+class SpectralImage(_CCDData):
     """A SPHEREx spectral image: brightness, flags, variance, zodiacal light, PSF and wavelengths.
 
     Parameters
@@ -125,7 +131,9 @@ class SpectralImage(CCDData):
         self._wavelengths = wavelengths
 
     @classmethod
-    def read(cls, path: str | PathLike[str], *, planes: str | Iterable[str] | None = None, **cutout: Any) -> Self:
+    def read(
+        cls, path: str | PathLike[str], *, planes: str | Iterable[str] | None = None, **cutout: Unpack[CutoutOptions]
+    ) -> Self:
         """Return the image in a Level 2 file, of either release, or in an archive cutout of one.
 
         Parameters

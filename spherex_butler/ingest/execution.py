@@ -17,7 +17,7 @@ from lsst.resources import ResourcePath
 from ..constants import DATASET_TYPE
 from ..files.failures import EmptyFolder, FailedFile
 from ..files.paths import Paths
-from ..files.placement import require_transfer
+from ..files.placement import TransferMode, require_transfer
 from ..images.description import ImageDescription
 from ..repository.butler_internals import MANY, update_statistics
 from ..repository.contention import retry, split_on_failure
@@ -38,7 +38,7 @@ def ingest_files(
     butler: Butler,
     paths: Paths,
     *,
-    transfer: str = "auto",
+    transfer: TransferMode = "auto",
     processes: int = 1,
     release: str | None = None,
     update_records: bool = False,
@@ -120,7 +120,7 @@ def execute(
     butler: Butler,
     planned: Iterable[PlannedFile | FailedFile],
     *,
-    transfer: str = "auto",
+    transfer: TransferMode = "auto",
     update_records: bool = False,
     report: IngestReport | None = None,
 ) -> IngestReport:

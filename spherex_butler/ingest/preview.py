@@ -16,7 +16,7 @@ from lsst.resources import ResourcePath
 from ..constants import DATASET_TYPE
 from ..files.failures import EmptyFolder, FailedFile
 from ..files.paths import Paths
-from ..files.placement import require_transfer
+from ..files.placement import TransferMode, require_transfer
 from ..files.sameness import require_same_bytes
 from ..repository.exposures import data_id_with_records
 from ..repository.failures import one_item, told_as_repository_failures
@@ -85,7 +85,7 @@ def preview_ingest(
     butler: Butler,
     paths: Paths,
     *,
-    transfer: str = "auto",
+    transfer: TransferMode = "auto",
     processes: int = 1,
     release: str | None = None,
     update_records: bool = False,

@@ -35,4 +35,5 @@ __all__ = (
     "write_level2",
 )
 
-__getattr__, __dir__ = lazy_names(__name__, {"assert_round_trip": "repository", "temporary_repo": "repository"})
+if not TYPE_CHECKING:  # for which any name would be one of these
+    __getattr__, __dir__ = lazy_names(__name__, {"assert_round_trip": "repository", "temporary_repo": "repository"})
