@@ -310,9 +310,10 @@ def test_database_that_is_not_on_the_server_is_named(places, postgres_server):
 READ_ONLY = (
     OBEY_PERMISSIONS
     + """
-import json
+import json, warnings
 from click.testing import CliRunner
 from spherex_butler.cli import main
+warnings.filterwarnings("ignore", "unclosed database", ResourceWarning)  # Butler's, where it cannot be opened
 results = {}
 for name, arguments in json.loads(sys.argv[1]).items():
     result = CliRunner().invoke(main, arguments)

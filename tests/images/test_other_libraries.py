@@ -54,8 +54,10 @@ def test_photutils_leaves_out_what_is_masked(masked):
 
 def test_photutils_takes_errors_from_the_image(image):
     aperture = CircularAperture(POSITIONS, r=3)
-    table = aperture_photometry(image.data * image.unit, aperture, error=image.error, mask=image.mask)
-    weights = [pixels.to_image(image.shape) * ~image.mask for pixels in aperture.to_mask()]
+    # Whole pixels: releases of photutils differ in how the error of a part of one counts.
+    given = {"error": image.error, "mask": image.mask, "method": "center"}
+    table = aperture_photometry(image.data * image.unit, aperture, **given)
+    weights = [pixels.to_image(image.shape) * ~image.mask for pixels in aperture.to_mask(method="center")]
     sums = [np.nansum(weight * image.data) for weight in weights]
     errors = [np.sqrt(np.nansum(weight * image.variance)) for weight in weights]
     assert np.allclose(table["aperture_sum"].value, sums, rtol=1e-5)
