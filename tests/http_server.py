@@ -7,7 +7,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -34,6 +34,19 @@ def _span(wanted: str | None, size: int) -> tuple[int, int]:
     return (int(match[1]), min(int(match[2] or size) + 1, size)) if match else (0, size)
 
 
+def _fits(version: Mapping[str, str], asked: Mapping[str, str]) -> bool:
+    """Return whether a file is of the version that a request is for."""
+    conditions = {"ETag": asked.get("If-Match"), "Last-Modified": asked.get("If-Unmodified-Since")}
+    return all(wanted in {None, version.get(name)} for name, wanted in conditions.items())
+
+
+def exchange(path: Path, content: bytes) -> None:
+    """Replace a file in one step, so that it never is there in part."""
+    new = path.with_name(f".{path.name}.new")
+    new.write_bytes(content)
+    new.replace(path)
+
+
 @contextmanager
 def serve(
     folder: Path,
@@ -41,6 +54,8 @@ def serve(
     ranges: bool = True,
     fault: Callable[[int], str | None] = lambda _: None,
     status: Callable[[str], int | None] = lambda _: None,
+    version: Callable[[bytes], Mapping[str, str]] = lambda _: {},
+    shift: int = 0,
     latency: float = 0.0,
     bytes_a_second: float = math.inf,
 ) -> Iterator[Served]:
@@ -55,9 +70,15 @@ def serve(
     fault
         Says what goes wrong with the request of a number, from 0: ``"503"``,
         ``"reset"`` (the connection), ``"cut"`` (half the body, though more was
-        announced), ``"short"`` (half the body, announced as such), ``"stall"``.
+        announced), ``"short"`` (half the body, announced as such), ``"stall"``,
+        ``"dry"`` (half the body, and then nothing).
     status
         Says by which status a path is refused; 302 leads to itself.
+    version
+        Gives the headers that tell versions of a file apart, from its content;
+        a request for another one is refused by 412.
+    shift
+        Bytes by which all ranges are sent from another place than asked for.
     latency
         Seconds before each answer.
     bytes_a_second
@@ -80,18 +101,24 @@ def serve(
             wanted = self.headers.get("Range") if ranges else None
             data = path.read_bytes() if path.is_file() else b""
             start, stop = _span(wanted, len(data))
+            start, stop = (start + shift, stop + shift) if wanted else (start, stop)
             problem = fault(len(served.requests))
             served.requests.append((self.command, self.path, wanted, stop - start if send else 0))
             time.sleep(latency)
             if refused := status(self.path):
                 self._refuse(refused)
+            elif not _fits(version(data), self.headers):
+                self._refuse(412)
             elif problem in {"reset", "stall"}:
                 self._hang_up(after=60 if problem == "stall" else 0)
             elif problem == "503" or start >= stop:
                 self.send_error(503 if problem == "503" else 416 if data else 404)
             else:
                 body = data[start : start + (stop - start) // 2] if problem == "short" else data[start:stop]
-                self._send(body, f"bytes {start}-{stop - 1}/{len(data)}" if wanted else None, send, problem == "cut")
+                headers = dict(version(data))
+                if wanted:
+                    headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(data)}"
+                self._send(body, headers, send, problem)
 
         def _refuse(self, code: int) -> None:
             self.send_response(code)
@@ -105,19 +132,22 @@ def serve(
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
 
-        def _send(self, body: bytes, content_range: str | None, send: bool, cut: bool) -> None:
-            self.send_response(206 if content_range else 200)
+        def _send(self, body: bytes, headers: Mapping[str, str], send: bool, problem: str | None) -> None:
+            self.send_response(206 if "Content-Range" in headers else 200)
             if ranges:
                 self.send_header("Accept-Ranges", "bytes")
-            if content_range:
-                self.send_header("Content-Range", content_range)
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if send:
                 with line:
                     time.sleep(len(body) / bytes_a_second)
-                self.wfile.write(body[: len(body) // 2] if cut else body)
-                self.close_connection = cut
+                half = problem in {"cut", "dry"}
+                self.wfile.write(body[: len(body) // 2] if half else body)
+                if problem == "dry":
+                    over.wait(60)
+                self.close_connection = half
 
         def log_message(self, *_: object) -> None:
             """Keep quiet."""

@@ -6,6 +6,7 @@ __all__ = ("open_fits",)
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 from lsst.resources import ResourcePath
@@ -26,22 +27,37 @@ def open_fits(uri: ResourcePath, size: int | None = None) -> Iterator[FitsFile]:
         yield FitsFile(*unzipped_ranges(uri.read(), name), name)
     else:
         with ExitStack() as stack:
-            yield FitsFile(_ranges(uri, size, stack), size, name, remote=True)
+            yield FitsFile(_RangesOrStream(uri, size, stack), size, name, remote=True)
 
 
-def _ranges(uri: ResourcePath, size: int | None, stack: ExitStack) -> RangeReader:
-    """Return a reader of byte ranges: of requests for ranges, or of a stream where there are none."""
-    streams: list[Any] = []
+class _RangesOrStream:
+    """Reads byte ranges of a remote file by requests for them, or from a stream where the server knows no ranges."""
 
-    def read_ranges(ranges: Sequence[tuple[int, int]]) -> list[Any]:
-        if not streams:
+    def __init__(self, uri: ResourcePath, size: int | None, stack: ExitStack) -> None:
+        self._uri, self._size, self._stack = uri, size, stack
+        self._read: RangeReader | None = None
+
+    @property
+    def size(self) -> int | None:
+        """Bytes in the file, as far as is known."""
+        return getattr(self._read, "size", self._size)
+
+    def __call__(self, ranges: Sequence[tuple[int, int]]) -> list[Any]:
+        """Return the bytes of each range."""
+        if self._read is None:
             try:
-                return remote_ranges(uri, size)(ranges)
+                reader = remote_ranges(self._uri, self._size)
+                found = reader(ranges)
             except NoRangesError:
-                streams.append(stack.enter_context(uri.open("rb")))
-        return [_read_at(streams[0], start, stop) for start, stop in ranges]
+                reader = partial(_read_stream, self._stack.enter_context(self._uri.open("rb")))
+                found = reader(ranges)
+            self._read = reader
+            return found
+        return self._read(ranges)
 
-    return read_ranges
+
+def _read_stream(stream: Any, ranges: Sequence[tuple[int, int]]) -> list[Any]:
+    return [_read_at(stream, start, stop) for start, stop in ranges]
 
 
 def _read_at(stream: Any, start: int, stop: int) -> bytes:

@@ -69,14 +69,17 @@ def resolve_transfer(transfer: str, source: ResourcePath, root: ResourcePath) ->
     return transfer
 
 
-def place(source: ResourcePath, target: ResourcePath, mode: str) -> None:
+def place(source: ResourcePath, target: ResourcePath, mode: str, *, size: int | None = None) -> None:
     """Put a file in its place; a target that holds the same content is left alone.
 
+    ``size`` is that of a remote file when it was looked at, if known: a copy of another size is refused.
     A moved file's source stays: it is for `remove_source` after the registration.
     """
     target.dirname().mkdir()
     try:
-        if target.isLocal:
+        if mode == "copy" and target.isLocal:
+            _copy(source, Path(target.ospath), size)
+        elif target.isLocal:
             _PLACING[mode](source, Path(target.ospath))
         else:  # where a file appears whole, or not at all
             target.transfer_from(source, transfer="copy")
@@ -113,7 +116,7 @@ def _try_hard_link(source: ResourcePath, path: Path, *, otherwise: Callable[[Res
         otherwise(source, path)
 
 
-def _copy(source: ResourcePath, path: Path) -> None:
+def _copy(source: ResourcePath, path: Path, size: int | None = None) -> None:
     remove_leftovers(path.parent)
     if os.path.lexists(path):
         raise FileExistsError
@@ -121,14 +124,13 @@ def _copy(source: ResourcePath, path: Path) -> None:
         if source.isLocal:
             shutil.copy(source.ospath, temporary)
         else:
-            download(source, temporary)
+            download(source, temporary, size=size)
         _flush(temporary)
         _publish(temporary, path)
         _flush(path.parent)
 
 
 _PLACING: Mapping[str, Callable[[ResourcePath, Path], None]] = {
-    "copy": _copy,
     "move": _move,
     "link": _link,
     "hardlink": _hard_link,

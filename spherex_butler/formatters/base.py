@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from lsst.daf.butler import FormatterV2
+from lsst.daf.butler.datastore.cache_manager import AbstractDatastoreCacheManager
 
 from ..errors import ConfigurationError, ParameterError
+from ..files.waiting import limit_waits
 
 Reader = Callable[[Any, Mapping[str, Any]], Any]
 """What reads a dataset or a component, from an open file and the parameters of the ``get``."""
@@ -98,6 +100,16 @@ class BaseFormatter(FormatterV2):
     def open_file(self, path: str) -> AbstractContextManager[Any]:
         """Open a local file, as what the `readers` take: a binary stream unless a subclass says otherwise."""
         return Path(path).open("rb")
+
+    def read(
+        self,
+        component: str | None = None,
+        expected_size: int = -1,
+        cache_manager: AbstractDatastoreCacheManager | None = None,
+    ) -> Any:
+        """Return the dataset or a component, as Butler asks for it, and wait for a server no longer than we do."""
+        limit_waits(self.file_descriptor.location.uri)
+        return super().read(component, expected_size, cache_manager)
 
     def read_from_local_file(self, path: str, component: str | None = None, expected_size: int = -1) -> Any:
         """Return the dataset or a component, read from a local file."""

@@ -270,7 +270,7 @@ class BatchIngest:
             placed = PlacedFile(source, ref, source)
             return Arrival(file, placed, self._records.outside(ref, source, size=file.size))
         expanded = ref.expanded(data_id_with_records(self._repository, file.description))
-        placed = place_file(self._repository, source, expanded, transfer=self._transfer)
+        placed = place_file(self._repository, source, expanded, transfer=self._transfer, size=file.size)
         return Arrival(file, placed, self._records.inside(expanded, placed.uri, size=file.size))
 
     def _note_unplaced(self, file: PlannedFile, ref: DatasetRef, error: Exception) -> None:

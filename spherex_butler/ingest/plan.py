@@ -22,6 +22,7 @@ from ..constants import DATASET_TYPE, INSTRUMENT
 from ..errors import FormatError
 from ..files.failures import FailedFile, FailingAlone, or_failed
 from ..files.fits import open_fits
+from ..files.waiting import limit_waits
 from ..formats.fits.file import FitsFile, open_local_fits
 from ..formats.fits.lazy_header import LazyHeader
 from ..images.description import ImageDescription, describe_image
@@ -95,22 +96,31 @@ def _plan(uri: str, release: str | None, describe: Callable[[str], tuple[ImageDe
 def _describe_local(uri: str) -> tuple[ImageDescription, int | None]:
     with open_local_fits(unquote(urlsplit(uri).path), repr(uri)) as file:
         description = _describe(file)
-        last = file.find_last(LAST_HDU)
-        if last is None or last.end != file.size:
-            file.check_complete()
+        _require_whole(file)
     return description, file.size
+
+
+def _require_whole(file: FitsFile) -> None:
+    """Refuse a file that was cut off; the HDU at its end tells in most cases, without the headers before it."""
+    last = file.find_last(LAST_HDU)
+    if last is None or last.end != file.size:
+        file.check_complete()
 
 
 def _describe_remote(uri: str) -> tuple[ImageDescription, int | None]:
     source = ResourcePath(uri)
     with open_fits(source) as file:
         description = _describe(file)
-    return description, _remote_size(source)
+        if not file.remote or file.size is None:  # unzipped, or of a server that sends files as a whole only
+            return description, _remote_size(source)
+        _require_whole(file)
+        return description, file.size
 
 
 def _remote_size(uri: ResourcePath) -> int | None:
-    """Return the size of a remote file, with which a later get finds its last HDU at once; `None` if it is unknown."""
+    """Return the size of a remote file as it is stored; `None` if the server does not tell."""
     with FailingAlone(lambda error: _log.debug("%s does not tell its size: %s", uri, error)):
+        limit_waits(uri)
         return uri.size()
     return None
 

@@ -58,16 +58,18 @@ class Arrival(Generic[_File]):
     record: StoredFile
 
 
-def place_file(repository: OpenedRepository, source: ResourcePath, ref: DatasetRef, *, transfer: str) -> PlacedFile:
+def place_file(
+    repository: OpenedRepository, source: ResourcePath, ref: DatasetRef, *, transfer: str, size: int | None = None
+) -> PlacedFile:
     """Put a file where Butler will read it, and return where that is; nothing is registered.
 
     The file's name follows from the records of the dataset's data ID. No other file is overwritten. A full disk, or
-    one that may not be written to, is a `.RepositoryError`.
+    one that may not be written to, is a `.RepositoryError`. ``size`` is as of `.place`.
     """
     placed, mode = planned_place(repository, source, ref, transfer=transfer)
     if mode is not None:
         with writing_to(placed.uri):
-            place(source, placed.uri, mode)
+            place(source, placed.uri, mode, size=size)
         _log.debug("placed %s as %s by %s", source, placed.uri, mode)
     return placed
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from lsst.daf.butler import DatasetRef
 from lsst.resources import ResourcePath
 
+from ..files.waiting import limit_waits
 from ..repository.butler_internals import StoredFile, records_without_dataset
 from ..repository.image_refs import dataset_text
 from ..repository.opened import OpenedRepository
@@ -144,6 +145,7 @@ class FileCheck:
         ref, file = asked
         try:
             uri = artifact_uri(self._butler, file)
+            limit_waits(uri)
             size = uri.size()
         except Exception as error:  # noqa: BLE001  # whatever the protocol raises is the finding
             return error

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import itertools
+import shutil
+import socket
+import time
+import zlib
 from pathlib import Path
 
 import astropy.units as u
 import numpy as np
 import pytest
-from http_server import serve
+from archive_samples import FIRST_KEY, sia_table
+from http_server import exchange, serve
 from image_samples import assert_same
 from lsst.daf.butler import Butler, DatasetRef
+from lsst.resources.http import HttpResourcePath
 
 from spherex_butler import SpectralImage
+from spherex_butler.archive import ingest_archive_table
 from spherex_butler.errors import SpherexButlerWarning
+from spherex_butler.files.waiting import TIMEOUT_VARIABLE
 from spherex_butler.ingest import ingest_files
 from spherex_butler.testing import write_level2
 
@@ -44,6 +52,37 @@ def test_cutout_is_that_of_the_file_in_nine_requests(butler, path, full):
         assert methods == ["GET"] * len(methods)
         assert len(methods) <= 9
         assert_same(found, full.cutout(center, 3 * u.arcmin), psf=False)
+
+
+def test_cutout_of_an_image_that_a_table_registered_takes_as_few(butler, tmp_path):
+    table = sia_table()[:1]  # without a request, so that the size is not known
+    folder = tmp_path / Path(FIRST_KEY).parent
+    path = write_level2(folder, detector=3, size=1024)
+    full = SpectralImage.read(path)
+    with serve(tmp_path) as served:
+        report = ingest_archive_table(butler, table, access=served.url)
+        assert (len(report.ingested), served.requests) == (1, [])
+        found = butler.get(report.ingested[0], parameters={"bbox": (600, 620, 700, 710)})
+        assert len(served.requests) <= 9
+    assert_same(found, full.cutout(bbox=(600, 620, 700, 710)), psf=False)
+
+
+@pytest.mark.parametrize("version", [lambda data: {"ETag": f'"{zlib.crc32(data)}"'}, lambda _: {}])
+def test_cutout_of_an_image_that_is_replaced_meanwhile_is_refused(butler, path, tmp_path, version):
+    own = Path(shutil.copy(path, tmp_path))
+    data = own.read_bytes()
+    other = data[::-1] if version(data) else data + bytes(2880)  # of another size where nothing else tells them apart
+    armed: list[bool] = []
+
+    def replace(number: int) -> None:
+        if armed and number == 4:
+            exchange(own, other)
+
+    with serve(tmp_path, version=version, fault=replace) as served:
+        ref = ingested(butler, served, own)
+        armed.append(True)
+        with pytest.raises(Exception, match=r"was replaced while it was read|bytes; expected"):
+            butler.get(ref, parameters={"bbox": (600, 620, 700, 710)})
 
 
 def test_remote_cutout_at_numbers_that_were_probably_degrees_warns(butler, path):
@@ -133,5 +172,19 @@ def test_server_that_goes_on_failing_gives_an_error_and_no_image(butler, path):
     with serve(path.parent, fault=lambda number: "short" if faults and number > 1 else None) as served:
         ref = ingested(butler, served, path)
         faults.append(1)
-        with pytest.raises(ValueError, match="could not be read in 5 attempts"):
+        with pytest.raises(ValueError, match="could not be read in 3 attempts"):
             butler.get(ref, parameters={"bbox": (600, 620, 700, 710)})
+
+
+def test_whole_image_of_a_silent_server_is_given_up(butler, tmp_path, monkeypatch):
+    path = write_level2(tmp_path, size=16)
+    with serve(tmp_path) as served:
+        ref = ingested(butler, served, path)
+    monkeypatch.setenv(TIMEOUT_VARIABLE, "0.2")
+    monkeypatch.setattr(HttpResourcePath._config, "_timeout", None)
+    port = int(served.url.rpartition(":")[2])
+    with socket.create_server(("127.0.0.1", port)):  # which accepts connections and never answers
+        start = time.perf_counter()
+        with pytest.raises(Exception, match=r"[Tt]imed out|[Tt]imeout"):
+            butler.get(ref)
+        assert time.perf_counter() - start < 60

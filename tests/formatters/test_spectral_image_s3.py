@@ -13,10 +13,12 @@ import pytest
 from astropy.table import QTable
 from image_samples import assert_same
 from lsst.daf.butler import Butler, DatasetRef, DatasetType
+from lsst.resources import ResourcePath
 from made_once import copy_repo, open_repo
 from s3_server import Bucket, serve_bucket
 
 from spherex_butler import SpectralImage
+from spherex_butler.files.remote import ChangedFileError, remote_ranges
 from spherex_butler.ingest import ingest_files
 from spherex_butler.testing import make_spectral_image, write_level2
 
@@ -114,3 +116,16 @@ def test_table_comes_back(butler, storage_class):
     assert np.array_equal(u.Quantity(found["flux"]), table["flux"])
     assert found["name"].tolist() == table["name"].tolist()
     assert butler.get(ref, parameters={"columns": ["name"]}).colnames == ["name"]
+
+
+def test_object_that_is_replaced_meanwhile_is_not_mixed(bucket, path, tmp_path):
+    key = f"{tmp_path.name}/{path.name}"
+    bucket.client.put_object(Bucket="archive", Key=key, Body=path.read_bytes())
+    reader = remote_ranges(ResourcePath(f"s3://archive/{key}"), pauses=(0.0, 0.01))
+    assert reader([(0, 80)]) == [path.read_bytes()[:80]]
+    assert reader.size == path.stat().st_size
+    bucket.client.put_object(Bucket="archive", Key=key, Body=path.read_bytes()[::-1])
+    with pytest.raises(ChangedFileError, match=r"was replaced while it was read: it began as version \".*\", and now"):
+        reader([(80, 160)])
+    past = remote_ranges(ResourcePath(f"s3://archive/{key}"))
+    assert past([(path.stat().st_size + 10, path.stat().st_size + 20)]) == [b""]

@@ -85,10 +85,15 @@ class FitsFile:
     ) -> None:
         self.remote = remote
         self._read_ranges = read_ranges
-        self.size = size
+        self._size = size
         self._name = name
         self._hdus: list[HduInfo] = []
         self._pieces: list[tuple[int, Any]] = []  # read ahead, with the byte at which each begins
+
+    @property
+    def size(self) -> int | None:
+        """The file's size in bytes: as given, or as its reader found out meanwhile."""
+        return getattr(self._read_ranges, "size", None) if self._size is None else self._size
 
     def reopened(self) -> FitsFile:
         """Return the same file, of which nothing was read yet."""

@@ -1,0 +1,148 @@
+"""Requests for byte ranges, over HTTP or to S3: what came, and which version and part of which file it is."""
+
+from __future__ import annotations
+
+__all__ = ("Answer", "NoRangesError", "request_ranges")
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ..errors import SpherexButlerError
+from .waiting import patience
+
+_AT_ONCE = 16  # requests under way
+_PIECE = 1 << 20  # bytes of an answer of S3 that are waited for at a time
+_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
+_WHOLE_FILE, _PART, _CHANGED, _BEYOND_END = 200, 206, 412, 416
+_S3_CHANGED = "PreconditionFailed"
+_S3_BEYOND_END = "InvalidRange"
+
+
+class NoRangesError(SpherexButlerError, OSError):
+    """Byte ranges of a remote file cannot be requested: the whole file has to be fetched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A part of a file, and what the server says of it.
+
+    Parameters
+    ----------
+    data
+        The bytes; none for a range beyond the end.
+    start
+        Where in the file they begin; `None` if the server does not say.
+    total
+        How many bytes the file has; `None` if the server does not say.
+    version
+        What tells versions of the file apart: an ETag, or else a Last-Modified; `None` if there is neither.
+    changed
+        Whether the server refused because the file is of another version than asked for.
+    """
+
+    data: bytes
+    start: int | None = None
+    total: int | None = None
+    version: str | None = None
+    changed: bool = False
+
+
+Range: TypeAlias = tuple[int, int]
+_Request: TypeAlias = Callable[[Any, str, Range, "str | None"], Awaitable[Answer]]
+
+
+def request_ranges(
+    filesystem: Any, path: str, ranges: Sequence[Range], version: str | None
+) -> list[Answer | BaseException]:
+    """Request ranges of a file at once, of a version if one is given; return the answer to each, or what it raised."""
+    protocols = {filesystem.protocol} if isinstance(filesystem.protocol, str) else set(filesystem.protocol)
+    request = _http_range if "http" in protocols else _s3_range if "s3" in protocols else None
+    if request is None:
+        starts, stops = zip(*ranges, strict=True)
+        found = filesystem.cat_ranges([path] * len(ranges), starts, stops, on_error="return")
+        return [answer if isinstance(answer, BaseException) else Answer(answer) for answer in found]
+    from fsspec.asyn import sync  # noqa: PLC0415 - of an extra
+
+    answers: list[Answer | BaseException] = sync(filesystem.loop, _gathered, request, filesystem, path, ranges, version)
+    return answers
+
+
+async def _gathered(
+    request: _Request, filesystem: Any, path: str, ranges: Sequence[Range], version: str | None
+) -> list[Answer | BaseException]:
+    free = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(wanted: Range) -> Answer:
+        async with free:
+            return await request(filesystem, path, wanted, version)
+
+    return list(await asyncio.gather(*map(one, ranges), return_exceptions=True))
+
+
+async def _http_range(filesystem: Any, path: str, wanted: Range, version: str | None) -> Answer:
+    import aiohttp  # noqa: PLC0415 - of an extra, and slow to load
+
+    start, stop = wanted
+    headers = {"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity", **_condition(version)}
+    wait = patience()
+    timeout = aiohttp.ClientTimeout(wait.whole(stop - start), sock_connect=wait.connect, sock_read=wait.silence)
+    options = filesystem.kwargs | {"headers": filesystem.kwargs.get("headers", {}) | headers, "timeout": timeout}
+    session = await filesystem.set_session()
+    async with session.get(filesystem.encode_url(path), **options) as response:
+        if response.status == _WHOLE_FILE:
+            raise NoRangesError(f"{path} was asked for {stop - start} bytes and sends all; it knows no byte ranges.")
+        found = response.headers.get("ETag") or response.headers.get("Last-Modified")
+        place, total = _place(response.headers.get("Content-Range"))
+        if response.status == _CHANGED:
+            return Answer(b"", None, None, found, changed=True)
+        if response.status == _BEYOND_END:
+            return Answer(b"", None, total, found)
+        if response.status == 404:
+            raise FileNotFoundError(path)
+        response.raise_for_status()
+        return Answer(await response.read(), place, total, found)
+
+
+def _condition(version: str | None) -> dict[str, str]:
+    """Return the header that asks for a version; a weak ETag is compared in the answer alone (RFC 9110, 13.1.1)."""
+    if version is None or version.startswith("W/"):
+        return {}
+    return {"If-Match": version} if version.startswith('"') else {"If-Unmodified-Since": version}
+
+
+def _place(content_range: str | None) -> tuple[int | None, int | None]:
+    """Return the first byte and the size of the file that a Content-Range header tells."""
+    match = _CONTENT_RANGE.fullmatch((content_range or "").strip())
+    if not match:
+        return None, None
+    first, _, total = match.groups()
+    return None if first is None else int(first), None if total == "*" else int(total)
+
+
+async def _s3_range(filesystem: Any, path: str, wanted: Range, version: str | None) -> Answer:
+    start, stop = wanted
+    bucket, key, version_id = filesystem.split_path(path)
+    options = {"Range": f"bytes={start}-{stop - 1}", **({} if version is None else {"IfMatch": version})}
+    options |= {} if version_id is None else {"VersionId": version_id}
+    wait = patience()
+    try:
+        response = await asyncio.wait_for(
+            filesystem._call_s3("get_object", Bucket=bucket, Key=key, **options),  # noqa: SLF001  (a method for this)
+            wait.connect + wait.silence,
+        )
+    except OSError as error:
+        code = getattr(error.__cause__, "response", {}).get("Error", {}).get("Code")
+        if code in {"PreconditionFailed", str(_CHANGED)}:
+            return Answer(b"", changed=True)
+        if code in {"InvalidRange", str(_BEYOND_END)}:
+            return Answer(b"")
+        raise
+    place, total = _place(response.get("ContentRange"))
+    pieces = []
+    async with response["Body"] as body:
+        while piece := await asyncio.wait_for(body.read(_PIECE), wait.whole(_PIECE)):
+            pieces.append(piece)
+    return Answer(b"".join(pieces), place, total, response.get("ETag"))
