@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ("ingest_archive_table",)
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -38,6 +38,7 @@ def ingest_archive_table(
     table: ArchiveTable,
     *,
     access: str = "irsa",
+    allow_hosts: Iterable[str] = (),
     release: str | None = None,
     processes: int = 1,
     report: IngestReport | None = None,
@@ -59,6 +60,10 @@ def ingest_archive_table(
         Where images are read: ``irsa``, at the address in the table; ``aws``,
         in the archive's bucket; or the folder or the ``file://``, ``s3://`` or
         ``https://`` URL that a copy of the archive's tree lies under.
+    allow_hosts
+        Other hosts than the archive's (``mirror.example.org``, or with a port)
+        on which the addresses of ``irsa`` may be. A table tells a program what
+        to read, so that rows with any other host fail.
     release
         The images' release; by default as their addresses tell.
     processes
@@ -95,7 +100,7 @@ def ingest_archive_table(
     if processes not in {1, 2}:
         raise ParameterError(f"processes={processes} is useless; expected 1 or 2.")
     pixelization = butler.dimensions.commonSkyPix.pixelization if processes > 1 else None
-    arguments: tuple[Any, ...] = (table, access, release, pixelization)
+    arguments: tuple[Any, ...] = (table, access, tuple(allow_hosts), release, pixelization)
     batches = in_another_process(_prepare, *arguments) if processes > 1 else _prepare(*arguments)
     report = IngestReport.of_images() if report is None else report
     before = len(report.ingested)
@@ -120,10 +125,14 @@ _Pixels = dict[tuple[int, int], list[int]]
 
 
 def _prepare(
-    table: ArchiveTable, access: str, release: str | None, pixelization: Pixelization | None
+    table: ArchiveTable,
+    access: str,
+    allow_hosts: Sequence[str],
+    release: str | None,
+    pixelization: Pixelization | None,
 ) -> Iterator[tuple[ArchiveBatch, _Pixels | None]]:
     """Yield batches of images, with their pixels if there is a pixelization."""
-    for batch in read_archive_table(table, access=access, release=release):
+    for batch in read_archive_table(table, access=access, allow_hosts=allow_hosts, release=release):
         yield batch, None if pixelization is None else _pixels(pixelization, batch.planned)
 
 

@@ -47,16 +47,21 @@ class ArchiveBatch:
 
 
 def read_archive_table(
-    table: ArchiveTable, *, access: str = "irsa", release: str | None = None, batch_size: int = 10_000
+    table: ArchiveTable,
+    *,
+    access: str = "irsa",
+    allow_hosts: Iterable[str] = (),
+    release: str | None = None,
+    batch_size: int = 10_000,
 ) -> Iterator[ArchiveBatch]:
     """Yield the images of an archive table, batch by batch.
 
-    ``table``, ``access`` and ``release`` are as for `spherex_butler.archive.ingest_archive_table`.
+    ``table``, ``access``, ``allow_hosts`` and ``release`` are as for `spherex_butler.archive.ingest_archive_table`.
     """
     require_batch_size(batch_size)
     if release is not None:
         chain_of(release)
-    relocate = relocation(access)
+    relocate = relocation(access, allow_hosts)
     sources = _sources(table)
     return chain.from_iterable(_read(source, name, relocate, release, batch_size) for name, source in sources)
 
@@ -144,16 +149,18 @@ class ArchiveSummary(Report[FailedFile]):
         return {"images": images, **Report.to_dict(self)}
 
 
-def summarize_archive_table(table: ArchiveTable, *, access: str = "irsa", release: str | None = None) -> ArchiveSummary:
+def summarize_archive_table(
+    table: ArchiveTable, *, access: str = "irsa", allow_hosts: Iterable[str] = (), release: str | None = None
+) -> ArchiveSummary:
     """Return what an archive table holds; nothing is changed.
 
     Parameters
     ----------
-    table, access, release
+    table, access, allow_hosts, release
         As for `spherex_butler.archive.ingest_archive_table`.
     """
     summary = ArchiveSummary()
-    for batch in read_archive_table(table, access=access, release=release):
+    for batch in read_archive_table(table, access=access, allow_hosts=allow_hosts, release=release):
         summary.images.update((file.release, file.name.run) for file in batch.planned)
         summary.failed += batch.failed
         doubts = dict.fromkeys(file.doubt for file in batch.planned if file.doubt is not None)

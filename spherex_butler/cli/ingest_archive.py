@@ -51,6 +51,13 @@ def _time(text: str) -> Time:
     metavar="irsa|aws|PREFIX",
     help="Where images are read: at the archive, in its bucket, or under a folder or URL with a copy of its tree.",
 )
+@click.option(
+    "--allow-host",
+    "allow_hosts",
+    multiple=True,
+    metavar="HOST",
+    help="A host, besides the archive's, on which addresses of TABLE may be; repeatable.",
+)
 @click.option("--release", help="The images' release, such as qr2; by default as their addresses tell.")
 @options.processes("2 is twice as fast for large tables.", most=2)
 @click.option("--query", "protocol", type=click.Choice(["sia", "tap"]), help="Query the service; there is no TABLE.")
@@ -71,6 +78,7 @@ def ingest_archive(
     tables: tuple[str, ...],
     *,
     access: str,
+    allow_hosts: tuple[str, ...],
     release: str | None,
     processes: int,
     protocol: str | None,
@@ -103,14 +111,15 @@ def ingest_archive(
       butler spherex ingest-archive repo --query tap --adql @images.adql
     """
     sources = _sources(tables, protocol, processes, query)
+    where: dict[str, Any] = {"access": access, "allow_hosts": allow_hosts, "release": release}
     done: dict[str, Report[FailedFile]] = {}
     with open_butler(repo, writeable=not dry_run) as butler:
         try:
             for name, table in sources.items():
                 if dry_run:
-                    done[name] = summarize_archive_table(table, access=access, release=release)
+                    done[name] = summarize_archive_table(table, **where)
                 else:
-                    _ingest(butler, table, name, done, access=access, release=release, processes=processes)
+                    _ingest(butler, table, name, done, processes=processes, **where)
         finally:
             _say(done, output)  # also what was done before something went wrong
     sys.exit(any(result.failed for result in done.values()))

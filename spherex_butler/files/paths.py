@@ -20,6 +20,7 @@ Paths = str | os.PathLike[str] | ResourcePath | Iterable[str | os.PathLike[str] 
 """One path, or several."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/]*:[^/]*@")
 _SEARCHED = frozenset({"s3", "gs"})
 """Stores that list what they hold."""
 
@@ -106,6 +107,13 @@ def _local(path: Path, is_wanted: Callable[[str], bool], what: str) -> Iterator[
 
 
 def _address(text: str, scheme: str, is_wanted: Callable[[str], bool], what: str) -> Iterator[str | FailedFile]:
+    if _PASSWORD.match(text):
+        yield FailedFile(
+            text,
+            "the address holds a password, which would be readable in the repository; leave it out. A token is taken "
+            "from the file that LSST_HTTP_AUTH_BEARER_TOKEN names.",
+        )
+        return
     parts = text.split("/")
     fixed = next((number for number, part in enumerate(parts) if has_magic(part)), len(parts))
     searched = scheme in _SEARCHED and (text.endswith("/") or fixed < len(parts))

@@ -45,18 +45,83 @@ def test_folders_of_the_archive_in_every_form_are_translated(root):
     assert relocation("aws")(root + FOLDER) == f"{BUCKET}{FOLDER}/"
 
 
-def test_irsa_keeps_the_address_of_another_server():
-    folder = f"https://mirror.example/spherex/{FOLDER}"
-    assert relocation("irsa")(folder) == f"{folder}/"
+@pytest.mark.parametrize("root", [ROOT, BUCKET, "s3://nasa-irsa-spherex/", ROOT.replace("https", "http")])
+def test_irsa_keeps_the_address(root):
+    assert relocation("irsa")(root + FOLDER) == f"{root}{FOLDER}/"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [ROOT.replace("https://irsa", "HTTPS://IRSA"), ROOT.replace(".edu/", ".edu:443/").replace("https", "https")],
+)
+def test_spelling_of_scheme_and_host_makes_no_difference(given):
+    found = relocation("irsa")(given + FOLDER)
+    assert found.replace(":443", "") == f"{ROOT}{FOLDER}/"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "mirror.example",
+        "127.0.0.1",
+        "169.254.169.254",
+        "localhost:8000",
+        "irsa.ipac.caltech.edu:8443",
+        "irsa.ipac.caltech.edu.example",
+        "xn--irsa-9ua.example",
+    ],
+)
+def test_another_host_is_refused_unless_it_is_allowed(host):
+    folder = f"https://{host}/spherex/{FOLDER}"
+    with pytest.raises(
+        FormatError, match=rf"is on the host '{host}', which is not the archive's .*--allow-host {host}"
+    ):
+        relocation("irsa", ["other.example"])(folder)
+    assert relocation("irsa", ["other.example", host.upper()])(folder) == f"{folder}/"
+
+
+def test_another_bucket_is_refused_unless_it_is_allowed():
+    with pytest.raises(FormatError, match="is on the host 'mine', which is not the archive's"):
+        relocation("irsa")(f"s3://mine/{FOLDER}")
+    assert relocation("irsa", ["mine"])(f"s3://mine/{FOLDER}") == f"s3://mine/{FOLDER}/"
+
+
+@pytest.mark.parametrize("access", ["irsa", "aws", "https://host/copy/"])
+@pytest.mark.parametrize("user", ["me:geheim", "me", "irsa.ipac.caltech.edu"])
+def test_a_user_in_an_address_is_never_taken(access, user):
+    with pytest.raises(FormatError, match="holds a user or password") as caught:
+        relocation(access)(f"https://{user}@irsa.ipac.caltech.edu/ibe/data/spherex/{FOLDER}")
+    assert "geheim" not in str(caught.value)
+    with pytest.raises(ParameterError, match="holds a user"):
+        relocation(f"https://{user}@host/copy/")
+
+
+@pytest.mark.parametrize("host", ["", "https://host", "host/path", "me@host", "host:port", "ho st"])
+def test_what_is_no_host_cannot_be_allowed(host):
+    with pytest.raises(ParameterError, match="is not a host; expected one such as"):
+        relocation("irsa", [host])
+
+
+def test_hosts_are_allowed_for_addresses_of_the_table_only():
+    with pytest.raises(ParameterError, match="allow_hosts is for access='irsa'"):
+        relocation("aws", ["mirror.example"])
 
 
 @pytest.mark.parametrize(
     ("folder", "access", "message"),
     [
-        ("https://mirror.example/qr2", "aws", "is not in the archive's tree, under 'https://irsa"),
+        (
+            "https://mirror.example/qr2",
+            "aws",
+            "is not in the archive's tree, under 'https://irsa.*expected one that is",
+        ),
         (f"{ROOT}../secret", "aws", "is not a plain URL of a folder; expected http, https or s3"),
         ("file:///qr2", "irsa", "is not a plain URL of a folder"),
         (f"{ROOT}a?b/qr2", "irsa", "is not a plain URL of a folder"),
+        ("ftp://irsa.ipac.caltech.edu/qr2", "irsa", "is not a plain URL of a folder"),
+        ("https://[::1]/qr2", "irsa", "is not a plain URL of a folder"),
+        ("https://ärchiv.example/qr2", "irsa", "is not a plain URL of a folder"),
+        ("https:///qr2", "irsa", "or no host"),
     ],
 )
 def test_an_address_that_cannot_be_read_is_refused(folder, access, message):

@@ -110,9 +110,20 @@ def test_two_addresses_of_one_image_are_reported(butler):
     table.add_row(table[0])
     assert ingest_archive_table(butler, table).failed == []
     table["access_url"][2] = table["access_url"][2].replace("irsa.ipac.caltech.edu", "irsa.example.org")
-    report = ingest_archive_table(butler, table)
+    report = ingest_archive_table(butler, table, allow_hosts=["irsa.example.org"])
     assert (len(report.skipped), len(report.failed)) == (2, 1)
     assert "is the same image of the same run" in report.failed[0].reason
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_row_with_the_address_of_a_strange_host_keeps_no_other_out(butler, processes):
+    table = sia_table()[:3]
+    table["access_url"][1] = table["access_url"][1].replace("irsa.ipac.caltech.edu", "169.254.169.254")
+    report = ingest_archive_table(butler, table, processes=processes)
+    assert (len(report.ingested), len(report.failed)) == (2, 1)
+    assert "is on the host '169.254.169.254', which is not the archive's" in report.failed[0].reason
+    report = ingest_archive_table(butler, table, allow_hosts=["169.254.169.254"], processes=processes)
+    assert (len(report.ingested), len(report.skipped)) == (1, 2)
 
 
 def test_a_row_that_the_registry_refuses_keeps_no_other_out(butler):

@@ -136,3 +136,12 @@ spherex_butler.make_repo("repo").close()
 shutil.copy({str(M31)!r}, "qr2.csv")
 """
     assert run_forked("\n".join([before, *blocks])) == "6 ingested, 0 already there, 0 failed\n"
+
+
+def test_host_besides_the_archives_is_allowed_by_name(repo, tmp_path):
+    table = tmp_path / "mirror.csv"
+    table.write_text(M31.read_text().replace("https://irsa.ipac.caltech.edu", "https://mirror.example.org"))
+    text = run("ingest-archive", repo, table, "--dry-run", code=1)
+    assert "which is not the archive's" in text
+    assert "--allow-host mirror.example.org" in text
+    assert "6 images in" in run("ingest-archive", repo, table, "--dry-run", "--allow-host", "mirror.example.org")

@@ -131,7 +131,7 @@ COMMAND_LINES = {
     "ingest: password": (
         ("ingest", "GOOD", "foo://me:geheim@host/level2.fits"),
         1,
-        ["foo://me:***@host/level2.fits", "expected a path or an http, https or s3 URL"],
+        ["foo://me:***@host/level2.fits", "holds a password", "leave it out"],
     ),
     "ingest-archive: table": (("ingest-archive", "GOOD", "NOWHERE/t.csv"), 1, ["No such file", "'NOWHERE/t.csv'"]),
     "ingest-archive: no table": (("ingest-archive", "GOOD", "PLAIN"), 1, ["PLAIN"]),
