@@ -580,7 +580,7 @@ def test_read_only_target_is_refused(source, target):
 
 @pytest.mark.parametrize("mode", ["move", "teleport"])
 def test_mode_that_would_rob_the_source_is_refused(source, target, mode):
-    with pytest.raises(ParameterError, match=rf"not transferred by '{mode}'; expected one of \['auto', 'copy', 'link'"):
+    with pytest.raises(ParameterError, match=rf"not transferred by '{mode}'; expected one of auto, copy, link"):
         export_images(source, target, transfer=mode)
 
 
