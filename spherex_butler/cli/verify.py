@@ -29,6 +29,13 @@ from . import options
 @click.option(
     "--complete-chains", is_flag=True, help="With --fix: put runs and chains that are in no chain where they belong."
 )
+@click.option(
+    "--from",
+    "sources",
+    multiple=True,
+    metavar="PATH",
+    help="With --fix: where copies of lost and damaged files are: a file, folder, glob or URL; repeatable.",
+)
 @click.option("--limit", type=click.IntRange(0), default=1000, show_default=True, help="Findings to list of each kind.")
 @options.report
 @options.progress
@@ -44,11 +51,16 @@ def verify(repo: str | None, *, configuration: bool, remote: bool, requests: int
     dataset, and no file of a user. What is missing in a chain it puts there with
     --complete-chains only, as somebody may have taken it out.
 
+    --from brings lost and damaged files back from copies that have their names,
+    and the size and checksum on record. A damaged file is kept under another
+    name beside the right one.
+
     The exit status is 1 if there are warnings, or problems that were not
     repaired.
 
     \b
       butler spherex verify repo --fix
+      butler spherex verify repo --checksum --fix --from /backup/level2/
       butler spherex verify --config
     """
     if configuration:
@@ -57,14 +69,20 @@ def verify(repo: str | None, *, configuration: bool, remote: bool, requests: int
         sys.exit(not found.ok)
     elif repo is None:
         raise click.UsageError("Nothing to verify; give --config, or a repository.")
+    elif choices["sources"] and not choices["fix"]:
+        raise click.UsageError("--from says where to repair from; give --fix, too.")
     else:
         _verify_repository(repo, remote=requests if remote else 0, **choices)
 
 
-def _verify_repository(repo: str, *, fix: bool, complete_chains: bool, output: Path | None, **choices: Any) -> None:
+def _verify_repository(
+    repo: str, *, fix: bool, complete_chains: bool, sources: tuple[str, ...], output: Path | None, **choices: Any
+) -> None:
     with open_butler(repo, writeable=fix) as butler:
         found = check_repository(butler, **choices)
-        repairs = repair(butler, found.problems, complete_chains=complete_chains) if fix else []
+        repairs = []
+        if fix:
+            repairs = repair(butler, found.problems, complete_chains=complete_chains, sources=sources or None)
     options.say((), *found.lines(repo), *map(str, repairs))
     if fix and found.unlisted:
         click.echo("not repaired: what is not listed; run it again, or with a larger --limit.")

@@ -15,6 +15,7 @@ from lsst.daf.butler.progress import Progress
 from ..constants import CALIBRATION_COLLECTION, DATASET_TYPE
 from ..errors import FormatError, reason_of
 from ..files.failures import FailedFile, or_failed
+from ..files.paths import Paths
 from ..files.temporary import is_stale
 from ..images.description import ImageDescription
 from ..names import RUN_PREFIX, ProcessingToken, ProductName
@@ -28,6 +29,7 @@ from ..repository.runs import chain_members, ensure_run, put_in_order, ranked, r
 from .headers import describe_file, require_image
 from .images import dataset_batches, read_period, runs_by_type
 from .report import Kind, RepositoryFinding, counted
+from .restoration import RESTORABLE, Restoration
 
 _BATCH = 500  # headers to read before their regions are inserted
 
@@ -54,8 +56,16 @@ class Repair:
         return f"{'repaired' if self.done else 'not repaired'}: {self.finding.subject}: {self.message}"
 
 
-def repair(butler: Butler, findings: Iterable[RepositoryFinding], *, complete_chains: bool = False) -> list[Repair]:
+def repair(
+    butler: Butler,
+    findings: Iterable[RepositoryFinding],
+    *,
+    complete_chains: bool = False,
+    sources: Paths | None = None,
+) -> list[Repair]:
     """Repair what can be repaired safely: chains, missing region rows of images in local files, leftovers of copies.
+
+    With ``sources``, lost and damaged files as well.
 
     Parameters
     ----------
@@ -66,6 +76,10 @@ def repair(butler: Butler, findings: Iterable[RepositoryFinding], *, complete_ch
     complete_chains
         Whether runs and chains that are in no chain are put where ingest would have put them. It cannot be told
         whether they never were there, or somebody took them out on purpose.
+    sources
+        Where copies of lost and damaged files are: files, folders, globs and URLs. A copy takes its file's place if it
+        has that one's name, the size and checksum on record and, without a checksum, the dataset's header. What was
+        in the place stays there under another name. Files outside of the repository are left alone.
 
     Returns
     -------
@@ -76,18 +90,29 @@ def repair(butler: Butler, findings: Iterable[RepositoryFinding], *, complete_ch
     ------
     ConfigurationError
         Raised if the repository is read-only.
+    ParameterError
+        Raised if copies cannot be looked for in one of the ``sources``; nothing has been repaired then.
     """
     require_writeable(butler)
     wanted = [finding for finding in findings if finding.problem]
+    restored = [] if sources is None else _restore(butler, wanted, sources)
     actions = _ACTIONS if complete_chains else _ACTIONS | dict.fromkeys(_COMPLETING, _leave_out)
     ordered = [(finding, act) for kind, act in actions.items() for finding in wanted if finding.kind is kind]
-    return [_repair(butler, finding, act) for finding, act in ordered]
+    return restored + [_repair(finding, partial(act, butler, finding.subject)) for finding, act in ordered]
 
 
-def _repair(butler: Butler, finding: RepositoryFinding, act: Callable[[Butler, str], str]) -> Repair:
+def _restore(butler: Butler, findings: Iterable[RepositoryFinding], sources: Paths) -> list[Repair]:
+    """Bring lost and damaged files back before anything is read from them."""
+    wanted = [(one, one.dataset) for one in findings if one.kind in RESTORABLE and one.dataset is not None]
+    restoration = Restoration(butler, [ref for _, ref in wanted], sources)
+    steps = Progress(__name__).wrap(wanted, desc="Restoring files")
+    return [_repair(finding, partial(restoration.restore, ref)) for finding, ref in steps]
+
+
+def _repair(finding: RepositoryFinding, act: Callable[[], str]) -> Repair:
     errors: list[Exception] = []
     with one_item(errors.append):
-        return Repair(finding, done=True, message=retry(lambda: act(butler, finding.subject)))
+        return Repair(finding, done=True, message=retry(act))
     (error,) = errors
     message = str(error) if isinstance(error, _NotRepairedError) else reason_of(error)
     return Repair(finding, done=False, message=message)

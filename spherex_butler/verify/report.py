@@ -59,18 +59,21 @@ ADVICE: Mapping[Kind, str] = {
     Kind.RANGE_OVERLAP: "decertify one of them.",
     Kind.RANGE_BOUND: "certify again with a bound between exposures, or one calibration in one range; Butler gives "
     "such images none.",
-    Kind.FILE_MISSING: "bring the file back to its place. Or give it up and ingest it again; the dataset stays, with "
-    "its tags and validity ranges. To give up the files listed here, and no others:",
-    Kind.FILE_SIZE: "bring the right file back to its place. Or remove it and ingest the right one; the dataset "
-    "stays, with its tags and validity ranges. To remove the files listed here, and no others (files outside of the "
-    "repository are only forgotten):",
-    Kind.FILE_CHECKSUM: "as for a file of another size. To remove the files listed here, and no others:",
-    Kind.HEADER: "bring the right file back to its place. Or remove it and ingest the right one; the dataset stays. To "
-    "remove the files listed here, and no others (files outside of the repository are only forgotten):",
+    Kind.FILE_MISSING: "butler spherex verify REPO --fix --from PATH, where PATH has copies. Or give the file up and "
+    "ingest it again; the dataset stays, with its tags and validity ranges. To give up the files listed here, and no "
+    "others:",
+    Kind.FILE_SIZE: "butler spherex verify REPO --fix --from PATH, where PATH has right copies. Or remove the file and "
+    "ingest the right one; the dataset stays, with its tags and validity ranges. To remove the files listed here, and "
+    "no others (files outside of the repository are only forgotten):",
+    Kind.FILE_CHECKSUM: "as for a file of another size, with --checksum. To remove the files listed here, no others:",
+    Kind.HEADER: "butler spherex verify REPO --headers --fix --from PATH, where PATH has right copies. Or remove the "
+    "file and ingest the right one; the dataset stays. To remove the files listed here, and no others (files outside "
+    "of the repository are only forgotten):",
     Kind.HEADER_RECORDS: "if the header is right, ingest the file again with --update-records; queries by position or "
     "time go by the records.",
     Kind.FILE_UNREADABLE: "make it accessible and check again.",
-    Kind.NOT_STORED: "ingest it again. To remove the datasets listed here for good, and no others:",
+    Kind.NOT_STORED: "butler spherex verify REPO --fix --from PATH, where PATH has its file; or ingest it again. To "
+    "remove the datasets listed here for good, and no others:",
     Kind.NO_DATASET: "a removal was interrupted; Butler finishes it in Python: "
     "Butler.from_config(…, writeable=True)._datastore.emptyTrash(), which deletes these files.",
     Kind.FILE_UNREFERRED: "ingest it where it is. If that says that it is already there, its dataset has another file, "
