@@ -80,10 +80,11 @@ def _verify_repository(
 ) -> None:
     with open_butler(repo, writeable=fix) as butler:
         found = check_repository(butler, **choices)
+        options.say((), *found.lines(repo))  # before repairs, which may take long or be interrupted
         repairs = []
         if fix:
             repairs = repair(butler, found.problems, complete_chains=complete_chains, sources=sources or None)
-    options.say((), *found.lines(repo), *map(str, repairs))
+    options.say((), *map(str, repairs))
     if fix and found.unlisted:
         click.echo("not repaired: what is not listed; run it again, or with a larger --limit.")
     repaired = [{"subject": one.finding.subject, "done": one.done, "message": one.message} for one in repairs]

@@ -85,3 +85,10 @@ def test_what_was_not_repaired_sets_the_exit_status(repo):
 def test_nothing_to_verify_is_refused(tmp_path):
     assert "Nothing to verify; give --config, or a repository." in run("verify", code=2)
     assert "Error: " in run("verify", tmp_path / "nothing", code=1)
+
+
+def test_what_was_found_is_said_though_repairs_cannot_begin(repo, tmp_path):
+    with Butler.from_config(repo) as butler:
+        lose_regions(butler)
+    text = run("verify", repo, "--fix", "--from", tmp_path / "nowhere", code=1)
+    assert text.index("region row missing: 2025W51_1A") < text.index("Error: Copies of lost files cannot be looked for")
