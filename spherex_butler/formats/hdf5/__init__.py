@@ -68,6 +68,13 @@ recipe is ``gzip``: every HDF5 library reads it, and with the shuffle filter
 it takes a noisy float32 image to two thirds, smaller than ``lzf`` does and as
 fast.  ``none`` is for data that other programs map into memory.
 
+**Bounds.**  A file cannot take more memory or time than what is in it warrants.
+Mappings may be in each other 64 deep, links may lead 1,000 times to what was
+met before, text and fields take at most 256 MiB or 64 times what is stored of
+them, and of a shape that was not stored at most 64 MiB are read, or 2,048 times
+what is stored.  Tags are text of fixed length: in damaged files libhdf5 searches
+for text of variable length for ever.
+
 **Files of other writers.**  Strings of either kind come back as str or
 unicode arrays if they are UTF-8 or of variable length, scalars as numpy
 scalars; attributes of datasets are in the component ``attributes`` only.

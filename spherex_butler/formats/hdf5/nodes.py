@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = (
     "ATTRIBUTES",
+    "DEEPEST",
     "Node",
     "Options",
     "named",
@@ -17,6 +18,7 @@ __all__ = (
 
 import json
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,7 +29,7 @@ import numpy as np
 
 from ...errors import FormatError, ParameterError, SpherexButlerError
 from ..selection import as_slice
-from .values import SLICEABLE_KINDS, Tags, check_name, decode, encode
+from .values import SLICEABLE_KINDS, Tags, check_name, check_tags, decode, encode, shortened
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +43,15 @@ _TAGS = "spherex_butler"
 
 _COMPRESSED_FROM = 32_768
 """Size in bytes below which chunks and filters cost more than they save."""
+
+_UNSTORED = 1 << 26
+"""Bytes that may be read of what was never stored; HDF5 fills it in …"""
+
+_COMPRESSED = 2048
+"""… and beyond which they are this many times what is stored at most: gzip makes zeros 1,030 times smaller."""
+
+DEEPEST = 64
+"""How many mappings may be in each other."""
 
 Options = Mapping[str, Any]
 """The options of a write recipe."""
@@ -165,6 +176,7 @@ class Node:
     def read(self) -> Any:
         """Read a value, or the part of an array that the slices choose."""
         dataset, index = self._dataset(), self.index
+        self._require_stored(dataset)
         try:
             text = h5py.check_string_dtype(dataset.dtype)
             if text is not None and text.length is None and dataset.shape is not None:
@@ -177,10 +189,19 @@ class Node:
             ) from error
         return decode(stored, dataset.dtype, self.tags, named(self.path))
 
+    def _require_stored(self, dataset: h5py.Dataset) -> None:
+        """Refuse a shape that far more data belong to than there are, so that small files do not fill the memory."""
+        size = math.prod(self.shape or dataset.shape or ()) * dataset.dtype.itemsize
+        if size > _UNSTORED and size > _COMPRESSED * (stored := dataset.id.get_storage_size()):
+            raise FormatError(
+                f"{named(self.path)} has shape {dataset.shape}, of which {size:,} bytes would be read, but only "
+                f"{stored:,} bytes are stored. Choose less of it with the parameter slices, or fetch the file again."
+            )
+
     def attributes(self) -> dict[str, Any] | None:
         """Return the attributes of a group or dataset, or `None` if it has none."""
         if "attributes" in self.tags:
-            return {name: self._attribute(name, tags) for name, tags in self.tags["attributes"]}
+            return {name: self._attribute(name, tags) for name, tags in self._listed_attributes()}
         attributes = {}
         for name in {} if self.source is None else self.source.attrs:
             if name != _TAGS:
@@ -190,6 +211,17 @@ class Node:
                     # References to other objects, as netCDF's, mean nothing outside the file.
                     _log.info("Left out of the attributes: %s", error)
         return attributes or None
+
+    def _listed_attributes(self) -> Iterator[tuple[str, Tags]]:
+        for item in self.tags["attributes"]:
+            match item:
+                case [str(name), dict(tags)] if name in self.source.attrs:
+                    yield name, tags
+                case _:
+                    raise FormatError(
+                        f"The attributes of {named(self.path)} have {shortened(item)} in their list; expected the name "
+                        "of one and its tags. The file is damaged."
+                    )
 
     def _attribute(self, name: str, tags: Tags) -> Any:
         attributes = self.source.attrs
@@ -201,11 +233,11 @@ def _read_tags(source: Any, path: str) -> Tags:
     text = source.attrs.get(_TAGS, "{}")
     try:
         tags = json.loads(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         tags = None
     if not isinstance(tags, dict):
-        raise FormatError(f"Attribute {_TAGS!r} of {named(path)} is {text!r}; expected a JSON object.")
-    return tags
+        raise FormatError(f"Attribute {_TAGS!r} of {named(path)} is {shortened(text)}; expected a JSON object.")
+    return check_tags(tags, named(path))
 
 
 # Writing.
@@ -219,7 +251,8 @@ def new_group(parent: h5py.Group, name: str) -> h5py.Group:
 def write_tags(target: Any, tags: Tags) -> None:
     """Add to the tags of a file, group or dataset."""
     if tags:
-        target.attrs[_TAGS] = json.dumps({**_read_tags(target, ""), **tags})
+        # Of fixed length: in a damaged file, libhdf5 may search for text of variable length for ever.
+        target.attrs[_TAGS] = np.bytes_(json.dumps({**_read_tags(target, ""), **tags}))
 
 
 def write_value(group: h5py.Group, name: str, value: Any, where: str, options: Options, **tags: Any) -> None:

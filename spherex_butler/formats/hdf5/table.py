@@ -46,7 +46,10 @@ def read_table(node: Node, columns: Any = None) -> Table:
     kind = {"QTable": QTable}.get(node.tags.get("class", ""), Table)
     values = [_read_column(node, name) for name in names]
     meta = _loaded(node.tags.get("meta", "{}"), f"meta of {named(node.path)}")
-    return kind(values, names=names, meta=meta, masked=bool(node.tags.get("masked")), copy=False)
+    try:
+        return kind(values, names=names, meta=meta, masked=bool(node.tags.get("masked")), copy=False)
+    except (TypeError, ValueError) as error:
+        raise FormatError(f"The columns of {named(node.path)} are no table: {error}. The file is damaged.") from error
 
 
 def table_columns(node: Node, columns: Any = None) -> list[str]:

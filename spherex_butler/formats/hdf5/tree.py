@@ -15,9 +15,12 @@ from astropy.table import Table
 
 from ...errors import FormatError
 from ..selection import select_names
-from .nodes import ATTRIBUTES, Node, Options, named, new_group, write_attributes, write_value
+from .nodes import ATTRIBUTES, DEEPEST, Node, Options, named, new_group, write_attributes, write_value
 from .table import read_table, write_table
 from .values import check_name
+
+_AGAIN = 1000
+"""How many links may lead to what is in the file elsewhere, too; groups that hold a group twice multiply."""
 
 # Writing.
 
@@ -50,6 +53,8 @@ def _checked_path(path: str, key: Any) -> str:
         raise FormatError(
             f"A key in {named(path)} has the name {key!r}, which HDF5 would take for a path; use nested mappings."
         )
+    if path.count("/") >= DEEPEST - 1:
+        raise FormatError(f"{named(path)} is in {DEEPEST} mappings; expected fewer in each other.")
     return f"{path}/{key}" if path else key
 
 
@@ -64,7 +69,7 @@ def select(file: h5py.File, *, keys: Any = None, slices: Any = None) -> list[Nod
     ``slices`` is a slice or tuple of slices for every array, or a mapping of path or glob to such.
     """
     root = Node.of(file["/"])
-    nodes = list(_walk(root, "", ()))
+    nodes = list(_Walk().of(root))
     wanted = set(select_names([node.path for node in nodes], keys, what="key"))
     chosen = [node for node in nodes if wanted.intersection(_lineage(node))]
     kept = {path for node in chosen for path in _lineage(node)}
@@ -72,18 +77,41 @@ def select(file: h5py.File, *, keys: Any = None, slices: Any = None) -> list[Nod
     return [root, *(replace(node, slices=by_path.get(node.path)) for node in nodes if node.path in kept)]
 
 
-def _walk(group: Node, prefix: str, above: tuple[Any, ...]) -> Iterator[Node]:
-    above = (*above, group.source)
-    for name in group.source:
-        key = f"@{name}" if re.fullmatch("@+attrs", name) else name
-        node = group.member(name, prefix + key)
-        if isinstance(node.source, h5py.Datatype):
-            continue  # a type other datasets share, which holds no data
-        if node.source in above:  # a link to a group that holds it
-            node = Node.of(None, node.path)
-        yield node
-        if node.is_mapping:
-            yield from _walk(node, f"{node.path}/", above)
+class _Walk:
+    """A walk through the nodes of a file, which ends though links make a small file a large tree."""
+
+    def __init__(self) -> None:
+        self._met: set[Any] = set()
+        self._again = 0
+
+    def of(self, group: Node, prefix: str = "", above: tuple[Any, ...] = ()) -> Iterator[Node]:
+        """Yield what is in a group, and in what is in it."""
+        above = (*above, group.source)
+        if len(above) > DEEPEST:
+            raise FormatError(f"{named(group.path)} is in {DEEPEST} groups; expected fewer in each other.")
+        for name in group.source:
+            key = f"@{name}" if re.fullmatch("@+attrs", name) else name
+            node = group.member(name, prefix + key)
+            if isinstance(node.source, h5py.Datatype):
+                continue  # a type other datasets share, which holds no data
+            if node.source in above:  # a link to a group that holds it
+                node = Node.of(None, node.path)
+            self._meet(node)
+            yield node
+            if node.is_mapping:
+                yield from self.of(node, f"{node.path}/", above)
+
+    def _meet(self, node: Node) -> None:
+        if node.source is None:
+            return
+        info = h5py.h5o.get_info(node.source.id)
+        self._again += (info.fileno, info.addr) in self._met
+        self._met.add((info.fileno, info.addr))
+        if self._again > _AGAIN:
+            raise FormatError(
+                f"At {named(node.path)} links have led {self._again} times to what was met before; expected at most "
+                f"{_AGAIN} such links. Choose a part of the file in h5py."
+            )
 
 
 def _lineage(node: Node) -> list[str]:

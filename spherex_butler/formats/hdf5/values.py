@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("SLICEABLE_KINDS", "Tags", "check_name", "decode", "encode", "unit_text")
+__all__ = ("SLICEABLE_KINDS", "Tags", "check_name", "check_tags", "decode", "encode", "shortened", "unit_text")
 
 import json
 from collections.abc import Callable, Mapping
@@ -20,6 +20,29 @@ Tags = dict[str, Any]
 SLICEABLE_KINDS = frozenset({None, "array", "quantity"})
 """The kinds whose HDF5 dimensions are those of the value; no tag is a plain array."""
 
+
+_TAG_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    "attributes": list,
+    "class": str,
+    "description": str,
+    "dtype": (str, list, dict),
+    "format": (int, str),
+    "kind": str,
+    "masked": bool,
+    "meta": str,
+    "parts": str,
+    "rows": int,
+    "unit": str,
+}
+
+_PADDING = 1 << 28
+"""Bytes to which text and fields may be padded in memory, however little is stored of them …"""
+
+_PADDED = 64
+"""… and beyond which they are this many times as large at most."""
+
+_LONGEST = 200
+"""Characters of a value in a message."""
 
 Encoded = tuple[Any, Tags]
 
@@ -47,6 +70,7 @@ def decode(stored: Any, dtype: np.dtype[Any], tags: Tags, where: str) -> Any:
 
     ``dtype`` is the type that h5py states. Without tags the value is what the file's writer most likely meant.
     """
+    check_tags(tags, where)
     decoder = _DECODERS.get(tags.get("kind"))
     if decoder is None:
         raise FormatError(
@@ -56,10 +80,40 @@ def decode(stored: Any, dtype: np.dtype[Any], tags: Tags, where: str) -> Any:
     raw = _raw(stored, dtype, tags, where)
     try:
         if "dtype" in tags:
-            raw = _restored(raw, _parsed_dtype(tags["dtype"]))
+            dtype = _parsed_dtype(tags["dtype"])
+            _require_small(raw, dtype, where)
+            raw = _restored(raw, dtype)
         return decoder(raw, tags)
-    except (TypeError, ValueError, LookupError, AttributeError) as error:
+    except FormatError:
+        raise
+    except (TypeError, ValueError, LookupError, AttributeError, SyntaxError, ArithmeticError, RecursionError) as error:
         raise FormatError(f"{where} is damaged: its tags {tags!r} do not fit what is stored ({error}).") from error
+
+
+def check_tags(tags: Any, where: str) -> Tags:
+    """Return tags, or refuse those that are of the wrong type."""
+    if not isinstance(tags, dict):
+        raise FormatError(f"The tags of {where} are {shortened(tags)}; expected a JSON object.")
+    for name, value in tags.items():
+        if not isinstance(value, _TAG_TYPES.get(name, object)):
+            raise FormatError(f"The tag {name!r} of {where} is {shortened(value)}; the file is damaged.")
+    return tags
+
+
+def shortened(value: Any) -> str:
+    """Return how Python writes a value, without the middle of long ones."""
+    text = repr(value[:_LONGEST]) if isinstance(value, str | bytes) else repr(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
+
+
+def _require_small(stored: Any, dtype: np.dtype[Any], where: str) -> None:
+    """Refuse a type in which what is stored would fill the memory with padding."""
+    size, there = getattr(stored, "size", 1) * dtype.itemsize, getattr(stored, "nbytes", 0)
+    if size > max(_PADDING, _PADDED * there):
+        raise FormatError(
+            f"{where} takes {size:,} bytes as {shortened(dtype)}, but only {there:,} bytes are stored for it; expected "
+            f"at most {_PADDED} times as many. Convert it with astype."
+        )
 
 
 def unit_text(unit: u.UnitBase, where: str) -> str:
@@ -142,6 +196,7 @@ def _encode_array(value: np.ndarray[Any, Any], where: str) -> Encoded:
     data = _storable(native, where)
     tags: Tags = {} if native.ndim else {"kind": "array"}
     if data.dtype != native.dtype:
+        _require_small(data, native.dtype, where)  # what cannot be read back is not written
         tags["dtype"] = _described_dtype(native.dtype)
     return data, tags
 
