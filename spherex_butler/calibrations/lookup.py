@@ -17,9 +17,10 @@ from ..formats.fits.lazy_header import LazyHeader
 from ..images.description import describe_image
 from ..images.spectral_image import SpectralImage
 from ..names import ObservationId
+from ..repository.times import format_time
 from ..summaries import Summarized
 from .queries import calibration_types, candidates, certifications, search_path
-from .ranges import Certification, Rule, format_time, range_text, release_ranges, require_detectors, token_of
+from .ranges import Certification, Rule, range_text, release_ranges, require_detectors, token_of
 
 Image: TypeAlias = Mapping[str, Any] | DataCoordinate | DatasetRef | SpectralImage
 """What an image may be given as."""

@@ -23,7 +23,8 @@ from lsst.daf.butler.registry import MissingCollectionError
 from ..constants import CALIBRATION_COLLECTION, DEFAULT_COLLECTION, INSTRUMENT
 from ..errors import ConfigurationError, ParameterError
 from ..names import RUN_PREFIX
-from .ranges import Certification, as_time, format_time, require_detectors, token_of, token_rank
+from ..repository.times import format_time
+from .ranges import Certification, as_time, require_detectors, token_of, token_rank
 
 
 def calibration_types(butler: Butler, names: str | Iterable[str] | None = None) -> list[DatasetType]:

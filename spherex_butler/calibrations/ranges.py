@@ -10,7 +10,6 @@ __all__ = (
     "as_time",
     "bounds_of",
     "data_id_text",
-    "format_time",
     "is_covered",
     "range_between",
     "range_text",
@@ -36,6 +35,7 @@ from ..constants import DETECTORS
 from ..errors import FormatError, ParameterError
 from ..names import RUN_PREFIX, ProcessingToken
 from ..repository.runs import release_spans
+from ..repository.times import format_time
 
 ALWAYS = Timespan(None, None)
 """Validity without bounds."""
@@ -150,13 +150,6 @@ def as_time(value: UserTime) -> Time:
             "holds; leave a bound out where it is to be open."
         )
     return tai
-
-
-def format_time(time: Time) -> str:
-    """Return a time in UTC, exact to Butler's nanosecond, without trailing zeros."""
-    utc = time.utc.copy(format="isot")
-    utc.precision = 9
-    return str(utc.value).rstrip("0").rstrip(".")
 
 
 def range_between(begin: UserTime | None, end: UserTime | None) -> Timespan:

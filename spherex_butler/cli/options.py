@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = (
     "always_said",
+    "as_json",
     "calibration_collection",
     "collections",
     "data_id",
@@ -16,12 +17,12 @@ __all__ = (
     "report",
     "require_dimensions",
     "say",
+    "say_json",
     "transfer",
     "whole_number",
     "write_json",
 )
 
-import json
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -37,6 +38,7 @@ from tqdm import tqdm
 
 from ..constants import CALIBRATION_COLLECTION, DEFAULT_COLLECTION, DETECTORS
 from ..files.placement import TRANSFER_MODES
+from ..repository.json_values import json_text
 
 _MOST_DIGITS = 18
 """Of a number that fits into 64 bits, which is what databases hold."""
@@ -116,6 +118,14 @@ report = click.option(
     help="Write a report to this file as JSON.",
 )
 
+as_json = click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON document and nothing else; warnings and progress go to the standard error.",
+)
+"""The option of commands that print what they found; `say_json` prints the document."""
+
 
 def processes(what: str, most: int | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return the option that says how many processes do a job, with its help text and greatest value."""
@@ -185,6 +195,11 @@ def say(details: Iterable[object], *summaries: str) -> None:
         click.echo(summary)
 
 
+def say_json(content: Any) -> None:
+    """Print a JSON document to the standard output, where with ``--json`` nothing else goes."""
+    click.echo(json_text(content))
+
+
 @contextmanager
 def always_said(say: Callable[[], None], *, if_only: Callable[[], object]) -> Iterator[None]:
     """Say at the end of the block what it did; where an error ends it, only if ``if_only`` says that it did something.
@@ -203,4 +218,4 @@ def always_said(say: Callable[[], None], *, if_only: Callable[[], object]) -> It
 def write_json(path: Path | None, content: Mapping[str, Any]) -> None:
     """Write a report, if a path is given."""
     if path is not None:
-        path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        path.write_text(json_text(content) + "\n", encoding="utf-8")

@@ -16,10 +16,11 @@ from lsst.daf.butler.time_utils import TimeConverter
 from numpy.typing import NDArray
 
 from ..calibrations.queries import calibration_types, candidates, certifications, search_path
-from ..calibrations.ranges import Certification, format_time, range_text
+from ..calibrations.ranges import Certification, range_text
 from ..calibrations.runs import image_release_of, published_runs
 from ..configuration.dataset_types import definitions
 from ..constants import CALIBRATION_COLLECTION, DETECTORS
+from ..repository.times import format_time
 from .chains import run_releases
 from .images import Period
 from .report import Findings, Kind, counted
