@@ -1,0 +1,150 @@
+"""The code blocks of every page run as they stand, from its top to its bottom, in an empty folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from page_blocks import PAGES, SOURCE, Block, blocks_of
+from page_session import SHELLS, Reader
+from prepared import prepared_programs
+from s3_server import serve_bucket
+from stand_ins import NETWORK, stand_ins
+
+NOT_YET = {
+    "README.md",
+    "docs/explanation/calibrations.md",
+    "docs/how-to/add-a-format.md",
+    "docs/how-to/calibrations.md",
+    "docs/how-to/check-a-repository.md",
+    "docs/how-to/choose-compression.md",
+    "docs/how-to/export.md",
+    "docs/how-to/ingest-files.md",
+    "docs/how-to/ingest-the-archive.md",
+    "docs/how-to/join-a-repository.md",
+}
+"""Pages of which not every block runs. This list only gets shorter."""
+
+NOT_RUN = {
+    "README.md": ["pip install spherex-butler            # formatters, repositories, ingest of local files"],
+    "docs/tutorials/first-repository.md": ["pip install 'spherex-butler[plot]'"],
+}
+"""Of the pages with blocks that no test can run: the first line of each of these. Such a block needs a reason."""
+
+NAMES = {str(page.relative_to(SOURCE)): page for page in PAGES if blocks_of(page)}
+
+
+@pytest.fixture(scope="module")
+def programs() -> Iterator[Path]:
+    with prepared_programs(PYTHONPATH=f"{SOURCE}:{NETWORK}:{Path(__file__).parent}") as folder:
+        yield folder
+
+
+@contextlib.contextmanager
+def reading(folder: Path, programs: Path, code: str) -> Iterator[Reader]:
+    """Return the reader of a page in an empty folder: of Butler's variables nothing is set."""
+    for name in ("home", "notes", "reader"):
+        (folder / name).mkdir()
+    with contextlib.ExitStack() as servers:
+        network = servers.enter_context(stand_ins(folder / "network"))
+        if "s3://" in code:
+            servers.enter_context(serve_bucket("my-bucket"))  # which sets the variables that lead there
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("DAF_BUTLER", "LSST_"))}
+        own = {
+            "HOME": str(folder / "home"),
+            "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache")),  # matplotlib's fonts
+            "MPLBACKEND": "agg",
+            "PATH": os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "PYTHONPATH": f"{SOURCE}:{NETWORK}",
+        }
+        yield servers.enter_context(Reader(folder / "reader", kept | network | own, folder / "notes"))
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - NOT_YET))
+def test_blocks_run_as_they_stand(name, programs, tmp_path):
+    blocks = [block for block in blocks_of(NAMES[name]) if not block.not_run]
+    code = "".join(block.code for block in blocks)
+    if "curl " in code and not shutil.which("curl"):
+        pytest.skip("the page uses curl, which is not installed")
+    with reading(tmp_path, programs, code) as reader:
+        for block in blocks:
+            reader.follow(block)
+
+
+def follow(reader: Reader, *blocks: tuple[str, str]) -> None:
+    for number, (language, code) in enumerate(blocks):
+        reader.follow(Block("docs/invented.md", 10 * number, language, code))
+
+
+def test_reader_has_one_shell_and_one_python_session(programs, tmp_path):
+    with reading(tmp_path, programs, "") as reader:
+        follow(
+            reader,
+            ("sh", "mkdir sub && cd sub\nNAME=one\nexport EXPORTED=two\n"),
+            ("python", "import os\nfound = os.environ['EXPORTED'], os.path.basename(os.getcwd())\n"),
+            ("sh", "echo $NAME\n"),
+            ("text", "one\n"),
+            ("python", "print(*found, 'and a lot more')\n"),
+            ("text", "two sub … more\n"),
+        )
+
+
+def test_file_is_saved_and_changed(programs, tmp_path):
+    with reading(tmp_path, programs, "") as reader:
+        follow(
+            reader,
+            ("yaml", "# made/new.yaml\nouter: {one: 1, more: [2, 3]}\n"),
+            ("yaml", "# in made/new.yaml\nouter:\n  more: [4]\n"),
+            ("python", "# own.py\nVALUE = 5\n"),
+            ("python", "import own, yaml\nprint(yaml.safe_load(open('made/new.yaml')), own.VALUE)\n"),
+            ("text", "{'outer': {'more': [4], 'one': 1}} 5\n"),
+        )
+
+
+@pytest.mark.parametrize(
+    ("blocks", "said"),
+    [
+        ([("sh", "false\ntrue\n")], r"docs/invented\.md:0 failed"),
+        ([("sh", "echo before\nbutler spherex verify nowhere\n")], r"(?s)before.*nowhere"),
+        ([("sh", "echo one | grep two | cat\n")], "failed"),
+        ([("python", "x = 1\n"), ("python", "\n1 / (x - 1)\n")], r"(?s):10 failed.*line 11.*ZeroDivisionError"),
+        ([("python", "import warnings\nwarnings.warn('old')\n")], "UserWarning: old"),
+        ([("python", "raise SystemExit\n")], "SystemExit"),
+        ([("sh", "echo one two\n"), ("text", "one\n")], "(?s)shows\none\nbut printed is\none two"),
+        ([("sh", "echo one two\n"), ("text", "one … three\n")], "but printed is"),
+        ([("yaml", "# in absent.yaml\na: 1\n")], "there is no absent.yaml"),
+        ([("yaml", "a: 1\n")], "'yaml' names no file"),
+        (
+            [("python", "import socket\nsocket.create_connection(('example.org', 443))\n")],
+            "example.org has no stand-in",
+        ),
+    ],
+)
+def test_block_that_does_not_work_is_told(blocks, said, programs, tmp_path):
+    with reading(tmp_path, programs, "") as reader, pytest.raises(AssertionError, match=said):
+        follow(reader, *blocks)
+
+
+def test_blocks_that_are_not_run_are_few():
+    left_out = {
+        name: [block.code.partition("\n")[0] for block in blocks_of(page) if block.not_run]
+        for name, page in NAMES.items()
+    }
+    assert {name: lines for name, lines in left_out.items() if lines} == NOT_RUN
+
+
+def test_pages_that_do_not_run_yet_exist():
+    assert set(NAMES) >= NOT_YET
+
+
+def test_every_block_is_for_something():
+    known = {*SHELLS, "python", "text"}
+    for page in PAGES:
+        for block in blocks_of(page):
+            may_be_unknown = block.not_run or block.file or block.page in NOT_YET
+            assert may_be_unknown or block.language in known, f"{block.place}: {block.language!r}"
