@@ -155,7 +155,7 @@ observations = st.builds(
 tokens = st.builds(
     ProcessingToken,
     st.sampled_from(["l2b", "cal-drk", "base", "cal-swcs"]),
-    st.none() | st.integers(0, 10**6),
+    st.none() | st.integers(0, 10**6 - 1),
     st.integers(0, 9999),
     st.integers(0, 999),
     retry=st.just(value=False),

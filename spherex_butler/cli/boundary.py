@@ -11,6 +11,9 @@ __all__ = ("INTERRUPTED", "error_boundary", "message_of")
 
 import errno
 import logging
+import signal
+import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +26,8 @@ from ..errors import SpherexButlerError, hide_secrets
 INTERRUPTED = 130
 """Exit status of a command that SIGINT ended, as in a shell."""
 
+_FINALIZED = 0.05  # seconds after which what dropped an interrupt is over
+
 _log = logging.getLogger(__name__)
 
 
@@ -30,7 +35,8 @@ _log = logging.getLogger(__name__)
 def error_boundary() -> Iterator[None]:
     """Turn whatever is raised in the block into a message for the reader, and an exit status."""
     try:
-        yield
+        with _no_interrupt_dropped():
+            yield
     except KeyboardInterrupt as error:
         _debug(error)
         click.echo("Interrupted. What was finished stays; give the same command again to go on.", err=True)
@@ -48,6 +54,28 @@ def error_boundary() -> Iterator[None]:
             raise  # the reader of our output had enough; click ends quietly
         _debug(error)
         raise click.ClickException(hide_secrets(message_of(error))) from error
+
+
+@contextmanager
+def _no_interrupt_dropped() -> Iterator[None]:
+    """Interrupt again where Python drops an interrupt, as it does with all that is raised in a finalizer."""
+    before = sys.unraisablehook
+
+    def hook(dropped: sys.UnraisableHookArgs) -> None:
+        if issubclass(dropped.exc_type, KeyboardInterrupt):
+            threading.Timer(_FINALIZED, _interrupt).start()  # at once, it would be dropped again
+        else:
+            before(dropped)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
+def _interrupt() -> None:
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
 def _like(error: click.ClickException, message: str) -> click.ClickException:

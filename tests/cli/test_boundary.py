@@ -242,3 +242,23 @@ def test_warnings_of_a_report_are_said_once(tmp_path, command):
     assert done.stdout == "0 ingested, 6 already there, 0 failed\n"
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("6 images are there already, but elsewhere, such as ")
+
+
+def test_interrupt_that_arrives_in_a_finalizer_still_interrupts(capsys):
+    class Finalized:
+        def __del__(self):
+            raise KeyboardInterrupt
+
+    before = sys.unraisablehook
+    began = time.monotonic()
+
+    def command():
+        Finalized()
+        time.sleep(30)
+
+    with pytest.raises(click.exceptions.Exit) as info, error_boundary():
+        command()
+    assert info.value.exit_code == 130
+    assert time.monotonic() - began < 29
+    assert capsys.readouterr().err.startswith("Interrupted. ")
+    assert sys.unraisablehook is before
