@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ("Explanation", "Image", "calibration_for", "explain")
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from astropy.time import Time
@@ -17,6 +17,7 @@ from ..formats.fits.lazy_header import LazyHeader
 from ..images.description import describe_image
 from ..images.spectral_image import SpectralImage
 from ..names import ObservationId
+from ..repository.json_values import json_value
 from ..repository.times import format_time
 from ..summaries import Summarized
 from .queries import calibration_types, candidates, certifications, search_path
@@ -48,6 +49,8 @@ class Explanation(Summarized):
         Those valid then in collections that are searched later, so that they are not found.
     collections
         Where calibrations were looked for, in this order.
+    data_id
+        The image's.
     """
 
     dataset_type: str
@@ -58,6 +61,7 @@ class Explanation(Summarized):
     uncertified: tuple[DatasetRef, ...]
     hidden: tuple[Certification, ...] = ()
     collections: tuple[str, ...] = ()
+    data_id: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def chosen(self) -> DatasetRef | None:
@@ -99,6 +103,25 @@ class Explanation(Summarized):
             f"{_describe(found, when)}{self._place(found)}" for when, ranges in certified.items() for found in ranges
         ]
         return [*lines, *(f"not certified    {token_of(ref.run)} ({ref.id})" for ref in self.uncertified)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the explanation as what JSON can hold."""
+        found: dict[str, Any] = json_value(
+            {
+                "dataset_type": self.dataset_type,
+                "image": self.data_id,
+                "timespan": self.timespan,
+                "chosen": self.chosen,
+                "rule": self.rule,
+                "verdict": self.verdict,
+                "valid": self.valid,
+                "hidden": self.hidden,
+                "invalid": self.invalid,
+                "uncertified": self.uncertified,
+                "collections": self.collections,
+            }
+        )
+        return found
 
     def __str__(self) -> str:
         heading = f"{self.dataset_type} for {self.image}, {range_text(self.timespan)}"
@@ -164,6 +187,7 @@ def explain(butler: Butler, dataset_type: str, image: Image, *, collection: str 
         tuple(ref for ref in there if ref.id not in known),
         tuple(found for found in valid if found.collection != valid[0].collection),
         tuple(collections),
+        data_id,
     )
 
 

@@ -6,8 +6,10 @@ __all__ = (
     "calibration_collection_exists",
     "calibration_types",
     "calibrations_at",
+    "calibrations_table",
     "candidates",
     "certifications",
+    "certifications_at",
     "require_between_exposures",
     "runs_of_tokens",
     "search_path",
@@ -24,7 +26,7 @@ from ..constants import CALIBRATION_COLLECTION, DEFAULT_COLLECTION, INSTRUMENT
 from ..errors import ConfigurationError, ParameterError
 from ..names import RUN_PREFIX
 from ..repository.times import format_time
-from .ranges import Certification, as_time, require_detectors, token_of, token_rank
+from .ranges import Certification, UserTime, as_time, require_detectors, token_of, token_rank
 
 
 def calibration_types(butler: Butler, names: str | Iterable[str] | None = None) -> list[DatasetType]:
@@ -154,6 +156,26 @@ def search_path(butler: Butler, collections: str | Iterable[str] = DEFAULT_COLLE
     return list(found)
 
 
+def certifications_at(
+    butler: Butler,
+    time: UserTime | None = None,
+    *,
+    dataset_type: str | Iterable[str] | None = None,
+    detectors: int | Collection[int] | None = None,
+    collection: str = CALIBRATION_COLLECTION,
+) -> list[Certification]:
+    """Return the validity ranges that `calibrations_at` makes a table of; the parameters are the same."""
+    instant = None if time is None else as_time(time)
+    wanted = {detectors} if isinstance(detectors, int) else detectors
+    require_detectors(wanted or ())
+    return [
+        found
+        for found in certifications(butler, dataset_type, collection=collection)
+        if (instant is None or found.timespan.contains(instant))
+        and (wanted is None or found.ref.dataId.get("detector") in {None, *wanted})
+    ]
+
+
 def calibrations_at(
     butler: Butler,
     time: str | Time | None = None,
@@ -190,15 +212,13 @@ def calibrations_at(
     ConfigurationError
         Raised if the collection is not one of calibrations.
     """
-    instant = None if time is None else as_time(time)
-    wanted = {detectors} if isinstance(detectors, int) else detectors
-    require_detectors(wanted or ())
-    rows = [
-        _row(found)
-        for found in certifications(butler, dataset_type, collection=collection)
-        if (instant is None or found.timespan.contains(instant))
-        and (wanted is None or found.ref.dataId.get("detector") in {None, *wanted})
-    ]
+    found = certifications_at(butler, time, dataset_type=dataset_type, detectors=detectors, collection=collection)
+    return calibrations_table(found)
+
+
+def calibrations_table(found: Iterable[Certification]) -> Table:
+    """Return validity ranges as a table, with the columns of `calibrations_at`."""
+    rows = list(map(_row, found))
     table = Table(rows=rows, names=list(_COLUMNS), dtype=list(_COLUMNS.values()), masked=True)
     if rows:
         table["detector"].mask = table["detector"] == 0

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from astropy.time import ScaleValueError, Time
 from lsst.daf.butler import DatasetRef, Timespan
@@ -34,6 +34,7 @@ from lsst.daf.butler.time_utils import TimeConverter
 from ..constants import DETECTORS
 from ..errors import FormatError, ParameterError
 from ..names import RUN_PREFIX, ProcessingToken
+from ..repository.json_values import json_value
 from ..repository.runs import release_spans
 from ..repository.times import format_time
 
@@ -103,6 +104,16 @@ class Certification:
     def description(self) -> str:
         """Token, range and rule in words."""
         return f"{self.token}, valid {range_text(self.timespan)} ({self.rule})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the calibration and its range as what JSON can hold."""
+        found: dict[str, Any] = json_value(self.ref) | {
+            "token": self.token,
+            "rule": str(self.rule),
+            **json_value(self.timespan),
+            "collection": self.collection,
+        }
+        return found
 
     def __str__(self) -> str:
         return f"{self.label} {self.token}, valid {range_text(self.timespan)}"

@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from ..calibrations.lookup import explain as explain_calibration
-from ..calibrations.queries import calibrations_at
+from ..calibrations.queries import calibrations_table, certifications_at
+from ..calibrations.ranges import as_time
 from ..errors import FormatError
 from ..names import ObservationId
 from ..repository.opening import open_butler
@@ -23,8 +24,9 @@ from . import options
 @click.option("--at", "time", metavar="TIME", help="Only what is valid then; UTC such as 2026-07-20T00:00:00.")
 @options.detectors
 @options.calibration_collection
+@options.as_json
 def calibrations(
-    repo: str, types: tuple[str, ...], time: str | None, detectors: tuple[int, ...], collection: str
+    repo: str, types: tuple[str, ...], *, time: str | None, detectors: tuple[int, ...], collection: str, as_json: bool
 ) -> None:
     """List the certified calibrations in REPO, and when they are valid.
 
@@ -36,9 +38,14 @@ def calibrations(
       butler spherex calibrations repo dark --at 2025-12-18T05:09:34
     """
     with open_butler(repo) as butler:
-        table = calibrations_at(
+        found = certifications_at(
             butler, time, dataset_type=types or None, detectors=detectors or None, collection=collection
         )
+    if as_json:
+        at = None if time is None else as_time(time)
+        options.say_json({"collection": collection, "at": at, "calibrations": found})
+        return
+    table = calibrations_table(found)
     for line in table.pformat(max_lines=-1, max_width=-1, align="<") if len(table) else ["No calibration is valid."]:
         click.echo(line.rstrip())
 
@@ -57,7 +64,10 @@ def _exposure(_context: click.Context, _parameter: click.Parameter, value: str) 
 @click.option("--exposure", required=True, callback=_exposure, help="Exposure id or observation id.")
 @options.detector
 @click.option("--collection", help="Where validity is recorded; by default every one in SPHEREx/defaults.")
-def explain(repo: str, types: tuple[str, ...], exposure: int, detector: int | None, collection: str | None) -> None:
+@options.as_json
+def explain(
+    repo: str, types: tuple[str, ...], *, exposure: int, detector: int | None, collection: str | None, as_json: bool
+) -> None:
     """Tell which calibration of each TYPE an image in REPO gets, and why.
 
     The candidates are shown, when they are valid, and which rule decided. The
@@ -69,5 +79,8 @@ def explain(repo: str, types: tuple[str, ...], exposure: int, detector: int | No
     image: dict[str, Any] = {"exposure": exposure} | ({} if detector is None else {"detector": detector})
     with open_butler(repo) as butler:
         explanations = [explain_calibration(butler, name, image, collection=collection) for name in types]
-    click.echo("\n\n".join(map(str, explanations)))
+    if as_json:
+        options.say_json({"explanations": explanations})
+    else:
+        click.echo("\n\n".join(map(str, explanations)))
     sys.exit(any(explanation.chosen is None for explanation in explanations))

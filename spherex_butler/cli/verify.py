@@ -12,7 +12,7 @@ import click
 
 from ..configuration.check import check_configuration
 from ..repository.opening import open_butler
-from ..verify import check_repository, repair
+from ..verify import Repair, RepositoryReport, check_repository, repair
 from . import options
 
 
@@ -37,6 +37,7 @@ from . import options
     help="With --fix: where copies of lost and damaged files are: a file, folder, glob or URL; repeatable.",
 )
 @click.option("--limit", type=click.IntRange(0), default=1000, show_default=True, help="Findings to list of each kind.")
+@options.as_json
 @options.report
 @options.progress
 def verify(repo: str | None, *, configuration: bool, remote: bool, requests: int, **choices: Any) -> None:
@@ -64,9 +65,7 @@ def verify(repo: str | None, *, configuration: bool, remote: bool, requests: int
       butler spherex verify --config
     """
     if configuration:
-        found = check_configuration(repo)
-        click.echo(str(found))
-        sys.exit(not found.ok)
+        _verify_configuration(repo, choices["output"], as_json=choices["as_json"])
     elif repo is None:
         raise click.UsageError("Nothing to verify; give --config, or a repository.")
     elif choices["sources"] and not choices["fix"]:
@@ -75,19 +74,48 @@ def verify(repo: str | None, *, configuration: bool, remote: bool, requests: int
         _verify_repository(repo, remote=requests if remote else 0, **choices)
 
 
+def _verify_configuration(repo: str | None, output: Path | None, *, as_json: bool) -> None:
+    found = check_configuration(repo)
+    options.write_json(output, found.to_dict())
+    if as_json:
+        options.say_json(found)
+    else:
+        click.echo(str(found))
+    sys.exit(not found.ok)
+
+
 def _verify_repository(
-    repo: str, *, fix: bool, complete_chains: bool, sources: tuple[str, ...], output: Path | None, **choices: Any
+    repo: str,
+    *,
+    fix: bool,
+    complete_chains: bool,
+    sources: tuple[str, ...],
+    output: Path | None,
+    as_json: bool,
+    **choices: Any,
 ) -> None:
+    repairs: list[Repair] = []
     with open_butler(repo, writeable=fix) as butler:
         found = check_repository(butler, **choices)
-        options.say((), *found.lines(repo))  # before repairs, which may take long or be interrupted
-        repairs = []
-        if fix:
-            repairs = repair(butler, found.problems, complete_chains=complete_chains, sources=sources or None)
-    options.say((), *map(str, repairs))
-    if fix and found.unlisted:
-        click.echo("not repaired: what is not listed; run it again, or with a larger --limit.")
-    repaired = [{"subject": one.finding.subject, "done": one.done, "message": one.message} for one in repairs]
-    options.write_json(output, found.to_dict() | {"repairs": repaired})
+        if not as_json:
+            options.say((), *found.lines(repo))  # before repairs, which may take long or be interrupted
+        with options.always_said(
+            lambda: _say_whole(found, repairs, output, as_json=as_json), if_only=lambda: as_json or output
+        ):
+            if fix:
+                repairs += repair(butler, found.problems, complete_chains=complete_chains, sources=sources or None)
+    if not as_json:
+        options.say((), *map(str, repairs))
+        if fix and found.unlisted:
+            click.echo("not repaired: what is not listed; run it again, or with a larger --limit.")
     done = {one.finding for one in repairs if one.done}
     sys.exit(not done.issuperset(found.problems) or bool(found.unlisted))
+
+
+def _say_whole(found: RepositoryReport, repairs: list[Repair], output: Path | None, *, as_json: bool) -> None:
+    """Write findings and repairs as JSON, to a file or the standard output or both."""
+    repaired = [{"subject": one.finding.subject, "done": one.done, "message": one.message} for one in repairs]
+    content = found.to_dict() | {"repairs": repaired}
+    options.write_json(output, content)
+    if as_json:
+        options.say_json(content)

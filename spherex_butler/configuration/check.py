@@ -13,7 +13,7 @@ import itertools
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,10 @@ class ConfigurationReport(Summarized):
             return f"{number} thing{'' if number == 1 else 's'} to correct:"
         unset = any(finding.subject == CONFIG_PATH_VARIABLE for finding in self.findings)
         return "Nothing is wrong" + (f", but {CONFIG_PATH_VARIABLE} is not set." if unset else ".")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as what JSON can hold."""
+        return {"ok": self.ok, "findings": [asdict(finding) for finding in self.findings]}
 
     def __str__(self) -> str:
         notes = [finding for finding in self.findings if not finding.warning]
