@@ -31,7 +31,7 @@ table, column  see below
 ``itemsize``.  Unicode is stored as fixed-length UTF-8, times as their int64.
 Everything is stored little-endian or as it is native; arrays come back native.
 
-Files written before the first release may also hold a ``titles`` of a
+Files written before the first release may also hold text of variable length, a ``titles`` of a
 ``dtype``, an ``int`` as hexadecimal text, a ``str`` as UTF-8 in numbers, and
 the kinds ``numpy.str`` and ``numpy.bytes``, which are read as ``str`` and ``bytes``.
 
@@ -72,7 +72,7 @@ fast.  ``none`` is for data that other programs map into memory.
 Mappings may be in each other 64 deep, links may lead 1,000 times to what was
 met before, text and fields take at most 256 MiB or 64 times what is stored of
 them, and of a shape that was not stored at most 64 MiB are read, or 2,048 times
-what is stored.  Tags are text of fixed length: in damaged files libhdf5 searches
+what is stored.  All text is UTF-8 of fixed length: in damaged files libhdf5 searches
 for text of variable length for ever.
 
 **Files of other writers.**  Strings of either kind come back as str or

@@ -154,7 +154,19 @@ def _encode_bytes(value: bytes, _where: str) -> Encoded:
 
 
 def _encode_json(value: Any, where: str) -> Encoded:
-    return json.dumps(_to_json(value, where)), {"kind": "json"}
+    return _fixed(json.dumps(_to_json(value, where))), {"kind": "json"}
+
+
+def _encode_str(value: str, where: str) -> Encoded:
+    if "\0" in value:
+        raise FormatError(f"{where} is text with a NUL, at which HDF5 would end it. Store it as bytes.")
+    return _fixed(str(value)), {"kind": "str"}
+
+
+def _fixed(text: str) -> np.ndarray[Any, Any]:
+    """Return text as UTF-8 of fixed length: in a damaged file, libhdf5 may search for others for ever."""
+    encoded = text.encode()
+    return np.array(encoded, h5py.string_dtype("utf-8", max(1, len(encoded))))
 
 
 def _to_json(value: Any, where: str) -> Any:
@@ -233,8 +245,8 @@ _ENCODERS: Mapping[type, Callable[[Any, str], Encoded]] = {
     int: _encode_int,
     float: lambda value, _where: (np.asarray(value), {"kind": "float"}),
     complex: lambda value, _where: (np.asarray(value), {"kind": "complex"}),
-    str: lambda value, _where: (value, {"kind": "str"}),
-    np.str_: lambda value, _where: (str(value), {"kind": "str"}),
+    str: _encode_str,
+    np.str_: _encode_str,
     bytes: _encode_bytes,
     np.bytes_: _encode_bytes,
     list: _encode_json,
@@ -296,7 +308,9 @@ def _decode_untagged(raw: Any, _tags: Tags) -> Any:
 
 
 def _decode_str(raw: Any, _tags: Tags) -> str:
-    return raw if isinstance(raw, str) else _decode_bytes(raw, _tags).decode("utf-8", "surrogatepass")
+    if isinstance(raw, str):
+        return raw
+    return str(raw) if raw.dtype.kind == "U" else _decode_bytes(raw, _tags).decode("utf-8", "surrogatepass")
 
 
 def _decode_bytes(raw: Any, _tags: Tags) -> bytes:
@@ -329,7 +343,7 @@ _DECODERS: Mapping[str | None, Callable[[Any, Tags], Any]] = {
     "numpy.str": _decode_str,
     "bytes": _decode_bytes,
     "numpy.bytes": _decode_bytes,
-    "json": lambda raw, _tags: _from_json(json.loads(raw)),
+    "json": lambda raw, _tags: _from_json(json.loads(str(raw))),
     "scalar": lambda raw, _tags: raw[()],
     "array": lambda raw, _tags: np.asarray(raw),
     "quantity": _decode_quantity,

@@ -155,12 +155,18 @@ def test_message_does_not_repeat_a_long_tag(path):
     assert len(str(caught.value)) < 500
 
 
-def test_tags_are_text_of_fixed_length(path):
-    hdf5_files.written(path, {"a": (1, 2), "b": {"c": 1.5}})
+def test_no_text_is_of_variable_length(path):
+    tree = {"a": (1, 2), "b": {"c": "µm", "empty": "", "@attrs": {"text": "x", "list": [1, "b"]}}}
+    hdf5_files.written(path, tree)
     with h5py.File(path) as file:
-        for name in ("/", "a", "b/c"):
-            text = h5py.check_string_dtype(file[name].attrs.get_id("spherex_butler").dtype)
-            assert text.length is not None
+        text = h5py.check_string_dtype(file.attrs.get_id("spherex_butler").dtype)
+        assert text.length is not None
+        for name in ("a", "b", "b/c", "b/empty"):
+            found = file[name]
+            dtypes = [found.attrs.get_id(key).dtype for key in found.attrs]
+            dtypes += [found.dtype] if isinstance(found, h5py.Dataset) else []
+            assert all(h5py.check_string_dtype(dtype).length is not None for dtype in dtypes)
+    hdf5_files.assert_same(hdf5_files.read(path), tree)
 
 
 def test_tags_of_variable_length_of_earlier_files_are_read(path):
