@@ -24,6 +24,7 @@ from astropy.io.votable.tree import Info
 from astropy.table import Table, vstack
 
 VOTABLE = "application/x-votable+xml"
+CSV = "text/csv"
 HALF_DIAGONAL = 2.46  # degrees, of a detector
 
 _JOB = """<?xml version="1.0"?>
@@ -69,10 +70,10 @@ class Services:
     looked: dict[int, int] = field(default_factory=dict)
     deleted: list[int] = field(default_factory=list)
 
-    def sia(self, query: dict[str, list[str]]) -> bytes:
+    def sia(self, query: dict[str, list[str]]) -> tuple[int, str, bytes]:
         """Answer an SIA2 query."""
         self.asked.append(query)
-        unknown = set(query) - {"POS", "TIME", "COLLECTION", "MAXREC"}
+        unknown = set(query) - {"POS", "TIME", "COLLECTION", "MAXREC", "FORMAT"}
         if unknown:
             raise Refused(f"UsageFault: unknown parameters {sorted(unknown)}")
         rows = vstack([sia_table(M31), sia_table(IRIS)])
@@ -88,12 +89,12 @@ class Services:
             centres = SkyCoord(rows["s_ra"], rows["s_dec"], unit="deg")
             apart = centres.separation(SkyCoord(ra, dec, unit="deg")).deg
             rows = rows[apart <= radius + HALF_DIAGONAL]
-        return self.votable(rows, int(query["MAXREC"][0]))
+        return self.table(rows, query.get("MAXREC", [str(self.limit)])[0], query.get("FORMAT", [VOTABLE])[0])
 
-    def tap(self, query: dict[str, str]) -> bytes:
-        """Answer a job."""
-        adql = query["QUERY"]
-        if query["LANG"] != "ADQL" or query["REQUEST"] != "doQuery":
+    def tap(self, query: dict[str, str]) -> tuple[int, str, bytes]:
+        """Answer a query: a job, or one that is waited for."""
+        adql = " ".join(query["QUERY"].split())
+        if query["LANG"] != "ADQL" or query.get("REQUEST", "doQuery") != "doQuery":
             raise Refused(f"only ADQL is answered, not {query}")
         if not re.match(r"SELECT .* FROM spherex\.", adql):
             raise Refused(f"ADQL syntax: unexpected {adql.partition(' ')[0]!r} <line 1>")
@@ -107,11 +108,19 @@ class Services:
         for ra, dec in re.findall(r"CONTAINS\(POINT\('ICRS', ([-\d.]+), ([-\d.]+)\), p\.poly\) = 1", adql):
             inside = [covers(poly, float(ra), float(dec)) for poly in rows["poly"]]
             rows = rows[np.array(inside, bool)]
-        return self.votable(rows, int(query["MAXREC"]))
+        return self.table(rows, query.get("MAXREC", str(self.limit)), query.get("FORMAT", VOTABLE))
 
-    def votable(self, rows: Table, maxrec: int) -> bytes:
+    def table(self, rows: Table, maxrec: str, form: str) -> tuple[int, str, bytes]:
+        """Return some rows: status, content type and document."""
+        most = min(int(maxrec), self.limit)
+        if form.lower() == "csv":
+            text = io.StringIO()
+            rows[:most].write(text, format="ascii.csv")
+            return 200, CSV, text.getvalue().encode()
+        return 200, VOTABLE, self.votable(rows, most)
+
+    def votable(self, rows: Table, most: int) -> bytes:
         """Return some rows as a document, and whether these are all."""
-        most = min(maxrec, self.limit)
         document = from_table(rows[:most])
         (resource,) = document.resources
         resource.type = "results"
@@ -163,7 +172,9 @@ class _Handler(BaseHTTPRequestHandler):
         services, parts = self.services, urlsplit(self.path)
         found = re.fullmatch(r"/TAP/async(?:/(\d+)(/results/result|/phase)?)?", parts.path)
         if parts.path == "/SIA":
-            return 200, VOTABLE, services.sia(parse_qs(parts.query))
+            return services.sia(parse_qs(parts.query))
+        if parts.path == "/TAP/sync":
+            return services.tap(body)
         if not found:
             return 404, "text/plain", f"nothing at {parts.path}".encode()
         number = int(found[1] or len(services.jobs) + 1)
@@ -175,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "DELETE":
             services.deleted.append(number)
             return 200, "text/plain", b""
-        return (200, VOTABLE, services.tap(job)) if found[2] else (200, "text/xml", services.job(number))
+        return services.tap(job) if found[2] else (200, "text/xml", services.job(number))
 
     def send(self, status: int, what: str, body: bytes) -> None:
         self.send_response(status)

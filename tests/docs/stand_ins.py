@@ -110,7 +110,7 @@ def _make_file(path: Path) -> None:
     """Write the Level 2 file that a path of the archive's tree names, unless it is there."""
     if path.name.startswith("level2_") and not path.exists():
         name = parse_product_name(path.name)
-        release = path.relative_to(path.parents[4]).parts[0].partition("_")[0]
+        release = path.parents[4].name  # release/level2/period/token/detector/name
         write_level2(
             path, obs_id=str(name.observation), detector=name.detector, token=str(name.token), release=release, size=64
         )
