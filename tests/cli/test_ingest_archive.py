@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-from pathlib import Path
 
 import pytest
 from archive_samples import ADQL, BUCKET, FIRST_KEY, IRIS, M31, sia_table
@@ -125,17 +123,6 @@ def test_what_came_before_a_service_failed_is_ingested(repo):
 )
 def test_command_lines_that_make_no_sense_are_refused(code, arguments, message, repo):
     assert message in run("ingest-archive", repo, *arguments, code=code)
-
-
-def test_how_to_ingest_the_archive_works_as_written(run_forked):
-    page = Path(__file__).parents[2] / "docs" / "how-to" / "ingest-the-archive.md"
-    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
-    before = f"""
-import shutil, spherex_butler
-spherex_butler.make_repo("repo").close()
-shutil.copy({str(M31)!r}, "qr2.csv")
-"""
-    assert run_forked("\n".join([before, *blocks])) == "6 ingested, 0 already there, 0 failed\n"
 
 
 def test_host_besides_the_archives_is_allowed_by_name(repo, tmp_path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from pathlib import Path
 
 import pytest
 from lsst.daf.butler import DimensionConfig, DimensionUniverse, TopologicalSpace
@@ -269,11 +268,3 @@ def test_universe_that_redefines_a_part_of_ours_is_not_ours(key, value, named):
     config[key] = value
     with pytest.raises(ConfigurationError, match=rf"'test_redefines', version 1, lacks or redefines \['{named}'\]"):
         require_ours(config)
-
-
-def test_how_to_add_a_dimension_works_as_written(run_forked):
-    page = Path(__file__).parents[2] / "docs" / "how-to" / "add-a-dimension.md"
-    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
-    printed = run_forked("\n".join(blocks))
-    assert printed.startswith("(64, 64) [DatasetRef(DatasetType('residual'")
-    assert printed.endswith("0 images\n")

@@ -16,17 +16,6 @@ from prepared import prepared_programs
 from s3_server import serve_bucket
 from stand_ins import NETWORK, stand_ins
 
-NOT_YET = {
-    "docs/how-to/add-a-format.md",
-    "docs/how-to/check-a-repository.md",
-    "docs/how-to/choose-compression.md",
-    "docs/how-to/export.md",
-    "docs/how-to/ingest-files.md",
-    "docs/how-to/ingest-the-archive.md",
-    "docs/how-to/join-a-repository.md",
-}
-"""Pages of which not every block runs. This list only gets shorter."""
-
 NOT_RUN = {
     "README.md": [
         "pip install spherex-butler            # formatters, repositories, ingest of local files",
@@ -65,7 +54,7 @@ def reading(folder: Path, programs: Path, code: str) -> Iterator[Reader]:
         yield servers.enter_context(Reader(folder / "reader", kept | network | own, folder / "notes"))
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) - NOT_YET))
+@pytest.mark.parametrize("name", sorted(NAMES))
 def test_blocks_run_as_they_stand(name, programs, tmp_path):
     blocks = [block for block in blocks_of(NAMES[name]) if not block.not_run]
     code = "".join(block.code for block in blocks)
@@ -138,13 +127,8 @@ def test_blocks_that_are_not_run_are_few():
     assert {name: lines for name, lines in left_out.items() if lines} == NOT_RUN
 
 
-def test_pages_that_do_not_run_yet_exist():
-    assert set(NAMES) >= NOT_YET
-
-
 def test_every_block_is_for_something():
     known = {*SHELLS, "python", "text"}
     for page in PAGES:
         for block in blocks_of(page):
-            may_be_unknown = block.not_run or block.file or block.page in NOT_YET
-            assert may_be_unknown or block.language in known, f"{block.place}: {block.language!r}"
+            assert block.not_run or block.file or block.language in known, f"{block.place}: {block.language!r}"

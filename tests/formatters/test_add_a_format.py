@@ -16,8 +16,8 @@ from spherex_butler import make_repo
 from spherex_butler.formats.fits.boxes import Box
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "add-a-format.md"
-MODULE, USE, FITS_MODULE = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
-FRAGMENT, INCLUDE, FITS_FRAGMENT = re.findall(r"```yaml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+MODULE, USE, FITS_MODULE, _ = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+FRAGMENT, INCLUDE, FITS_FRAGMENT, _ = re.findall(r"```yaml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
 
 
 def make_package(folder: Path, name: str, module: str, fragment: str) -> None:
