@@ -24,6 +24,7 @@ from astropy.table import Table
 
 from ..errors import ConfigurationError, FormatError, reason_of
 from ..files.failures import FailingAlone
+from ..formats.regular import require_regular
 from .delimited import TextTable
 from .votable import VOTableRows
 
@@ -83,6 +84,7 @@ def _values(column: Any) -> list[Any]:
 
 def open_table(path: Path) -> TableReader:
     """Return a reader of a file."""
+    require_regular(path)
     with path.open("rb") as file:
         packed = file.read(2) == _GZIP
 

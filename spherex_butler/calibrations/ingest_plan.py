@@ -30,6 +30,7 @@ from ..files.fits import open_fits
 from ..files.paths import Paths, expand_paths
 from ..formats.fits.file import FitsFile
 from ..formats.fits.hdu import HduInfo
+from ..formats.regular import require_regular
 from ..images.ccddata_reading import check_image
 from ..names import ProductName, parse_product_name
 from ..repository.runs import release_in_path
@@ -146,6 +147,8 @@ def _definition(name: ProductName) -> DatasetTypeDefinition:
 
 
 def _look_at_yaml(uri: ResourcePath) -> str:
+    if uri.isLocal:
+        require_regular(uri.ospath)
     content = uri.read()
     try:
         loaded = yaml.safe_load(content)

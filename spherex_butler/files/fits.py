@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("open_fits",)
 
+import io
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Any
 
 from lsst.resources import ResourcePath
 
-from ..formats.fits.byte_ranges import RangeReader, unzipped_ranges
+from ..formats.fits.byte_ranges import RangeReader, UnzippedRanges
 from ..formats.fits.file import FitsFile, open_local_fits
 from .remote import NoRangesError, remote_ranges
 
@@ -24,7 +25,8 @@ def open_fits(uri: ResourcePath, size: int | None = None) -> Iterator[FitsFile]:
         with open_local_fits(uri.ospath, name) as file:
             yield file
     elif uri.getExtension().endswith(".gz"):
-        yield FitsFile(*unzipped_ranges(uri.read(), name), name)
+        content = uri.read()
+        yield FitsFile(UnzippedRanges(io.BytesIO(content), len(content), name), None, name)
     else:
         with ExitStack() as stack:
             yield FitsFile(_RangesOrStream(uri, size, stack), size, name, remote=True)

@@ -183,7 +183,7 @@ def _read_unit(info: HduInfo) -> u.UnitBase | None:
     known = CCDData.known_invalid_fits_unit_strings.get(text, "adu" if text.lower() == "adu" else text)
     try:
         return read_unit_text(known) if isinstance(known, str) else known
-    except ValueError as error:
+    except (ArithmeticError, ValueError) as error:
         raise FormatError(
             f"HDU {info.name!r} has BUNIT={text!r}, which astropy does not know as a unit: {error}"
         ) from error

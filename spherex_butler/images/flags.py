@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from astropy.io.fits import Header
+from astropy.io.fits import Header, VerifyError
 from numpy.typing import NDArray
 
 from ..errors import FormatError, ParameterError
@@ -29,6 +29,13 @@ def read_flag_definitions(header: Header) -> dict[str, int]:
     FormatError
         Raised if a definition is not one bit, or two flags share one.
     """
+    try:
+        return _definitions(header)
+    except VerifyError as error:
+        raise FormatError(f"The FLAGS header cannot be read: {error}") from error
+
+
+def _definitions(header: Header) -> dict[str, int]:
     definitions = {key[3:]: _whole(key, header[key]) for key in header if key.startswith("MP_")}
     for key in header:
         if key.startswith("MSKN"):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import FormatError
 from ..formats.fits.lazy_header import LazyHeader
+from ..formats.fits.wcs import require_small
 
 _CELESTIAL_CARDS = re.compile(
     r"NAXIS[12]|WCSAXES|CRPIX\d|PC\d_\d|CD\d_\d|CDELT\d|CUNIT\d|CTYPE\d|CRVAL\d|PV\d_\d"
@@ -36,7 +37,11 @@ def frame_origin(header: LazyHeader) -> tuple[int, int]:
     The alternate WCS ``A`` counts full-frame pixels from 0, so an archive
     cutout begins at ``1 - CRPIXnA``; without it the image is the full frame.
     """
-    return round(1 - header.get("CRPIX1A", 1)), round(1 - header.get("CRPIX2A", 1))
+    first, second = header.get("CRPIX1A", 1), header.get("CRPIX2A", 1)
+    try:
+        return round(1 - first), round(1 - second)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise FormatError(f"The header has CRPIX1A={first!r}, CRPIX2A={second!r}; expected pixels.") from error
 
 
 def celestial_wcs(header: LazyHeader) -> WCS | None:
@@ -53,9 +58,13 @@ def _wcs_of(header: LazyHeader, cards: re.Pattern[str]) -> WCS | None:
     values = header.values(cards)
     if "CTYPE1" not in values:
         return None
-    if _are_simple(frozenset(values)):
-        return _simple_wcs(values)
-    return WCS(header.selected(cards))
+    require_small(values)
+    try:
+        return _simple_wcs(values) if _are_simple(frozenset(values)) else WCS(header.selected(cards))
+    except Exception as error:  # wcslib's errors have no common base, nor what values of the wrong type raise
+        raise FormatError(
+            f"The header's celestial WCS (CTYPE1={values['CTYPE1']!r}) cannot be read: {' '.join(str(error).split())}"
+        ) from error
 
 
 @lru_cache  # the images of a release have the same cards

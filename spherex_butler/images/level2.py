@@ -84,7 +84,7 @@ def parse_unit(text: str | None) -> u.UnitBase:
     """Return the unit a ``BUNIT`` card names; a missing or empty one is dimensionless."""
     try:
         return read_unit_text(text or "")
-    except ValueError as error:
+    except (AttributeError, ArithmeticError, ValueError) as error:  # of a card that is no text, or an endless power
         raise FormatError(f"BUNIT is {text!r}; expected a unit: {error}") from None
 
 

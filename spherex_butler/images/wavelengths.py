@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import FormatError, ParameterError
 from ..formats.fits.boxes import Box
 from ..formats.fits.lazy_header import LazyHeader
+from ..formats.fits.wcs import require_small
 from ..paths import config_path
 from .positions import Bounds, Outside, inner_pixels
 
@@ -191,6 +192,7 @@ class WavelengthTable:
         header = image_header.selected(_SPECTRAL_CARDS)
         if "CTYPE1W" not in header:
             raise FormatError("The IMAGE header has no CTYPE1W; expected the alternate WCS 'W' of wavelengths.")
+        require_small(header)
         wcs = WCS(header, fobj=fits.HDUList([fits.PrimaryHDU(), self.to_hdu()]), key="W")
         wcs.sip = None
         return wcs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import tracemalloc
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from archive_samples import M31, caom_table, csv_of, planned_of, read, sia_table, write_votable
 from astropy.table import MaskedColumn, QTable, vstack
 
+from spherex_butler.archive.readers import open_table
 from spherex_butler.archive.tables import count_rows, read_archive_table
 from spherex_butler.errors import FormatError
 
@@ -147,3 +149,9 @@ except ConfigurationError as error:
     print(error)
 """
     assert "needs pyarrow: pip install 'spherex-butler[archive]'." in run_python(script, path)
+
+
+def test_table_is_not_read_from_a_fifo(tmp_path):
+    os.mkfifo(tmp_path / "table.csv")
+    with pytest.raises(FormatError, match=r"is a FIFO; expected a regular file\. Save it as one first"):
+        open_table(tmp_path / "table.csv")

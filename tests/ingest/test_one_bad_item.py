@@ -35,6 +35,15 @@ def test_file_that_raises_anything_fails_alone(butler, files, monkeypatch, spoil
     assert ingest_files(butler, files, transfer="hardlink").summary == "1 ingested, 5 already there, 0 failed"
 
 
+def test_fifo_by_the_name_of_an_image_fails_alone(butler, files):
+    files[2].unlink()
+    os.mkfifo(files[2])
+    report = ingest_files(butler, files[2].parent)
+    (failure,) = report.failed
+    assert "is a FIFO; expected a regular file" in failure.reason
+    assert len(report.ingested) == 5
+
+
 def test_traceback_of_what_nobody_foresaw_is_logged(butler, files, monkeypatch, caplog):
     error = ERRORS[0]
     in_registration(monkeypatch, files[2], error)

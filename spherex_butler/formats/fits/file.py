@@ -23,8 +23,9 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from ...errors import FormatError
+from ..regular import require_regular
 from .boxes import Box
-from .byte_ranges import GZIP_MAGIC, LARGE, LocalRanges, RangeReader, unzipped_ranges
+from .byte_ranges import GZIP_MAGIC, LARGE, LocalRanges, RangeReader, UnzippedRanges
 from .hdu import BLOCK, HduInfo, hdu_from_bytes, to_native, whole_blocks
 from .lazy_header import CARD
 from .tile_reading import TileStrip, decompress
@@ -50,12 +51,13 @@ def open_local_fits(path: str | os.PathLike[str], name: str = "The file") -> Ite
     Raises
     ------
     FormatError
-        Raised if the file is gzipped, and truncated or damaged.
+        Raised if it is no regular file, or gzipped and truncated or damaged.
     """
+    require_regular(path, name)
     with Path(path).open("rb", buffering=0) as stream:
         read_ranges, size = LocalRanges(stream.fileno()), os.fstat(stream.fileno()).st_size
         if read_ranges([(0, len(GZIP_MAGIC))]) == [GZIP_MAGIC]:
-            yield FitsFile(*unzipped_ranges(read_ranges([(0, size)])[0], name), name)
+            yield FitsFile(UnzippedRanges(stream, size, name), None, name)
         else:
             yield FitsFile(read_ranges, size, name)
 
@@ -192,7 +194,7 @@ class FitsFile:
         (data,) = self.read([(info.data_offset, info.data_offset + info.data_size)], info)
         try:
             return hdu_from_bytes(fits.BinTableHDU, info.text, data).data
-        except (ValueError, TypeError, KeyError, fits.VerifyError) as error:
+        except Exception as error:  # astropy checks little of what it goes by
             raise FormatError(f"HDU {info.name!r} is not a binary table: {error}") from error
 
     def read(self, ranges: Sequence[tuple[int, int]], info: HduInfo) -> list[Any]:
@@ -328,4 +330,8 @@ def _find_end(block: bytes) -> int | None:
 def _scaled_image(info: HduInfo, shape: tuple[int, ...], data: Any) -> NDArray[Any]:
     cards = {f"NAXIS{n + 1}": length for n, length in enumerate(shape[::-1])}
     cls = fits.PrimaryHDU if info.index == 0 else fits.ImageHDU
-    return to_native(np.asarray(hdu_from_bytes(cls, info.text, data, **cards).data))
+    try:
+        return to_native(np.asarray(hdu_from_bytes(cls, info.text, data, **cards).data))
+    except Exception as error:  # astropy checks little of what it goes by
+        found = {keyword: info.value(keyword) for keyword in _SCALING}
+        raise FormatError(f"HDU {info.name!r} cannot be scaled by {found}: {error}") from error

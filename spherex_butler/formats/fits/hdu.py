@@ -17,6 +17,8 @@ from .lazy_header import LazyHeader, card_value, find_card
 
 BLOCK = 2880
 
+_MOST_COLUMNS = 999  # FITS standard 4.0, section 7.2.1
+
 
 @dataclass(frozen=True)
 class HduInfo:
@@ -42,7 +44,7 @@ class HduInfo:
         card = find_card(self.text, keyword)
         try:
             return default if card is None else card_value(card)
-        except fits.VerifyError as error:
+        except FormatError as error:
             raise FormatError(f"HDU number {self.index} has a card {keyword} that cannot be read: {error}") from error
 
     @property
@@ -69,6 +71,7 @@ class HduInfo:
     @cached_property
     def is_compressed(self) -> bool:
         """Whether it is a tile-compressed image stored as a binary table."""
+        self._check_columns()
         return bool(self.value("ZIMAGE", False))
 
     @cached_property
@@ -85,6 +88,14 @@ class HduInfo:
             raise FormatError(f"HDU {self.name!r} has axes {axes}; expected {keyword}={count} lengths.")
         return axes
 
+    def _check_columns(self) -> None:
+        """Refuse a number of columns that no table has: astropy would go through all of them."""
+        count = self.value("TFIELDS", 0)
+        if not isinstance(count, int) or not 0 <= count <= _MOST_COLUMNS:
+            raise FormatError(
+                f"HDU {self.name!r} has TFIELDS={count!r}; expected a number of columns up to {_MOST_COLUMNS}."
+            )
+
     @cached_property
     def item_size(self) -> int:
         """Bytes of one element of the data as stored."""
@@ -96,6 +107,7 @@ class HduInfo:
     @cached_property
     def data_size(self) -> int:
         """Bytes of data, without padding."""
+        self._check_columns()
         if not self.axes:
             return 0
         elements, groups = self.value("PCOUNT", 0), self.value("GCOUNT", 1)

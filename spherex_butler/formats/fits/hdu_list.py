@@ -22,6 +22,7 @@ from astropy.io import fits
 from ...errors import FormatError, ParameterError
 from .file import FitsFile
 from .hdu import HduInfo
+from .tile_reading import check_tiles
 
 _OF_DATA = ("BSCALE", "BZERO", "BLANK", "GROUPS", "PCOUNT", "GCOUNT", "CHECKSUM", "DATASUM")
 
@@ -33,6 +34,9 @@ def read_hdus(file: FitsFile, hdus: Any = None) -> fits.HDUList:
     these; `None` for all.
     """
     chosen = _select(file, hdus)
+    for info in chosen:
+        if info.is_compressed and 0 not in info.shape:
+            check_tiles(info)
     parts = file.read(_joined(chosen), chosen[-1]) if chosen else []
     if file.primary not in chosen:
         parts.insert(0, _without_data(file.primary))
@@ -86,7 +90,10 @@ def _matches(infos: Sequence[HduInfo], key: Any) -> set[int]:
 
 
 def _version(info: HduInfo) -> int:
-    return int(info.value("EXTVER", 1))
+    version = info.value("EXTVER", 1)
+    if not isinstance(version, int):
+        raise FormatError(f"HDU {info.name!r} has EXTVER={version!r}; expected a whole number.")
+    return version
 
 
 def _describe(infos: Sequence[HduInfo]) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 
 from astropy.io import fits
 
+from ...errors import FormatError
+
 CARD = 80
 """Bytes of a card."""
 
@@ -56,11 +58,12 @@ class LazyHeader:
         """The header; the same object at every call."""
         if self._header is None:
             source = self._source
-            self._header = fits.Header.fromstring(source) if isinstance(source, bytes) else source.copy()
+            header = fits.Header.fromstring(source) if isinstance(source, bytes) else source.copy()
             if self._compressed:
-                self._header = fits.CompImageHDU(bintable=fits.BinTableHDU(header=self._header)).header
+                header = _image_header(header)
             if self._shape is not None:
-                shift_header(self._header, self._origin, self._shape)
+                shift_header(header, self._origin, self._shape)
+            self._header = header
         return self._header
 
     def get(self, keyword: str, default: Any = None) -> Any:
@@ -117,6 +120,15 @@ class LazyHeader:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return LazyHeader, (self.header,)
+
+
+def _image_header(header: fits.Header) -> fits.Header:
+    """Return the header of the image that a table holds in tiles."""
+    try:
+        return fits.CompImageHDU(bintable=fits.BinTableHDU(header=header)).header
+    except Exception as error:  # astropy checks little of what it goes by
+        name = header.get("EXTNAME")
+        raise FormatError(f"The header of {name!r} is not of a tile-compressed image: {error!r}") from error
 
 
 def _shifted(keyword: str, value: Any, origin: tuple[int, int], shape: tuple[int, int] | None) -> Any:
@@ -200,7 +212,10 @@ def card_value(card: bytes) -> Any:
     plain = _PLAIN.fullmatch(card, card.find(b"=")) if len(card) == CARD else None
     if plain is not None and (kind := plain.lastgroup) is not None:
         return _READ[kind](plain[kind].decode("ascii"))
-    value = fits.Card.fromstring(card).value
+    try:
+        value = fits.Card.fromstring(card).value
+    except (fits.VerifyError, ValueError) as error:
+        raise FormatError(f"The card {card[:CARD].decode('latin-1').rstrip()!r} cannot be read: {error}") from error
     return None if isinstance(value, fits.card.Undefined) else value
 
 

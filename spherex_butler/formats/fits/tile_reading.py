@@ -9,7 +9,7 @@ as an image of those rows.
 
 from __future__ import annotations
 
-__all__ = ("TileStrip", "decompress")
+__all__ = ("TileStrip", "check_tiles", "decompress")
 
 import math
 import re
@@ -26,6 +26,12 @@ from .boxes import Box
 from .hdu import HduInfo, hdu_from_bytes, to_native
 from .lazy_header import select_cards
 
+_ANYWAY = 1 << 28
+"""Bytes that an image may have however little is stored of it …"""
+
+_RATIO = 2048
+"""… and beyond which they are this many times what is stored at most: gzip makes zeros 1,030 times smaller."""
+
 _VARIABLE = re.compile(r"\d*[PQ]")
 # Parsing these alone is most of the gain of a small strip; the others say nothing of the pixels' bytes.
 _TABLE_CARDS = re.compile(
@@ -37,7 +43,27 @@ def decompress(info: HduInfo, span: Any) -> NDArray[Any]:
     """Return all pixels of a tile-compressed image, native-endian, from the bytes of its header and data."""
     if 0 in info.shape:
         raise FormatError(f"HDU {info.name!r} is compressed and has shape {info.shape}; expected pixels.")
+    check_tiles(info)
     return _decompressed(info, fits.BinTableHDU.fromstring(bytes(span)))
+
+
+def check_tiles(info: HduInfo) -> None:
+    """Refuse tiles that do not make up the image, and an image far larger than its compressed bytes can hold."""
+    lengths = info.shape[::-1]
+    tiles = tuple(info.value(f"ZTILE{n + 1}", length if n == 0 else 1) for n, length in enumerate(lengths))
+    if any(not isinstance(tile, int) or tile < 1 for tile in tiles):
+        raise FormatError(f"HDU {info.name!r} has tiles of {tiles} pixels; expected at least one along each axis.")
+    count = math.prod(-(-length // tile) for length, tile in zip(lengths, tiles, strict=True))
+    if len(info.axes) != 2 or count != info.axes[1]:
+        raise FormatError(f"HDU {info.name!r} has {info.axes[1:]} rows; expected one for each of its {count} tiles.")
+    bits, heap = info.value("ZBITPIX"), info.value("PCOUNT", 0)
+    if bits not in fits.BITPIX2DTYPE:
+        raise FormatError(f"HDU {info.name!r} has ZBITPIX={bits!r}; expected one of {[*fits.BITPIX2DTYPE]}.")
+    if (size := math.prod(lengths) * abs(bits) // 8) > max(_ANYWAY, _RATIO * heap):
+        raise FormatError(
+            f"HDU {info.name!r} has shape {info.shape}, which is {size:,} bytes of {heap:,} compressed ones; expected "
+            f"at most {_RATIO} times as many. Get the file again."
+        )
 
 
 def _decompressed(info: HduInfo, table: fits.BinTableHDU) -> NDArray[Any]:
@@ -53,6 +79,9 @@ class TileStrip:
 
     info: HduInfo
     box: Box
+
+    def __post_init__(self) -> None:
+        check_tiles(self.info)
 
     @cached_property
     def _rows(self) -> tuple[int, int]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ("put_wcs", "read_wcs")
+__all__ = ("put_wcs", "read_wcs", "require_small")
 
 import re
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -27,11 +29,15 @@ _ANCILLARY = re.compile(
     r"|RSUN_REF|DSUN_OBS|(CRLN|HGLN|HGLT)_OBS|NAXIS\d?"
 )
 
+_MOST = {"A_ORDER": 9, "B_ORDER": 9, "AP_ORDER": 9, "BP_ORDER": 9, "WCSAXES": 99, "WCSAXESW": 99}
+"""What the SIP convention and keywords such as CTYPE99 allow."""
+
 
 def read_wcs(header: fits.Header) -> WCS | None:
     """Return the primary WCS of a header, or `None` if it has none."""
     if "WCSAXES" not in header and "CTYPE1" not in header:
         return None
+    require_small(header)
     with warnings.catch_warnings():
         # astropy said what it corrected when the WCS was made; nobody needs to hear it again at every read.
         warnings.simplefilter("ignore", FITSFixedWarning)
@@ -41,6 +47,14 @@ def read_wcs(header: fits.Header) -> WCS | None:
             raise FormatError(
                 f"The header's WCS (CTYPE1={header.get('CTYPE1')!r}) cannot be read: {error}; read the file as HDUList."
             ) from error
+
+
+def require_small(cards: Mapping[str, Any]) -> None:
+    """Refuse orders of SIP polynomials and numbers of axes by which a few cards would fill the memory."""
+    for keyword, most in _MOST.items():
+        value = cards.get(keyword)
+        if value is not None and not (isinstance(value, int) and 0 <= value <= most):
+            raise FormatError(f"The header has {keyword}={value!r}; expected a number up to {most}.")
 
 
 def _matters(keyword: str) -> bool:

@@ -28,6 +28,7 @@ import h5py
 import numpy as np
 
 from ...errors import FormatError, ParameterError, SpherexButlerError
+from ..regular import require_regular
 from ..selection import as_slice
 from .values import SLICEABLE_KINDS, Tags, check_name, check_tags, decode, encode, shortened
 
@@ -60,6 +61,7 @@ Options = Mapping[str, Any]
 @contextmanager
 def open_file(path: str) -> Iterator[h5py.File]:
     """Open a file for reading."""
+    require_regular(path)
     try:
         # Stored datasets never change, and some shared file systems have no locks.
         with h5py.File(path, "r", locking=False) as file:
