@@ -22,6 +22,7 @@ ORDER = {
         "configuration",
         "formatters",
         "repository",
+        "datasets",
         "ingest",
         "archive",
         "calibrations",

@@ -37,6 +37,7 @@ from lsst.daf.butler.progress import Progress, ProgressBar, ProgressHandler
 from tqdm import tqdm
 
 from ..constants import CALIBRATION_COLLECTION, DEFAULT_COLLECTION, DETECTORS
+from ..datasets.finding import dimension_names, near
 from ..files.placement import TRANSFER_MODES
 from ..repository.json_values import json_text
 
@@ -74,12 +75,12 @@ def _data_id(_context: click.Context, _parameter: click.Parameter, words: Sequen
 
 def require_dimensions(data_id: Mapping[str, Any], butler: Butler, what: str = "REPO") -> None:
     """Refuse names that are no dimensions of a repository."""
-    known = butler.dimensions.dimensions.names
     for name, value in data_id.items():
-        if name not in known:
+        if name not in butler.dimensions.dimensions.names:
+            known = dimension_names(butler.dimensions.dimensions.names, butler)
             word = f"{name}={value}"
             raise click.BadParameter(
-                f"{word!r}: {name!r} is not a dimension of {what}; it has {', '.join(sorted(known))}."
+                f"{word!r}: {name!r} is not a dimension of {what}{near(name, known)} It has {', '.join(known)}."
             )
 
 

@@ -13,6 +13,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 import sqlalchemy
@@ -112,7 +113,11 @@ COMMAND_LINES = {
         ["Neither tokens nor runs of this repository are 'cal-drk-v9-2030-001'", DARK],
     ),
     "decertify: detector": (("decertify", "GOOD", "dark", "--detector", 0), 2, ["no detector 0", "from 1 to 6"]),
-    "export: dimension": (("export", "GOOD", "GOOD", "exposer=3"), 2, ["'exposer' is not a dimension of SOURCE"]),
+    "export: dimension": (
+        ("export", "GOOD", "GOOD", "exposer=3"),
+        2,
+        ["of SOURCE; did you mean 'exposure'? It has channel, de"],
+    ),
     "export: query": (("export", "GOOD", "GOOD", "--where", "detector ="), 1, ["'detector ='", "cannot be searched"]),
     "export: collection": (("export", "GOOD", "GOOD", "--collections", "no"), 1, ["cannot be searched", "no"]),
     "export: huge": (("export", "GOOD", "GOOD", f"exposure={10**23}"), 2, [f"{10**23} is too large a number"]),
@@ -146,11 +151,83 @@ COMMAND_LINES = {
         ["NOWHERE/dark.fits: there is no such file or folder.", "1 failed"],
     ),
     "register: option": (("register", "GOOD", "--force"), 2, ["No such option", "--force"]),
-    "show: type": (("show", "GOOD", "nosuch"), 1, ["nosuch"]),
-    "show: dimension": (("show", "GOOD", "level2", "exposer=3"), 2, ["'exposer' is not a dimension of REPO; it has"]),
-    "show: no value": (("show", "GOOD", "level2"), 1, ["exposure=", "detector="]),
+    "show: type": (("show", "GOOD", "drak"), 1, ["no dataset type 'drak' in the repository; did you mean 'dark'? It"]),
+    "show: component": (("show", "GOOD", "level2.wcs"), 1, ["is a component; expected a whole dataset", "'level2'."]),
+    "show: dimension": (
+        ("show", "GOOD", "level2", "exposer=3"),
+        2,
+        [
+            "'exposer' is not a dimension of REPO; did you mean 'exposure'?",
+            " It has channel, detector, exposure, group, instrument, planning_period.",
+        ],
+    ),
+    "show: no value": (
+        ("show", "GOOD", "level2"),
+        1,
+        [
+            "'level2' needs detector and exposure; detector and exposure were not given. There is, for example, ",
+            "example, detector=1 exposure=20255110106842 in spx/l2b-v21-2025-354.",
+        ],
+    ),
+    "show: one value": (("show", "GOOD", "level2", IMAGE[0]), 1, ["; detector was not given. There is, for example, "]),
+    "show: another dimension": (("show", "GOOD", "level2", *IMAGE, "channel=4"), 1, ["exposure; leave channel out."]),
+    "show: value": (
+        ("show", "GOOD", "level2", IMAGE[0], "detector=three"),
+        1,
+        ["no dataset 'level2 exposure=20255110106842 detector=three'", "There is, for example, detector=1"],
+    ),
+    "show: no detector": (
+        ("show", "GOOD", "level2", IMAGE[0], "detector=7"),
+        1,
+        ["There is no dataset", "With exposure=20255110106842 there is detector=1."],
+    ),
+    "show: no exposure": (
+        ("show", "GOOD", "level2", "exposure=1", "detector=1"),
+        1,
+        ["With detector=1 there is exposure=20255110106842."],
+    ),
+    "show: other collection": (
+        ("show", "GOOD", "level2", IMAGE[0], "detector=1", "--collections", "SPHEREx/calib"),
+        1,
+        ["There is one in spx/l2b-v21-2025-354; give --collections spx/l2b-v21-2025-354."],
+    ),
+    "show: instrument": (
+        ("show", "GOOD", "level2", *IMAGE, "instrument=LSST"),
+        1,
+        ["no dataset 'level2 instrument=LSST exposure=", "There is, for example, detector=1"],
+    ),
+    "show: none of a type": (
+        ("show", "GOOD", "nonfunc", "detector=1"),
+        1,
+        ["The repository has no dataset of type 'nonfunc'."],
+    ),
+    "show: calibration": (
+        ("show", "GOOD", "dark", "detector=1"),
+        1,
+        [f"There is one in spx/{DARK}; give --collections spx/{DARK}, or exposure=… for the one that is valid for it."],
+    ),
+    "show: not valid": (
+        ("show", "GOOD", "dark", *IMAGE),
+        1,
+        ["No dataset 'dark detector=3' in SPHEREx/defaults is valid for exposure=20255110106842", "spherex explain"],
+    ),
+    "show: exposure of a calibration": (
+        ("show", "GOOD", "dark", "exposure=1", "detector=3"),
+        1,
+        ["The exposure 1 is not registered; ingest an image of it first."],
+    ),
+    "show: id": (("show", "GOOD", str(UUID(int=1))), 1, [f"There is no dataset with the id {UUID(int=1)}"]),
+    "show: id and data ID": (
+        ("show", "GOOD", str(UUID(int=1)), *IMAGE),
+        1,
+        ["is the id of one dataset; leave exposure and detector out."],
+    ),
     "show: no data ID": (("show", "GOOD", "level2", "three"), 2, ["'three' is not of the form DIMENSION=VALUE"]),
-    "show: collection": (("show", "GOOD", "level2", *IMAGE, "--collections", "no"), 1, ["no"]),
+    "show: collection": (
+        ("show", "GOOD", "level2", *IMAGE, "--collections", "SPHEREx/default"),
+        1,
+        ["There is no collection 'SPHEREx/default' in the repository; did you mean 'SPHEREx/defaults'?"],
+    ),
     "show: huge": (("show", "GOOD", "level2", f"exposure={10**23}", "detector=3"), 2, ["too large a number"]),
     "simulate: detectors": (("simulate", "NOWHERE", "--detectors", "7"), 2, ["'7' is not a list of detectors", "1-6"]),
     "simulate: in a file": (("simulate", "PLAIN/x"), 1, ["'PLAIN/x", "Expected a folder; correct the path"]),
@@ -235,6 +312,8 @@ def refused(arguments, code, words, places) -> str:
     for word in words:
         assert spelt_out(word, places) in text, text
     errors = text.partition("Error: ")[2]
+    assert not re.search(r"\{'\w+': ", errors), "Python's notation of a mapping"
+    assert "healpix" not in errors
     assert "\n\n" not in errors.strip()
     return errors
 
