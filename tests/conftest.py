@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pytest
 from forked import PRELOADED, start_script
 from lsst.daf.butler import Butler
 from made_once import SHARED_FOLDER, copy_repo, open_repo
 from postgres import new_database, running_postgres
-from sqlalchemy import Engine, event
+from sqlite_sync import sqlite_without_sync
 
 import spherex_butler
 from spherex_butler.testing import write_level2
@@ -37,15 +35,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _sqlite_without_sync() -> Iterator[None]:
-    """Let SQLite leave it to the system when to write: nothing here has to survive the machine."""
-
-    def leave_it(connection: Any, _: object) -> None:
-        if isinstance(connection, sqlite3.Connection):
-            connection.execute("PRAGMA synchronous = OFF")
-
-    event.listen(Engine, "connect", leave_it)
-    yield
-    event.remove(Engine, "connect", leave_it)
+    with sqlite_without_sync():
+        yield
 
 
 @pytest.fixture

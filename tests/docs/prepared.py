@@ -24,6 +24,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NoReturn
 
+from sqlite_sync import sqlite_without_sync
+
 PROGRAMS = {
     "butler": ("lsst.daf.butler.cli.butler", "main"),
     "spherex-butler": ("spherex_butler.cli", "main"),
@@ -66,7 +68,7 @@ def serve(address: str) -> None:
     """Fork a process for each client, until the standard input is closed."""
     for module in [*_IMPORTED, *(module for module, _ in PROGRAMS.values())]:
         importlib.import_module(module)
-    with socket.socket(socket.AF_UNIX) as listening:
+    with sqlite_without_sync(), socket.socket(socket.AF_UNIX) as listening:
         listening.bind(address)
         listening.listen()
         sys.stdout.write("ready\n")

@@ -16,6 +16,8 @@ from prepared import prepared_programs
 from s3_server import serve_bucket
 from stand_ins import NETWORK, stand_ins
 
+HERE = Path(__file__).parent
+
 NOT_RUN = {
     "README.md": [
         "pip install spherex-butler            # formatters, repositories, ingest of local files",
@@ -30,7 +32,7 @@ NAMES = {str(page.relative_to(SOURCE)): page for page in PAGES if blocks_of(page
 
 @pytest.fixture(scope="module")
 def programs() -> Iterator[Path]:
-    with prepared_programs(PYTHONPATH=f"{SOURCE}:{NETWORK}:{Path(__file__).parent}") as folder:
+    with prepared_programs(PYTHONPATH=f"{SOURCE}:{NETWORK}:{HERE}:{HERE.parent}") as folder:
         yield folder
 
 
