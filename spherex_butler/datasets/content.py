@@ -28,7 +28,7 @@ class Column:
     def words(self) -> tuple[str, str, str, str]:
         """Name, type with shape, unit and description."""
         kind = f"{self.dtype or ''}{f' {_shape_text(self.shape)}' if self.shape else ''}"
-        return self.name, kind, self.unit or "", self.description or ""
+        return _line(self.name), kind, self.unit or "", _line(self.description or "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,11 +99,16 @@ class Content:
 
 
 def _part_lines(number: int, part: Part, width: int) -> Iterator[str]:
-    yield f"{number:<3} {part.name:{width}}  {part.words}"
+    yield f"{number:<3} {_line(part.name):{width}}  {part.words}"
     rows = [column.words for column in part.columns]
     widths = [max(map(len, texts)) for texts in zip(*rows, strict=True)]
     for row in rows:
         yield f"      {'  '.join(f'{text:{width}}' for text, width in zip(row, widths, strict=True))}".rstrip()
+
+
+def _line(text: str) -> str:
+    """Return a text of a file on one line, without characters that a terminal obeys."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _shape_text(shape: Shape) -> str:

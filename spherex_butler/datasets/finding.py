@@ -12,11 +12,9 @@ from typing import Any
 from lsst.daf.butler import (
     Butler,
     CollectionType,
-    DataIdValueError,
     DatasetRef,
     DatasetType,
     MissingDatasetTypeError,
-    Timespan,
 )
 from lsst.daf.butler.registry import MissingCollectionError
 
@@ -70,8 +68,8 @@ def find_dataset(butler: Butler, dataset: str, data_id: Mapping[str, Any], colle
         return ref
     kind = _dataset_type(butler, dataset)
     _require_collections(butler, collections)
-    given = {"instrument": INSTRUMENT, **data_id} if "instrument" in kind.dimensions else dict(data_id)
-    search = _Search(butler, kind, given, collections)
+    given = {"instrument": INSTRUMENT, **data_id} if "instrument" in kind.dimensions else data_id
+    search = _Search(butler, kind, {name: _as_key(butler, name, given) for name in given}, collections)
     search.require_dimensions()
     return search.find()
 
@@ -111,19 +109,35 @@ def _require_collections(butler: Butler, collections: Sequence[str]) -> None:
             ) from error
 
 
+def _as_key(butler: Butler, name: str, data_id: Mapping[str, Any]) -> Any:
+    """Return a value of a dimension as its key, where its records have another name; else the value as it is."""
+    value, dimension = data_id[name], butler.dimensions.dimensions[name]
+    if dimension.primaryKey.getPythonType() is str:
+        return str(value)
+    if not isinstance(value, str):
+        return value
+    instrument = {"instrument": data_id.get("instrument", INSTRUMENT)} if "instrument" in dimension.required else {}
+    for key in dimension.alternate_keys:
+        with butler.query() as query:
+            named = getattr(getattr(query.expression_factory, name), key.name) == value
+            for record in query.dimension_records(name).where(named, instrument):
+                return record.dataId[name]
+    return value
+
+
 class _Search:
     """A search for the dataset of a type and data ID in some collections."""
 
     def __init__(self, butler: Butler, kind: DatasetType, data_id: dict[str, Any], collections: Sequence[str]) -> None:
         self._butler, self._kind, self._data_id, self._collections = butler, kind, data_id, collections
         self._required = [name for name in kind.dimensions.required if name != "instrument"]
-        self._exposure = None
-        if kind.isCalibration() and "exposure" not in kind.dimensions:
-            self._exposure = data_id.pop("exposure", None)
+        self._by_validity = kind.isCalibration() and "exposure" not in kind.dimensions
+        self._exposure = data_id.pop("exposure", None) if self._by_validity else None
 
     def require_dimensions(self) -> None:
         """Refuse a data ID that lacks dimensions of the dataset type, or has others."""
-        needs = f"{self._kind.name!r} needs {' and '.join(self._required) or 'nothing but the instrument'}"
+        instrument = "the instrument" if "instrument" in self._kind.dimensions else "no data ID"
+        needs = f"{self._kind.name!r} needs {' and '.join(self._required) or instrument}"
         if unknown := sorted(set(self._data_id) - set(self._kind.dimensions.required)):
             raise ParameterError(f"{needs}; leave {' and '.join(unknown)} out.")
         if missing := [one for one in self._required if one not in self._data_id]:
@@ -132,28 +146,36 @@ class _Search:
     def find(self) -> DatasetRef:
         """Return the dataset; raise an error that says what there is if it is not there."""
         wanted, where = f"{self._kind.name} {_words(self._data_id)}".rstrip(), ", ".join(self._collections)
-        try:
-            timespan = self._timespan()
-            ref = self._butler.find_dataset(self._kind, self._data_id, collections=self._collections, timespan=timespan)
-        except (DataIdValueError, ValueError):  # no record has this name; Butler's own class is not public
-            ref = timespan = None
-        if ref is not None:
-            return ref
-        if timespan is not None:
+        if self._exposure is not None:
+            return self._find_valid(wanted, where)
+        ref = None
+        if all(self._is_key(name, value) for name, value in self._data_id.items()):
+            ref = self._butler.find_dataset(self._kind, self._data_id, collections=self._collections)
+            if ref is None and self._by_validity and len({one.id for one in self._datasets(self._data_id)}) == 1:
+                (ref, *_) = self._datasets(self._data_id)  # no other is valid at any time
+        if ref is None:
+            raise ParameterError(f"There is no dataset '{wanted}' in {where}. {self._there()}")
+        return ref
+
+    def _find_valid(self, wanted: str, where: str) -> DatasetRef:
+        """Return the calibration that is valid for the exposure."""
+        record = None
+        if isinstance(self._exposure, int):
+            instrument = self._data_id.get("instrument", INSTRUMENT)
+            with self._butler.query() as query:
+                records = query.dimension_records("exposure").where(instrument=instrument, exposure=self._exposure)
+                record = next(iter(records), None)
+        if record is None:
+            raise ParameterError(f"The exposure {self._exposure!r} is not registered; ingest an image of it first.")
+        ref = self._butler.find_dataset(
+            self._kind, self._data_id, collections=self._collections, timespan=record.timespan
+        )
+        if ref is None:
             raise ParameterError(
                 f"No dataset '{wanted}' in {where} is valid for exposure={self._exposure}; 'butler spherex explain "
                 f"REPO {self._kind.name} --exposure {self._exposure}' with the same --detector says why."
             )
-        if self._exposure is not None:
-            raise ParameterError(f"The exposure {self._exposure!r} is not registered; ingest an image of it first.")
-        raise ParameterError(f"There is no dataset '{wanted}' in {where}. {self._there()}")
-
-    def _timespan(self) -> Timespan | None:
-        """Return when the exposure was, for which a calibration is to be valid."""
-        if self._exposure is None:
-            return None
-        instrument = self._data_id.get("instrument", INSTRUMENT)
-        return self._butler.registry.expandDataId(instrument=instrument, exposure=self._exposure).timespan
+        return ref
 
     def _there(self) -> str:
         """Return a sentence on what there is instead."""
@@ -162,9 +184,9 @@ class _Search:
             found := self._datasets(given, everywhere=True)
         ):
             runs = list(dict.fromkeys(ref.run for ref in found))
-            valid = ", or exposure=… for the one that is valid for it" if self._kind.isCalibration() else ""
+            valid = ", or exposure=… for the one that is valid for it" if self._by_validity else ""
             return f"There is one in {' and in '.join(runs)}; give --collections {runs[0]}{valid}."
-        for name in reversed([name for name in self._required if name in given]):
+        for name in sorted(set(self._required) & set(self._data_id), key=lambda name: (name in given, name)):
             others = {one: value for one, value in given.items() if one != name}
             if set(others) - {"instrument"} and (found := self._datasets(others)):
                 values = sorted({ref.dataId[name] for ref in found})
@@ -172,7 +194,8 @@ class _Search:
                 return f"With {_words(others)} there {there} {name}={', '.join(map(str, values))}{self._more(found)}."
         for conditions, everywhere in ((given, False), ({}, False), ({}, True)):
             if found := self._datasets(conditions, everywhere=everywhere):
-                return f"There is, for example, {_words(found[0].dataId.required)} in {found[0].run}."
+                example = min(found, key=lambda ref: ref.dataId.required_values)
+                return f"There is, for example, {_words(example.dataId.required)} in {example.run}."
         return f"The repository has no dataset of type {self._kind.name!r}."
 
     def _more(self, found: Sequence[DatasetRef]) -> str:

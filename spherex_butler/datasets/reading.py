@@ -64,8 +64,13 @@ def _read_fits(uri: ResourcePath, size: int | None) -> Content:
     with open_fits(uri, size) as file:
         hdus = file.hdus()
         cards = provenance_cards(file.primary.header.header)
-    provenance = {card.keyword.removeprefix(f"{PREFIX} "): card.value for card in cards}
+    provenance = {card.keyword.removeprefix(f"{PREFIX} "): _plain(card.value) for card in cards}
     return Content("FITS", tuple(map(_hdu, hdus)), provenance)
+
+
+def _plain(value: Any) -> bool | float | str:
+    """Return a value of provenance as the few kinds that Butler writes."""
+    return value if isinstance(value, bool | int | float) else str(value)
 
 
 def _hdu(info: HduInfo) -> Part:
@@ -190,7 +195,9 @@ def _text(stream: Any) -> io.TextIOWrapper:
 
 def _table(name: str, columns: tuple[Column, ...], rows: int, header: Mapping[str, Any]) -> Content:
     meta = header.get("meta") or {}
-    found = {key.removeprefix(_ARROW_PREFIX).replace(".", " "): meta[key] for key in meta if _is_provenance(key)}
+    found = {
+        key.removeprefix(_ARROW_PREFIX).replace(".", " "): _plain(meta[key]) for key in meta if _is_provenance(key)
+    }
     return Content(name, (Part(name=_NAMELESS, kind="table", rows=rows, columns=columns),), found)
 
 

@@ -133,7 +133,7 @@ class DatasetReport(Summarized):
         return "\n".join(
             [
                 f"dataset     {kind.name} ({kind.storageClass_name})",
-                f"data ID     {self._data_id}",
+                f"data ID     {self._data_id or 'none'}",
                 f"id          {self.ref.id}",
                 f"run         {self.ref.run}",
                 *(files or ["file        none on record"]),

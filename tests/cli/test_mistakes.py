@@ -174,7 +174,18 @@ COMMAND_LINES = {
     "show: value": (
         ("show", "GOOD", "level2", IMAGE[0], "detector=three"),
         1,
-        ["no dataset 'level2 exposure=20255110106842 detector=three'", "There is, for example, detector=1"],
+        [
+            "no dataset 'level2 exposure=20255110106842 detector=three'",
+            "With exposure=20255110106842 there is detector=1.",
+        ],
+    ),
+    "show: observation": (
+        ("show", "GOOD", "level2", "exposure=2025W51_1A_0684_9", "detector=D1"),
+        1,
+        [
+            "no dataset 'level2 exposure=2025W51_1A_0684_9 detector=1'",
+            "With detector=1 there is exposure=20255110106842.",
+        ],
     ),
     "show: no detector": (
         ("show", "GOOD", "level2", IMAGE[0], "detector=7"),
@@ -204,7 +215,10 @@ COMMAND_LINES = {
     "show: calibration": (
         ("show", "GOOD", "dark", "detector=1"),
         1,
-        [f"There is one in spx/{DARK}; give --collections spx/{DARK}, or exposure=… for the one that is valid for it."],
+        [
+            "There is no dataset 'dark detector=1' in SPHEREx/defaults.",
+            f"There is one in spx/{DARK}; give --collections spx/{DARK}, or exposure=… for the one ",
+        ],
     ),
     "show: not valid": (
         ("show", "GOOD", "dark", *IMAGE),
@@ -215,6 +229,11 @@ COMMAND_LINES = {
         ("show", "GOOD", "dark", "exposure=1", "detector=3"),
         1,
         ["The exposure 1 is not registered; ingest an image of it first."],
+    ),
+    "show: observation of a calibration": (
+        ("show", "GOOD", "dark", "exposure=2025W51_1A_0684_9", "detector=3"),
+        1,
+        ["The exposure '2025W51_1A_0684_9' is not registered"],
     ),
     "show: id": (("show", "GOOD", str(UUID(int=1))), 1, [f"There is no dataset with the id {UUID(int=1)}"]),
     "show: id and data ID": (

@@ -136,10 +136,12 @@ def test_calibration_is_the_one_that_is_valid_for_an_exposure(repo):
             for token in (DARK, NEWER_DARK)
         ]
         certify(butler, "dark", rule="explicit", token=DARK, end="2026-07-20T00:00:00")
+        only = run("show", repo, "dark", "detector=3")
         certify(butler, "dark", rule="explicit", token=NEWER_DARK, begin="2026-07-20T00:00:00")
     text = run("show", repo, "dark", *IMAGE)
     assert f"id          {darks[0].id}" in text
     assert "image float64 (2, 3), electron / s" in text
+    assert only == text == run("show", repo, "dark", "exposure=2025W51_1A_0684_2", "detector=D3")
     text = run("show", repo, "dark", "detector=3", code=1)
     assert f"There is one in spx/{DARK} and in spx/{NEWER_DARK}; give --collections" in text
 

@@ -166,6 +166,12 @@ def test_text_of_another_kind_is_refused(tmp_path, name, text):
         read_content(ResourcePath(str(tmp_path / name)))
 
 
+def test_text_of_a_file_cannot_command_a_terminal():
+    column = Column("a\nb", "int64", description="red \x1b[31m")
+    lines = Content("ECSV", (Part(name="x\x1b]0;", kind="table", rows=1, columns=(column,)),)).lines()
+    assert lines == ["0   x ]0;  table of 1 row", "      a b  int64    red  [31m"]
+
+
 def test_of_very_many_parts_the_first_are_listed():
     lines = Content("HDF5", tuple(Part(name=f"key{n}", kind="array", shape=(n,)) for n in range(300))).lines()
     assert len(lines) == 101
