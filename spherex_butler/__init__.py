@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .repository.creation import make_repo
     from .repository.instrument import register
     from .repository.opening import open_repo
+    from .search import observations, summary
 
 __all__ = (
     "SpectralImage",
@@ -27,8 +28,10 @@ __all__ = (
     "extend_universe",
     "install",
     "make_repo",
+    "observations",
     "open_repo",
     "register",
+    "summary",
 )
 
 __version__ = "0.1.0"
@@ -43,7 +46,9 @@ if not TYPE_CHECKING:  # for which any name would be one of these
             "extend_universe": "configuration.universe",
             "install": "configuration.installation",
             "make_repo": "repository.creation",
+            "observations": "search",
             "open_repo": "repository.opening",
             "register": "repository.instrument",
+            "summary": "search",
         },
     )

@@ -26,6 +26,7 @@ ORDER = {
         "ingest",
         "archive",
         "calibrations",
+        "search",
         "export",
         "verify",
     ),

@@ -29,9 +29,11 @@ _COMMANDS = {
     "ingest": "ingest",
     "ingest-archive": "ingest_archive",
     "ingest-calibrations": "ingest_calibrations",
+    "list": "contents",
     "register": "register",
     "show": "show",
     "simulate": "simulate",
+    "summary": "contents",
     "verify": "verify",
 }
 """The module in which each command is; loaded when it is wanted, so that ``butler`` itself stays quick."""
@@ -47,8 +49,8 @@ class _LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = importlib.import_module(f".{_COMMANDS[cmd_name]}", __name__)
-        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
-        return command
+        commands = (found for found in vars(module).values() if isinstance(found, click.Command))
+        return next(command for command in commands if command.name == cmd_name)
 
     def invoke(self, ctx: click.Context) -> Any:
         with ExitStack() as after, error_boundary():

@@ -24,6 +24,7 @@ PACKAGES = (
     "spherex_butler.images",
     "spherex_butler.ingest",
     "spherex_butler.names",
+    "spherex_butler.search",
     "spherex_butler.testing",
     "spherex_butler.verify",
 )

@@ -1,0 +1,182 @@
+"""The exposures in a repository, and the images there are of each, as a table."""
+
+from __future__ import annotations
+
+__all__ = ("observations", "release_of_run")
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, islice
+from operator import itemgetter
+from typing import Any, TypeAlias
+
+import astropy.units as u
+import numpy as np
+from astropy.table import MaskedColumn, Table
+from astropy.time import Time
+from lsst.daf.butler import Butler, Timespan
+from lsst.daf.butler.queries import Query
+from lsst.daf.butler.queries.tree import Predicate
+from lsst.daf.butler.time_utils import TimeConverter
+
+from ..calibrations.ranges import UserTime, range_between, require_detectors
+from ..constants import DATASET_TYPE, DEFAULT_COLLECTION, INSTRUMENT
+from ..errors import FormatError, ParameterError
+from ..names import RUN_PREFIX, ProcessingToken, ProductName
+from ..repository.opened import require_universe
+from ..repository.runs import release_of
+
+_FIELDS = {"obs_id", "timespan", "exposure_time", "science_program", "target_name"}
+_Row: TypeAlias = tuple[Any, ...]
+
+
+def observations(
+    butler: Butler,
+    *,
+    where: str = "",
+    detectors: int | Iterable[int] | None = None,
+    planning_period: str | None = None,
+    survey: str | None = None,
+    time: tuple[UserTime | None, UserTime | None] | None = None,
+    collections: str | Iterable[str] | None = None,
+    limit: int | None = None,
+) -> Table:
+    """Return the exposures in a repository of which it has images, as a table in order of time.
+
+    Parameters
+    ----------
+    butler
+        A SPHEREx repository.
+    where
+        A query expression that exposures and images have to satisfy, such as ``"exposure.exposure_time > 100"``.
+    detectors
+        Only images of these detectors, 1 to 6.
+    planning_period
+        Only exposures of this planning period: ``"2025W51_1A"``.
+    survey
+        Only exposures that were planned for this survey, as headers name it: ``"all_sky"``.
+    time
+        Only exposures that overlap with this time, from begin to end; `None` is open.
+    collections
+        Where to search; by default `SPHEREx/defaults`. Images in several processings are in several rows.
+    limit
+        Return at most this many rows, the first.
+
+    Returns
+    -------
+    table
+        A row for each exposure and run: ``obs_id``, ``exposure``, ``time`` (the middle of the exposure, UTC),
+        ``exposure_time`` (s), ``planning_period``, ``survey``, ``target``, ``detectors`` (those of which there is
+        an image in the run: ``"1,2,3,4,5,6"``), ``release`` and ``run``. What is not known is masked.
+
+    Raises
+    ------
+    ParameterError
+        Raised if a detector or a time makes no sense.
+    ConfigurationError
+        Raised if it is no SPHEREx repository.
+    """
+    require_universe(butler)
+    if limit is not None and limit < 0:
+        raise ParameterError(f"limit={limit} is less than none; expected a number of rows, or None for all.")
+    numbers = [detectors] if isinstance(detectors, int) else None if detectors is None else list(detectors)
+    require_detectors(numbers or ())
+    timespan = None if time is None else range_between(*time)
+    searched = [DEFAULT_COLLECTION] if collections is None else collections
+    with butler.query() as query:
+        chosen = query.where(instrument=INSTRUMENT).join_dataset_search(DATASET_TYPE, searched)
+        chosen = chosen.where(where) if where else chosen
+        for condition in _conditions(query, numbers, planning_period, survey, timespan):
+            chosen = chosen.where(condition)
+        found = chosen.general(
+            ["exposure", "detector"],
+            dimension_fields={"exposure": _FIELDS},
+            dataset_fields={DATASET_TYPE: {"run"}},
+            find_first=False,
+        )
+        return _table(list(islice(_rows(found.order_by("exposure", "detector")), limit)))
+
+
+def _conditions(
+    query: Query,
+    detectors: list[int] | None,
+    planning_period: str | None,
+    survey: str | None,
+    timespan: Timespan | None,
+) -> Iterator[Predicate]:
+    names = query.expression_factory
+    if detectors is not None:
+        yield names.detector.in_iterable(detectors)
+    if planning_period is not None:
+        yield names.planning_period == planning_period
+    if survey is not None:
+        yield names.exposure.science_program == survey
+    if timespan is not None:
+        yield names.exposure.timespan.overlaps(timespan)
+
+
+def _rows(found: Iterable[dict[str, Any]]) -> Iterator[_Row]:
+    """Yield a row for each exposure and run."""
+    for exposure, images in groupby(found, key=itemgetter("exposure")):
+        of_runs: dict[str, list[int]] = {}
+        for image in images:
+            of_runs.setdefault(image[f"{DATASET_TYPE}.run"], []).append(image["detector"])
+        for run, detectors in sorted(of_runs.items()):
+            yield (
+                image["exposure.obs_id"],
+                exposure,
+                _middle(image["exposure.timespan"]),
+                image["exposure.exposure_time"],
+                image["planning_period"],
+                image["exposure.science_program"],
+                image["exposure.target_name"],
+                ",".join(map(str, sorted(set(detectors)))),
+                release_of_run(run),
+                run,
+            )
+
+
+def _middle(timespan: Timespan | None) -> int | None:
+    """Return the middle of an exposure in Butler's nanoseconds, TAI."""
+    return None if timespan is None else sum(timespan.nsec) // 2
+
+
+def release_of_run(run: str) -> str | None:
+    """Return the release of an image's run, `None` of a run that is not of the archive's."""
+    try:
+        token = ProcessingToken.parse(run.removeprefix(RUN_PREFIX))
+    except FormatError:
+        return None
+    return release_of(ProductName(DATASET_TYPE, token)) if run.startswith(RUN_PREFIX) else None
+
+
+def _table(rows: list[_Row]) -> Table:
+    columns = list(zip(*rows, strict=True)) or [()] * 10
+    obs_id, exposure, middle, exposure_time, *texts = columns
+    table = Table()
+    table["obs_id"] = np.array(obs_id, dtype=str)
+    table["exposure"] = np.array(exposure, dtype=np.int64)
+    table["time"] = _times(middle)
+    table["exposure_time"] = _masked(exposure_time, float, unit=u.s)
+    names = ("planning_period", "survey", "target", "detectors", "release", "run")
+    for name, values in zip(names, texts, strict=True):
+        table[name] = _masked(values, str)
+    return table
+
+
+def _times(middles: Sequence[int | None]) -> Time:
+    """Return times in UTC, masked where there are none; exact to the nanosecond."""
+    nanoseconds = np.array([middle or 0 for middle in middles], dtype=np.int64)
+    days, rest = np.divmod(nanoseconds, 86_400_000_000_000)
+    epoch = TimeConverter().epoch
+    times = Time(epoch.jd1 + days, epoch.jd2 + rest / 86_400e9, format="jd", scale="tai").utc.copy()
+    times.format = "isot"
+    missing = [middle is None for middle in middles]
+    if any(missing):
+        times[np.array(missing)] = np.ma.masked
+    return times
+
+
+def _masked(values: Iterable[Any], kind: type, unit: u.UnitBase | None = None) -> MaskedColumn:
+    found = list(values)
+    mask = [value is None for value in found]
+    return MaskedColumn([kind() if value is None else value for value in found], mask=mask, dtype=kind, unit=unit)
