@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -28,6 +30,29 @@ def command(*words: object, cwd: Path | None = None) -> str:
     done = subprocess.run([str(word) for word in words], cwd=cwd, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def extras() -> dict[str, list[str]]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+
+
+def taken_by(extra: str) -> set[str]:
+    """Return the extras that another one takes, with those that these take."""
+    own = {name for need in extras()[extra] for name in re.findall(r"^spherex-butler\[(.+)\]$", need)}
+    direct = {name for names in own for name in names.split(",")}
+    return direct.union(*map(taken_by, direct))
+
+
+def test_readme_tells_what_each_extra_is_for():
+    install = (ROOT / "README.md").read_text().partition("## Install")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| (`.+?`) \| .+ \|$", install, re.MULTILINE)
+    told = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+    assert sorted(told) == sorted(extras())
+
+
+def test_all_is_what_users_need_and_dev_the_tools():
+    assert taken_by("all") == set(extras()) - {"all", "dev", "test", "docs"}
+    assert {"test", "docs"} <= taken_by("dev")
 
 
 @pytest.fixture(scope="module")
