@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import Any, BinaryIO, cast
 
 import numpy as np
-import yaml
 from astropy.io import fits
 from astropy.table.meta import get_header_from_yaml
 from lsst.resources import ResourcePath
@@ -29,9 +28,7 @@ from ..formats.hdf5.tree import select
 from ..formats.tables import dtype_name, table_schema
 from ..formats.votable.reading import TableFile
 from .content import Column, Content, Part
-
-_MOST_TEXT = 1 << 20
-"""Bytes of a YAML or JSON file that is read, which has to be read whole."""
+from .text_reading import read_json, read_yaml
 
 _ARROW_PREFIX = "LSST.BUTLER."
 _NAMELESS = "table"
@@ -165,10 +162,11 @@ def _node(node: Node) -> Part:
 
 
 def _read_parquet(uri: ResourcePath, _size: int | None) -> Content:
-    from pyarrow import parquet  # noqa: PLC0415  (of an extra)
-
-    with uri.as_local() as local:
-        file = parquet.ParquetFile(local.ospath)
+    try:
+        from pyarrow import parquet  # noqa: PLC0415  (of an extra)
+    except ImportError as error:
+        raise FormatError(f"Parquet needs pyarrow ({error}): pip install 'spherex-butler[archive]'.") from error
+    with uri.as_local() as local, parquet.ParquetFile(local.ospath) as file:
         schema, rows = file.schema_arrow, file.metadata.num_rows
     described = (schema.metadata or {}).get(b"table_meta_yaml", b"").decode()
     header = get_header_from_yaml(described.splitlines()) if described else {}
@@ -215,45 +213,13 @@ def _yaml_columns(header: Mapping[str, Any]) -> Iterable[Column]:
         yield Column(column["name"], kind, None if unit is None else str(unit), tuple(shape), column.get("description"))
 
 
-def _read_yaml(uri: ResourcePath, size: int | None) -> Content:
-    return _values("YAML", yaml.safe_load, uri, size)
-
-
-def _read_json(uri: ResourcePath, size: int | None) -> Content:
-    return _values("JSON", json.loads, uri, size)
-
-
-def _values(name: str, parse: Callable[[str], Any], uri: ResourcePath, size: int | None) -> Content:
-    size = uri.size() if size is None else size
-    if size > _MOST_TEXT:
-        raise FormatError(
-            f"It has {size} bytes, and {name} can only be read whole; butler.get in Python does that (expected at "
-            f"most {_MOST_TEXT} here)."
-        )
-    try:
-        value = parse(uri.read().decode())
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
-        raise FormatError(f"It is not the {name} that was expected: {' '.join(str(error).split())}") from error
-    if isinstance(value, Mapping):
-        return Content(name, tuple(_value(str(key), inner) for key, inner in value.items()))
-    return Content(name, (_value("", value),))
-
-
-def _value(name: str, value: Any) -> Part:
-    if isinstance(value, Mapping):
-        return Part(name=name, kind=f"mapping of {len(value)}")
-    if isinstance(value, list):
-        return Part(name=name, kind=f"list of {len(value)}")
-    return Part(name=name, kind=type(value).__name__)
-
-
 READERS: Mapping[str, Callable[[ResourcePath, int | None], Content]] = {
     **dict.fromkeys((".fits", ".fit", ".fts", ".fits.fz"), _read_fits),
     **dict.fromkeys((".vot", ".votable", ".xml"), _read_votable),
     **dict.fromkeys((".h5", ".hdf5"), _read_hdf5),
     **dict.fromkeys((".parq", ".parquet"), _read_parquet),
     ".ecsv": _read_ecsv,
-    **dict.fromkeys((".yaml", ".yml"), _read_yaml),
-    ".json": _read_json,
+    **dict.fromkeys((".yaml", ".yml"), read_yaml),
+    ".json": read_json,
 }
 """What reads files, by their extension; those of FITS and VOTable may be gzipped."""

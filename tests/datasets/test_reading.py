@@ -157,9 +157,7 @@ def test_text_that_is_too_long_is_not_read(tmp_path):
         read_content(ResourcePath(str(path)))
 
 
-@pytest.mark.parametrize(
-    ("name", "text"), [("x.yaml", "a: [1"), ("x.json", "{"), ("x.yaml", "!!python/name:os.system")]
-)
+@pytest.mark.parametrize(("name", "text"), [("x.yaml", "a: [1"), ("x.json", "{"), ("x.json", "[" * 100_000)])
 def test_text_of_another_kind_is_refused(tmp_path, name, text):
     (tmp_path / name).write_text(text)
     with pytest.raises(FormatError, match=r"It is not the (YAML|JSON) that was expected: "):
