@@ -25,6 +25,7 @@ from ...errors import FormatError
 from .boxes import Box
 from .hdu import HduInfo, hdu_from_bytes, to_native
 from .lazy_header import select_cards
+from .rice import Rice
 
 _ANYWAY = 1 << 28
 """Bytes that an image may have however little is stored of it …"""
@@ -44,6 +45,12 @@ def decompress(info: HduInfo, span: Any) -> NDArray[Any]:
     if 0 in info.shape:
         raise FormatError(f"HDU {info.name!r} is compressed and has shape {info.shape}; expected pixels.")
     check_tiles(info)
+    if (rice := Rice.of(info)) is not None:
+        table = memoryview(span)[info.data_offset - info.header_offset :]
+        size = math.prod(info.axes)
+        pixels = rice.decompress(table[:size], table[info.value("THEAP", size) :], info.shape[0])
+        if pixels is not None:
+            return pixels
     return _decompressed(info, fits.BinTableHDU.fromstring(bytes(span)))
 
 
@@ -125,13 +132,23 @@ class TileStrip:
 
     def decompress(self, rows: NDArray[Any], heap: Any) -> NDArray[Any]:
         """Return the pixels of the box, native-endian."""
-        cards = {"NAXIS2": len(rows), "PCOUNT": len(heap), **self._strip_cards()}
+        cards = self._strip_cards()
+        image = self._by_rice(rows, heap, cards["ZNAXIS2"])
+        if image is None:
+            image = self._by_astropy(rows, heap, cards)
+        above = self._rows[0] * self.info.value("ZTILE2", 1)
+        return np.ascontiguousarray(image[self.box.shifted(0, -above).slices])
+
+    def _by_rice(self, rows: NDArray[Any], heap: Any, height: int) -> NDArray[Any] | None:
+        rice = Rice.of(self.info)
+        return None if rice is None else rice.decompress(rows, heap, height)
+
+    def _by_astropy(self, rows: NDArray[Any], heap: Any, strip: dict[str, int]) -> NDArray[Any]:
+        cards = {"NAXIS2": len(rows), "PCOUNT": len(heap), **strip}
         if self.info.value("THEAP") is not None:
             cards["THEAP"] = rows.nbytes
         table = hdu_from_bytes(fits.BinTableHDU, self._cards, rows.data, heap, **cards)
-        image = _decompressed(self.info, table)
-        above = self._rows[0] * self.info.value("ZTILE2", 1)
-        return np.ascontiguousarray(image[self.box.shifted(0, -above).slices])
+        return _decompressed(self.info, table)
 
     def _strip_cards(self) -> dict[str, int]:
         first, last = self._rows
