@@ -15,6 +15,7 @@ from uuid import UUID
 
 from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType
 from lsst.daf.butler.progress import Progress
+from lsst.daf.butler.registry import MissingCollectionError
 from lsst.resources import ResourcePath
 
 from ..errors import ConfigurationError, FormatError, ParameterError, reason_of
@@ -48,6 +49,7 @@ def ingest_calibrations(
     certify: Rule | Literal["latest", "release"] | None = "latest",
     processes: int = 1,
     archive_ids: Mapping[str, UUID | str] | None = None,
+    dry_run: bool = False,
     report: CalibrationIngestReport | None = None,
 ) -> CalibrationIngestReport:
     """Ingest calibration files of the archive, and say when they are valid.
@@ -73,6 +75,9 @@ def ingest_calibrations(
     archive_ids
         The ids by which the archive's images name calibrations, by file name;
         they become the ids of the datasets.  A FITS file may state its own.
+    dry_run
+        Whether to change nothing, and only report what would be ingested; what would be certified is not told. The
+        repository may be read-only then.
     report
         To be added to, so that it holds what was done also when the call is interrupted.
 
@@ -107,7 +112,7 @@ def ingest_calibrations(
     where their type could not be certified: the same call again finds them,
     whenever it was killed.
     """
-    repository = check_opened(butler)
+    repository = check_opened(butler, writeable=not dry_run)
     require_transfer(transfer)
     if certify is not None and certify not in _RULES:
         raise ParameterError(f"There is no rule {certify!r} here; expected {' or '.join(map(repr, _RULES))}, or None.")
@@ -115,10 +120,11 @@ def ingest_calibrations(
     outcome = _Outcome(CalibrationIngestReport() if report is None else report)
     _note_failed(outcome.report, butler, failed, transfer)
     with told_as_repository_failures():
-        _ingest(repository, planned, transfer, outcome)
-        if certify is not None:
-            _certify(butler, certify, outcome)
-        _remove_sources(outcome)
+        _ingest(repository, planned, transfer, outcome, dry_run=dry_run)
+        if not dry_run:
+            if certify is not None:
+                _certify(butler, certify, outcome)
+            _remove_sources(outcome)
     return outcome.report
 
 
@@ -132,7 +138,12 @@ class _Outcome:
 
 
 def _ingest(
-    repository: OpenedRepository, planned: Sequence[PlannedCalibration], transfer: str, outcome: _Outcome
+    repository: OpenedRepository,
+    planned: Sequence[PlannedCalibration],
+    transfer: str,
+    outcome: _Outcome,
+    *,
+    dry_run: bool,
 ) -> None:
     report = outcome.report
     report.warn(warning for file in planned for warning in file.warnings)
@@ -142,9 +153,9 @@ def _ingest(
     for group in Progress(__name__).wrap(groups, desc="Ingesting calibrations"):
         batch: _Batch | None = None
         with one_item(partial(_fail_all, report, group)):
-            batch = _Batch(repository, group, outcome, transfer=transfer)
+            batch = _Batch(repository, group, outcome, transfer=transfer, dry_run=dry_run)
         if batch is not None:
-            batch.ingest()
+            (batch.preview if dry_run else batch.ingest)()
 
 
 def _note_failed(report: CalibrationIngestReport, butler: Butler, failed: Sequence[FailedFile], transfer: str) -> None:
@@ -176,7 +187,13 @@ class _Batch:
     """The ingest of files of one type and run."""
 
     def __init__(
-        self, repository: OpenedRepository, files: Sequence[PlannedCalibration], outcome: _Outcome, *, transfer: str
+        self,
+        repository: OpenedRepository,
+        files: Sequence[PlannedCalibration],
+        outcome: _Outcome,
+        *,
+        transfer: str,
+        dry_run: bool,
     ) -> None:
         self._repository = repository
         self._butler = repository.butler
@@ -187,9 +204,17 @@ class _Batch:
         self._report = outcome.report
         self._dataset_type = _calibration_type(repository, files[0].name.dataset_type)
         self._run = files[0].name.run
-        for file in {file.release: file for file in files}.values():
+        for file in {} if dry_run else {file.release: file for file in files}.values():
             retry(partial(ensure_calibration_run, self._butler, file.name, file.release))
         self._known = retry(self._look_up)
+
+    def preview(self) -> None:
+        """Report what `ingest` would do."""
+        first: dict[Any, str] = {}
+        for file in self._files:
+            with one_item(partial(self._fail, file)):
+                ref = self._new_dataset(file, first)
+                self._report.ingested.extend([] if ref is None else [ref])
 
     def ingest(self) -> None:
         """Place and register the files that are new, and report the others."""
@@ -222,7 +247,10 @@ class _Batch:
     def _look_up(self) -> dict[Any, DatasetRef]:
         with self._butler.query() as query:
             found = query.datasets(self._dataset_type, collections=[self._run], find_first=False)
-            return {ref.dataId.required_values: ref for ref in found}
+            try:
+                return {ref.dataId.required_values: ref for ref in found}
+            except MissingCollectionError:  # which only a preview meets
+                return {}
 
     def _new_dataset(self, file: PlannedCalibration, first: dict[Any, str]) -> DatasetRef | None:
         """Return the dataset that a file becomes, `None` if it is there; raise an error if other content is there."""

@@ -6,7 +6,7 @@ __all__ = ("create",)
 
 import click
 
-from ..repository.creation import make_repo
+from ..repository.creation import make_repo, preview_repo
 from . import options
 
 
@@ -14,7 +14,8 @@ from . import options
 @options.repo
 @click.option("--database", metavar="URL", help="Registry database; by default an SQLite file in REPO.")
 @click.option("--datastore-root", metavar="PATH", help="Where files go, a folder or s3:// URI; by default REPO.")
-def create(repo: str, database: str | None, datastore_root: str | None) -> None:
+@options.dry_run
+def create(repo: str, database: str | None, datastore_root: str | None, *, dry_run: bool) -> None:
     """Make a SPHEREx repository at REPO, a folder or URI.
 
     spherex_butler.open_repo("REPO") opens it wherever this package is
@@ -24,6 +25,9 @@ def create(repo: str, database: str | None, datastore_root: str | None) -> None:
       butler spherex create repo
       butler spherex create repo --database postgresql://host/name --datastore-root s3://bucket/repo
     """
+    if dry_run:
+        click.echo(f"{preview_repo(repo, database=database, datastore_root=datastore_root)} Nothing was changed.")
+        return
     butler = make_repo(repo, database=database, datastore_root=datastore_root)
     butler.close()
     click.echo(f"Made {repo}. Next: butler spherex ingest {repo} FILES")

@@ -36,10 +36,18 @@ from . import options
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="YAML or JSON: file names of calibrations, and the ids by which the archive's images refer to them.",
 )
+@options.dry_run
 @options.report
 @options.progress
 def ingest_calibrations(
-    repo: str, paths: tuple[str, ...], *, certify: str, archive_ids: Path | None, output: Path | None, **choices: Any
+    repo: str,
+    paths: tuple[str, ...],
+    *,
+    certify: str,
+    archive_ids: Path | None,
+    dry_run: bool,
+    output: Path | None,
+    **choices: Any,
 ) -> None:
     """Ingest calibration files into REPO, and say when they are valid.
 
@@ -67,13 +75,13 @@ def ingest_calibrations(
     """
     report = CalibrationIngestReport()
     ids = None if archive_ids is None else read_archive_ids(archive_ids)
-    with open_butler(repo, writeable=True) as butler:
-        rule = None if certify == "none" else Rule(certify)
-        with options.always_said(lambda: _say(report, output), if_only=lambda: report.done):
-            ingest.ingest_calibrations(butler, paths, certify=rule, archive_ids=ids, report=report, **choices)
+    with open_butler(repo, writeable=not dry_run) as butler:
+        how: Any = {"certify": None if certify == "none" else Rule(certify), "archive_ids": ids, "dry_run": dry_run}
+        with options.always_said(lambda: _say(report, output, dry_run=dry_run), if_only=lambda: report.done):
+            ingest.ingest_calibrations(butler, paths, report=report, **how, **choices)
     sys.exit(bool(report.failed or report.not_certified))
 
 
-def _say(report: CalibrationIngestReport, output: Path | None) -> None:
-    options.say(report.details, report.summary)
+def _say(report: CalibrationIngestReport, output: Path | None, *, dry_run: bool) -> None:
+    options.say(report.details, f"{'would be: ' if dry_run else ''}{report.summary}")
     options.write_json(output, report.to_dict())

@@ -36,6 +36,7 @@ from . import options
     metavar="PATH",
     help="With --fix: where copies of lost and damaged files are: a file, folder, glob or URL; repeatable.",
 )
+@options.dry_run
 @click.option("--limit", type=click.IntRange(0), default=1000, show_default=True, help="Findings to list of each kind.")
 @options.as_json
 @options.report
@@ -55,6 +56,8 @@ def verify(repo: str | None, *, configuration: bool, remote: bool, requests: int
     --from brings lost and damaged files back from copies that have their names,
     and the size and checksum on record. A damaged file is kept under another
     name beside the right one.
+
+    --fix --dry-run says what would be repaired, and from where.
 
     The exit status is 1 if there are warnings, or problems that were not
     repaired.
@@ -90,12 +93,13 @@ def _verify_repository(
     fix: bool,
     complete_chains: bool,
     sources: tuple[str, ...],
+    dry_run: bool,
     output: Path | None,
     as_json: bool,
     **choices: Any,
 ) -> None:
     repairs: list[Repair] = []
-    with open_butler(repo, writeable=fix) as butler:
+    with open_butler(repo, writeable=fix and not dry_run) as butler:
         found = check_repository(butler, **choices)
         if not as_json:
             options.say((), *found.lines(repo))  # before repairs, which may take long or be interrupted
@@ -103,7 +107,8 @@ def _verify_repository(
             lambda: _say_whole(found, repairs, output, as_json=as_json), if_only=lambda: as_json or output
         ):
             if fix:
-                repairs += repair(butler, found.problems, complete_chains=complete_chains, sources=sources or None)
+                how: Any = {"complete_chains": complete_chains, "sources": sources or None, "dry_run": dry_run}
+                repairs += repair(butler, found.problems, **how)
     if not as_json:
         options.say((), *map(str, repairs))
         if fix and found.unlisted:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ("make_repo",)
+__all__ = ("RepositoryPreview", "make_repo", "preview_repo")
 
 import contextlib
 import logging
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,73 @@ class _Plan:
     sqlite: Path | None
     datastore: ResourcePath | None
     keep_roots: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryPreview:
+    """What `make_repo` would make.
+
+    Parameters
+    ----------
+    root
+        Where its configuration would be.
+    database
+        Its registry: a file, or the URL of a database.
+    files
+        Where datasets would be.
+    """
+
+    root: str
+    database: str
+    files: str
+
+    def __str__(self) -> str:
+        return f"Would make {self.root}, with the database {self.database} and files in {self.files}."
+
+
+def preview_repo(
+    root: ResourcePathExpression,
+    *,
+    database: str | None = None,
+    datastore_root: ResourcePathExpression | None = None,
+    dimensions: DimensionConfig | None = None,
+) -> RepositoryPreview:
+    """Return what `make_repo` would make, having changed nothing.
+
+    Parameters and errors are those of `make_repo`. That a folder may not be written to is noticed by `make_repo` alone.
+    """
+    plan = _plan(root, database, datastore_root, dimensions)
+    for place in (_marker(plan.root), None if plan.sqlite is None else ResourcePath(str(plan.sqlite))):
+        if place is not None and place.exists():
+            raise ConfigurationError(_taken(_text(place)))
+    for folder in (plan.root, plan.datastore):
+        if folder is not None and folder.isLocal and Path(folder.ospath).is_file():
+            raise ConfigurationError(_no_folder(Path(folder.ospath)))
+    _require_empty(plan)
+    where = hide_secrets(str(plan.config["registry", "db"])) if plan.sqlite is None else str(plan.sqlite)
+    return RepositoryPreview(_text(plan.root), where, _text(plan.datastore or plan.root))
+
+
+def _text(uri: ResourcePath) -> str:
+    return uri.ospath if uri.isLocal else uri.geturl()
+
+
+def _require_empty(plan: _Plan) -> None:
+    """Refuse a database that cannot be used, or holds a repository."""
+    if plan.sqlite is not None:
+        return
+    database = f"The database of the repository at {plan.root.geturl()!r}"
+    with _told_of(database):
+        _require_btree_gist(plan, database)
+        engine = _engine(plan)
+        try:
+            tables = sqlalchemy.inspect(engine).get_table_names(schema=RegistryConfig(plan.config).get("namespace"))
+        finally:
+            engine.dispose()
+    if tables:
+        raise ConfigurationError(
+            f"{database} holds tables already, such as {tables[0]}; give an empty database or schema."
+        )
 
 
 def make_repo(
@@ -228,7 +296,7 @@ def _make(plan: _Plan) -> None:
     """
     database = f"The database of the repository at {plan.root.geturl()!r}"
     marker = _marker(plan.root)
-    try:
+    with _told_of(database):
         _require_btree_gist(plan, database)
         config = Butler.makeRepo(
             plan.root,
@@ -238,6 +306,15 @@ def _make(plan: _Plan) -> None:
             outfile=marker,
             overwrite=True,  # of the empty file that claims the root
         )
+    del config["root"]
+    config.dumpToUri(marker)
+
+
+@contextlib.contextmanager
+def _told_of(database: str) -> Iterator[None]:
+    """Tell failures of a database by what they mean."""
+    try:
+        yield
     except ImportError as error:
         message = f"{database} has no driver here: {error}. For PostgreSQL, pip install 'spherex-butler[postgres]'."
         raise ConfigurationError(message) from error
@@ -246,8 +323,6 @@ def _make(plan: _Plan) -> None:
         raise ConfigurationError(message) from error
     except DBAPIError as error:
         raise ConfigurationError(f"{database} cannot be used. {explain_database_error(error)}") from error
-    del config["root"]
-    config.dumpToUri(marker)
 
 
 def _require_btree_gist(plan: _Plan, database: str) -> None:
@@ -286,7 +361,11 @@ def _make_folder(folder: Path, undo: ExitStack) -> None:
             parent.mkdir(exist_ok=True)
             undo.callback(_remove_empty, parent)
     if not folder.is_dir():
-        raise ConfigurationError(f"{str(folder)!r} is a file; a repository needs a folder.")
+        raise ConfigurationError(_no_folder(folder))
+
+
+def _no_folder(path: Path) -> str:
+    return f"{str(path)!r} is a file; a repository needs a folder."
 
 
 def _remove_empty(folder: Path) -> None:

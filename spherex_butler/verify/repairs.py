@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ("Repair", "repair")
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -62,6 +62,7 @@ def repair(
     *,
     complete_chains: bool = False,
     sources: Paths | None = None,
+    dry_run: bool = False,
 ) -> list[Repair]:
     """Repair what can be repaired safely: chains, missing region rows of images in local files, leftovers of copies.
 
@@ -80,6 +81,8 @@ def repair(
         Where copies of lost and damaged files are: files, folders, globs and URLs. A copy takes its file's place if it
         has that one's name, the size and checksum on record and, without a checksum, the dataset's header. What was
         in the place stays there under another name. Files outside of the repository are left alone.
+    dry_run
+        Whether to change nothing, and say what would be repaired. The repository may be read-only then.
 
     Returns
     -------
@@ -93,18 +96,21 @@ def repair(
     ParameterError
         Raised if copies cannot be looked for in one of the ``sources``; nothing has been repaired then.
     """
-    require_writeable(butler)
+    if not dry_run:
+        require_writeable(butler)
     wanted = [finding for finding in findings if finding.problem]
-    restored = [] if sources is None else _restore(butler, wanted, sources)
-    actions = _ACTIONS if complete_chains else _ACTIONS | dict.fromkeys(_COMPLETING, _leave_out)
+    restored = [] if sources is None else _restore(butler, wanted, sources, dry_run=dry_run)
+    actions = dict.fromkeys(_ACTIONS, _would_repair) if dry_run else _ACTIONS
+    actions = actions if complete_chains else actions | dict.fromkeys(_COMPLETING, _leave_out)
     ordered = [(finding, act) for kind, act in actions.items() for finding in wanted if finding.kind is kind]
-    return restored + [_repair(finding, partial(act, butler, finding.subject)) for finding, act in ordered]
+    repairs = restored + [_repair(finding, partial(act, butler, finding.subject)) for finding, act in ordered]
+    return [replace(one, done=False) for one in repairs] if dry_run else repairs
 
 
-def _restore(butler: Butler, findings: Iterable[RepositoryFinding], sources: Paths) -> list[Repair]:
+def _restore(butler: Butler, findings: Iterable[RepositoryFinding], sources: Paths, *, dry_run: bool) -> list[Repair]:
     """Bring lost and damaged files back before anything is read from them."""
     wanted = [(one, one.dataset) for one in findings if one.kind in RESTORABLE and one.dataset is not None]
-    restoration = Restoration(butler, [ref for _, ref in wanted], sources)
+    restoration = Restoration(butler, [ref for _, ref in wanted], sources, dry_run=dry_run)
     steps = Progress(__name__).wrap(wanted, desc="Restoring files")
     return [_repair(finding, partial(restoration.restore, ref)) for finding, ref in steps]
 
@@ -124,6 +130,10 @@ class _NotRepairedError(Exception):
 
 def _leave_out(_butler: Butler, _subject: str) -> str:
     raise _NotRepairedError("left as it is, as somebody may want it so; --complete-chains puts in what is missing.")
+
+
+def _would_repair(_butler: Butler, _subject: str) -> str:
+    return "would be repaired; nothing was changed."
 
 
 def _chain_run(butler: Butler, run: str) -> str:

@@ -42,6 +42,8 @@ class Restoration:
         The datasets.
     paths
         Where copies are: files, folders, globs and URLs. A copy has the name that the file has in the repository.
+    dry_run
+        Whether `restore` only says what it would do; the repository may be read-only then.
 
     Raises
     ------
@@ -49,9 +51,10 @@ class Restoration:
         Raised if a path cannot be searched.
     """
 
-    def __init__(self, butler: Butler, refs: Sequence[DatasetRef], paths: Paths) -> None:
+    def __init__(self, butler: Butler, refs: Sequence[DatasetRef], paths: Paths, *, dry_run: bool = False) -> None:
         self._butler = butler
-        self._root = check_opened(butler, writeable=True).root
+        self._dry_run = dry_run
+        self._root = check_opened(butler, writeable=not dry_run).root
         self._headers = HeaderCheck(butler)
         stored = stored_files(butler, refs)
         self._files = {identifier: files[0] for identifier, files in stored.items() if files}
@@ -85,6 +88,8 @@ class Restoration:
                 continue
             with _local(source) as local:
                 problem = self._difference(ref, file, local)
+                if problem is None and self._dry_run:
+                    return f"{_text(target)} would be brought back from {_text(source)}; nothing was changed."
                 if problem is None:
                     aside = _replace(target, local)
                     self._register(ref, target)
