@@ -14,10 +14,10 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 from astropy.io import fits
-from astropy.table.meta import get_header_from_yaml
+from astropy.table.meta import YamlParseError, get_header_from_yaml
 from lsst.resources import ResourcePath
 
-from ..errors import FormatError
+from ..errors import FormatError, reason_of
 from ..files.fits import open_fits
 from ..files.waiting import limit_waits
 from ..formats.fits.cards import PREFIX, provenance_cards
@@ -32,6 +32,9 @@ from .text_reading import read_json, read_yaml
 
 _ARROW_PREFIX = "LSST.BUTLER."
 _NAMELESS = "table"
+
+_DAMAGE = (ValueError, LookupError, TypeError, AttributeError, YamlParseError, fits.VerifyError, csv.Error)
+"""What astropy, yaml and pyarrow raise of files that are not as they expect."""
 
 
 def read_content(uri: ResourcePath, size: int | None = None) -> Content | None:
@@ -54,7 +57,14 @@ def read_content(uri: ResourcePath, size: int | None = None) -> Content | None:
     limit_waits(uri)
     extension = uri.getExtension().lower()
     read = READERS.get(extension) or READERS.get(extension.removesuffix(".gz"))
-    return None if read is None else read(uri, size)
+    try:
+        return None if read is None else read(uri, size)
+    except _DAMAGE as error:
+        if isinstance(error, FormatError):
+            raise
+        raise FormatError(
+            f"The file is damaged, or not what its extension {extension!r} says: {reason_of(error)}"
+        ) from error
 
 
 def _read_fits(uri: ResourcePath, size: int | None) -> Content:
@@ -166,8 +176,12 @@ def _read_parquet(uri: ResourcePath, _size: int | None) -> Content:
         from pyarrow import parquet  # noqa: PLC0415  (of an extra)
     except ImportError as error:
         raise FormatError(f"Parquet needs pyarrow ({error}): pip install 'spherex-butler[archive]'.") from error
-    with uri.as_local() as local, parquet.ParquetFile(local.ospath) as file:
-        schema, rows = file.schema_arrow, file.metadata.num_rows
+    with uri.as_local() as local:
+        try:
+            with parquet.ParquetFile(local.ospath) as file:
+                schema, rows = file.schema_arrow, file.metadata.num_rows
+        except OSError as error:  # pyarrow's own, for all that it cannot parse
+            raise FormatError(f"The Parquet file is damaged: {error}") from error
     described = (schema.metadata or {}).get(b"table_meta_yaml", b"").decode()
     header = get_header_from_yaml(described.splitlines()) if described else {}
     said = {column.name: column for column in _yaml_columns(header)}
@@ -209,8 +223,10 @@ def _yaml_columns(header: Mapping[str, Any]) -> Iterable[Column]:
         subtype = str(column.get("subtype", ""))
         shape = json.loads(subtype[subtype.index("[") :]) if "[" in subtype else ()
         kind = subtype.partition("[")[0] or column.get("datatype")
-        unit = column.get("unit")
-        yield Column(column["name"], kind, None if unit is None else str(unit), tuple(shape), column.get("description"))
+        unit, description = (
+            None if (text := column.get(key)) is None else str(text) for key in ("unit", "description")
+        )
+        yield Column(str(column["name"]), str(kind), unit, tuple(shape), description)
 
 
 READERS: Mapping[str, Callable[[ResourcePath, int | None], Content]] = {

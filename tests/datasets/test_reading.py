@@ -170,6 +170,25 @@ def test_text_of_a_file_cannot_command_a_terminal():
     assert lines == ["0   x ]0;  table of 1 row", "      a b  int64    red  [31m"]
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("x.parq", b"PAR1" + bytes(20) + b"PAR1", "The Parquet file is damaged: "),
+        ("x.parquet", b"nothing", "The file is damaged, or not what its extension '.parquet' says: ArrowInvalid: "),
+        ("x.ecsv", b"# %ECSV 1.0\n# ---\n# datatype: [\n", "not what its extension '.ecsv' says: YamlParseError"),
+        ("x.ecsv", b"# %ECSV 1.0\n# ---\n# datatype:\n# - {unit: m}\na\n", "extension '.ecsv' says: KeyError: 'name'"),
+        ("x.ecsv", b"\xff\xfe", "extension '.ecsv' says: UnicodeDecodeError: "),
+        ("x.h5", b"nothing", "The file is not an HDF5 file"),
+        ("x.fits", b"nothing", "expected the start of a FITS file"),
+    ],
+)
+def test_damaged_file_is_refused(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(FormatError) as caught:
+        read_content(ResourcePath(str(tmp_path / name)))
+    assert message in str(caught.value)
+
+
 def test_of_very_many_parts_the_first_are_listed():
     lines = Content("HDF5", tuple(Part(name=f"key{n}", kind="array", shape=(n,)) for n in range(300))).lines()
     assert len(lines) == 101
