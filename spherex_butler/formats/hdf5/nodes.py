@@ -143,6 +143,8 @@ class Node:
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of the part to read: of an array, ``(rows,)`` of a table, ``()`` of other values."""
+        if self.slices is None:
+            return self._full_shape
         index, full = self.index, self._full_shape
         return tuple(len(range(size)[part]) for part, size in zip(index, full, strict=False)) + full[len(index) :]
 
@@ -178,9 +180,10 @@ class Node:
     def read(self) -> Any:
         """Read a value, or the part of an array that the slices choose."""
         dataset, index = self._dataset(), self.index
-        self._require_stored(dataset)
+        dtype = dataset.dtype  # made anew by h5py whenever it is asked for
+        self._require_stored(dataset, dtype)
         try:
-            text = h5py.check_string_dtype(dataset.dtype)
+            text = h5py.check_string_dtype(dtype)
             if text is not None and text.length is None and dataset.shape is not None:
                 stored = dataset.asstr(errors="surrogateescape")[index or ()]
             else:
@@ -189,11 +192,12 @@ class Node:
             raise FormatError(
                 f"{named(self.path)} cannot be read: {error}. The file is damaged; fetch it again."
             ) from error
-        return decode(stored, dataset.dtype, self.tags, named(self.path))
+        return decode(stored, dtype, self.tags, named(self.path))
 
-    def _require_stored(self, dataset: h5py.Dataset) -> None:
+    def _require_stored(self, dataset: h5py.Dataset, dtype: np.dtype[Any]) -> None:
         """Refuse a shape that far more data belong to than there are, so that small files do not fill the memory."""
-        size = math.prod(self.shape or dataset.shape or ()) * dataset.dtype.itemsize
+        shape = dataset.shape if self.slices is None else self.shape
+        size = math.prod(shape or dataset.shape or ()) * dtype.itemsize
         if size > _UNSTORED and size > _COMPRESSED * (stored := dataset.id.get_storage_size()):
             raise FormatError(
                 f"{named(self.path)} has shape {dataset.shape}, of which {size:,} bytes would be read, but only "

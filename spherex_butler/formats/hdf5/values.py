@@ -41,6 +41,8 @@ _PADDING = 1 << 28
 _PADDED = 64
 """… and beyond which they are this many times as large at most."""
 
+_ASCII = 128
+
 _LONGEST = 200
 """Characters of a value in a message."""
 
@@ -274,23 +276,27 @@ def _raw(stored: Any, dtype: np.dtype[Any], tags: Tags, where: str) -> Any:
             "this format does not read; choose other data with the parameter keys, or open the file with h5py."
         )
     array = stored if isinstance(stored, np.ndarray) else np.asarray(stored, dtype)
-    plain = _parsed_dtype(_described_dtype(array.dtype))  # without h5py's metadata, in native byte order
-    array = array.view(plain) if array.dtype.isnative else array.astype(plain)
+    if array.dtype.metadata is not None or array.dtype.names is not None or not array.dtype.isnative:
+        plain = _parsed_dtype(_described_dtype(array.dtype))  # without h5py's metadata, in native byte order
+        array = array.view(plain) if array.dtype.isnative else array.astype(plain)
     return _text(array) if text is not None and text.encoding == "utf-8" and "dtype" not in tags else array
 
 
 def _text(array: np.ndarray[Any, Any], errors: str = "surrogateescape") -> np.ndarray[Any, Any]:
-    try:
-        return array.astype(str)  # ASCII, which numpy decodes six times as fast
-    except UnicodeDecodeError:
-        return np.asarray(np.strings.decode(array, "utf-8", errors))
+    if array.dtype.kind != "S" or array.dtype.itemsize == 0:
+        return array.astype(str)
+    codes = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    if codes.size and codes.max() < _ASCII:
+        # An ASCII character has its code in every encoding, in numpy's in four bytes.
+        return codes.astype(np.uint32).view(f"U{array.dtype.itemsize}").reshape(array.shape)
+    return np.asarray(np.strings.decode(array, "utf-8", errors))
 
 
 def _restored(raw: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     if raw.dtype == dtype:
         return raw
     if dtype.kind == "U":
-        return _text(raw, "surrogatepass").astype(dtype)  # which early files have
+        return _text(raw, "surrogatepass").astype(dtype, copy=False)  # which early files have
     if dtype.kind in "mM" and raw.dtype == np.int64:
         return raw.view(dtype)
     if dtype.names is not None:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from spherex_butler.errors import FormatError
+from spherex_butler.formats.hdf5.values import decode, encode
 
 FIELDS = [("name", "U5"), ("when", "M8[ms]"), ("grid", ">f4", (2, 3)), ("in", [("ok", "?"), ("note", "U2")])]
 
@@ -187,3 +188,22 @@ def with_attributes(children):
 @given(tree=with_attributes(st.recursive(leaves, with_attributes, max_leaves=6)))
 def test_any_tree_comes_back_as_it_was(tmp_path_factory, tree):
     assert_same(read(written(tmp_path_factory.getbasetemp() / "tree.h5", tree)), tree)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        np.array(["a", "", "b c", "longer than the others"]),
+        np.array([["x", "yy"], ["zzz", ""]]),
+        np.array(["plain", "é", "日本", "\U0001f52d"]),
+        np.array(["", ""]),
+        np.array([], dtype="U7"),
+        np.array(["inside \0 of it", "b"]),
+    ],
+    ids=["ascii", "matrix", "unicode", "empty", "none", "nul"],
+)
+def test_text_keeps_its_characters_and_width(text):
+    stored, tags = encode(text, "it")
+    found = decode(stored, stored.dtype, tags, "it")
+    assert found.dtype == text.dtype
+    np.testing.assert_array_equal(found, text)
