@@ -9,13 +9,14 @@ from dataclasses import fields, is_dataclass
 from types import ModuleType
 
 import pytest
-from lsst.daf.butler import Timespan
+from lsst.daf.butler import DataCoordinate, DatasetRef, DatasetType, DimensionUniverse, Timespan
 
 import spherex_butler
 from spherex_butler.archive.tables import ArchiveSummary
 from spherex_butler.calibrations.lookup import Explanation
 from spherex_butler.calibrations.reports import CalibrationIngestReport, CertificationReport, DecertificationReport
 from spherex_butler.configuration.check import ConfigurationReport, Finding, check_configuration
+from spherex_butler.datasets.report import DatasetReport
 from spherex_butler.export import ExportReport
 from spherex_butler.files.failures import FailedFile
 from spherex_butler.ingest import IngestPreview, IngestReport
@@ -56,7 +57,15 @@ def explanation():
     return Explanation("dark", "exposure 1, detector 3", Timespan(None, None), **nothing)
 
 
+def dataset():
+    universe = DimensionUniverse()
+    kind = DatasetType("gains", ["instrument"], "StructuredDataDict", universe=universe)
+    data_id = DataCoordinate.standardize(instrument="SPHEREx", universe=universe, dimensions=kind.dimensions)
+    return DatasetReport(DatasetRef(kind, data_id, run="u/test"), ())
+
+
 REPORTS = {
+    "dataset": (dataset(), "<DatasetReport: gains instrument=SPHEREx, in u/test>"),
     "ingest": (IngestReport(failed=[FailedFile("a", "b")]), "<IngestReport: 0 ingested, 0 already there, 1 failed>"),
     "certification": (CertificationReport(), "<CertificationReport: 0 certified, 0 replaced, 0 unchanged>"),
     "decertification": (DecertificationReport(), "<DecertificationReport: 0 decertified, 0 kept in part>"),

@@ -108,7 +108,8 @@ class DatasetReport(Summarized):
     @property
     def summary(self) -> str:
         """Which dataset it is, in words."""
-        return f"{self.ref.datasetType.name} {self._data_id}, in {self.ref.run}"
+        wrong = "" if self.ok else "; not every file can be read"
+        return f"{' '.join(filter(None, (self.ref.datasetType.name, self._data_id)))}, in {self.ref.run}{wrong}"
 
     @property
     def _data_id(self) -> str:
