@@ -16,16 +16,20 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import BinaryIO, Self
 
 from ..errors import FormatError
 
 _CLOUD = "cloud_access"
 _DELIMITER = re.compile(r"#\s*delimiter:\s*'(.)'")
 _CHUNK = 1 << 22
+
+_LONGEST = 1 << 20
+"""Characters that a line may have; the archive's have 2,000."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,5 +140,18 @@ def _remembered(lines: Iterator[str], held: list[str]) -> Iterator[str]:
         yield line
 
 
-def _text(opener: Callable[[], BinaryIO]) -> Any:
-    return io.TextIOWrapper(opener(), encoding="utf-8-sig", errors="replace", newline="")
+@contextmanager
+def _text(opener: Callable[[], BinaryIO]) -> Iterator[Iterator[str]]:
+    with io.TextIOWrapper(opener(), encoding="utf-8-sig", errors="replace", newline="") as text:
+        yield _lines(text)
+
+
+def _lines(text: io.TextIOWrapper) -> Iterator[str]:
+    """Yield lines, none of which fills the memory."""
+    while line := text.readline(_LONGEST):
+        if len(line) == _LONGEST:
+            raise FormatError(
+                f"The line that begins with {line[:60]!r} has {_LONGEST:,} characters or more, so that rows are "
+                "missing; expected a row on each line."
+            )
+        yield line

@@ -11,6 +11,7 @@ __all__ = ("MemoryTable", "Row", "TableReader", "open_table", "up_to_damage")
 
 import gzip
 import importlib
+import io
 import logging
 import re
 import zlib
@@ -25,6 +26,7 @@ from astropy.table import Table
 from ..errors import ConfigurationError, FormatError, reason_of
 from ..files.failures import FailingAlone
 from ..formats.regular import require_regular
+from ..formats.unzipped import BoundedReader
 from .delimited import TextTable
 from .votable import VOTableRows
 
@@ -89,7 +91,10 @@ def open_table(path: Path) -> TableReader:
         packed = file.read(2) == _GZIP
 
     def opener() -> BinaryIO:
-        return cast("BinaryIO", gzip.GzipFile(path)) if packed else path.open("rb")
+        if not packed:
+            return path.open("rb")
+        plain = cast("BinaryIO", gzip.GzipFile(path))
+        return cast("BinaryIO", io.BufferedReader(BoundedReader(plain, path.stat().st_size), _SNIFFED))
 
     try:
         with opener() as stream:
