@@ -109,6 +109,14 @@ def _pick(
             yield FormatError(f"The row has {len(cells)} cells; expected {width}.")
 
 
+def _check_doctype(name: str, _system: str | None, _public: str | None, internal: int) -> None:
+    if internal:
+        raise FormatError(
+            f"The VOTable has a document type declaration (DOCTYPE {name!r}) with content, by which XML can define "
+            "entities (ENTITY) that expand without bound; expected none. Remove it if you trust the file."
+        )
+
+
 class _Document:
     """What the parser has found so far, of tables the first with data."""
 
@@ -124,6 +132,7 @@ class _Document:
         self.parser = expat.ParserCreate(namespace_separator=" ")
         self.parser.buffer_text = True
         self.parser.buffer_size = 1 << 16
+        self.parser.StartDoctypeDeclHandler = _check_doctype
         self._skip()
 
     def take_cells(self) -> list[list[str]]:

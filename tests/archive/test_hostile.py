@@ -71,3 +71,10 @@ def test_table_of_equal_rows_that_gzip_makes_far_smaller_is_read(tmp_path):
     header, _, rows = (tmp_path / "table.csv").read_bytes().partition(b"\n")
     path = zipped(tmp_path / "table.csv.gz", header + b"\n", rows * 2, 3)
     assert len(planned_of(path)) == 36
+
+
+def test_votable_that_declares_entities_is_refused(tmp_path):
+    path = tmp_path / "laughs.xml"
+    path.write_text('<?xml version="1.0"?><!DOCTYPE VOTABLE [<!ENTITY a "ha">]><VOTABLE>&a;</VOTABLE>')
+    with pytest.raises(FormatError, match=r"has a document type declaration .* expected none\. Remove it"):
+        list(read_archive_table(path))
