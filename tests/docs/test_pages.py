@@ -23,6 +23,11 @@ NOT_RUN = {
         "pip install spherex-butler            # formatters, repositories, ingest of local files",
         "make demo   # simulate a small survey, ingest, query, read and derive; look at demo-output/quick-look.png",
     ],
+    "docs/how-to/operations.md": [
+        "-- save as roles.sql, and run: psql -v ON_ERROR_STOP=1 -f roles.sql",
+        "mkdir -p ~/.lsst && touch ~/.lsst/db-auth.yaml && chmod 600 ~/.lsst/db-auth.yaml",
+        "pg_dump -h db.example.org -U spherex_owner --format custom --file registry.dump spherex",
+    ],
     "docs/how-to/pipelines.md": ["pip install 'spherex-butler[pipelines]'", "export PYTHONPATH=$PWD:$PYTHONPATH"],
     "docs/index.md": ["pip install 'spherex-butler[https]'"],
     "docs/reference/commands.md": ["_SPHEREX_BUTLER_COMPLETE=fish_source spherex-butler | source"],
