@@ -68,9 +68,9 @@ def running_postgres(*, programs: Path | None = None, **settings: object) -> Ite
 def new_database(url: str) -> str:
     """Make an empty database that Butler accepts, on the server of another one; return its URL."""
     name = f"test_{uuid.uuid4().hex}"
-    _execute(url, f"CREATE DATABASE {name} TEMPLATE template0")
+    execute(url, f"CREATE DATABASE {name} TEMPLATE template0")
     new = sqlalchemy.make_url(url).set(database=name).render_as_string(hide_password=False)
-    _execute(new, "CREATE EXTENSION btree_gist")
+    execute(new, "CREATE EXTENSION btree_gist")
     return new
 
 
@@ -167,7 +167,8 @@ def _run(owner: pwd.struct_passwd | None, log: Path, *command: object) -> None:
         raise RuntimeError(f"{words} ended with status {done.returncode}; expected 0. It said: {log.read_text()}")
 
 
-def _execute(url: str, statement: str) -> None:
+def execute(url: str, statement: str) -> None:
+    """Execute a statement outside of a transaction."""
     engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT")
     try:
         with engine.connect() as connection:

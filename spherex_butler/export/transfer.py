@@ -27,7 +27,7 @@ from ..repository.contention import retry, split_on_failure
 from ..repository.failures import one_item, writing_to
 from ..repository.image_refs import dataset_text
 from ..repository.opened import check_opened
-from ..repository.registration import artifact_uri, file_checksum, known_ids, register, stored_files
+from ..repository.registration import UNKNOWN_SIZE, artifact_uri, file_checksum, known_ids, register, stored_files
 from ..repository.reports import FailedDataset
 from ..repository.runs import chain_members, put_in_order, register_run, release_chains
 
@@ -37,7 +37,6 @@ ExportMode: TypeAlias = Literal["auto", "copy", "link", "hardlink", "symlink", "
 EXPORT_MODES: tuple[ExportMode, ...] = get_args(ExportMode)
 """All of them."""
 
-_UNKNOWN_SIZE = -1
 _REMEDY = "'butler spherex verify' of the source says what to do"
 _ELEMENTS = ("planning_period", "group", "exposure", REGION)
 
@@ -210,7 +209,7 @@ def _require_size(uri: ResourcePath, file: StoredFile) -> None:
     if uri.isLocal and not Path(uri.ospath).is_file():
         raise FormatError(f"the source's file {str(uri)!r} is not there; {_REMEDY}.")
     size = uri.size()
-    if file.file_size not in {size, _UNKNOWN_SIZE}:
+    if file.file_size not in {size, UNKNOWN_SIZE}:
         raise FormatError(
             f"the source's file {str(uri)!r} has {size} bytes, {file.file_size} are on record; {_REMEDY}."
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("explain_database_error",)
+__all__ = ("explain_database_error", "lacks_rights")
 
 from sqlalchemy.exc import DBAPIError
 
@@ -28,7 +28,8 @@ _SQLITE = {
 """By SQLite's name of the error, or its beginning; the longer first."""
 
 _POSTGRES = {
-    "42501": "This user may not do that in the database. Ask its owner for the rights on the repository's schema",
+    "42501": "This user may not do that in the database. Ask its owner for the rights on the repository's tables: "
+    "SELECT to read; INSERT, UPDATE and DELETE, too, to write",
     "25006": "The database is read-only. Expected one that can be written to, such as the primary server",
     "28": "The database refused this user. Butler takes user and password from ~/.lsst/db-auth.yaml, or from the file "
     "that LSST_DB_AUTH names; PostgreSQL also from the one that PGPASSFILE names",
@@ -42,6 +43,11 @@ _UNREACHABLE = (
     "The database server cannot be reached. Expected one that answers at the host and port of the database's URL, with "
     "the user that ~/.lsst/db-auth.yaml (or the file that LSST_DB_AUTH names) gives for it"
 )
+
+
+def lacks_rights(error: DBAPIError) -> bool:
+    """Whether a database refuses a user what was asked for, which SQLAlchemy takes for a wrong query."""
+    return str(getattr(error.orig, "sqlstate", None)) in {"42501", "25006"}
 
 
 def explain_database_error(error: DBAPIError) -> str:

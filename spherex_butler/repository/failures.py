@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, Operationa
 
 from ..errors import RepositoryError, reason_of
 from ..files.failures import FailingAlone
+from .database_errors import explain_database_error, lacks_rights
 
 _OF_DATABASE = (OperationalError, InterfaceError, InternalError)
 _OF_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
@@ -35,8 +36,9 @@ def require_item_failure(error: Exception) -> None:
     """Raise a `.RepositoryError` where an error is the fault of no item."""
     if isinstance(error, RepositoryError):
         raise error
-    if isinstance(database_error(error), _OF_DATABASE):
-        raise RepositoryError(f"The database failed: {reason_of(error)!r}. {_GOES_ON}") from error
+    found = database_error(error)
+    if found is not None and (isinstance(found, _OF_DATABASE) or lacks_rights(found)):
+        raise RepositoryError(f"{explain_database_error(found)} {_GOES_ON}") from error
 
 
 @contextmanager

@@ -6,7 +6,16 @@ existence and size of files; see `.butler_internals`.
 
 from __future__ import annotations
 
-__all__ = ("FileRecords", "artifact_uri", "file_checksum", "known_ids", "register", "stored_files", "stored_uri")
+__all__ = (
+    "UNKNOWN_SIZE",
+    "FileRecords",
+    "artifact_uri",
+    "file_checksum",
+    "known_ids",
+    "register",
+    "stored_files",
+    "stored_uri",
+)
 
 import logging
 import uuid
@@ -20,7 +29,8 @@ from lsst.resources import ResourcePath
 from ..errors import ConfigurationError
 from .butler_internals import StoredFile, file_datastore, import_datasets
 
-_UNKNOWN_SIZE = -1  # what Butler writes for a file it did not look at, and then does not check
+UNKNOWN_SIZE = -1
+"""What Butler writes for a file it did not look at, and then does not check."""
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +65,7 @@ class FileRecords:
         if kind not in self._formatters:  # to be looked up once: that takes 40 µs
             formatter: Any = self._datastore.formatterFactory.getFormatterClass(ref)
             self._formatters[kind] = formatter.name()
-        known = _UNKNOWN_SIZE if size is None else size
+        known = UNKNOWN_SIZE if size is None else size
         name = kind.storageClass_name
         return StoredFile(self._formatters[kind], path, None, None, checksum, known, storage_class_name=name)
 

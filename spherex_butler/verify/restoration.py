@@ -23,7 +23,7 @@ from ..files.remote import download
 from ..repository.butler_internals import StoredFile
 from ..repository.failures import writing_to
 from ..repository.opened import check_opened
-from ..repository.registration import FileRecords, artifact_uri, file_checksum, register, stored_files
+from ..repository.registration import UNKNOWN_SIZE, FileRecords, artifact_uri, file_checksum, register, stored_files
 from .headers import HeaderCheck
 from .report import Kind
 
@@ -103,7 +103,7 @@ class Restoration:
     def _difference(self, ref: DatasetRef, file: StoredFile | None, copy: ResourcePath) -> str | None:
         """Return how a local copy differs from what is on record of a file; `None` if no difference is known."""
         size = copy.size()
-        if file is not None and file.file_size not in {size, -1}:
+        if file is not None and file.file_size not in {size, UNKNOWN_SIZE}:
             return f"has {size} bytes; {file.file_size} are on record."
         if file is not None and file.checksum is not None:
             checksum = file_checksum(copy)

@@ -193,7 +193,7 @@ def test_full_database_ends_the_call(butler, files):
     with butler._registry._db._engine.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
-    with pytest.raises(RepositoryError, match=r"^The database failed: .*full"):
+    with pytest.raises(RepositoryError, match=r"^The disk with the database is full"):
         ingest_files(butler, processings, report=report)
     assert report.failed == []
     assert len(report.ingested) >= 2

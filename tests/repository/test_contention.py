@@ -143,9 +143,11 @@ def test_nothing_is_halved_where_the_database_fails():
 
     def action(numbers):
         attempts.append(len(numbers))
-        raise OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
+        full = sqlite3.OperationalError("database or disk is full")
+        full.sqlite_errorname = "SQLITE_FULL"
+        raise OperationalError("INSERT", {}, full)
 
-    with pytest.raises(ConfigurationError, match=r"The database failed: .*disk is full'.* the same call goes on with"):
+    with pytest.raises(ConfigurationError, match=r"^The disk with the database is full\. .* the same call goes on"):
         split_on_failure(range(20), action, lambda *_: pytest.fail("no number is to blame"))
     assert attempts == [20]
 

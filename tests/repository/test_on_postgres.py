@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import command_line
 import numpy as np
 import pytest
+import sqlalchemy
 from astropy.coordinates import SkyCoord
-from lsst.daf.butler import Butler, DatasetType, Timespan
+from damage import put_dark
+from lsst.daf.butler import Butler, Config, DatasetType, Timespan
 from lsst.daf.butler._registry_shim import RegistryShim
+from postgres import execute
 
 from spherex_butler import make_repo
 from spherex_butler.errors import ConfigurationError
@@ -94,3 +99,38 @@ def test_tables_of_a_failed_repository_are_dropped(postgres_database, tmp_path, 
         with pytest.raises(RuntimeError, match="interrupted"):
             make_repo(tmp_path / "repo", database=postgres_database)
     make_repo(tmp_path / "repo", database=postgres_database).close()
+
+
+@pytest.fixture
+def readers_repo(butler, archive, postgres_database, tmp_path):
+    """Return the repository as a user has it who may only read its tables."""
+    ingest_files(butler, archive[:2], transfer="direct")
+    put_dark(butler, 1)
+    reader = f"reader_{uuid.uuid4().hex}"
+    for statement in (
+        f"CREATE ROLE {reader} LOGIN",
+        f"GRANT USAGE ON SCHEMA public TO {reader}",
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {reader}",
+    ):
+        execute(postgres_database, statement)
+    config = Config(str(tmp_path / "repo" / "butler.yaml"))
+    url = sqlalchemy.make_url(postgres_database).set(username=reader)
+    config["registry", "db"] = url.render_as_string(hide_password=False)
+    config["datastore", "root"] = str(tmp_path / "repo")
+    (tmp_path / "reader").mkdir()
+    config.dumpToUri(str(tmp_path / "reader" / "butler.yaml"))
+    yield tmp_path / "reader"
+    execute(postgres_database, f"DROP OWNED BY {reader}")
+    execute(postgres_database, f"DROP ROLE {reader}")
+
+
+# What a command that failed leaves open is closed with its process, which here goes on.
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_user_without_rights_reads_and_is_told_which_are_missing(readers_repo, archive):
+    assert "2 images" in command_line.run("verify", readers_repo, code=1)
+    for line in (("ingest", readers_repo, *archive), ("certify", readers_repo, "dark"), ("register", readers_repo)):
+        said = command_line.run(*line, code=1)
+        assert "This user may not do that in the database. Ask its owner for the rights" in said, (line, said)
+        assert "INSERT, UPDATE and DELETE" in said
+        assert "Traceback" not in said
+        assert len(said.splitlines()) < 4
