@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import Engine, event
@@ -20,4 +20,6 @@ def sqlite_without_sync() -> Iterator[None]:
 
 def _leave_it(connection: Any, _: object) -> None:
     if isinstance(connection, sqlite3.Connection):
-        connection.execute("PRAGMA synchronous = OFF")
+        # A database that has first to be mended, or is none, is for what opens it to find.
+        with suppress(sqlite3.Error):
+            connection.execute("PRAGMA synchronous = OFF")

@@ -42,11 +42,21 @@ from astropy.utils.xml.iterparser import get_xml_iterator
 from numpy.typing import NDArray
 
 from ...errors import FormatError
+from ..unzipped import ByteBudget
 
 Event: TypeAlias = tuple[bool, str, Any, tuple[int, int]]
 
 CELL_LIMIT = 1 << 24
 """How many elements a cell may have: astropy allocates what a header promises."""
+
+_ROW_LIMIT = 1 << 28
+"""Bytes that a row may take in memory, and all rows however little is stored of them …"""
+
+_RATIO = 1024
+"""… beyond which they are this many times what is stored at most; an empty cell of an array is 5 bytes."""
+
+_LARGEST = 16
+"""Bytes of an element: of the largest type, doubleComplex."""
 
 
 @contextmanager
@@ -65,7 +75,8 @@ class Document:
     """A VOTable document as astropy has parsed it, and what astropy does not say about it.
 
     ``nrows`` is the number of rows that the first table says it has, ``table_count`` the number of tables, of which
-    only the first is read, and ``stream`` its data if they are binary.
+    only the first is read, and ``stream`` its data if they are binary. ``row_size`` is how many bytes a row may take in
+    memory, and ``rows`` how many rows of TABLEDATA came so far.
     """
 
     votable: VOTableFile
@@ -73,6 +84,8 @@ class Document:
     table_count: int = 0
     stream: bytes = b""
     is_binary2: bool = False
+    row_size: int = 0
+    rows: int = 0
 
     @property
     def table(self) -> TableElement:
@@ -108,14 +121,23 @@ def parse_document(stream: BinaryIO, *, columns: Sequence[int] | None = None, he
     """
     config: dict[str, Any] = {"columns": columns, "verify": "warn", "datatype_mapping": {}}
     document = Document(VOTableFile(config=config, pos=(1, 1)))
+    size = stream.seek(0, io.SEEK_END)
     stream.seek(0)
     try:
         with quiet(), get_readable_fileobj(stream, encoding="binary") as plain:
             _check_doctype(plain)
             plain.seek(0)
-            with get_xml_iterator(plain.read) as events:
+            budget = ByteBudget(size)
+
+            def read(count: int) -> bytes:
+                data: bytes = plain.read(count)
+                budget.spend(len(data))
+                return data
+
+            with get_xml_iterator(read) as events:
+                passed = _passed(events, document, budget, header_only=header_only)
                 # As astropy.io.votable.parse does, which takes no events.
-                document.votable.parse(_passed(events, document, header_only=header_only), config)
+                document.votable.parse(passed, config)
     except FormatError:
         raise
     except Exception as error:  # astropy's, expat's, numpy's, gzip's …
@@ -151,7 +173,7 @@ def _check_doctype(stream: BinaryIO) -> None:
             return  # astropy says what it is
 
 
-def _passed(events: Iterator[Event], document: Document, *, header_only: bool) -> Iterator[Event]:
+def _passed(events: Iterator[Event], document: Document, budget: ByteBudget, *, header_only: bool) -> Iterator[Event]:
     """Yield the events that astropy is to see."""
     in_table = False
     for start, tag, data, position in events:
@@ -163,7 +185,14 @@ def _passed(events: Iterator[Event], document: Document, *, header_only: bool) -
         if start and tag == "DATA" and header_only:
             yield False, "TABLE", "", position
             return
-        if start:
+        if start and tag == "TR":
+            document.rows += 1
+            if (found := document.rows * document.row_size) > max(_ROW_LIMIT, _RATIO * budget.spent):
+                raise FormatError(
+                    f"{document.rows} rows take {found:,} bytes, but only {budget.spent:,} bytes were read; expected "
+                    f"at most {_RATIO} times as many."
+                )
+        elif start:
             _check_element(tag, data, document)
         elif tag == "STREAM":
             document.stream = _decoded(data)
@@ -180,6 +209,12 @@ def _check_element(tag: str, attributes: dict[str, str], document: Document) -> 
         if (size := prod(int(size) or 1 for size in re.findall(r"\d+", arraysize))) > CELL_LIMIT:
             raise FormatError(
                 f"{tag} {attributes.get('name')!r} has arraysize={arraysize!r}; expected at most {CELL_LIMIT} elements."
+            )
+        document.row_size += size * _LARGEST if tag == "FIELD" else 0
+        if document.row_size > _ROW_LIMIT:
+            raise FormatError(
+                f"The FIELDs up to {attributes.get('name')!r} take {document.row_size:,} bytes a row; expected at most "
+                f"{_ROW_LIMIT:,}."
             )
         is_param = tag == "PARAM"  # whose arraysize many services forget
         if attributes.get("datatype") in {"char", "unicodeChar"} and (is_param or "x" in arraysize):
