@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -244,6 +245,15 @@ def test_warnings_of_a_report_are_said_once(tmp_path, command):
     assert done.stderr.startswith("6 images are there already, but elsewhere, such as ")
 
 
+@pytest.fixture
+def interruptible():
+    """Have SIGINT interrupt, which a shell that runs the tests in the background has them ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_interrupt_that_arrives_in_a_finalizer_still_interrupts(capsys):
     class Finalized:
         def __del__(self):
