@@ -113,6 +113,18 @@ class Document:
                 field.converter.binparse(stream.read)
         return np.unpackbits(flags, axis=1, count=len(fields)).astype(bool)
 
+    def unread(self) -> int:
+        """Return how many bytes of a binary stream are not of whole rows: astropy takes what is cut off for the end."""
+        rows, stream = len(self.table.array), io.BytesIO(self.stream)
+        fields = self.table.all_fields
+        flags = -(-len(fields) // 8) if self.is_binary2 else 0
+        varying = any("*" in str(field.arraysize) for field in fields)
+        for _ in range(rows if varying else min(rows, 1)):
+            stream.read(flags)
+            for field in fields:
+                field.converter.binparse(stream.read)
+        return len(self.stream) - stream.tell() * (1 if varying else rows)
+
 
 def parse_document(stream: BinaryIO, *, columns: Sequence[int] | None = None, header_only: bool = False) -> Document:
     """Parse a VOTable document, which may be compressed, or only what precedes its data.

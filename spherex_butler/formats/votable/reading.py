@@ -82,6 +82,11 @@ class TableFile:
                     f"The VOTable says nrows={document.nrows} but has {rowcount} rows of data; "
                     "it is damaged or incomplete."
                 )
+            if document.nrows is None and document.stream and (unread := document.unread()):
+                raise FormatError(
+                    f"The VOTable has {unread} bytes of data behind its {rowcount} rows, which are no whole row; it is "
+                    "damaged or incomplete."
+                )
         if document.table_count > 1:
             _log.warning("The VOTable holds %d TABLEs; only the first was read.", document.table_count)
         return self._table(document, chosen, window)

@@ -57,7 +57,8 @@ def test_false_promises_cost_no_memory():
     text = document(stream(b"\0\0\0\0\1"), table=' nrows="1000000000000"')
     assert "says nrows=1000000000000 but has 1 rows of data" in refusal(text)
     field = '<FIELD name="x" datatype="int" arraysize="*"/>'
-    assert len(read(document(stream(b"\0\xff\xff\xff\xff"), fields=field))) == 0
+    promise = document(stream(b"\0\xff\xff\xff\xff"), fields=field)
+    assert "5 bytes of data behind its 0 rows, which are no whole row" in refusal(promise)
     assert tracemalloc.get_traced_memory()[1] < 20_000_000
     tracemalloc.stop()
 
@@ -83,6 +84,25 @@ def test_truncated_stream_which_astropy_takes_for_a_whole_one_is_refused():
     text = text.replace(found[1], base64.b64encode(base64.b64decode(found[1])[:-6]).decode())
     assert len(parsed(text)) == 9
     assert "says nrows=10 but has 9 rows of data; it is damaged or incomplete" in refusal(text)
+
+
+@pytest.mark.parametrize("serialization", ["binary", "binary2"])
+@pytest.mark.parametrize("texts", [False, True])
+def test_truncated_stream_is_refused_without_a_number_of_rows(serialization, texts):
+    table = Table({"x": np.arange(10)} | ({"y": ["some text"] * 10} if texts else {}))
+    text = re.sub(r' nrows="\d+"', "", written(table, serialization))
+    assert len(read(text)) == 10
+    found = re.search(r'base64">\s*([^<\s]+)', text)
+    text = text.replace(found[1], base64.b64encode(base64.b64decode(found[1])[:-3]).decode())
+    assert len(parsed(text)) == 9
+    assert "bytes of data behind its 9 rows, which are no whole row" in refusal(text)
+
+
+def test_cell_that_claims_more_than_there_is_is_refused():
+    cells = base64.b64encode(b"\x7f\xff\xff\xff").decode()
+    fields = '<FIELD name="x" datatype="double" arraysize="*"/>'
+    text = document(f'<BINARY><STREAM encoding="base64">{cells}</STREAM></BINARY>', fields=fields)
+    assert "4 bytes of data behind its 0 rows" in refusal(text)
 
 
 def test_foreign_characters_which_astropy_skips_are_refused():
