@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from ..errors import FormatError
 
 _STEP = 10_000
+_BUFFER = 1 << 20  # bytes read of a column at a time
 
 
 class ParquetRows:
@@ -31,7 +32,8 @@ class ParquetRows:
     def rows(self, positions: Sequence[int]) -> Iterator[tuple[Any, ...] | FormatError]:
         """Yield the values of each row in the columns at these positions."""
         names = [self.columns[position] for position in positions]
-        with pq.ParquetFile(self._path) as file:
+        # By default, pyarrow keeps all of a file that it has read until it is closed.
+        with pq.ParquetFile(self._path, pre_buffer=False, buffer_size=_BUFFER) as file:
             try:
                 for batch in file.iter_batches(_STEP, columns=names):
                     yield from zip(*(map(_text, _values(batch.column(name))) for name in names), strict=True)

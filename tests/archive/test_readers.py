@@ -155,3 +155,18 @@ def test_table_is_not_read_from_a_fifo(tmp_path):
     os.mkfifo(tmp_path / "table.csv")
     with pytest.raises(FormatError, match=r"is a FIFO; expected a regular file\. Save it as one first"):
         open_table(tmp_path / "table.csv")
+
+
+def test_parquet_is_not_kept_in_memory(tmp_path):
+    path = tmp_path / "large.parquet"
+    rng = np.random.default_rng(0)
+    with pq.ParquetWriter(path, pa.schema([("text", pa.string())])) as writer:
+        for _ in range(100):
+            writer.write_table(pa.table({"text": [rng.bytes(100).hex() for _ in range(1000)]}))
+    before, most, rows = pa.total_allocated_bytes(), 0, 0
+    for _ in open_table(path).rows([0]):
+        rows += 1
+        if rows % 500 == 0:
+            most = max(most, pa.total_allocated_bytes() - before)
+    assert rows == 100_000
+    assert most < path.stat().st_size / 2
