@@ -29,7 +29,7 @@ _SQLITE = {
 
 _POSTGRES = {
     "42501": "This user may not do that in the database. Ask its owner for the rights on the repository's tables: "
-    "SELECT to read; INSERT, UPDATE and DELETE, too, to write",
+    "to read them and, for what changes the repository, to insert, update and delete rows",
     "25006": "The database is read-only. Expected one that can be written to, such as the primary server",
     "28": "The database refused this user. Butler takes user and password from ~/.lsst/db-auth.yaml, or from the file "
     "that LSST_DB_AUTH names; PostgreSQL also from the one that PGPASSFILE names",
