@@ -183,8 +183,8 @@ def _missing(
         absent = {data_id_text(ref) for ref in candidates if request.covers(ref) and ref.dataId not in there}
         if absent:
             notes.append(
-                f"{kind.name} {', '.join(sorted(absent))}: no token of {release} is known; give one of {tokens} as "
-                f"token, with release={release!r}."
+                f"{kind.name} {', '.join(sorted(absent))}: no token of {release} is known; give one of "
+                f"{', '.join(tokens)} as token, with release={release!r}."
             )
     if request.named and not chosen:
         raise ParameterError(" ".join(notes) or _lacking(kind, [], tokens))
