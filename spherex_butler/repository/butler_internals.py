@@ -10,21 +10,27 @@ from __future__ import annotations
 
 __all__ = (
     "MANY",
+    "ImageTables",
     "StoredFile",
+    "collection_names",
+    "collection_numbers",
     "database_file",
     "fast_writing",
     "file_datastore",
+    "image_tables",
     "import_datasets",
     "insert_regions",
     "recorded_paths",
     "records_without_dataset",
+    "selected_rows",
     "update_statistics",
 )
 
 import logging
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -36,7 +42,7 @@ from lsst.daf.butler.datastore.stored_file_info import StoredFileInfo
 from lsst.daf.butler.datastores.fileDatastore import FileDatastore
 from lsst.daf.butler.direct_butler import DirectButler
 
-from ..constants import REGION
+from ..constants import DATASET_TYPE, REGION
 from ..errors import ConfigurationError, reason_of
 
 StoredFile = StoredFileInfo
@@ -141,6 +147,57 @@ def recorded_paths(butler: Butler) -> Iterator[str]:
     with inner._registry._db.query(sqlalchemy.select(records.columns.path)) as rows:
         for row in rows:
             yield row.path
+
+
+@dataclass(frozen=True, slots=True)
+class ImageTables:
+    """The registry's tables that tell of images: for questions that Butler's own queries answer row by row.
+
+    ``overlaps`` are the pixels of the sky that each region overlaps; ``tags`` say which dataset a collection has of an
+    exposure and detector, also of types other than ``dataset_type_id``, that of images.
+    """
+
+    overlaps: sqlalchemy.Table
+    regions: sqlalchemy.Table
+    exposures: sqlalchemy.Table
+    tags: sqlalchemy.Table
+    datasets: sqlalchemy.Table
+    files: sqlalchemy.Table
+    dataset_type_id: int
+
+
+def image_tables(butler: Butler) -> ImageTables:
+    """Return the tables that tell of images."""
+    inner, datastore = _parts(butler)
+    managers: Any = inner._registry._managers
+    storage = managers.datasets._find_storage(DATASET_TYPE)
+    return ImageTables(
+        overlaps=managers.dimensions._overlap_tables[REGION][1],
+        regions=managers.dimensions._tables[REGION],
+        exposures=managers.dimensions._tables["exposure"],
+        tags=managers.datasets._get_tags_table(storage.dynamic_tables),
+        datasets=managers.datasets._static.dataset,
+        files=datastore._table._table,  # type: ignore[attr-defined]
+        dataset_type_id=storage.dataset_type_id,
+    )
+
+
+def collection_numbers(butler: Butler, names: Iterable[str]) -> tuple[int, ...]:
+    """Return the numbers by which tables know collections, in the order given."""
+    collections: Any = _parts(butler)[0]._registry._managers.collections
+    return tuple(collections.find(name).key for name in names)
+
+
+def collection_names(butler: Butler, numbers: Iterable[int]) -> dict[int, str]:
+    """Return the names of collections by their numbers."""
+    collections: Any = _parts(butler)[0]._registry._managers.collections
+    return {number: collections[number].name for number in numbers}
+
+
+def selected_rows(butler: Butler, statement: sqlalchemy.SelectBase) -> Iterator[Any]:
+    """Yield the rows that a statement selects."""
+    with _parts(butler)[0]._registry._db.query(statement) as rows:
+        yield from rows
 
 
 @contextmanager

@@ -132,11 +132,16 @@ def _write(
         butler.collections.extend_chain(DEFAULT_COLLECTION, [CALIBRATION_COLLECTION])
 
 
+def channel_table() -> Table:
+    """Return the spectral channels of all detectors: detector, id, wavelengths and bandwidth (µm), resolving power."""
+    text = ResourcePath(config_uri("repository/channels.ecsv")).read().decode()
+    return Table.read(text, format="ascii.ecsv")
+
+
 def _instrument_records() -> dict[str, list[dict[str, Any]]]:
     """Return the records of the instrument, its detectors and their channels, in order of insertion."""
     config = Config(config_uri("repository/instrument.yaml")).toDict()
-    text = ResourcePath(config_uri("repository/channels.ecsv")).read().decode()
-    channels = Table.read(text, format="ascii.ecsv")
+    channels = channel_table()
     rows = [dict(zip(channels.colnames, row, strict=True)) for row in channels.as_array().tolist()]
     of_ours = {"instrument": INSTRUMENT}
     return {

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ("OpenedRepository", "check_opened", "require_batch_size", "require_universe", "require_writeable")
+__all__ = (
+    "OpenedRepository",
+    "check_opened",
+    "datastore_root",
+    "require_batch_size",
+    "require_universe",
+    "require_writeable",
+)
 
 import os
 from collections.abc import Iterator, Mapping
@@ -49,7 +56,7 @@ def check_opened(butler: Butler, *, writeable: bool = True, what: str = "The rep
         require_writeable(butler, what)
     require_universe(butler)
     instrument, detectors = _instrument_records(butler)
-    return OpenedRepository(butler, _datastore_root(butler), instrument, detectors)
+    return OpenedRepository(butler, datastore_root(butler), instrument, detectors)
 
 
 def require_writeable(butler: Butler, what: str = "The repository") -> None:
@@ -107,7 +114,8 @@ def _instrument_records(butler: Butler) -> tuple[DimensionRecord, dict[int, Dime
     return instruments[0], detectors
 
 
-def _datastore_root(butler: Butler) -> ResourcePath:
+def datastore_root(butler: Butler) -> ResourcePath:
+    """Return where the repository keeps its files."""
     roots = butler.get_datastore_roots()
     found = [root for root in roots.values() if root is not None]
     if len(found) != 1:

@@ -15,6 +15,7 @@ __all__ = (
     "release_chains",
     "release_in_path",
     "release_of",
+    "release_of_run",
     "release_spans",
 )
 
@@ -26,7 +27,7 @@ from lsst.daf.butler import Butler, CollectionType, Config
 from lsst.daf.butler.registry import MissingCollectionError
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from ..constants import CALIBRATION_COLLECTION, DEFAULT_COLLECTION
+from ..constants import CALIBRATION_COLLECTION, DATASET_TYPE, DEFAULT_COLLECTION
 from ..errors import FormatError, ParameterError
 from ..names import RUN_PREFIX, ProcessingToken, ProductName
 from ..paths import config_uri
@@ -106,6 +107,16 @@ def release_of(name: ProductName, path: str = "", given: str | None = None) -> s
         if version is not None and release.first_version <= version <= (release.last_version or version):
             return key
     raise FormatError(f"The release of {str(name)!r} follows from neither its path nor its token; pass release=.")
+
+
+def release_of_run(run: str) -> str | None:
+    """Return the release of an image's run, `None` of a run that is not of the archive's."""
+    if not run.startswith(RUN_PREFIX):
+        return None
+    try:
+        return release_of(ProductName(DATASET_TYPE, ProcessingToken.parse(run.removeprefix(RUN_PREFIX))))
+    except FormatError:
+        return None
 
 
 def doubt_of(name: ProductName, path: str = "", given: str | None = None) -> str | None:

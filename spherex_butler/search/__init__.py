@@ -1,12 +1,14 @@
-"""Answers from the registry, without opening a file: which observations there are, and what a repository holds.
+"""Answers from the registry, without opening a file: which images saw what, and what a repository holds.
 
 Imports `..calibrations`, `..repository` and what those import.
 """
 
-__all__ = ("RepositorySummary", "observations", "summary")
+__all__ = ("Ephemeris", "RepositorySummary", "find_images", "observations", "summary")
 
 from ..lazy import public_names
 from .contents import RepositorySummary, summary
+from .images import find_images
+from .motion import Ephemeris
 from .observations import observations
 
 __dir__ = public_names(__name__)

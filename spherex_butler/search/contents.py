@@ -15,10 +15,9 @@ from lsst.daf.butler.queries import Query
 
 from ..constants import DATASET_TYPE, DEFAULT_COLLECTION, DETECTORS, INSTRUMENT
 from ..repository.opened import check_opened
-from ..repository.runs import chain_members
+from ..repository.runs import chain_members, release_of_run
 from ..repository.times import format_time
 from ..summaries import Summarized
-from .observations import release_of_run
 
 _NO_SURVEY = "survey unknown"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("observations", "release_of_run")
+__all__ = ("observations",)
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice
@@ -16,14 +16,13 @@ from astropy.time import Time
 from lsst.daf.butler import Butler, Timespan
 from lsst.daf.butler.queries import Query
 from lsst.daf.butler.queries.tree import Predicate
-from lsst.daf.butler.time_utils import TimeConverter
 
 from ..calibrations.ranges import UserTime, range_between, require_detectors
 from ..constants import DATASET_TYPE, DEFAULT_COLLECTION, INSTRUMENT
-from ..errors import FormatError, ParameterError
-from ..names import RUN_PREFIX, ProcessingToken, ProductName
+from ..errors import ParameterError
 from ..repository.opened import require_universe
-from ..repository.runs import release_of
+from ..repository.runs import release_of_run
+from ..repository.times import times_of
 
 _FIELDS = {"obs_id", "timespan", "exposure_time", "science_program", "target_name"}
 _Row: TypeAlias = tuple[Any, ...]
@@ -140,15 +139,6 @@ def _middle(timespan: Timespan | None) -> int | None:
     return None if timespan is None else sum(timespan.nsec) // 2
 
 
-def release_of_run(run: str) -> str | None:
-    """Return the release of an image's run, `None` of a run that is not of the archive's."""
-    try:
-        token = ProcessingToken.parse(run.removeprefix(RUN_PREFIX))
-    except FormatError:
-        return None
-    return release_of(ProductName(DATASET_TYPE, token)) if run.startswith(RUN_PREFIX) else None
-
-
 def _table(rows: list[_Row]) -> Table:
     columns = list(zip(*rows, strict=True)) or [()] * 10
     obs_id, exposure, middle, exposure_time, *texts = columns
@@ -164,12 +154,8 @@ def _table(rows: list[_Row]) -> Table:
 
 
 def _times(middles: Sequence[int | None]) -> Time:
-    """Return times in UTC, masked where there are none; exact to the nanosecond."""
-    nanoseconds = np.array([middle or 0 for middle in middles], dtype=np.int64)
-    days, rest = np.divmod(nanoseconds, 86_400_000_000_000)
-    epoch = TimeConverter().epoch
-    times = Time(epoch.jd1 + days, epoch.jd2 + rest / 86_400e9, format="jd", scale="tai").utc.copy()
-    times.format = "isot"
+    """Return times in UTC, masked where there are none."""
+    times = times_of([middle or 0 for middle in middles])
     missing = [middle is None for middle in middles]
     if any(missing):
         times[np.array(missing)] = np.ma.masked

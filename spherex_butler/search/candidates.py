@@ -1,0 +1,142 @@
+"""The images whose regions lie near positions, read from the registry's tables.
+
+Butler's own queries return a row at a time, each through several layers of Python, and that is what a search then
+costs: few of a position's hundreds of candidates hold it. Here the database joins the regions of a pixel of the sky
+into one text, which costs Python the same for one candidate as for a thousand.
+"""
+
+from __future__ import annotations
+
+__all__ = ("Chosen", "ExposureTimes", "all_regions", "exposure_times", "regions_by_pixel")
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import sqlalchemy
+from lsst.daf.butler import Butler
+from numpy.typing import NDArray
+from sqlalchemy.sql.functions import aggregate_strings
+
+from ..constants import INSTRUMENT
+from ..repository.butler_internals import ImageTables, selected_rows
+from .regions import Regions
+
+_PIXELS = 16
+"""Pixels of the sky in one statement; at the mission's end each has some 6,000 candidates, of 150 bytes each."""
+
+_PERIOD = 100_000
+"""Exposures that differ in their last five digits only are of one planning period: that many are joined into a text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which images are candidates at all.
+
+    Parameters
+    ----------
+    detectors
+        Numbers of detectors, `None` for all.
+    exposures
+        Ids of exposures, `None` for all.
+    first, last
+        Between which ids exposures have to be, `None` where there is no bound.
+    """
+
+    detectors: Collection[int] | None = None
+    exposures: Collection[int] | None = None
+    first: int | None = None
+    last: int | None = None
+
+    def conditions(self, columns: Any) -> Iterator[sqlalchemy.ColumnElement[bool]]:
+        """Yield the conditions on a table's columns ``instrument``, ``detector`` and ``exposure``."""
+        yield columns.instrument == INSTRUMENT
+        if self.detectors is not None:
+            yield columns.detector.in_(sorted(self.detectors))
+        if self.exposures is not None:
+            yield columns.exposure.in_(sorted(self.exposures))
+        if self.first is not None:
+            yield columns.exposure >= self.first
+        if self.last is not None:
+            yield columns.exposure <= self.last
+
+
+def regions_by_pixel(
+    butler: Butler, tables: ImageTables, pixels: Sequence[int], chosen: Chosen
+) -> Iterator[tuple[int, Regions]]:
+    """Yield the regions that overlap each pixel of the universe's common system, by pixel."""
+    common = butler.dimensions.commonSkyPix
+    overlaps, regions = tables.overlaps.columns, tables.regions.columns
+    same = [overlaps[name] == regions[name] for name in ("instrument", "detector", "exposure")]
+    for begin in range(0, len(pixels), _PIXELS):
+        statement = (
+            _joined(tables, overlaps.skypix_index)
+            .select_from(tables.overlaps.join(tables.regions, sqlalchemy.and_(*same)))
+            .where(
+                overlaps.skypix_system == common.system.name,
+                overlaps.skypix_level == common.level,
+                overlaps.skypix_index.in_(pixels[begin : begin + _PIXELS]),
+                regions.region.is_not(None),
+                *chosen.conditions(overlaps),
+            )
+            .group_by(overlaps.skypix_index, regions.detector)
+            .order_by(overlaps.skypix_index)
+        )
+        for pixel, rows in groupby(selected_rows(butler, statement), key=lambda row: int(row[0])):
+            yield pixel, Regions.joined([Regions.decoded(*row[1:]) for row in rows])
+
+
+def all_regions(butler: Butler, tables: ImageTables, chosen: Chosen) -> Iterator[Regions]:
+    """Yield the regions of all images, some at a time."""
+    regions = tables.regions.columns
+    period = regions.exposure - regions.exposure % _PERIOD
+    statement = (
+        _joined(tables, period)
+        .where(regions.region.is_not(None), *chosen.conditions(regions))
+        .group_by(regions.instrument, regions.detector, period)
+    )
+    for row in selected_rows(butler, statement):
+        yield Regions.decoded(*row[1:])
+
+
+def _joined(tables: ImageTables, key: Any) -> sqlalchemy.Select[Any]:
+    """Return the statement that joins exposures and encoded regions into texts, for each key and detector."""
+    regions = tables.regions.columns
+    exposures = sqlalchemy.cast(regions.exposure, sqlalchemy.Text)
+    encoded = sqlalchemy.type_coerce(regions.region, sqlalchemy.Text)  # as it is stored
+    return sqlalchemy.select(key, regions.detector, aggregate_strings(exposures, ","), aggregate_strings(encoded, ","))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExposureTimes:
+    """Ids of exposures, ascending, and the middles of their times in Butler's nanoseconds, TAI."""
+
+    ids: NDArray[np.int64]
+    middles: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def have(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which exposures have a time."""
+        return np.isin(ids, self.ids)
+
+    def middles_of(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the times of exposures that have one."""
+        return self.middles[np.searchsorted(self.ids, ids)]
+
+
+def exposure_times(butler: Butler, tables: ImageTables, chosen: Chosen) -> ExposureTimes:
+    """Return the times of those exposures between the bounds of the chosen ones that have one."""
+    columns = tables.exposures.columns
+    begin, end = columns.timespan_begin, columns.timespan_end
+    conditions = [columns.instrument == INSTRUMENT, begin.is_not(None), end.is_not(None)]
+    if chosen.first is not None:
+        conditions.append(columns.id >= chosen.first)
+    if chosen.last is not None:
+        conditions.append(columns.id <= chosen.last)
+    statement = sqlalchemy.select(columns.id, begin, end).where(*conditions).order_by(columns.id)
+    rows = np.array([tuple(row) for row in selected_rows(butler, statement)], np.int64).reshape(-1, 3)
+    return ExposureTimes(rows[:, 0], rows[:, 1] // 2 + rows[:, 2] // 2)

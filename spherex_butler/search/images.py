@@ -1,0 +1,307 @@
+"""Which images saw a position, at which pixel and which wavelength."""
+
+from __future__ import annotations
+
+__all__ = ("find_images",)
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+from astropy.table import QTable
+from astropy.time import Time
+from lsst.daf.butler import Butler
+from numpy.typing import NDArray
+
+from ..calibrations.ranges import UserTime, range_between, require_detectors
+from ..errors import FormatError, ParameterError
+from ..names import ObservationId
+from ..repository.butler_internals import ImageTables, image_tables
+from ..repository.opened import require_universe
+from ..repository.times import times_of
+from .candidates import Chosen
+from .frames import FULL_FRAME, FrameMap, are_full_frames, known_distortions
+from .matching import Matches, find_matches
+from .registered import ImageFilter, RegisteredImages, image_keys, registered_images, searched_collections
+from .targets import Position, as_targets
+from .wavelengths import WavelengthMaps, WavelengthRange, channels_of
+
+Numbers = NDArray[np.float64]
+
+
+def find_images(
+    butler: Butler,
+    position: Position,
+    *,
+    radius: u.Quantity | None = None,
+    wavelength: u.Quantity | tuple[u.Quantity, u.Quantity] | None = None,
+    time: tuple[UserTime | None, UserTime | None] | None = None,
+    detectors: int | Iterable[int] | None = None,
+    exposures: int | Iterable[int] | None = None,
+    survey: str | None = None,
+    planning_period: str | None = None,
+    collections: str | Iterable[str] | None = None,
+    latest: bool = True,
+    limit: int | None = None,
+) -> QTable:
+    """Return which images saw a position, and at which pixel and wavelength; no file is opened.
+
+    Parameters
+    ----------
+    butler
+        A SPHEREx repository.
+    position
+        One of
+
+        - a `~astropy.coordinates.SkyCoord`, one or many; one with proper motion, which needs an ``obstime``, is taken
+          to the time of each image, with its parallax if it has a distance;
+        - a table with a column of SkyCoord, or with columns ``ra`` and ``dec``;
+        - text: ``"10.684 41.269"`` in degrees, sexagesimal, or a name, which astropy resolves by the network;
+        - a region of `lsst.sphgeom`;
+        - an `Ephemeris`, or a function from an array of times to as many positions.
+    radius
+        Find images that a circle around each position overlaps.
+    wavelength
+        A wavelength, or the shortest and the longest, in any spectral unit: an image counts if the wavelength at its
+        pixel, half a bandwidth to both sides, meets that.
+    time
+        Only exposures that overlap with this time, from begin to end; `None` is open.
+    detectors, exposures
+        Only these.
+    survey
+        Only exposures that were planned for this survey, as headers name it: ``"all_sky"``.
+    planning_period
+        Only exposures of this planning period: ``"2025W51_1A"``.
+    collections
+        Where to search; by default `SPHEREx/defaults`.
+    latest
+        Whether of several processings of an image only the newest counts: the first in the order of the collections.
+    limit
+        Return at most this many rows, the first.
+
+    Returns
+    -------
+    images
+        A row for each position and image, by position and time:
+
+        ``source``
+            Name of the position, or its number from 0.
+        ``obs_id``, ``exposure``, ``detector``
+            Which image.
+        ``x``, ``y``
+            0-based full-frame pixel of the position; of a circle or region, of the point of the image that is nearest
+            its centre.
+        ``wavelength``, ``bandwidth``
+            At that pixel, µm.
+        ``channel``
+            The spectral channel that this wavelength lies in, 1 to 17; 0 outside all.
+        ``time``, ``exposure_time``
+            The middle of the exposure, UTC, and how long it was.
+        ``ra``, ``dec``
+            Where that pixel is, ICRS.
+        ``position_angle``
+            Of the image's y there, from North through East.
+        ``edge_distance``
+            Pixels to the nearest edge of the image, negative beyond.
+        ``release``, ``run``, ``dataset_id``, ``uri``
+            Which dataset, and where its file is.
+
+        Cutouts of the archive, whose pixels the registry does not tell, have NaN in the columns that follow from
+        pixels, and no ``wavelength`` finds them.
+
+    Raises
+    ------
+    ParameterError
+        Raised if an argument makes no sense.
+    ConfigurationError
+        Raised if it is no SPHEREx repository.
+
+    Notes
+    -----
+    A position counts as seen if the region on record of the image holds it: the polygon of its corners, which the
+    archive's ``s_region`` has as well. Distortion bends the edges of the real image by up to 8 pixels.
+
+    Pixels follow from that polygon and the distortion of the detector. Where the distortion is known, they are those of
+    the image's header to 0.01 pixel; elsewhere it is left out, and they are good to 8 pixels, which is 1/15 of a
+    spectral channel. The wavelength is that of the ``spectral_wcs`` that is certified for the image, or else of the
+    control points that its release's files hold.
+    """
+    require_universe(butler)
+    if limit is not None and limit < 0:
+        raise ParameterError(f"limit={limit} is less than none; expected a number of rows, or None for all.")
+    targets = as_targets(position, radius)
+    chosen = _chosen(detectors, exposures, planning_period)
+    range_ = None if wavelength is None else WavelengthRange.of(wavelength)
+    timespan = None if time is None else range_between(*time)
+    with butler.registry.caching_context():  # of collections, which are asked for again and again
+        names, numbers = searched_collections(butler, collections)
+        wanted = ImageFilter(numbers, latest, timespan, planning_period, survey)
+        search = _Search(butler, image_tables(butler), WavelengthMaps(butler, names), range_, wanted)
+        return search.table(find_matches(butler, search.tables, targets, chosen), targets.names, limit)
+
+
+def _chosen(
+    detectors: int | Iterable[int] | None, exposures: int | Iterable[int] | None, planning_period: str | None
+) -> Chosen:
+    numbers = [detectors] if isinstance(detectors, int) else detectors
+    ids = [exposures] if isinstance(exposures, int) else exposures
+    known = None if numbers is None else frozenset(numbers)
+    require_detectors(known or ())
+    first, last = (None, None) if planning_period is None else _bounds(planning_period)
+    return Chosen(known, None if ids is None else frozenset(map(int, ids)), first, last)
+
+
+def _bounds(planning_period: str) -> tuple[int, int]:
+    """Return between which ids the exposures of a planning period are."""
+    try:
+        some = ObservationId.parse(f"{planning_period}_0001_1").exposure_id
+    except FormatError:
+        raise ParameterError(
+            f"planning_period={planning_period!r} is no planning period; expected one such as '2025W51_1A'."
+        ) from None
+    begin = some - some % 100_000
+    return begin, begin + 99_999
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pixels:
+    """Where the positions of matches are in their images."""
+
+    x: Numbers
+    y: Numbers
+    angles: Numbers
+
+    @property
+    def edge_distances(self) -> Numbers:
+        last = FULL_FRAME - 0.5
+        found: Numbers = np.minimum.reduce([self.x + 0.5, self.y + 0.5, last - self.x, last - self.y])
+        return found
+
+    def where(self, chosen: Any) -> _Pixels:
+        return _Pixels(self.x[chosen], self.y[chosen], self.angles[chosen])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """Rows of the answer; ``image`` says which of the registered images each is of."""
+
+    matches: Matches
+    pixels: _Pixels
+    wavelength: Numbers
+    bandwidth: Numbers
+    image: NDArray[np.intp]
+
+    def where(self, chosen: Any) -> _Found:
+        return _Found(
+            self.matches.where(chosen),
+            self.pixels.where(chosen),
+            self.wavelength[chosen],
+            self.bandwidth[chosen],
+            self.image[chosen],
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Search:
+    """One search on its way from matches to a table."""
+
+    butler: Butler
+    tables: ImageTables
+    maps: WavelengthMaps
+    range_: WavelengthRange | None
+    wanted: ImageFilter
+
+    def table(self, matches: Matches, names: Sequence[str] | None, limit: int | None) -> QTable:
+        pixels = _pixels(matches)
+        if self.range_ is not None:
+            possible = self._possible(matches, pixels, self.range_)
+            matches, pixels = matches.where(possible), pixels.where(possible)
+        keys = image_keys(matches.images.exposures, matches.images.detectors)
+        images = registered_images(self.butler, self.tables, keys, self.wanted)
+        match, image = _joined(keys, images.keys)
+        wavelength, bandwidth = self._wavelengths(images, image, pixels.where(match))
+        order = np.lexsort([images.keys[image], images.times[image], matches.sources[match]])
+        if self.range_ is not None:
+            order = order[self.range_.meets(wavelength, bandwidth)[order]]
+        order = order[:limit]
+        found = _Found(matches.where(match), pixels.where(match), wavelength, bandwidth, image)
+        return _table(found.where(order), names, images)
+
+    def _possible(self, matches: Matches, pixels: _Pixels, wanted: WavelengthRange) -> NDArray[np.bool_]:
+        """Return which images may meet the range with any of the maps there are: fewer are then looked up."""
+        found = np.zeros(len(matches), bool)
+        for detector in np.unique(matches.images.detectors).tolist():
+            of_detector = np.flatnonzero(matches.images.detectors == detector)
+            for table in self.maps.possible(detector):
+                at = table.interpolated(pixels.x[of_detector], pixels.y[of_detector])
+                found[of_detector] |= wanted.meets(*at)
+        return found
+
+    def _wavelengths(
+        self, images: RegisteredImages, image: NDArray[np.intp], pixels: _Pixels
+    ) -> tuple[Numbers, Numbers]:
+        wavelength, bandwidth = np.full(len(image), np.nan), np.full(len(image), np.nan)
+        detectors = images.keys[image] % 10
+        for detector in np.unique(detectors).tolist():
+            of_detector = np.flatnonzero(detectors == detector)
+            some = image[of_detector]
+            wavelength[of_detector], bandwidth[of_detector] = self.maps.at(
+                detector, images.releases[some], images.times[some], pixels.x[of_detector], pixels.y[of_detector]
+            )
+        return wavelength, bandwidth
+
+
+def _pixels(matches: Matches) -> _Pixels:
+    """Return where the positions of matches are in their images, NaN where the region is not that of a detector."""
+    found = _Pixels(*(np.full(len(matches), np.nan) for _ in range(3)))
+    whole = are_full_frames(matches.images.corners)
+    for detector in np.unique(matches.images.detectors).tolist():
+        some = np.flatnonzero(whole & (matches.images.detectors == detector))
+        frames = FrameMap(matches.images.corners[some], known_distortions().get(detector))
+        x, y = frames.pixels(matches.directions[some])
+        found.x[some], found.y[some], found.angles[some] = x, y, frames.position_angles(x, y)
+    return found
+
+
+def _joined(keys: NDArray[np.int64], known: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return pairs of places in both at which the keys are the same; ``known`` is in order, and may have one twice."""
+    begin, end = np.searchsorted(known, keys, "left"), np.searchsorted(known, keys, "right")
+    number = end - begin
+    first = np.repeat(np.arange(len(keys)), number)
+    within = np.arange(len(first)) - np.repeat(np.cumsum(number) - number, number)
+    return first, np.repeat(begin, number) + within
+
+
+def _table(found: _Found, names: Sequence[str] | None, images: RegisteredImages) -> QTable:
+    image, pixels = found.image, found.pixels
+    x, y, z = found.matches.directions.T
+    detectors = images.keys[image] % 10
+    sources = found.matches.sources
+    table = QTable()
+    table["source"] = sources if names is None else np.array(names, np.str_)[sources]
+    table["obs_id"] = images.obs_ids[image]
+    table["exposure"] = images.keys[image] // 10
+    table["detector"] = detectors
+    table["x"], table["y"] = pixels.x * u.pix, pixels.y * u.pix
+    table["wavelength"], table["bandwidth"] = found.wavelength * u.um, found.bandwidth * u.um
+    table["channel"] = channels_of(detectors, found.wavelength)
+    table["time"] = _times(images.times[image])
+    table["exposure_time"] = images.exposure_times[image] * u.s
+    table["ra"] = np.degrees(np.arctan2(y, x)) % 360 * u.deg
+    table["dec"] = np.degrees(np.arctan2(z, np.hypot(x, y))) * u.deg
+    table["position_angle"] = pixels.angles * u.deg
+    table["edge_distance"] = pixels.edge_distances * u.pix
+    for name, values in (("release", images.releases), ("run", images.runs), ("dataset_id", images.dataset_ids)):
+        table[name] = values[image]
+    table["uri"] = images.uris[image]
+    return table
+
+
+def _times(nanoseconds: NDArray[np.int64]) -> Time:
+    """Return the middles of exposures, masked where they are not known."""
+    times = times_of(nanoseconds)
+    if (missing := nanoseconds == 0).any():
+        times[missing] = np.ma.masked
+    return times

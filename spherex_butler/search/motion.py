@@ -1,0 +1,245 @@
+"""Positions that depend on time: stars with proper motion and parallax, ephemerides, and functions of users."""
+
+from __future__ import annotations
+
+__all__ = ("Ephemeris", "Function", "Motion", "Star", "stars")
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import SkyCoord, get_body_barycentric
+from astropy.table import Table
+from astropy.time import Time
+from numpy.typing import NDArray
+
+from ..errors import ParameterError
+from ..repository.times import nanoseconds_of, times_of
+from .coordinates import coordinates_in
+from .regions import Vectors, unit_vectors, vectors_of
+
+Nanoseconds = NDArray[np.int64]
+"""Times as Butler has them: since 1970, TAI."""
+
+_YEAR = 365.25 * 86_400e9  # ns
+_POINTS = 4  # of an ephemeris for one position, which makes the interpolation cubic
+_PRECISION = (0.1 * u.arcsec).to_value(u.rad)
+_SIXTEENTH = 1 / 16  # of the error of a cubic interpolation remains with half the step
+_TIMES = {"datetime_jd": "jd", "jd": "jd", "mjd": "mjd", "time": None, "epoch": None, "datetime_str": None}
+"""Columns with the times of an ephemeris, and their format where it is a number."""
+
+_log = logging.getLogger(__name__)
+
+
+class Motion(Protocol):
+    """Something that is elsewhere at another time."""
+
+    def at(self, times: Nanoseconds) -> Vectors:
+        """Return the directions at some times, shape (n, 3); NaN where none is known."""
+
+    def reach(self, times: Nanoseconds) -> float | None:
+        """Return how far in radians it gets from where it is first; `None` if it is not known to stay near."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Star:
+    """A star that moves in a straight line, seen from the Earth.
+
+    SPHEREx circles the Earth at 650 km: from there, the parallax of the nearest star differs by 0.04 mas.
+
+    Parameters
+    ----------
+    position, velocity
+        In units of its distance, and those a year; shape (3,), ICRS.
+    epoch
+        When it is at ``position``.
+    parallax
+        In radians; 0 of a star whose distance is not known.
+    """
+
+    position: Vectors
+    velocity: Vectors
+    epoch: int
+    parallax: float
+
+    def at(self, times: Nanoseconds) -> Vectors:
+        """Return the directions at some times."""
+        years = (times - self.epoch) / _YEAR
+        found = self.position + years[:, np.newaxis] * self.velocity
+        if self.parallax:
+            earth = get_body_barycentric("earth", times_of(times)).xyz.to_value(u.au)
+            found = found - self.parallax * np.moveaxis(earth, 0, -1)
+        return unit_vectors(found)
+
+    def reach(self, times: Nanoseconds) -> float:
+        """Return how far it gets from where it is first."""
+        years = (times.max(initial=self.epoch) - times.min(initial=self.epoch)) / _YEAR
+        return float(np.linalg.norm(self.velocity) * years + 3 * self.parallax)
+
+
+def stars(positions: SkyCoord) -> list[Motion]:
+    """Return stars from positions with proper motions, shape (n,).
+
+    Raises
+    ------
+    ParameterError
+        Raised if they have no ``obstime``, the epoch of the positions.
+    """
+    if positions.obstime is None:
+        raise ParameterError(
+            "The position has a proper motion, but no epoch; expected a SkyCoord with obstime, such as "
+            "obstime=Time('J2016')."
+        )
+    icrs = positions.icrs
+    known = icrs.distance.unit.is_equivalent(u.pc)
+    # Proper motions are of a distance too, which is any where it is not known: 1.
+    place = icrs.cartesian
+    length = place.norm()
+    velocity = place.differentials["s"]
+    direction = (place.xyz / length).to_value(u.one).T
+    rate = (velocity.d_xyz / length).to_value(1 / u.yr, u.dimensionless_angles()).T
+    parallaxes = np.zeros(len(icrs)) if not known else icrs.distance.to_value(u.rad, u.parallax())
+    epochs = np.broadcast_to(nanoseconds_of(positions.obstime), len(icrs))
+    return [
+        Star(direction[n], rate[n], int(epochs[n]), float(parallaxes[n]) if np.isfinite(parallaxes[n]) else 0.0)
+        for n in range(len(icrs))
+    ]
+
+
+class Function:
+    """A function of a user: a `~astropy.time.Time` array to as many positions."""
+
+    def __init__(self, function: Callable[[Time], SkyCoord]) -> None:
+        self._function = function
+
+    def at(self, times: Nanoseconds) -> Vectors:
+        """Return the directions at some times."""
+        if not len(times):
+            return np.zeros((0, 3))
+        found = self._function(times_of(times))
+        if not isinstance(found, SkyCoord) or found.shape != times.shape:
+            what = f"{found.shape} positions" if isinstance(found, SkyCoord) else f"a {type(found).__name__}"
+            raise ParameterError(
+                f"The function {self._function!r} returned {what} for {times.shape} times; expected a SkyCoord of the "
+                "same shape."
+            )
+        return vectors_of(found)
+
+    def reach(self, _times: Nanoseconds) -> None:
+        """Nobody knows how far it gets."""
+
+
+class Ephemeris:
+    """Positions at some times, between which it is interpolated, and beyond which nothing is known.
+
+    Parameters
+    ----------
+    times
+        When, in any order, none twice; at least two.
+    positions
+        Where, as seen from SPHEREx or, of what is farther away than the Moon, from the Earth.
+
+    Raises
+    ------
+    ParameterError
+        Raised if there are not as many times as positions, or too few.
+
+    Notes
+    -----
+    The interpolation is cubic. If it is not good to 0.1 arcsec, judged by leaving out every second position, a warning
+    says so.
+    """
+
+    def __init__(self, times: Time, positions: SkyCoord) -> None:
+        if times.shape != positions.shape or times.size < 2 or times.ndim != 1:
+            raise ParameterError(
+                f"An ephemeris of {times.shape} times and {positions.shape} positions; expected as many of both, at "
+                "least two, in one dimension."
+            )
+        moments = nanoseconds_of(times)
+        order = np.argsort(moments)
+        self._times, self._directions = moments[order], vectors_of(positions)[order]
+        if (np.diff(self._times) <= 0).any():
+            raise ParameterError("The ephemeris has a time twice; expected one position for each.")
+        if not np.isfinite(self._directions).all():
+            raise ParameterError("The ephemeris has a position that is not finite; leave such rows out.")
+        self._warn()
+
+    @classmethod
+    def from_table(cls, table: Table) -> Self:
+        """Return the ephemeris in a table, such as JPL Horizons gives.
+
+        Parameters
+        ----------
+        table
+            With columns for the time (``time``, ``datetime_jd``, ``jd``, ``mjd``, ``epoch`` or ``datetime_str``, UTC
+            where it is no `~astropy.time.Time`) and for right ascension and declination (``ra``, ``dec``; degrees where
+            there is no unit).
+
+        Raises
+        ------
+        ParameterError
+            Raised if it has no such columns.
+        """
+        by_name = {name.lower(): name for name in table.colnames}
+        found = next((name for name in _TIMES if name in by_name), None)
+        if found is None:
+            raise ParameterError(
+                f"The ephemeris has the columns {', '.join(table.colnames)}; expected one for the time: "
+                f"{', '.join(_TIMES)}."
+            )
+        column = table[by_name[found]]
+        times = column if isinstance(column, Time) else _as_times(column, found)
+        return cls(times, coordinates_in(table))
+
+    def at(self, times: Nanoseconds) -> Vectors:
+        """Return the directions at some times, NaN before the first and after the last."""
+        found = _interpolated(self._times, self._directions, times)
+        found[(times < self._times[0]) | (times > self._times[-1])] = np.nan
+        return found
+
+    def reach(self, _times: Nanoseconds) -> None:
+        """It is not known to stay near."""
+
+    def _warn(self) -> None:
+        """Warn of steps that are too large to interpolate."""
+        if len(self._times) < 2 * _POINTS:
+            return
+        left_out = slice(1, len(self._times) - 1, 2)
+        guessed = _interpolated(self._times[::2], self._directions[::2], self._times[left_out])
+        error = _SIXTEENTH * np.linalg.norm(guessed - self._directions[left_out], axis=1).max()
+        if error > _PRECISION:
+            _log.warning(
+                "Between the times of the ephemeris positions are good to %.1f arcsec only; smaller steps make them "
+                "better.",
+                np.degrees(error) * 3600,
+            )
+
+
+def _as_times(column: Any, name: str) -> Time:
+    try:
+        return Time(np.asarray(column), format=_TIMES[name], scale="utc")
+    except (ValueError, TypeError) as error:
+        raise ParameterError(
+            f"The column {column.name!r} of the ephemeris holds no times ({error}); expected ISO 8601 text, numbers "
+            "named jd or mjd, or astropy's Time."
+        ) from None
+
+
+def _interpolated(known: Nanoseconds, directions: Vectors, times: Nanoseconds) -> Vectors:
+    """Return directions by Lagrange's interpolation between the four points around each time."""
+    points = min(_POINTS, len(known))
+    first = np.clip(np.searchsorted(known, times) - points // 2, 0, len(known) - points)
+    index = first[:, np.newaxis] + np.arange(points)
+    scale = float(known[-1] - known[0])
+    nodes = (known[index] - known[0]) / scale
+    moments = ((times - known[0]) / scale)[:, np.newaxis]
+    weights = np.ones((len(times), points))
+    for j in range(points):
+        for k in range(points):
+            if j != k:
+                weights[:, j] *= (moments[:, 0] - nodes[:, k]) / (nodes[:, j] - nodes[:, k])
+    return unit_vectors(np.einsum("nj,njk->nk", weights, directions[index]))

@@ -1,0 +1,148 @@
+"""Regions of images on the sky as arrays, so that thousands are read and asked for a position at once."""
+
+from __future__ import annotations
+
+__all__ = ("Regions", "Vectors", "contains", "nearest_points", "unit_vectors", "vectors_of")
+
+import logging
+from base64 import b64decode
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from astropy.coordinates import SkyCoord
+from lsst.sphgeom import ConvexPolygon, Region
+from numpy.typing import NDArray
+
+Vectors: TypeAlias = NDArray[np.float64]
+"""Directions as unit vectors, ICRS, in the last axis."""
+
+_SEPARATOR = ","
+_CORNERS = 4
+_BYTES = 1 + _CORNERS * 3 * 8  # what ConvexPolygon.encode writes of four corners: a letter, and x, y, z of each
+_CHARACTERS = -(-_BYTES // 3) * 4  # in base64, as the registry stores it
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Regions:
+    """Images and their regions, which are convex polygons.
+
+    Parameters
+    ----------
+    exposures, detectors
+        Of which image each is; shape (n,).
+    corners
+        Shape (n, corners, 3), counter-clockwise as seen from outside the sphere. Polygons with fewer corners than
+        others repeat their last.
+    """
+
+    exposures: NDArray[np.int64]
+    detectors: NDArray[np.int64]
+    corners: Vectors
+
+    def __len__(self) -> int:
+        return len(self.exposures)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Regions]) -> Regions:
+        """Return several as one."""
+        most = max((part.corners.shape[1] for part in parts), default=_CORNERS)
+        nothing = cls(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, most, 3)))
+        every = [nothing, *parts]
+        return cls(
+            np.concatenate([part.exposures for part in every]),
+            np.concatenate([part.detectors for part in every]),
+            np.concatenate([_with_corners(part.corners, most) for part in every]),
+        )
+
+    @classmethod
+    def decoded(cls, detector: int, exposures: str, regions: str) -> Regions:
+        """Return those of one detector from the registry's values, joined by commas."""
+        numbers = np.array(exposures.split(_SEPARATOR), np.int64)
+        if len(regions) == (_CHARACTERS + 1) * len(numbers) - 1:
+            corners = _four_corners(regions, len(numbers))
+        else:
+            found = dict(_polygons(regions))
+            numbers = numbers[list(found)]
+            most = max(map(len, found.values()), default=_CORNERS)
+            polygons = [_with_corners(polygon[np.newaxis], most) for polygon in found.values()]
+            corners = np.concatenate([np.zeros((0, most, 3)), *polygons])
+        return cls(numbers, np.full(len(numbers), detector, np.int64), corners)
+
+    def where(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> Regions:
+        """Return some of them."""
+        return Regions(self.exposures[chosen], self.detectors[chosen], self.corners[chosen])
+
+
+def _four_corners(regions: str, number: int) -> Vectors:
+    characters = np.frombuffer(f"{regions}{_SEPARATOR}".encode(), np.uint8).reshape(number, -1)[:, :_CHARACTERS]
+    # Padding ends what b64decode reads; as bits of nothing it lets it read all at once.
+    rows = np.frombuffer(b64decode(characters.tobytes().replace(b"=", b"A")), np.uint8).reshape(number, -1)
+    return np.ascontiguousarray(rows[:, 1:_BYTES]).view("<f8").astype(float).reshape(number, _CORNERS, 3)
+
+
+def _polygons(regions: str) -> Iterator[tuple[int, Vectors]]:
+    """Yield the corners of those regions that are polygons, by their places in the text."""
+    for place, text in enumerate(regions.split(_SEPARATOR)):
+        region = Region.decodeBase64(text)
+        if isinstance(region, ConvexPolygon):
+            yield place, np.array([list(corner) for corner in region.getVertices()], float)
+        else:
+            _log.warning("A region is a %s and left out of the search; expected a polygon.", type(region).__name__)
+
+
+def _with_corners(corners: Vectors, number: int) -> Vectors:
+    return np.concatenate([corners, np.repeat(corners[:, -1:], number - corners.shape[1], axis=1)], axis=1)
+
+
+def vectors_of(position: SkyCoord) -> Vectors:
+    """Return the directions of positions; shape (…, 3)."""
+    return np.moveaxis(position.icrs.spherical.to_cartesian().xyz.value / 1, 0, -1)
+
+
+def unit_vectors(vectors: Vectors) -> Vectors:
+    """Return vectors of length 1 in the same directions."""
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True))
+
+
+def contains(corners: Vectors, points: Vectors) -> NDArray[np.bool_]:
+    """Return which polygons, shape (n, corners, 3), contain their point, shape (n, 3); NaN is nowhere."""
+    inside = np.asarray(np.isfinite(points).all(axis=1))
+    for begin, end in _edges(corners):
+        inside &= np.einsum("ij,ij->i", np.cross(begin, end), points) >= 0
+    return inside
+
+
+def nearest_points(corners: Vectors, points: Vectors) -> Vectors:
+    """Return the point of each polygon, shape (n, corners, 3), that is nearest a point, shape (n, 3), outside it."""
+    best, cosine = corners[:, 0], np.full(len(corners), -np.inf)
+    for begin, end in _edges(corners):
+        candidate = _nearest_of_edge(begin, end, points)
+        found = np.einsum("ij,ij->i", candidate, points)
+        nearer = found > cosine
+        best = np.where(nearer[:, np.newaxis], candidate, best)
+        cosine = np.where(nearer, found, cosine)
+    return best
+
+
+def _edges(corners: Vectors) -> Iterator[tuple[Vectors, Vectors]]:
+    """Yield the ends of all first edges, of all second ones, and so on."""
+    yield from zip(np.moveaxis(corners, 1, 0), np.moveaxis(np.roll(corners, -1, axis=1), 1, 0), strict=True)
+
+
+def _nearest_of_edge(begin: Vectors, end: Vectors, points: Vectors) -> Vectors:
+    """Return the point of each edge that is nearest a point: its foot on the great circle, or else an end."""
+    normals = np.cross(begin, end)
+    squares = np.einsum("ij,ij->i", normals, normals)
+    height = np.einsum("ij,ij->i", points, normals) / np.where(squares > 0, squares, 1)
+    foot = points - height[:, np.newaxis] * normals
+    foot /= np.maximum(np.linalg.norm(foot, axis=1), np.finfo(float).tiny)[:, np.newaxis]
+    between = np.einsum("ij,ij->i", np.cross(begin, foot), normals) >= 0
+    between &= np.einsum("ij,ij->i", np.cross(foot, end), normals) >= 0
+    between &= squares > 0
+    nearer_end = np.einsum("ij,ij->i", end, points) > np.einsum("ij,ij->i", begin, points)
+    ends = np.where(nearer_end[:, np.newaxis], end, begin)
+    return np.where(between[:, np.newaxis], foot, ends)

@@ -1,0 +1,104 @@
+"""What users ask about: positions that stay, positions that move, and regions of the sky."""
+
+from __future__ import annotations
+
+__all__ = ("Area", "Fixed", "Moving", "Position", "Targets", "as_targets")
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.table import Table
+from astropy.time import Time
+from lsst.sphgeom import Region
+
+from ..errors import ParameterError
+from .coordinates import coordinates_in, names_in, parse_position
+from .motion import Ephemeris, Function, Motion, stars
+from .regions import Vectors, vectors_of
+
+Position: TypeAlias = "SkyCoord | Table | str | Region | Ephemeris | Callable[[Time], SkyCoord]"
+"""What may be given as a position."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fixed:
+    """Positions that stay where they are, shape (n, 3), with a circle of ``radius`` radians around each."""
+
+    directions: Vectors
+    radius: float
+    names: Sequence[str] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moving:
+    """Positions that depend on time, one after the other."""
+
+    motions: Sequence[Motion]
+    names: Sequence[str] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Area:
+    """A region of the sky."""
+
+    region: Region
+    names: None = None
+
+
+Targets: TypeAlias = Fixed | Moving | Area
+
+
+def as_targets(position: Any, radius: Any = None) -> Targets:
+    """Return what is meant by a position, and a radius around it.
+
+    Raises
+    ------
+    ParameterError
+        Raised if that is not understood; it says what would be.
+    """
+    names: Sequence[str] | None = None
+    if isinstance(position, str):
+        position, names = parse_position(position), [position]
+    elif isinstance(position, Table):
+        position, names = coordinates_in(position), names_in(position)
+    if isinstance(position, SkyCoord):
+        return _of_coordinates(position.reshape(-1), radius, names)
+    if radius is not None:
+        raise ParameterError(f"radius={radius!r} was given with a {type(position).__name__}; it goes with positions.")
+    if isinstance(position, Region):
+        return Area(position)
+    if isinstance(position, Ephemeris):
+        return Moving([position], None)
+    if callable(position):
+        return Moving([Function(position)], None)
+    raise ParameterError(
+        f"The position is {position!r}; expected a SkyCoord, a table with coordinates, text such as '10.684 41.269' or "
+        "a name, a region of lsst.sphgeom, an Ephemeris, or a function of time."
+    )
+
+
+def _of_coordinates(positions: SkyCoord, radius: Any, names: Sequence[str] | None) -> Targets:
+    directions = vectors_of(positions)
+    if unknown := int((~np.isfinite(directions).all(axis=1)).sum()):
+        raise ParameterError(f"{unknown} of {len(positions)} positions are not finite; expected none. Leave them out.")
+    if "s" not in positions.data.differentials:
+        return Fixed(directions, _radians(radius), names)
+    if radius is not None:
+        raise ParameterError(f"radius={radius!r} was given with positions that move; expected one or the other.")
+    return Moving(stars(positions), names)
+
+
+def _radians(radius: Any) -> float:
+    if radius is None:
+        return 0.0
+    try:
+        found = u.Quantity(radius).to_value(u.rad)
+    except (TypeError, ValueError, u.UnitsError) as error:
+        raise ParameterError(f"radius={radius!r} is no angle ({error}); expected one such as 5 * u.arcmin.") from None
+    if np.ndim(found) or not 0 <= found <= np.pi:
+        raise ParameterError(f"radius={radius!r} is out of range; expected one angle from 0 to 180 degrees.")
+    return float(found)

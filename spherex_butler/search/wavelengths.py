@@ -1,0 +1,177 @@
+"""Which wavelength an image has at a pixel, without the image: from the control points that are valid for it."""
+
+from __future__ import annotations
+
+__all__ = ("WavelengthMaps", "WavelengthRange", "channels_of")
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any, Self
+
+import astropy.units as u
+import numpy as np
+from lsst.daf.butler import Butler, DatasetRef
+from numpy.typing import NDArray
+
+from ..calibrations.queries import calibration_types, certifications, search_path
+from ..calibrations.ranges import Certification, release_ranges, token_of
+from ..errors import FormatError, ParameterError
+from ..images.wavelengths import EXTNAME, WavelengthTable
+from ..repository.instrument import channel_table
+from ..repository.runs import calibration_tokens
+
+_TYPE = "spectral_wcs"
+_RELEASES = ("qr2", "qr3")
+"""Those whose control points are shipped, the oldest first."""
+
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class WavelengthRange:
+    """What a user asks for, in µm."""
+
+    shortest: float
+    longest: float
+
+    @classmethod
+    def of(cls, wavelength: Any) -> Self:
+        """Return a range that is given as a quantity, or as two of them, in any spectral unit.
+
+        Raises
+        ------
+        ParameterError
+            Raised if it is something else.
+        """
+        expected = "expected a wavelength such as 2.2 * u.um, or two such as (1.2, 1.4) * u.um; GHz and eV are as good"
+        try:
+            values = u.Quantity(wavelength).to_value(u.um, equivalencies=u.spectral())
+        except (TypeError, ValueError, u.UnitsError) as error:
+            raise ParameterError(f"wavelength={wavelength!r} is no wavelength ({error}); {expected}.") from None
+        found = np.atleast_1d(values)
+        if found.shape not in {(1,), (2,)} or not (np.isfinite(found).all() and (found > 0).all()):
+            raise ParameterError(f"wavelength={wavelength!r} is neither one wavelength nor a range; {expected}.")
+        return cls(float(found.min()), float(found.max()))
+
+    def meets(self, wavelength: Numbers, bandwidth: Numbers) -> NDArray[np.bool_]:
+        """Return where a band half a bandwidth to both sides of a wavelength meets the range; NaN never does."""
+        found: NDArray[np.bool_] = wavelength - bandwidth / 2 <= self.longest
+        return found & (wavelength + bandwidth / 2 >= self.shortest)
+
+
+class WavelengthMaps:
+    """The control points of every detector: those that are certified, and those that are shipped.
+
+    A certified ``spectral_wcs`` serves an image that it is valid for. By the rule "latest" the newest serves all times:
+    one that the archive made for another release than the image's is left aside, as it would be wrong by 6.4 nm for
+    detectors 5 and 6 of QR2.
+
+    Parameters
+    ----------
+    butler
+        The repository.
+    collections
+        Where calibrations are looked for.
+    """
+
+    def __init__(self, butler: Butler, collections: Iterable[str]) -> None:
+        self._butler = butler
+        self._collections = list(collections)
+        self._read: dict[Any, WavelengthTable] = {}
+
+    def possible(self, detector: int) -> list[WavelengthTable]:
+        """Return all control points that an image of a detector may have."""
+        shipped = [WavelengthTable.of_detector(detector, release) for release in _RELEASES]
+        return [*shipped, *(self._table(found.ref) for found in self._certified[detector])]
+
+    def at(
+        self, detector: int, releases: NDArray[np.str_], times: NDArray[np.int64], x: Numbers, y: Numbers
+    ) -> tuple[Numbers, Numbers]:
+        """Return wavelength and bandwidth in µm of images of one detector at one pixel of each.
+
+        Parameters
+        ----------
+        detector
+            1 to 6.
+        releases
+            Each image's; empty where it is of none, which then follows from its time.
+        times
+            The middle of each exposure in Butler's nanoseconds, TAI.
+        x, y
+            0-based full-frame pixels; NaN gives NaN.
+        """
+        wavelength, bandwidth = np.full(len(x), np.nan), np.full(len(x), np.nan)
+        remaining = np.isfinite(x) & np.isfinite(y)
+        for release in _RELEASES:
+            of_release = remaining & (self._releases_at(releases, times) == release)
+            for found in self._certified[detector]:
+                begin, end = found.timespan.nsec
+                valid = of_release & (times >= begin) & (times < end)
+                if valid.any() and not _is_of_another_release(found.ref, release):
+                    wavelength[valid], bandwidth[valid] = self._table(found.ref).interpolated(x[valid], y[valid])
+                    of_release &= ~valid
+            if of_release.any():
+                shipped = WavelengthTable.of_detector(detector, release)
+                wavelength[of_release], bandwidth[of_release] = shipped.interpolated(x[of_release], y[of_release])
+        return wavelength, bandwidth
+
+    def _releases_at(self, releases: NDArray[np.str_], times: NDArray[np.int64]) -> NDArray[np.str_]:
+        found = releases.copy()
+        for release, timespan in release_ranges().items():
+            begin, end = timespan.nsec
+            found[(releases == "") & (times >= begin) & (times < end)] = release
+        return found
+
+    @cached_property
+    def _certified(self) -> defaultdict[int, list[Certification]]:
+        """The validity ranges of each detector, in the first collection that has any."""
+        found: defaultdict[int, list[Certification]] = defaultdict(list)
+        if not [kind for kind in calibration_types(self._butler) if kind.name == _TYPE]:
+            return found
+        for collection in search_path(self._butler, self._collections):
+            known = set(found)
+            for one in certifications(self._butler, _TYPE, collection=collection):
+                detector = int(one.ref.dataId["detector"])
+                if detector not in known:
+                    found[detector].append(one)
+        return found
+
+    def _table(self, ref: DatasetRef) -> WavelengthTable:
+        if ref.id not in self._read:
+            hdus = self._butler.get(ref, parameters={"hdus": [EXTNAME]})
+            try:
+                self._read[ref.id] = WavelengthTable.from_table(hdus[EXTNAME].data)
+            except KeyError as error:
+                raise FormatError(f"{ref} has no table {EXTNAME}; expected one with control points.") from error
+        return self._read[ref.id]
+
+
+def _is_of_another_release(ref: DatasetRef, release: str) -> bool:
+    token = token_of(ref.run)
+    made_for = [name for name in _RELEASES if token in calibration_tokens(name)]
+    return bool(made_for) and release not in made_for
+
+
+def channels_of(detectors: NDArray[np.int64], wavelengths: Numbers) -> NDArray[np.int64]:
+    """Return the spectral channels that wavelengths (µm) lie in, 1 to 17, or 0 outside all and for NaN."""
+    found = np.zeros(len(wavelengths), np.int64)
+    for detector in np.unique(detectors).tolist():
+        of_detector = np.flatnonzero((detectors == detector) & np.isfinite(wavelengths))
+        edges = _channel_edges(detector)
+        number = np.searchsorted(edges, wavelengths[of_detector], side="right")
+        found[of_detector] = np.where(number < len(edges), number, 0)
+    return found
+
+
+@cache
+def _channel_edges(detector: int) -> Numbers:
+    """Return where channels of a detector begin and the last one ends, µm.
+
+    The shortest and longest wavelengths that the archive gives of neighbours overlap by rounding: they meet between.
+    """
+    table = channel_table()
+    table = table[table["detector"] == detector]
+    shortest, longest = (np.asarray(table[name], float) for name in ("wavelength_min", "wavelength_max"))
+    return np.concatenate([shortest[:1], (shortest[1:] + longest[:-1]) / 2, longest[-1:]])

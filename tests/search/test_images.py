@@ -1,0 +1,275 @@
+"""Which images saw a position: against brute force, and against the headers of the images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import astropy.units as u
+import mission
+import numpy as np
+import pytest
+from astropy.coordinates import SkyCoord
+from astropy.table import Table
+from astropy.time import Time
+from lsst.daf.butler import Butler
+from lsst.sphgeom import Angle as SphereAngle
+from lsst.sphgeom import Circle, ConvexPolygon, LonLat, UnitVector3d
+from made_once import copy_exposures, new_repo
+from sky_images import make_frame, register_frames, sky_of
+
+import spherex_butler
+from spherex_butler.archive import ingest_archive_table
+from spherex_butler.archive.regions import parse_corners
+from spherex_butler.images.wavelengths import WavelengthTable
+from spherex_butler.ingest import ingest_files
+from spherex_butler.search import find_images
+
+DATA = Path(__file__).parents[1] / "data" / "archive_tables"
+COLUMNS = [
+    *("source", "obs_id", "exposure", "detector", "x", "y", "wavelength", "bandwidth", "channel", "time"),
+    *("exposure_time", "ra", "dec", "position_angle", "edge_distance", "release", "run", "dataset_id", "uri"),
+]
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20251110)
+
+
+@pytest.fixture
+def butler() -> Iterator[Butler]:
+    with new_repo() as butler:
+        yield butler
+
+
+@pytest.fixture(scope="module")
+def survey() -> Iterator[tuple[Butler, Table]]:
+    """A thousand images of a great circle over the poles, and their rows in the archive's table."""
+    rows = Table(mission.table(next(mission.periods(1))).slice(0, 1200).to_pydict())
+    with new_repo() as butler:
+        ingest_archive_table(butler, rows)
+        yield butler, rows
+
+
+def everywhere(rng: np.random.Generator, number: int) -> SkyCoord:
+    return SkyCoord(rng.uniform(0, 360, number), np.degrees(np.arcsin(rng.uniform(-1, 1, number))), unit="deg")
+
+
+def polygon(row: Table.Row) -> ConvexPolygon:
+    return ConvexPolygon([direction(*corner) for corner in parse_corners(row["s_region"])])
+
+
+def direction(ra: float, dec: float) -> UnitVector3d:
+    return UnitVector3d(LonLat.fromDegrees(ra, dec))
+
+
+def brute_force(rows: Table, positions: SkyCoord) -> set[tuple[int, str]]:
+    """Return pairs of positions and addresses of images that hold them, by sphgeom, one after the other."""
+    points = [direction(position.ra.deg, position.dec.deg) for position in positions]
+    return {
+        (number, str(row["access_url"]))
+        for row in rows
+        for region in [polygon(row)]
+        for number, point in enumerate(points)
+        if region.contains(point)
+    }
+
+
+def pairs(found: Table) -> set[tuple[int, str]]:
+    return {(int(source), str(uri)) for source, uri in found["source", "uri"].iterrows()}
+
+
+def test_real_rows_are_found_by_brute_force_and_search_alike(butler, rng):
+    report = ingest_archive_table(butler, DATA / "irsa_sia2_spherex_m31_excerpt_6rows.csv")
+    assert len(report.ingested) == 6
+    regions = [
+        record.region for record in butler.registry.queryDimensionRecords("exposure_detector_region") if record.region
+    ]
+    centers = [LonLat(region.getCentroid()) for region in regions]
+    around = [
+        SkyCoord(center.getLon().asDegrees(), center.getLat().asDegrees(), unit="deg").directional_offset_by(
+            rng.uniform(0, 360, 300) * u.deg, rng.uniform(0, 3.2, 300) * u.deg
+        )
+        for center in centers
+    ]
+    positions = SkyCoord([one for each in around for one in each])
+    points = [direction(position.ra.deg, position.dec.deg) for position in positions]
+    expected = sum(region.contains(point) for region in regions for point in points)
+    found = find_images(butler, positions)
+    assert len(found) == expected > 1000
+    m31 = find_images(butler, "10.684 41.269")
+    assert len(m31) == sum(region.contains(direction(10.684, 41.269)) for region in regions) > 0
+
+
+def test_random_positions_are_found_in_the_images_that_hold_them_and_in_no_others(survey, rng):
+    butler, rows = survey
+    near = SkyCoord([polygon_center(row) for row in rows[::40]]).directional_offset_by(
+        rng.uniform(0, 360, 30) * u.deg, rng.uniform(0, 2.4, 30) * u.deg
+    )
+    special = SkyCoord([0, 0, 180, 360, 12, 0.0001], [90, -90, 89.99, -89.99, 0, 0.5], unit="deg")
+    positions = SkyCoord([*everywhere(rng, 300), *near, *special])
+    assert pairs(find_images(butler, positions)) == brute_force(rows, positions) != set()
+
+
+def polygon_center(row: Table.Row) -> SkyCoord:
+    center = LonLat(polygon(row).getCentroid())
+    return SkyCoord(center.getLon().asDegrees(), center.getLat().asDegrees(), unit="deg")
+
+
+def test_many_positions_give_what_each_gives_alone(survey, rng):
+    """Regions are read pixel by pixel of the sky for a few positions, and once for many."""
+    butler, rows = survey
+    positions = SkyCoord([*everywhere(rng, 1500), *(polygon_center(row) for row in rows[:200:5])])
+    together = pairs(find_images(butler, positions))
+    some = [*range(0, 1500, 60), *range(1500, 1540)]
+    alone = {(n, uri) for n in some for _, uri in pairs(find_images(butler, positions[n]))}
+    assert {pair for pair in together if pair[0] in set(some)} == alone != set()
+
+
+@pytest.mark.parametrize("radius", [0.3, 3.0, 40.0])
+def test_circle_finds_the_images_it_overlaps(survey, radius):
+    butler, rows = survey
+    center = polygon_center(rows[500])
+    circle = Circle(direction(center.ra.deg, center.dec.deg), SphereAngle.fromDegrees(radius))
+    expected = {str(row["access_url"]) for row in rows if not polygon(row).isDisjointFrom(circle)}
+    found = find_images(butler, center, radius=radius * u.deg)
+    assert {str(uri) for uri in found["uri"]} == expected
+    assert {str(uri) for uri in find_images(butler, circle)["uri"]} == expected
+    assert len(found) == len(expected)
+    seen = find_images(butler, center)
+    assert 0 < len(seen) < len(found)
+
+
+def test_circle_gives_the_point_of_an_image_that_is_nearest_its_centre(survey):
+    butler, rows = survey
+    center = polygon_center(rows[500])
+    found = find_images(butler, center, radius=6 * u.deg)
+    inside = {str(uri) for uri in find_images(butler, center)["uri"]}
+    distances = SkyCoord(found["ra"], found["dec"]).separation(center)
+    for row, distance in zip(found, distances, strict=True):
+        edge = row["edge_distance"].value
+        if str(row["uri"]) in inside:
+            assert distance < 1e-6 * u.arcsec
+        else:
+            assert abs(edge) < 10  # distortion bends the edge of the detector off the edge of the polygon
+            assert distance < 6 * u.deg
+    assert len(found) > len(inside)
+
+
+def test_polygon_finds_the_images_it_overlaps(survey):
+    butler, rows = survey
+    center = polygon_center(rows[300])
+    corners = [center.directional_offset_by(angle * u.deg, 2 * u.deg) for angle in (0, 120, 240)]
+    area = ConvexPolygon([direction(corner.ra.deg, corner.dec.deg) for corner in corners])
+    expected = {str(row["access_url"]) for row in rows if not polygon(row).isDisjointFrom(area)}
+    assert {str(uri) for uri in find_images(butler, area)["uri"]} == expected != set()
+
+
+@pytest.mark.parametrize(("detector", "accuracy"), [(3, 0.01), (1, 8), (6, 8)])
+def test_pixel_is_that_of_the_header(butler, detector, accuracy):
+    frame = make_frame(detector=detector)
+    register_frames(butler, frame)
+    x, y = np.meshgrid(np.linspace(10, 2029, 12), np.linspace(10, 2029, 12))
+    found = find_images(butler, sky_of(frame, x, y).ravel())
+    assert len(found) == x.size
+    apart = np.hypot(found["x"].value - x.ravel()[found["source"]], found["y"].value - y.ravel()[found["source"]])
+    assert apart.max() <= accuracy
+    nearest = np.minimum.reduce([x + 0.5, y + 0.5, 2039.5 - x, 2039.5 - y]).ravel()[found["source"]]
+    np.testing.assert_allclose(found["edge_distance"].value, nearest, atol=accuracy)
+
+
+def test_position_angle_is_that_of_the_image_there(butler):
+    frame = make_frame(detector=3)
+    register_frames(butler, frame)
+    below, above = sky_of(frame, [200.0, 200.0], [1500.0, 1501.0])
+    (found,) = find_images(butler, below)
+    assert abs(found["position_angle"] - below.position_angle(above)) < 0.01 * u.deg
+
+
+@pytest.mark.parametrize("release", ["qr2", "qr3"])
+@pytest.mark.parametrize("detector", [3, 5])
+def test_wavelength_is_that_of_the_release(butler, detector, release, rng):
+    frame = make_frame(detector=detector, release=release)
+    register_frames(butler, frame)
+    x, y = rng.uniform(20, 2019, (2, 50))
+    found = find_images(butler, sky_of(frame, x, y))
+    source = found["source"]
+    wavelength, bandwidth = frame.wavelengths.at(x[source], y[source])
+    channel = np.median(bandwidth)
+    assert np.abs(found["wavelength"].to_value(u.um) - wavelength).max() < channel / (100 if detector == 3 else 10)
+    assert np.abs(found["bandwidth"].to_value(u.um) - bandwidth).max() < channel / 10
+    assert set(found["release"]) == {release}
+
+
+def test_detectors_5_of_both_releases_differ(butler):
+    frames = [make_frame(detector=5, release=release) for release in ("qr2", "qr3")]
+    center = sky_of(frames[0], 1000.0, 1000.0)
+    register_frames(butler, *(make_frame(detector=5, release=name, center=center) for name in ("qr2", "qr3")))
+    before, after = find_images(butler, center)
+    assert (before["release"], after["release"]) == ("qr2", "qr3")
+    x, y = before["x"].value, before["y"].value
+    tables = [WavelengthTable.of_detector(5, release) for release in ("qr2", "qr3")]
+    apart = tables[1].at(x, y)[0] - tables[0].at(x, y)[0]
+    assert apart == pytest.approx(0.0064, abs=1e-4)
+    assert (after["wavelength"] - before["wavelength"]).to_value(u.um) == pytest.approx(0.0064, abs=2e-4)
+
+
+def test_wavelength_chooses_bands_that_meet_it(survey):
+    butler, rows = survey
+    positions = SkyCoord([polygon_center(row) for row in rows[::20]])
+    every = find_images(butler, positions)
+    low = (every["wavelength"] - every["bandwidth"] / 2).to_value(u.um)
+    high = (every["wavelength"] + every["bandwidth"] / 2).to_value(u.um)
+    for wanted, shortest, longest in [
+        ((1.2, 1.4) * u.um, 1.2, 1.4),
+        ([1.4, 1.2] * u.um, 1.2, 1.4),
+        (2.2 * u.um, 2.2, 2.2),
+        ((2200 * u.nm, 3 * u.um), 2.2, 3.0),
+        ((100, 150) * u.THz, 1.998616, 2.99792458),
+        (1 * u.eV, 1.239842, 1.239842),
+    ]:
+        found = find_images(butler, positions, wavelength=wanted)
+        expected = every[(low <= longest) & (high >= shortest)]
+        assert 0 < len(expected) < len(every)
+        assert pairs(found) == pairs(expected)
+
+
+def test_channel_is_that_of_the_wavelength(survey):
+    butler, rows = survey
+    found = find_images(butler, SkyCoord([polygon_center(row) for row in rows[::10]]))
+    with butler.query() as query:
+        records = {(r.detector, r.id): r for r in query.dimension_records("channel")}
+    assert set(found["channel"]) >= set(range(1, 18))
+    inside = found[found["channel"] > 0]
+    for detector, channel, wavelength in inside["detector", "channel", "wavelength"].iterrows():
+        record = records[detector, channel]
+        assert record.wavelength_min - 0.003 <= wavelength.to_value(u.um) <= record.wavelength_max + 0.003
+
+
+def test_rows_say_which_image_and_when(survey):
+    butler, rows = survey
+    found = find_images(butler, polygon_center(rows[700]))
+    assert found.colnames == COLUMNS
+    row = found[list(found["uri"]).index(rows[700]["access_url"])]
+    assert row["source"] == 0
+    assert (row["obs_id"], row["detector"]) == (rows[700]["obs_id"], 700 % 6 + 1)
+    middle = Time((rows[700]["t_min"] + rows[700]["t_max"]) / 2, format="mjd", scale="utc")
+    assert abs(row["time"] - middle) < 1 * u.ms
+    assert row["exposure_time"].to_value(u.s) == rows[700]["t_exptime"]
+    assert SkyCoord(row["ra"], row["dec"]).separation(polygon_center(rows[700])) < 1e-6 * u.arcsec
+    ref = butler.get_dataset(row["dataset_id"])
+    assert ref.run == row["run"]
+    assert (ref.dataId["exposure"], ref.dataId["detector"]) == (row["exposure"], row["detector"])
+    assert np.all(np.diff(found["time"].mjd) >= 0)
+
+
+def test_uri_is_that_of_butler(butler, tmp_path):
+    files = copy_exposures(tmp_path / "a folder")
+    ingest_files(butler, files[:3], transfer="copy")
+    ingest_files(butler, files[3:], transfer="direct")
+    centers = [spherex_butler.SpectralImage.read(path).wcs.pixel_to_world(8, 8) for path in files]
+    found = find_images(butler, SkyCoord(centers))
+    assert len(set(found["dataset_id"])) == len(files)
+    for row in found:
+        assert row["uri"] == butler.getURI(butler.get_dataset(row["dataset_id"])).geturl()

@@ -1,0 +1,177 @@
+"""Things that move are found in the images that hold them when these were taken, and in no others."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.coordinates import SkyCoord, get_body_barycentric
+from astropy.table import Table
+from astropy.time import Time
+from lsst.daf.butler import Butler
+from made_once import new_repo
+from sky_images import make_frame, register_frames, sky_of
+
+from spherex_butler.errors import ParameterError
+from spherex_butler.repository.times import nanoseconds_of
+from spherex_butler.search import Ephemeris, find_images
+from spherex_butler.search.motion import stars
+
+OBS_IDS = [f"2025W51_1A_{slew:04d}_{small}" for slew in range(600, 690, 6) for small in (1, 2, 3)]
+START = sky_of(make_frame(obs_id=OBS_IDS[0], detector=3), 300.0, 1020.0)
+
+
+@pytest.fixture(scope="module")
+def butler() -> Iterator[Butler]:
+    """Half a day in which the telescope stays where it is: 45 exposures of two detectors that see the same."""
+    with new_repo() as butler:
+        frames = [make_frame(obs_id=name, detector=d, center=boresight()) for name in OBS_IDS for d in (3, 6)]
+        register_frames(butler, *frames)
+        yield butler
+
+
+def boresight() -> SkyCoord:
+    return make_frame(obs_id=OBS_IDS[0], detector=3).pointing.boresight
+
+
+def middle_of(obs_id: str) -> Time:
+    times = make_frame(obs_id=obs_id, detector=3).observation.times(3)
+    return Time(times.average, scale="utc")
+
+
+def asteroid(times: Time) -> SkyCoord:
+    """Return where something is that crosses the field in a curve, 12 degrees a day."""
+    days = (times - middle_of(OBS_IDS[0])).to_value(u.day)
+    frame = make_frame(obs_id=OBS_IDS[0], detector=3, center=boresight())
+    pixels = days * 12 * 3600 / 6.15
+    return sky_of(frame, 300 + pixels, 1020 + 300 * np.sin(3 * days))
+
+
+def expected_images() -> list[str]:
+    """Return the exposures whose frame holds the asteroid at their middle."""
+    held = []
+    for obs_id in OBS_IDS:
+        days = (middle_of(obs_id) - middle_of(OBS_IDS[0])).to_value(u.day)
+        x = 300 + days * 12 * 3600 / 6.15
+        if x < 2035:  # none is nearer the edge than distortion bends it
+            assert x < 2020
+            held.append(obs_id)
+    return held
+
+
+@pytest.mark.parametrize("as_table", [False, True])
+def test_asteroid_is_found_in_the_images_that_hold_it(butler, as_table):
+    times = middle_of(OBS_IDS[0]) + np.arange(-1, 24, 0.5) * u.hour
+    positions = asteroid(times)
+    ephemeris = Ephemeris(times, positions)
+    if as_table:
+        ephemeris = Ephemeris.from_table(Table({"datetime_jd": times.utc.jd, "RA": positions.ra, "DEC": positions.dec}))
+    found = find_images(butler, ephemeris)
+    assert 0 < len(expected_images()) < len(OBS_IDS)
+    for detector in (3, 6):
+        assert list(found["obs_id"][found["detector"] == detector]) == expected_images()
+    apart = SkyCoord(found["ra"], found["dec"]).separation(asteroid(found["time"]))
+    assert apart.max() < 0.1 * u.arcsec
+
+
+def test_function_of_time_is_as_good_as_an_ephemeris(butler):
+    found = find_images(butler, asteroid, detectors=3)
+    assert list(found["obs_id"]) == expected_images()
+    assert SkyCoord(found["ra"], found["dec"]).separation(asteroid(found["time"])).max() < 1e-3 * u.arcsec
+
+
+def test_ephemeris_is_never_extrapolated(butler):
+    times = middle_of(OBS_IDS[0]) + np.linspace(0.9, 2.1, 12) * u.hour
+    found = find_images(butler, Ephemeris(times, asteroid(times)), detectors=3)
+    expected = [name for name in expected_images() if times[0] <= middle_of(name) <= times[-1]]
+    assert list(found["obs_id"]) == expected != expected_images()
+
+
+def test_ephemeris_in_any_order_is_the_same(butler):
+    times = middle_of(OBS_IDS[0]) + np.arange(-1, 24, 0.5) * u.hour
+    shuffled = np.random.default_rng(1).permutation(len(times))
+    found = find_images(butler, Ephemeris(times[shuffled], asteroid(times)[shuffled]), detectors=3)
+    assert list(found["obs_id"]) == expected_images()
+
+
+def test_large_steps_are_warned_of(caplog):
+    times = middle_of(OBS_IDS[0]) + np.arange(0, 4, 0.25) * u.day
+    with caplog.at_level(logging.WARNING):
+        Ephemeris(times, asteroid(times))
+    assert "positions are good to" in caplog.text
+    caplog.clear()
+    fine = middle_of(OBS_IDS[0]) + np.arange(0, 4, 0.02) * u.day
+    Ephemeris(fine, asteroid(fine))
+    assert caplog.text == ""
+
+
+def test_star_of_large_proper_motion_is_found_where_it_is(butler):
+    """A star that was 4 degrees away in 2016 is in the images now, and one that was in them has left."""
+    center = sky_of(make_frame(obs_id=OBS_IDS[0], detector=3, center=boresight()), 1000.0, 1000.0)
+    start = center.directional_offset_by(30 * u.deg, 4 * u.deg)
+    years = (middle_of(OBS_IDS[0]) - Time("J2016")).to(u.yr)
+
+    def moving(begin: SkyCoord, end: SkyCoord) -> SkyCoord:
+        direction, rate = begin.position_angle(end), begin.separation(end) / years
+        return SkyCoord(
+            begin.ra, begin.dec, pm_ra_cosdec=rate * np.sin(direction), pm_dec=rate * np.cos(direction),
+            obstime=Time("J2016"),
+        )  # fmt: skip
+
+    arrived = find_images(butler, moving(start, center))
+    assert len(arrived) == 2 * len(OBS_IDS)
+    assert len(find_images(butler, moving(center, start))) == 0
+    assert len(find_images(butler, start)) == 0
+    assert SkyCoord(arrived["ra"], arrived["dec"]).separation(center).max() < 1 * u.arcmin  # the star turned a corner
+
+
+def test_star_is_where_astropy_takes_it():
+    star = SkyCoord(
+        269.452 * u.deg, 4.693 * u.deg, distance=1.828 * u.pc, pm_ra_cosdec=-802 * u.mas / u.yr,
+        pm_dec=10362 * u.mas / u.yr, radial_velocity=-110 * u.km / u.s, obstime=Time("J2016"),
+    )  # fmt: skip
+    times = Time("2025-05-01") + np.arange(0, 700, 50) * u.day
+    (motion,) = stars(star.reshape(1))
+    found = SkyCoord(*motion.at(nanoseconds_of(times)).T, representation_type="cartesian")
+    earth = get_body_barycentric("earth", times)
+    for time, there, here in zip(times, found, earth, strict=True):
+        seen = star.apply_space_motion(new_obstime=time).cartesian.without_differentials() - here
+        assert SkyCoord(seen).separation(SkyCoord(there.cartesian)) < 1 * u.mas
+
+
+def test_parallax_moves_a_star():
+    star = SkyCoord(10 * u.deg, 20 * u.deg, distance=1 * u.pc, pm_ra_cosdec=0 * u.mas / u.yr, pm_dec=0 * u.mas / u.yr,
+                    obstime=Time("J2016"))  # fmt: skip
+    (near,) = stars(star.reshape(1))
+    there = near.at(nanoseconds_of(Time(["2025-06-30", "2025-12-30"])))
+    moved = np.degrees(np.linalg.norm(there[1] - there[0])) * 3600
+    assert 1.5 < moved < 2.0
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Ephemeris(Time(["2025-01-01"]), SkyCoord([1], [2], unit="deg")), "at least two"),
+        (lambda: Ephemeris(Time(["2025-01-01"] * 2), SkyCoord([1, 2], [2, 2], unit="deg")), "has a time twice"),
+        (
+            lambda: Ephemeris(Time(["2025-01-01", "2025-01-02"]), SkyCoord([1, np.nan], [2, 2], unit="deg")),
+            "is not finite",
+        ),
+        (lambda: Ephemeris.from_table(Table({"ra": [1], "dec": [2]})), "expected one for the time"),
+        (lambda: Ephemeris.from_table(Table({"time": ["x"], "ra": [1], "dec": [2]})), "holds no times"),
+        (lambda: Ephemeris.from_table(Table({"mjd": [1, 2], "a": [1, 2]})), "expected one that holds SkyCoord"),
+    ],
+)
+def test_ephemeris_that_is_none_is_refused(make, message):
+    with pytest.raises(ParameterError, match=message):
+        make()
+
+
+def test_function_that_returns_something_else_is_refused(butler):
+    with pytest.raises(ParameterError, match="returned a int for"):
+        find_images(butler, lambda _: 3)
+    with pytest.raises(ParameterError, match=r"returned \(\) positions for"):
+        find_images(butler, lambda _: START)
