@@ -51,7 +51,7 @@ StoredFile = StoredFileInfo
 MANY = 10_000
 """New images from which on an ingest ends with `update_statistics`."""
 
-_PAGE_CACHE = 256 * 2**20
+_PAGE_CACHE = 128 * 2**20
 _ANALYSIS_LIMIT = 1000  # rows an index; SQLite's documentation advises 100 to 1000
 
 _log = logging.getLogger(__name__)
