@@ -8,7 +8,7 @@ and the names of the archive itself).
 
 from __future__ import annotations
 
-__all__ = ("RUN_PREFIX", "ObservationId", "ProcessingToken", "ProductName", "parse_product_name")
+__all__ = ("RUN_PREFIX", "ObservationId", "ProcessingToken", "ProductName", "detector_number", "parse_product_name")
 
 import re
 from dataclasses import dataclass
@@ -31,6 +31,8 @@ _PRODUCT = re.compile(
 )
 _PARTS = ("dataset_type", "observation", "detector", "token", "extension")
 _RETRY = "_retry"
+
+_DETECTOR = re.compile(r"D?(\d{1,4})", re.ASCII)
 
 RUN_PREFIX = "spx/"
 """The beginning of the RUN collections of the archive's products."""
@@ -176,6 +178,20 @@ class ProductName:
     def run(self) -> str:
         """The Butler RUN collection the product belongs to: ``spx/<token>``."""
         return f"{RUN_PREFIX}{self.token}"
+
+
+def detector_number(text: str) -> int:
+    """Return the number of a detector that is written as ``3`` or ``D3``; there need not be such a detector.
+
+    Raises
+    ------
+    FormatError
+        Raised if it has neither form.
+    """
+    match = _DETECTOR.fullmatch(text)
+    if not match:
+        raise FormatError(f"{text!r} is not a detector such as '3' or 'D3'.")
+    return int(match[1])
 
 
 def parse_product_name(name: str) -> ProductName:

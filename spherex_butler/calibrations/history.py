@@ -17,6 +17,7 @@ from ..constants import DATASET_TYPE, DEFAULT_COLLECTION, INSTRUMENT
 from ..errors import ParameterError
 from ..images.headers import list_calibrations
 from ..images.spectral_image import SpectralImage
+from ..repository.data_ids import with_keys
 from .archive_ids import find_by_archive_id
 from .lookup import Image, explain
 from .queries import calibration_types
@@ -116,7 +117,8 @@ def _header(image: Image, butler: Butler | None) -> fits.Header:
 
 
 def _find(butler: Butler, data_id: Mapping[str, Any] | DataCoordinate) -> DatasetRef:
-    given = data_id if isinstance(data_id, DataCoordinate) else {"instrument": INSTRUMENT, **data_id}
+    mapping = data_id.mapping if isinstance(data_id, DataCoordinate) else data_id
+    given = with_keys(butler, {"instrument": INSTRUMENT, **mapping})
     ref = butler.find_dataset(DATASET_TYPE, given, collections=DEFAULT_COLLECTION)
     if ref is None:
         raise ParameterError(f"There is no {DATASET_TYPE} of {given} in {DEFAULT_COLLECTION!r}; ingest it first.")

@@ -9,7 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from astropy.time import Time
-from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType, Timespan
+from lsst.daf.butler import (
+    Butler,
+    CollectionType,
+    DataCoordinate,
+    DatasetRef,
+    DatasetType,
+    DimensionRecord,
+    Timespan,
+)
 
 from ..constants import CALIBRATION_COLLECTION, INSTRUMENT
 from ..errors import ConfigurationError, ParameterError
@@ -17,6 +25,7 @@ from ..formats.fits.lazy_header import LazyHeader
 from ..images.description import describe_image
 from ..images.spectral_image import SpectralImage
 from ..names import ObservationId
+from ..repository.data_ids import is_key, with_keys
 from ..repository.json_values import json_value
 from ..repository.times import format_time
 from ..summaries import Summarized
@@ -44,7 +53,8 @@ class Explanation(Summarized):
     invalid
         Those that are certified for other times.
     uncertified
-        Datasets for this detector that are certified for no time, now, newest first.
+        Datasets for this detector, of every run, that are certified for no time, now: newest first, and last those
+        of runs that no token names.
     hidden
         Those valid then in collections that are searched later, so that they are not found.
     collections
@@ -177,7 +187,8 @@ def explain(butler: Butler, dataset_type: str, image: Image, *, collection: str 
     ]
     valid = [found for found in certified if found.timespan.overlaps(timespan)]
     known = {found.ref.id for found in certified}
-    there = [ref for ref in candidates(butler, kind) if ref.dataId.required_values == key]
+    runs = butler.collections.query("*", collection_types=CollectionType.RUN)
+    there = [ref for ref in candidates(butler, kind, runs) if ref.dataId.required_values == key]
     return Explanation(
         kind.name,
         _image_text(data_id, obs_id),
@@ -227,20 +238,25 @@ def _describe(found: Certification, when: str) -> str:
 
 def _look_at(butler: Butler, image: Image) -> tuple[dict[str, Any], str, Timespan]:
     """Return an image's data ID, observation and time: as its exposure is registered, else as its header has it."""
-    data_id = {"instrument": INSTRUMENT, **_data_id(image)}
+    data_id = with_keys(butler, {"instrument": INSTRUMENT, **_data_id(image)})
     require_detectors([data_id["detector"]] if "detector" in data_id else ())
     if "exposure" not in data_id:
         raise ParameterError(f"{_words(data_id)} has no exposure, so that its time is not known; add exposure=….")
-    with butler.query() as query:
-        records = query.dimension_records("exposure").where(instrument=INSTRUMENT, exposure=data_id["exposure"])
-        record = next(iter(records), None)
-    if record is not None:
+    if (record := _exposure(butler, data_id["exposure"])) is not None:
         return data_id, record.obs_id, record.timespan
     if not isinstance(image, SpectralImage):
         raise ParameterError(f"The exposure {data_id['exposure']!r} is not registered; ingest an image of it first.")
     described = describe_image(LazyHeader(image.image_header), image.data.shape)
     timespan = Timespan(*Time([described.begin, described.end], format="mjd", scale="utc").tai)
     return data_id, str(image.obs_id), timespan
+
+
+def _exposure(butler: Butler, exposure: Any) -> DimensionRecord | None:
+    if not is_key(butler, "exposure", exposure):
+        return None
+    with butler.query() as query:
+        records = query.dimension_records("exposure").where(instrument=INSTRUMENT, exposure=exposure)
+        return next(iter(records), None)
 
 
 def _data_id(image: Image) -> Mapping[str, Any]:

@@ -200,7 +200,7 @@ def is_covered(timespan: Timespan, by: Iterable[Timespan]) -> bool:
 
 def require_detectors(numbers: Iterable[int]) -> None:
     """Refuse detectors that do not exist, for which a look-up would just find nothing."""
-    if unknown := sorted(set(numbers) - set(DETECTORS)):
+    if unknown := sorted(set(numbers) - set(DETECTORS), key=str):
         raise ParameterError(
             f"There is no detector {', '.join(map(str, unknown))}; expected numbers from 1 to {len(DETECTORS)}."
         )

@@ -36,10 +36,12 @@ def export(
     TARGET is a repository made by butler spherex create. Dataset ids stay, runs
     are in the chains of their releases, and calibrations are valid when they
     are in SOURCE. With --transfer auto, files outside of SOURCE stay where they
-    are. The same command finishes an export that was interrupted.
+    are. The same command finishes an export that was interrupted. The exit
+    status is 1 if something could not be exported, or no image is as asked for.
 
     \b
       butler spherex export repo subset planning_period=2025W51_1A
+      butler spherex export repo subset exposure=2025W51_1A_0684_2 detector=D3
       butler spherex export repo subset --where "detector IN (1, 4)" -t copy
     """
     report = ExportReport()

@@ -38,7 +38,9 @@ from tqdm import tqdm
 
 from ..constants import CALIBRATION_COLLECTION, DEFAULT_COLLECTION, DETECTORS
 from ..datasets.finding import dimension_names, near
+from ..errors import FormatError
 from ..files.placement import TRANSFER_MODES
+from ..names import detector_number
 from ..repository.json_values import json_text
 
 _MOST_DIGITS = 18
@@ -52,12 +54,21 @@ def _writable(_context: click.Context, _parameter: click.Parameter, path: Path |
     return path
 
 
-def _known(_context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
-    """Refuse detectors that do not exist."""
-    for number in value if isinstance(value, tuple) else [] if value is None else [value]:
-        if number not in DETECTORS:
-            raise click.BadParameter(f"there is no detector {number}; expected a number from 1 to {len(DETECTORS)}.")
-    return value
+def _detector(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
+    """Return a detector that exists, given by its number or its name."""
+    if value is None:
+        return None
+    try:
+        number = detector_number(value)
+    except FormatError as error:
+        raise click.BadParameter(str(error)) from error
+    if number not in DETECTORS:
+        raise click.BadParameter(f"there is no detector {number}; expected a number from 1 to {len(DETECTORS)}.")
+    return number
+
+
+def _detectors(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[int | None, ...]:
+    return tuple(_detector(context, parameter, value) for value in values)
 
 
 def _data_id(_context: click.Context, _parameter: click.Parameter, words: Sequence[str]) -> dict[str, Any]:
@@ -104,10 +115,18 @@ calibration_collection = click.option(
     "--collection", default=CALIBRATION_COLLECTION, show_default=True, help="Where validity is recorded."
 )
 detector = click.option(
-    "--detector", type=int, callback=_known, help="Detector, 1 to 6; not needed for types with one file for all."
+    "--detector",
+    callback=_detector,
+    metavar="DETECTOR",
+    help="Detector, 1 to 6 or D1 to D6; not needed for types with one file for all.",
 )
 detectors = click.option(
-    "--detector", "detectors", type=int, multiple=True, callback=_known, help="Only this detector, 1 to 6; repeatable."
+    "--detector",
+    "detectors",
+    callback=_detectors,
+    metavar="DETECTOR",
+    multiple=True,
+    help="Only this detector, 1 to 6 or D1 to D6; repeatable.",
 )
 dry_run = click.option("-n", "--dry-run", is_flag=True, help="Say what would be done and change nothing.")
 report = click.option(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ("simulate",)
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +11,30 @@ import click
 from astropy.coordinates import SkyCoord
 
 from ..constants import DETECTORS
+from ..errors import FormatError
+from ..names import detector_number
 from ..testing.level2 import PlannedFile, existing_files, plan_exposures, write_level2
 from . import options
 
-_RANGE = re.compile(r"(\d)(?:-(\d))?")
-
 
 def _detectors(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[int, ...]:
-    """Return the numbers in ``1,4`` or ``1-3,6``."""
+    """Return the numbers in ``1,4``, ``1-3,6`` or ``D1,D4``."""
     numbers: set[int] = set()
     for part in value.split(","):
-        match = _RANGE.fullmatch(part.strip())
-        span = range(int(match[1]), int(match[2] or match[1]) + 1) if match else range(0)
+        span = _span(part.strip())
         if not span or not set(span) <= set(DETECTORS):
-            raise click.BadParameter(f"{value!r} is not a list of detectors; expected one such as '1-6' or '1,4'.")
+            raise click.BadParameter(f"{value!r} is not a list of detectors; expected one such as '1-6' or 'D1,D4'.")
         numbers.update(span)
     return tuple(sorted(numbers))
+
+
+def _span(text: str) -> range:
+    """Return the numbers from one detector to another; none if it is not such a text."""
+    first, separator, last = text.partition("-")
+    try:
+        return range(detector_number(first), detector_number(last if separator else first) + 1)
+    except FormatError:
+        return range(0)
 
 
 def _position(_context: click.Context, _parameter: click.Parameter, value: str | None) -> SkyCoord | None:

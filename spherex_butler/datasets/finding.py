@@ -20,6 +20,7 @@ from lsst.daf.butler.registry import MissingCollectionError
 
 from ..constants import INSTRUMENT
 from ..errors import ParameterError
+from ..repository.data_ids import is_key, with_keys
 
 _SOME = 6
 """How many values of a dimension, or names, are listed."""
@@ -69,7 +70,7 @@ def find_dataset(butler: Butler, dataset: str, data_id: Mapping[str, Any], colle
     kind = _dataset_type(butler, dataset)
     _require_collections(butler, collections)
     given = {"instrument": INSTRUMENT, **data_id} if "instrument" in kind.dimensions else data_id
-    search = _Search(butler, kind, {name: _as_key(butler, name, given) for name in given}, collections)
+    search = _Search(butler, kind, with_keys(butler, given), collections)
     search.require_dimensions()
     return search.find()
 
@@ -109,22 +110,6 @@ def _require_collections(butler: Butler, collections: Sequence[str]) -> None:
             ) from error
 
 
-def _as_key(butler: Butler, name: str, data_id: Mapping[str, Any]) -> Any:
-    """Return a value of a dimension as its key, where its records have another name; else the value as it is."""
-    value, dimension = data_id[name], butler.dimensions.dimensions[name]
-    if dimension.primaryKey.getPythonType() is str:
-        return str(value)
-    if not isinstance(value, str):
-        return value
-    instrument = {"instrument": data_id.get("instrument", INSTRUMENT)} if "instrument" in dimension.required else {}
-    for key in dimension.alternate_keys:
-        with butler.query() as query:
-            named = getattr(getattr(query.expression_factory, name), key.name) == value
-            for record in query.dimension_records(name).where(named, instrument):
-                return record.dataId[name]
-    return value
-
-
 class _Search:
     """A search for the dataset of a type and data ID in some collections."""
 
@@ -149,7 +134,7 @@ class _Search:
         if self._exposure is not None:
             return self._find_valid(wanted, where)
         ref = None
-        if all(self._is_key(name, value) for name, value in self._data_id.items()):
+        if all(is_key(self._butler, name, value) for name, value in self._data_id.items()):
             ref = self._butler.find_dataset(self._kind, self._data_id, collections=self._collections)
             if ref is None and self._by_validity and len({one.id for one in self._datasets(self._data_id)}) == 1:
                 (ref, *_) = self._datasets(self._data_id)  # no other is valid at any time
@@ -179,7 +164,7 @@ class _Search:
 
     def _there(self) -> str:
         """Return a sentence on what there is instead."""
-        given = {name: value for name, value in self._data_id.items() if self._is_key(name, value)}
+        given = {name: value for name, value in self._data_id.items() if is_key(self._butler, name, value)}
         if set(given) == set(self._data_id) >= set(self._required) and (
             found := self._datasets(given, everywhere=True)
         ):
@@ -200,10 +185,6 @@ class _Search:
 
     def _more(self, found: Sequence[DatasetRef]) -> str:
         return " and more" if len(found) == _SOME else ""
-
-    def _is_key(self, name: str, value: Any) -> bool:
-        """Return whether a value is of the type by which queries compare, and no other name that a record has."""
-        return isinstance(value, self._butler.dimensions.dimensions[name].primaryKey.getPythonType())
 
     def _datasets(self, conditions: Mapping[str, Any], *, everywhere: bool = False) -> list[DatasetRef]:
         """Return some datasets of the type."""

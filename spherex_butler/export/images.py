@@ -12,8 +12,10 @@ from typing import Any
 from lsst.daf.butler import Butler, ButlerUserError, DatasetRef
 from lsst.daf.butler.progress import Progress
 
+from ..calibrations.ranges import require_detectors
 from ..constants import DATASET_TYPE, DEFAULT_COLLECTION, INSTRUMENT
 from ..errors import ParameterError, reason_of
+from ..repository.data_ids import is_key, with_keys
 from ..repository.image_refs import images_between
 from ..repository.opened import require_batch_size
 from ..repository.reports import FailedDataset, Report
@@ -107,20 +109,21 @@ def export_images(
     report
         To be added to, so that it holds what was done also when the call is interrupted.
     **data_id
-        Values of dimensions that restrict the images.
+        Values of dimensions that restrict the images; an exposure may be an observation id, a detector ``"D3"``.
 
     Returns
     -------
     report
-        What became of them. A dataset that cannot be exported does not keep the others out.
+        What became of them. A dataset that cannot be exported does not keep the others out. If there are no such
+        images, that is a failure.
 
     Raises
     ------
     ConfigurationError
         Raised if the target is read-only, or one of them no SPHEREx repository.
     ParameterError
-        Raised if there is no such transfer mode or collection, ``move`` is asked for, or the images cannot be
-        searched so.
+        Raised if there is no such transfer mode, collection or detector, ``move`` is asked for, or the images cannot
+        be searched so.
 
     Notes
     -----
@@ -135,8 +138,11 @@ def export_images(
     report = ExportReport() if report is None else report
     transferred = Transfer(source, target, transfer, report.failed, dry_run=dry_run)
     used = UsedCalibrations(source, names) if calibrations else None
-    search = _Search(source, names, where, {"instrument": INSTRUMENT, **data_id}, find_first=find_first)
+    search = _Search(source, names, where, _data_id(source, data_id), find_first=find_first)
     periods = search.planning_periods()
+    if not periods:
+        reason = f"No such image is in {', '.join(names)} of the source; 'butler spherex list' tells what is there."
+        report.failed.append(FailedDataset(f"{DATASET_TYPE} {search.words}".rstrip(), reason))
     for period in Progress(__name__).wrap(periods, desc="Exporting planning periods", skip_scalar=False):
         refs = search.images(period)
         if used is not None:
@@ -153,6 +159,18 @@ def export_images(
         if not dry_run:
             report.certified = certify_as_in(target, used, report.failed)
     return report
+
+
+def _data_id(source: Butler, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that restrict the images, as keys; refuse those that no image can have."""
+    data_id = with_keys(source, {"instrument": INSTRUMENT, **given})
+    for name, value in data_id.items():
+        if name in source.dimensions.dimensions.names and not is_key(source, name, value):
+            raise ParameterError(
+                f"There is no {name} {value!r} in the source; 'butler query-dimension-records REPO {name}' lists them."
+            )
+    require_detectors([data_id["detector"]] if "detector" in data_id else ())
+    return data_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +192,7 @@ class _Search:
         except (ButlerUserError, LookupError) as error:
             why = reason_of(error).rstrip(".")
             raise ParameterError(
-                f"The images {self._words} cannot be searched in {', '.join(self.collections)}: {why}. "
+                f"The images {self.words} cannot be searched in {', '.join(self.collections)}: {why}. "
                 "Expected dimensions and collections of the source, and an expression such as 'detector IN (1, 4)'."
             ) from error
 
@@ -190,8 +208,11 @@ class _Search:
             return list(found.where(*self._expression, **{**self.data_id, "planning_period": period}))
 
     @property
-    def _words(self) -> str:
-        given = [f"{name}={value}" for name, value in self.data_id.items()]
+    def words(self) -> str:
+        """What was asked for."""
+        given = [
+            f"{name}={value}" for name, value in self.data_id.items() if (name, value) != ("instrument", INSTRUMENT)
+        ]
         return " ".join([*given, *map(repr, self._expression)])
 
     @property

@@ -15,7 +15,7 @@ from spherex_butler.calibrations import ingest_calibrations
 from spherex_butler.calibrations.lookup import calibration_for, explain
 from spherex_butler.calibrations.queries import search_path
 from spherex_butler.calibrations.ranges import Rule
-from spherex_butler.calibrations.validity import certify
+from spherex_butler.calibrations.validity import certify, decertify
 from spherex_butler.errors import ConfigurationError, ParameterError
 from spherex_butler.names import ObservationId
 from spherex_butler.testing import make_spectral_image
@@ -94,6 +94,24 @@ def test_latest_certification_decides(butler):
         f"  valid then       {NEWER_DARK} ({explanation.chosen.id}), always (latest)",
         f"  not certified    {DARK} ({older.id})",
     ]
+
+
+def test_dataset_of_a_run_of_ones_own_is_listed_as_not_certified(butler):
+    (own,) = register(butler, "dark", "u/me/d", [3])
+    certify(butler, "dark", token="u/me/d", detectors=3)
+    decertify(butler, "dark", detectors=3)
+    explanation = explain(butler, "dark", IMAGE)
+    assert [ref.run for ref in explanation.uncertified] == [f"spx/{NEWER_DARK}", f"spx/{DARK}", "u/me/d"]
+    assert str(explanation).endswith(f"  not certified    u/me/d ({own.id})")
+    assert certify(butler, "dark", detectors=3).certified[0].token == NEWER_DARK
+
+
+def test_names_of_exposure_and_detector_are_understood(butler):
+    certify(butler, "dark")
+    expected = calibration_for(butler, "dark", IMAGE)
+    for image in ({"exposure": EXPOSURE, "detector": 3}, {"exposure": np.int64(ID), "detector": "D3"}):
+        assert calibration_for(butler, "dark", image) == expected
+        assert explain(butler, "dark", image).data_id == explain(butler, "dark", IMAGE).data_id
 
 
 def test_release_or_explicit_range_decides_and_that_is_said(butler):
@@ -188,6 +206,8 @@ def test_image_that_is_not_in_the_repository_is_known_by_its_header(butler):
         ({"exposure": ID, "detector": 9}, "There is no detector 9; expected numbers from 1 to 6"),
         ({"exposure": ID}, r"has no detector, by which 'dark' is looked up; add it"),
         ({"exposure": 20200110106842, "detector": 3}, "The exposure 20200110106842 is not registered; ingest an image"),
+        ({"exposure": LATER, "detector": 3}, f"The exposure '{LATER}' is not registered; ingest an image"),
+        ({"exposure": ID, "detector": "three"}, "There is no detector three; expected numbers from 1 to 6"),
         ("dark", "'dark' is not an image; expected a data ID, a DatasetRef or a SpectralImage"),
         (SpectralImage(np.zeros((2, 2)), unit="MJy/sr"), "header says OBSID None and DETECTOR None"),
     ],

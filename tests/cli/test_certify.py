@@ -89,6 +89,14 @@ def test_explain_tells_why(repo):
     assert "It gets none" in run("explain", repo, "dark", *IMAGE, "--collection", "u/me/calib", code=1)
 
 
+def test_names_of_detectors_are_understood(repo):
+    assert "dark D3" in run("certify", repo, "dark", "--detector", "D3")
+    assert "dark" in run("calibrations", repo, "--detector", "D3")
+    by_name = run("explain", repo, "dark", "--exposure", EXPOSURE, "--detector", "D3")
+    assert by_name == run("explain", repo, "dark", *IMAGE)
+    assert "removed  dark D3" in run("decertify", repo, "dark", "--detector", "D3")
+
+
 def test_explain_fails_where_an_image_gets_none_or_is_none(repo):
     text = run("explain", repo, "dark", *IMAGE, code=1)
     assert "It gets none: nothing was valid then." in text

@@ -36,6 +36,21 @@ def test_images_are_exported_with_their_calibrations(repos, tmp_path):
     assert "1 images exported, 1 already there; 0 calibrations exported, 0 already there" in text
 
 
+def test_names_of_exposures_and_detectors_restrict_the_images(repos):
+    text = run("export", *repos, "exposure=2025W51_1A_0684_2", "detector=D3", "--dry-run")
+    assert text.startswith("would be: 1 images exported")
+
+
+def test_export_that_matches_nothing_says_what_was_asked(repos):
+    text = run("export", *repos, "planning_period=2020W51_1A", "--where", "detector = 3", code=1)
+    assert text == (
+        "level2 planning_period=2020W51_1A 'detector = 3': No such image is in SPHEREx/defaults of the source; "
+        "'butler spherex list' tells what is there.\n"
+        "0 images exported, 0 already there; 0 calibrations exported, 0 already there; "
+        "0 validity ranges certified; 1 failed\n"
+    )
+
+
 def test_failure_sets_the_exit_status(repos):
     with Butler.from_config(repos[0], collections="SPHEREx/defaults") as source:
         path_of(source, images(source)[0]).unlink()

@@ -85,6 +85,16 @@ REPOSITORIES = {
 # What is given, the exit status, and the telling words of the message.
 COMMAND_LINES = {
     "explain: detector": (("explain", "GOOD", "dark", *EXPOSURE, "--detector", 9), 2, ["no detector 9", "from 1 to 6"]),
+    "explain: no such name": (
+        ("explain", "GOOD", "dark", *EXPOSURE, "--detector", "D9"),
+        2,
+        ["there is no detector 9; expected a number from 1 to 6"],
+    ),
+    "explain: name": (
+        ("explain", "GOOD", "dark", *EXPOSURE, "--detector", "three"),
+        2,
+        ["'three' is not a detector such as '3' or 'D3'"],
+    ),
     "explain: huge exposure": (
         ("explain", "GOOD", "dark", "--exposure", 10**23, "--detector", 3),
         2,
@@ -122,6 +132,17 @@ COMMAND_LINES = {
     ),
     "export: query": (("export", "GOOD", "GOOD", "--where", "detector ="), 1, ["'detector ='", "cannot be searched"]),
     "export: collection": (("export", "GOOD", "GOOD", "--collections", "no"), 1, ["cannot be searched", "no"]),
+    "export: detector": (
+        ("export", "GOOD", "GOOD", "detector=9"),
+        1,
+        ["There is no detector 9; expected numbers from 1 to 6"],
+    ),
+    "export: name": (("export", "GOOD", "GOOD", "detector=three"), 1, ["There is no detector 'three' in the source"]),
+    "export: observation": (
+        ("export", "GOOD", "GOOD", "exposure=2025W51_1A_0684_9"),
+        1,
+        ["There is no exposure '2025W51_1A_0684_9' in the source; 'butler query-dimension-records REPO exposure'"],
+    ),
     "export: huge": (("export", "GOOD", "GOOD", f"exposure={10**23}"), 2, [f"{10**23} is too large a number"]),
     "ingest: release": (
         ("ingest", "GOOD", "FILES", "--release", "qr9"),

@@ -40,10 +40,15 @@ def test_existing_files_stop_the_command_before_it_writes(tmp_path):
     assert len(list(tmp_path.iterdir())) == 3
 
 
+def test_detectors_may_be_named(tmp_path):
+    text = run("simulate", tmp_path / "out", "--size", "16", "--exposures", "1", "--detectors", "D1-D3,D6,5", "-n")
+    assert [line.partition("_spx")[0][-2:] for line in text.splitlines()[:-1]] == ["D1", "D2", "D3", "D5", "D6"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--detectors", "7"], 2, "'7' is not a list of detectors; expected one such as '1-6' or '1,4'"),
+        (["--detectors", "7"], 2, "'7' is not a list of detectors; expected one such as '1-6' or 'D1,D4'"),
         (["--detectors", "3-1"], 2, "'3-1' is not a list of detectors"),
         (["--center", "north"], 2, "'north' is not a position"),
         (["--center", "10 95"], 2, "'10 95' is not a position"),
