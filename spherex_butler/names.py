@@ -18,6 +18,7 @@ from typing import Self
 from .errors import FormatError
 
 _OBSERVATION = re.compile(r"(?P<period>(\d{4})W(\d{2})_(\d)([A-Z]))_(?P<large>\d{4})_(?P<small>\d)", re.ASCII)
+_EXPOSURE = re.compile(r"(\d{4})(\d{2})(\d)(0[1-9]|1\d|2[0-6])(\d{4})(\d)", re.ASCII)
 _TOKEN = re.compile(
     r"(?P<process>[a-z0-9]+(?:_retry)?(?:-[a-z]+)?)(?:-v(?P<version>0|[1-9]\d{0,5}))?-(?P<year>\d{4})-(?P<day>\d{3})",
     re.ASCII,
@@ -78,6 +79,21 @@ class ObservationId:
         if not match:
             raise FormatError(f"{obs_id!r} is not an observation id such as '2025W51_1A_0684_2'.")
         return cls(match["period"], int(match["large"]), int(match["small"]))
+
+    @classmethod
+    def of_exposure(cls, exposure: int) -> Self:
+        """Return the pointing of an exposure, the inverse of `exposure_id`.
+
+        Raises
+        ------
+        FormatError
+            Raised if it is the id of none.
+        """
+        match = _EXPOSURE.fullmatch(str(exposure))
+        if match:
+            year, week, upload, revision, large, small = match.groups()
+            return cls(f"{year}W{week}_{upload}{chr(ord('A') + int(revision) - 1)}", int(large), int(small))
+        raise FormatError(f"{exposure!r} is not the id of an exposure such as 20255110106842.")
 
     @property
     def group(self) -> str:

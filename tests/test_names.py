@@ -75,6 +75,17 @@ def test_fields_of_a_level2_name():
     assert ObservationId.parse("2025W18_2B_0001_1").exposure_id == 20251820200011
 
 
+@pytest.mark.parametrize("text", ["2025W51_1A_0684_2", "2025W18_2B_0001_1", "2026W07_3Z_9999_4"])
+def test_exposure_id_gives_the_observation_back(text):
+    assert str(ObservationId.of_exposure(ObservationId.parse(text).exposure_id)) == text
+
+
+@pytest.mark.parametrize("number", [0, 5, 20255110006842, 20255112706842, 202551101068421])
+def test_number_that_is_no_exposure_id_is_refused(number):
+    with pytest.raises(FormatError, match=f"{number} is not the id of an exposure such as 20255110106842"):
+        ObservationId.of_exposure(number)
+
+
 @pytest.mark.parametrize(("text", "dataset_type", "detector", "token"), CALIBRATIONS)
 def test_calibration_name(text, dataset_type, detector, token):
     name = parse_product_name(text)

@@ -18,6 +18,7 @@ __all__ = (
     "TRANSFER_MODES",
     "TransferMode",
     "place",
+    "publish",
     "remove_source",
     "require_transfer",
     "resolve_transfer",
@@ -125,9 +126,23 @@ def _copy(source: ResourcePath, path: Path, size: int | None = None) -> None:
             shutil.copy(source.ospath, temporary)
         else:
             download(source, temporary, size=size)
-        _flush(temporary)
-        _publish(temporary, path)
-        _flush(path.parent)
+        publish(temporary, path)
+
+
+def publish(temporary: Path, path: Path, *, replace: bool = False) -> None:
+    """Give a whole temporary file its own name in the same folder.
+
+    Raises
+    ------
+    FileExistsError
+        Raised if the name is taken, and the file there is not to be replaced.
+    """
+    _flush(temporary)
+    if replace:
+        temporary.replace(path)
+    else:
+        _give_name(temporary, path)
+    _flush(path.parent)
 
 
 _PLACING: Mapping[str, Callable[[ResourcePath, Path], None]] = {
@@ -148,7 +163,7 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _publish(temporary: Path, path: Path) -> None:
+def _give_name(temporary: Path, path: Path) -> None:
     """Give a file its own name, which must not be taken."""
     try:
         os.link(temporary, path)

@@ -65,6 +65,7 @@ class _RemoteRanges:
         """Return the bytes of each range."""
         data: dict[int, bytes] = {}
         problems: dict[int, str] = {}
+        answers: list[Answer | BaseException] = []
         for pause in self._pauses:
             time.sleep(pause)
             missing = [number for number in range(len(ranges)) if number not in data]
@@ -80,9 +81,10 @@ class _RemoteRanges:
                 return [data[number] for number in range(len(ranges))]
             _log.info("%s: %s", self._uri, next(iter(problems.values())))
         number, problem = next(iter(problems.items()))
+        raised = next((answer for answer in answers if isinstance(answer, BaseException)), None)
         raise OSError(
             f"{self._uri}: bytes {ranges[number]} could not be read in {len(self._pauses)} attempts: {problem}"
-        )
+        ) from raised
 
     def _request(self, ranges: Sequence[tuple[int, int]]) -> list[Answer | BaseException]:
         return request_ranges(self._filesystem, self._path, ranges, self._version)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ("Answer", "NoRangesError", "request_ranges")
+__all__ = ("Answer", "NoRangesError", "connections_at_once", "request_ranges")
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 from ..errors import SpherexButlerError
 from .waiting import patience
@@ -54,6 +57,34 @@ Range: TypeAlias = tuple[int, int]
 _Request: TypeAlias = Callable[[Any, str, Range, "str | None"], Awaitable[Answer]]
 
 
+class _Connections:
+    """How many requests may be under way to each server, whichever thread sent them; all run in fsspec's loop."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._free: dict[str, asyncio.Semaphore] = {}
+
+    def of(self, path: str) -> asyncio.Semaphore:
+        return self._free.setdefault(urlsplit(path).netloc, asyncio.Semaphore(self._most))
+
+
+_limit: ContextVar[_Connections | None] = ContextVar("limit", default=None)
+
+
+@contextmanager
+def connections_at_once(most: int) -> Iterator[None]:
+    """Let at most so many requests for byte ranges be under way to one server, from all that runs in this context.
+
+    Outside of such a block the limit holds for each file that is read. Threads take part that run in a copy of the
+    context.
+    """
+    token = _limit.set(_Connections(most))
+    try:
+        yield
+    finally:
+        _limit.reset(token)
+
+
 def request_ranges(
     filesystem: Any, path: str, ranges: Sequence[Range], version: str | None
 ) -> list[Answer | BaseException]:
@@ -66,14 +97,21 @@ def request_ranges(
         return [answer if isinstance(answer, BaseException) else Answer(answer) for answer in found]
     from fsspec.asyn import sync  # noqa: PLC0415 - of an extra
 
-    answers: list[Answer | BaseException] = sync(filesystem.loop, _gathered, request, filesystem, path, ranges, version)
+    answers: list[Answer | BaseException] = sync(
+        filesystem.loop, _gathered, request, filesystem, path, ranges, version, _limit.get() or _Connections(_AT_ONCE)
+    )
     return answers
 
 
 async def _gathered(
-    request: _Request, filesystem: Any, path: str, ranges: Sequence[Range], version: str | None
+    request: _Request,
+    filesystem: Any,
+    path: str,
+    ranges: Sequence[Range],
+    version: str | None,
+    connections: _Connections,
 ) -> list[Answer | BaseException]:
-    free = asyncio.Semaphore(_AT_ONCE)
+    free = connections.of(path)
 
     async def one(wanted: Range) -> Answer:
         async with free:

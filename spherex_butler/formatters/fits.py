@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ("FITSFormatter",)
+__all__ = ("FITSFormatter", "kept_open")
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from typing import Any, ClassVar
 
 from astropy.io import fits
@@ -22,6 +23,34 @@ from ..formats.fits.tile_compression import RECIPES
 from .base import BaseFormatter
 
 _MAX_INPUTS = 3000  # as Rubin's obs_base: beyond that a header is no place for them
+
+_Kept = dict[tuple[str, int | None], FitsFile]
+
+_kept: ContextVar[_Kept | None] = ContextVar("kept", default=None)
+"""Files that stay open, by address and size; of one thread."""
+
+
+@contextmanager
+def kept_open() -> Iterator[None]:
+    """Keep remote files open until the end of the block, for all that the same thread gets of them.
+
+    What is got of a file later takes fewer requests then, because its headers are known, and is of the same version of
+    the file: after the first cutout of an image the next ones take 4 requests instead of 9.
+    """
+    token = _kept.set({})
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
+
+def _opened(uri: ResourcePath, size: int | None) -> FitsFile:
+    kept = _kept.get()
+    known = None if kept is None else kept.get((str(uri), size))
+    file = known or FitsFile(remote_ranges(uri, size), size, repr(str(uri)), remote=True)
+    if kept is not None:
+        kept[str(uri), size] = file
+    return file
 
 
 class FITSFormatter(BaseFormatter):
@@ -55,7 +84,11 @@ class FITSFormatter(BaseFormatter):
             return NotImplemented
         size = expected_size if expected_size > 0 else None
         try:
-            return self.read_part(FitsFile(remote_ranges(uri, size), size, repr(str(uri)), remote=True), component)
+            file = _opened(uri, size)
+            try:
+                return self.read_part(file, component)
+            finally:
+                file.forget_pixels()
         except NoRangesError:
             return NotImplemented
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("CutoutOptions", "cutout", "part", "requested_box", "sliced_box")
+__all__ = ("CutoutOptions", "Size", "box_around", "cutout", "part", "requested_box", "sides_of", "sliced_box")
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -174,6 +174,11 @@ def _unclipped_box(parameters: Mapping[str, Any], bounds: Box, wcs: WCS | None, 
     x, y = _center_pixel(center, bounds, wcs)
     if not (np.isfinite(x) and np.isfinite(y)):
         raise ParameterError(f"center={_describe(center)} lies wholly outside {image()}.")
+    return box_around(x, y, size, wcs)
+
+
+def box_around(x: float, y: float, size: Any, wcs: WCS | None = None) -> Box:
+    """Return the box of a size around a pixel; an angle needs the ``wcs``."""
     height, width = _size_pixels(size, wcs)
     # The same rounding as astropy's Cutout2D (astropy.nddata.overlap_slices).
     x_min, y_min = int(np.ceil(x - width / 2)), int(np.ceil(y - height / 2))
@@ -210,19 +215,33 @@ def _describe(center: Any) -> str:
     return repr(center.to_string("decimal") if isinstance(center, SkyCoord) else center)
 
 
-def _size_pixels(size: Any, wcs: WCS | None) -> tuple[int, int]:
+def sides_of(size: Any) -> u.Quantity:
+    """Return height and width, in a unit of angle or without one, which means pixels.
+
+    Raises
+    ------
+    ParameterError
+        Raised if it is no size.
+    """
     try:
         sides = u.Quantity(size) * np.ones(2)
     except (TypeError, ValueError):
         raise ParameterError(f"size={size!r} is neither an angle nor a number of pixels.") from None
     if sides.unit.is_equivalent(u.deg):
+        return sides
+    if sides.unit not in {u.dimensionless_unscaled, u.pixel}:
+        raise ParameterError(f"size={size!r} has unit {sides.unit}; expected an angle or pixels.")
+    return u.Quantity(sides.value, u.dimensionless_unscaled)
+
+
+def _size_pixels(size: Any, wcs: WCS | None) -> tuple[int, int]:
+    sides = sides_of(size)
+    if sides.unit.is_equivalent(u.deg):
         # proj_plane_pixel_scales gives (x, y); a size is (height, width).
         scale = proj_plane_pixel_scales(require_celestial(wcs, "size as an angle", "bbox"))[::-1]
         pixels = sides.to_value(u.deg) / scale
-    elif sides.unit in {u.dimensionless_unscaled, u.pixel}:
-        pixels = sides.value
     else:
-        raise ParameterError(f"size={size!r} has unit {sides.unit}; expected an angle or pixels.")
+        pixels = sides.value
     if not np.all((np.round(pixels) >= 1) & (pixels < _LARGEST)):
         raise ParameterError(f"size={size!r} is {pixels} pixels; expected at least one, and a finite number.")
     height, width = (int(side) for side in np.round(pixels))

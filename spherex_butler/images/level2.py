@@ -191,7 +191,7 @@ class Level2File:
     def _psf_on_use(self) -> SpectralImagePSF | DeferredPSF:
         if not self._remote:
             return self.psf()
-        # Opened again, so as not to keep what was read of the file until then.
+        # Opened again, so as to keep nothing of what was read until then but the places of HDUs.
         return DeferredPSF(partial(_load_psf, self._file.reopened()), (self.box.x_min, self.box.y_min))
 
     def _planes(self, names: Sequence[str]) -> list[NDArray[Any]]:

@@ -24,6 +24,7 @@ __all__ = (
     "records_without_dataset",
     "selected_rows",
     "update_statistics",
+    "with_file_records",
 )
 
 import logging
@@ -198,6 +199,15 @@ def selected_rows(butler: Butler, statement: sqlalchemy.SelectBase) -> Iterator[
     """Yield the rows that a statement selects."""
     with _parts(butler)[0]._registry._db.query(statement) as rows:
         yield from rows
+
+
+def with_file_records(butler: Butler, refs: Iterable[DatasetRef]) -> dict[DatasetRef, list[StoredFile]]:
+    """Return datasets that know their files, so that ``get`` asks no database, with these files; none if given up."""
+    datastore = _parts(butler)[1]
+    refs = list(refs)
+    found = datastore._get_stored_records_associated_with_refs(refs)
+    files = {ref: found.get(ref.id, []) for ref in refs}
+    return {ref.replace(datastore_records={datastore._table.name: [*of]}): of for ref, of in files.items()}
 
 
 @contextmanager

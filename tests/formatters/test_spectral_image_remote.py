@@ -7,6 +7,9 @@ import shutil
 import socket
 import time
 import zlib
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 
 import astropy.units as u
@@ -21,7 +24,9 @@ from lsst.resources.http import HttpResourcePath
 from spherex_butler import SpectralImage
 from spherex_butler.archive import ingest_archive_table
 from spherex_butler.errors import SpherexButlerWarning
+from spherex_butler.files.transports import connections_at_once
 from spherex_butler.files.waiting import TIMEOUT_VARIABLE
+from spherex_butler.formatters.fits import kept_open
 from spherex_butler.ingest import ingest_files
 from spherex_butler.testing import write_level2
 
@@ -188,3 +193,45 @@ def test_whole_image_of_a_silent_server_is_given_up(butler, tmp_path, monkeypatc
         with pytest.raises(Exception, match=r"[Tt]imed out|[Tt]imeout"):
             butler.get(ref)
         assert time.perf_counter() - start < 60
+
+
+def test_cutouts_of_a_file_that_is_kept_open_take_four_requests_after_the_first(butler, path, full):
+    boxes = [(600, 620, 700, 710), (530, 590, 540, 640), (600, 620, 700, 710), (1500, 1532, 1510, 1532)]
+    with serve(path.parent) as served:
+        ref = ingested(butler, served, path)
+        taken = []
+        with kept_open():
+            for box in boxes:
+                served.requests.clear()
+                found = butler.get(ref, parameters={"bbox": box})
+                taken.append(len(served.requests))
+                assert_same(found, full.cutout(bbox=box), psf=False)
+            served.requests.clear()
+            assert found.psf.origin == (1500, 1510)
+            assert len(served.requests) <= 3
+        assert taken[0] == 9
+        assert max(taken[1:]) <= 4 + (path.parent.name[:3] == "qr3")
+        served.requests.clear()
+        butler.get(ref, parameters={"bbox": boxes[0]})
+        assert len(served.requests) == 9
+
+
+def test_connections_to_a_server_are_bounded_over_all_threads(butler, path):
+    under_way = Counter()
+
+    def count(_: int) -> None:
+        under_way["now"] += 1
+        under_way["most"] = max(under_way["most"], under_way["now"])
+        time.sleep(0.01)
+        under_way["now"] -= 1
+
+    with serve(path.parent, fault=count) as served:
+        ref = ingested(butler, served, path)
+        under_way.clear()
+        with connections_at_once(3), ThreadPoolExecutor(6) as pool:
+            tasks = [
+                pool.submit(copy_context().run, butler.get, ref, parameters={"bbox": (n, n + 20, n, n + 30)})
+                for n in range(600, 900, 50)
+            ]
+            assert [task.result().shape for task in tasks] == [(30, 20)] * 6
+    assert under_way["most"] == 3

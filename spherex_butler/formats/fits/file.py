@@ -34,6 +34,7 @@ _END = b"END" + b" " * 77
 _HEADER_CHUNK = 16 * BLOCK  # holds any header of a Level 2 file, the longest being that of the PSF
 _HEADER_LIMIT = 1024 * BLOCK
 _TAIL = 8 * BLOCK  # holds the wavelength table that ends a Level 2 file
+_SMALL = 32 * BLOCK  # holds what is read to find headers, and the tables of compressed tiles
 _SCALING = ("BZERO", "BSCALE", "BLANK")
 
 
@@ -91,6 +92,7 @@ class FitsFile:
         self._name = name
         self._hdus: list[HduInfo] = []
         self._pieces: list[tuple[int, Any]] = []  # read ahead, with the byte at which each begins
+        self._kept: list[tuple[int, Any]] | None = None  # of these, what `forget_pixels` leaves
 
     @property
     def size(self) -> int | None:
@@ -98,8 +100,20 @@ class FitsFile:
         return getattr(self._read_ranges, "size", None) if self._size is None else self._size
 
     def reopened(self) -> FitsFile:
-        """Return the same file, of which nothing was read yet."""
-        return FitsFile(self._read_ranges, self.size, self._name, remote=self.remote)
+        """Return the same file, of which nothing is kept but where its HDUs are, as far as that is known."""
+        again = FitsFile(self._read_ranges, self.size, self._name, remote=self.remote)
+        again._hdus = list(self._hdus)
+        return again
+
+    def forget_pixels(self) -> None:
+        """Forget what was read ahead, but for small pieces of the first part that was read: headers and tables.
+
+        So of a file that many parts are read of one after another, memory holds little, and the later parts take
+        fewer requests than the first.
+        """
+        if self._kept is None:
+            self._kept = [piece for piece in self._pieces if len(piece[1]) <= _SMALL]
+        self._pieces = list(self._kept)
 
     def hdus(self) -> list[HduInfo]:
         """Return every HDU of the file."""
