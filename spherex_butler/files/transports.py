@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
@@ -54,7 +55,6 @@ class Answer:
 
 
 Range: TypeAlias = tuple[int, int]
-_Request: TypeAlias = Callable[[Any, str, Range, "str | None"], Awaitable[Answer]]
 
 
 class _Connections:
@@ -97,25 +97,21 @@ def request_ranges(
         return [answer if isinstance(answer, BaseException) else Answer(answer) for answer in found]
     from fsspec.asyn import sync  # noqa: PLC0415 - of an extra
 
-    answers: list[Answer | BaseException] = sync(
-        filesystem.loop, _gathered, request, filesystem, path, ranges, version, _limit.get() or _Connections(_AT_ONCE)
-    )
+    ask = partial(request, filesystem, path)
+    free = (_limit.get() or _Connections(_AT_ONCE)).of(path)
+    answers: list[Answer | BaseException] = sync(filesystem.loop, _gathered, ask, ranges, version, free)
     return answers
 
 
 async def _gathered(
-    request: _Request,
-    filesystem: Any,
-    path: str,
+    ask: Callable[[Range, str | None], Awaitable[Answer]],
     ranges: Sequence[Range],
     version: str | None,
-    connections: _Connections,
+    free: asyncio.Semaphore,
 ) -> list[Answer | BaseException]:
-    free = connections.of(path)
-
     async def one(wanted: Range) -> Answer:
         async with free:
-            return await request(filesystem, path, wanted, version)
+            return await ask(wanted, version)
 
     return list(await asyncio.gather(*map(one, ranges), return_exceptions=True))
 
