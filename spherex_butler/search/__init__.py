@@ -3,10 +3,11 @@
 Imports `..calibrations`, `..repository` and what those import.
 """
 
-__all__ = ("Ephemeris", "RepositorySummary", "find_images", "observations", "summary")
+__all__ = ("Coverage", "Ephemeris", "RepositorySummary", "coverage", "find_images", "observations", "summary")
 
 from ..lazy import public_names
 from .contents import RepositorySummary, summary
+from .coverage import Coverage, coverage
 from .images import find_images
 from .motion import Ephemeris
 from .observations import observations

@@ -7,10 +7,10 @@ into one text, which costs Python the same for one candidate as for a thousand.
 
 from __future__ import annotations
 
-__all__ = ("Chosen", "ExposureTimes", "all_regions", "exposure_times", "regions_by_pixel")
+__all__ = ("Chosen", "ExposureTimes", "all_regions", "exposure_times", "period_of", "regions_by_pixel")
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -49,6 +49,10 @@ class Chosen:
     exposures: Collection[int] | None = None
     first: int | None = None
     last: int | None = None
+
+    def of_detector(self, detector: int) -> Chosen:
+        """Return which of them are of one detector."""
+        return replace(self, detectors=frozenset({detector}))
 
     def conditions(self, columns: Any) -> Iterator[sqlalchemy.ColumnElement[bool]]:
         """Yield the conditions on a table's columns ``instrument``, ``detector`` and ``exposure``."""
@@ -91,7 +95,7 @@ def regions_by_pixel(
 def all_regions(butler: Butler, tables: ImageTables, chosen: Chosen) -> Iterator[Regions]:
     """Yield the regions of all images, some at a time."""
     regions = tables.regions.columns
-    period = regions.exposure - regions.exposure % _PERIOD
+    period = period_of(regions.exposure)
     statement = (
         _joined(tables, period)
         .where(regions.region.is_not(None), *chosen.conditions(regions))
@@ -99,6 +103,11 @@ def all_regions(butler: Butler, tables: ImageTables, chosen: Chosen) -> Iterator
     )
     for row in selected_rows(butler, statement):
         yield Regions.decoded(*row[1:])
+
+
+def period_of(exposure: Any) -> Any:
+    """Return what is the same for all exposures of a planning period."""
+    return exposure - exposure % _PERIOD
 
 
 def _joined(tables: ImageTables, key: Any) -> sqlalchemy.Select[Any]:
@@ -128,15 +137,17 @@ class ExposureTimes:
         return self.middles[np.searchsorted(self.ids, ids)]
 
 
-def exposure_times(butler: Butler, tables: ImageTables, chosen: Chosen) -> ExposureTimes:
+def exposure_times(
+    butler: Butler, tables: ImageTables, chosen: Chosen, conditions: Iterable[sqlalchemy.ColumnElement[bool]] = ()
+) -> ExposureTimes:
     """Return the times of those exposures between the bounds of the chosen ones that have one."""
     columns = tables.exposures.columns
     begin, end = columns.timespan_begin, columns.timespan_end
-    conditions = [columns.instrument == INSTRUMENT, begin.is_not(None), end.is_not(None)]
+    wanted = [columns.instrument == INSTRUMENT, begin.is_not(None), end.is_not(None), *conditions]
     if chosen.first is not None:
-        conditions.append(columns.id >= chosen.first)
+        wanted.append(columns.id >= chosen.first)
     if chosen.last is not None:
-        conditions.append(columns.id <= chosen.last)
-    statement = sqlalchemy.select(columns.id, begin, end).where(*conditions).order_by(columns.id)
+        wanted.append(columns.id <= chosen.last)
+    statement = sqlalchemy.select(columns.id, begin, end).where(*wanted).order_by(columns.id)
     rows = np.array([tuple(row) for row in selected_rows(butler, statement)], np.int64).reshape(-1, 3)
     return ExposureTimes(rows[:, 0], rows[:, 1] // 2 + rows[:, 2] // 2)

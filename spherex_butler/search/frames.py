@@ -8,7 +8,16 @@ which is exact for every gnomonic projection. Between this plane and the pixels 
 
 from __future__ import annotations
 
-__all__ = ("FULL_FRAME", "Distortion", "FrameMap", "are_full_frames", "known_distortions")
+__all__ = (
+    "FULL_FRAME",
+    "DetectorPlane",
+    "Distortion",
+    "FrameMap",
+    "are_full_frames",
+    "held_by_image",
+    "known_distortions",
+    "sky_bases",
+)
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +30,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from ..paths import config_uri
-from .regions import Vectors, unit_vectors
+from .regions import Vectors, have_four_corners, unit_vectors
 
 FULL_FRAME = 2040
 """Pixels along each side of a detector."""
@@ -95,9 +104,55 @@ def known_distortions() -> Mapping[int, Distortion]:
 
 def are_full_frames(corners: Vectors) -> NDArray[np.bool_]:
     """Return which regions are those of whole detectors; of cutouts, only the headers tell which pixels they have."""
-    sides = np.linalg.norm(corners - np.roll(corners, -1, axis=1), axis=2)
-    whole: NDArray[np.bool_] = ((sides > _SHORTEST) & (sides < _LONGEST)).all(axis=1)
-    return whole if corners.shape[1] == len(_STORED_ORDER) else np.zeros(len(corners), bool)
+    four = corners[:, : len(_STORED_ORDER)]
+    sides = np.linalg.norm(four - np.roll(four, -1, axis=1), axis=2)
+    return np.asarray(have_four_corners(corners) & ((sides > _SHORTEST) & (sides < _LONGEST)).all(axis=1))
+
+
+def sky_bases(corners: Vectors) -> NDArray[np.float64]:
+    """Return the projective bases of images, shape (n, 3, 3), from regions with four corners.
+
+    The columns are the first three corners, as long as makes their sum the fourth. A direction is a sum of columns with
+    some weights, which are the same for any direction of the same length at the same place in another image.
+    """
+    return _bases(corners[:, _STORED_ORDER])
+
+
+def held_by_image(weights: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which directions are in the image; their weights are in the last axis but one."""
+    first, second, third = np.moveaxis(weights, -2, 0)
+    return np.asarray((first >= 0) & (third >= 0) & (second <= first) & (second <= third))
+
+
+class DetectorPlane:
+    """The plane of a detector, with its pixels.
+
+    Parameters
+    ----------
+    distortion
+        The detector's, `None` if it is not known.
+    """
+
+    def __init__(self, distortion: Distortion | None) -> None:
+        self._distortion = distortion
+        x, y = self._removed(*_CORNER_PIXELS.T)
+        self._basis = _bases(np.stack([x, y, np.ones(4)], axis=1)[np.newaxis])[0]
+
+    def places(self, weights: NDArray[np.float64]) -> tuple[Pixels, Pixels]:
+        """Return where pixels would be without distortion, from the weights of directions, shape (3, …)."""
+        x, y, scale = np.tensordot(self._basis, weights, axes=1)
+        return x / scale, y / scale
+
+    def pixels(self, x: Pixels, y: Pixels) -> tuple[Pixels, Pixels]:
+        """Return the 0-based full-frame pixels of places."""
+        return (x, y) if self._distortion is None else self._distortion.applied(x, y)
+
+    def weights(self, x: Pixels, y: Pixels) -> NDArray[np.float64]:
+        """Return the weights of the directions of pixels, shape (3, n)."""
+        return np.linalg.solve(self._basis, np.stack([*self._removed(x, y), np.ones(len(x))]))
+
+    def _removed(self, x: Pixels, y: Pixels) -> tuple[Pixels, Pixels]:
+        return (x, y) if self._distortion is None else self._distortion.removed(x, y)
 
 
 class FrameMap:
@@ -112,22 +167,17 @@ class FrameMap:
     """
 
     def __init__(self, corners: Vectors, distortion: Distortion | None) -> None:
-        self._distortion = distortion
-        x, y = _CORNER_PIXELS.T
-        self._plane = _basis(np.stack([*self._removed(x, y), np.ones(4)], axis=1)[np.newaxis])[0]
-        self._sky = _basis(corners[:, _STORED_ORDER])
+        self._plane = DetectorPlane(distortion)
+        self._bases = sky_bases(corners)
 
     def pixels(self, directions: Vectors) -> tuple[Pixels, Pixels]:
         """Return the 0-based full-frame pixels of one direction in each image, shape (n, 3)."""
-        weights = np.linalg.solve(self._sky, directions[..., np.newaxis])[..., 0]
-        x, y, scale = (weights @ self._plane.T).T
-        found = x / scale, y / scale
-        return found if self._distortion is None else self._distortion.applied(*found)
+        weights = np.asarray(np.linalg.solve(self._bases, directions[..., np.newaxis])[..., 0], float)
+        return self._plane.pixels(*self._plane.places(weights.T))
 
     def directions(self, x: Pixels, y: Pixels) -> Vectors:
         """Return the directions of one pixel in each image, shape (n, 3)."""
-        weights = np.linalg.solve(self._plane, np.stack([*self._removed(x, y), np.ones(len(x))]))
-        return unit_vectors(np.einsum("nij,jn->ni", self._sky, weights))
+        return unit_vectors(np.einsum("nij,jn->ni", self._bases, self._plane.weights(x, y)))
 
     def position_angles(self, x: Pixels, y: Pixels) -> NDArray[np.float64]:
         """Return the position angle of the image's y at one pixel of each, in degrees from North through East."""
@@ -138,13 +188,9 @@ class FrameMap:
         angle = np.arctan2(np.einsum("ni,ni->n", along, east), np.einsum("ni,ni->n", along, north))
         return np.asarray(np.degrees(angle) % 360)
 
-    def _removed(self, x: Pixels, y: Pixels) -> tuple[Pixels, Pixels]:
-        return (x, y) if self._distortion is None else self._distortion.removed(x, y)
 
-
-def _basis(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the projective bases of four points each, shape (n, 4, 3): matrices whose columns add up to the fourth."""
+def _bases(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the projective bases of four points each, shape (n, 4, 3)."""
     first = np.swapaxes(points[:, :3], 1, 2)
     weights = np.linalg.solve(first, points[:, 3, :, np.newaxis])[..., 0]
-    basis: NDArray[np.float64] = first * weights[:, np.newaxis, :]
-    return basis
+    return np.asarray(first * weights[:, np.newaxis, :])

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..repository.butler_internals import ImageTables
 from .candidates import Chosen, ExposureTimes, all_regions, exposure_times, regions_by_pixel
 from .motion import Motion
-from .regions import Regions, Vectors, contains, nearest_points, unit_vectors
+from .regions import Regions, Vectors, circles, contains, nearest_points
 from .targets import Area, Fixed, Moving, Targets
 
 _MANY_PIXELS = 300
@@ -106,7 +106,7 @@ def _pixels_of(pixelization: PixelizationABC, region: Region) -> list[int]:
 
 def _pairs(regions: Regions, targets: Fixed, numbers: Indices) -> Matches:
     """Return which regions hold which of the numbered targets."""
-    centers, reach = _circles(regions.corners)
+    centers, reach = circles(regions.corners)
     points = targets.directions[numbers]
     image, which = np.nonzero(centers @ points.T >= np.cos(np.minimum(reach + targets.radius, np.pi))[:, np.newaxis])
     directions = points[which]
@@ -117,13 +117,6 @@ def _pairs(regions: Regions, targets: Fixed, numbers: Indices) -> Matches:
         apart = np.linalg.norm(directions - points[which], axis=1)
         inside |= apart <= 2 * np.sin(targets.radius / 2)
     return Matches(numbers[which], regions.where(image), directions).where(inside)
-
-
-def _circles(corners: Vectors) -> tuple[Vectors, NDArray[np.float64]]:
-    """Return the centres of circles around polygons, and their radii with a margin."""
-    centers = unit_vectors(corners.sum(axis=1))
-    chords = np.linalg.norm(corners - centers[:, np.newaxis], axis=2).max(axis=1, initial=0)
-    return centers, 2 * np.arcsin(np.minimum(chords / 2, 1)) + _MARGIN
 
 
 # Positions that move.
@@ -191,7 +184,7 @@ def _of_area(butler: Butler, tables: ImageTables, area: Region, chosen: Chosen) 
         else (regions for _, regions in regions_by_pixel(butler, tables, pixels, chosen))
     )
     for regions in found:
-        centers, reach = _circles(regions.corners)
+        centers, reach = circles(regions.corners)
         near = regions.where(centers @ center >= np.cos(np.minimum(reach + radius, np.pi)))
         near = near.where(np.array([_overlap(corners, area) for corners in near.corners], bool))
         points = np.broadcast_to(center, (len(near), 3)).copy()

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ("Regions", "Vectors", "contains", "nearest_points", "unit_vectors", "vectors_of")
+__all__ = (
+    "Regions",
+    "Vectors",
+    "circles",
+    "contains",
+    "have_four_corners",
+    "nearest_points",
+    "unit_vectors",
+    "vectors_of",
+)
 
 import logging
 from base64 import b64decode
@@ -22,6 +31,8 @@ _SEPARATOR = ","
 _CORNERS = 4
 _BYTES = 1 + _CORNERS * 3 * 8  # what ConvexPolygon.encode writes of four corners: a letter, and x, y, z of each
 _CHARACTERS = -(-_BYTES // 3) * 4  # in base64, as the registry stores it
+
+_MARGIN = 1e-9  # radians, for what is rounded
 
 _log = logging.getLogger(__name__)
 
@@ -106,6 +117,22 @@ def vectors_of(position: SkyCoord) -> Vectors:
 def unit_vectors(vectors: Vectors) -> Vectors:
     """Return vectors of length 1 in the same directions."""
     return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True))
+
+
+def have_four_corners(corners: Vectors) -> NDArray[np.bool_]:
+    """Return which polygons have four corners, as the regions of images have."""
+    if corners.shape[1] < _CORNERS:
+        return np.zeros(len(corners), bool)
+    last = corners[:, _CORNERS - 1 : _CORNERS]
+    found = (last[:, 0] != corners[:, _CORNERS - 2]).any(axis=1)
+    return np.asarray(found & (corners[:, _CORNERS:] == last).all(axis=(1, 2)))
+
+
+def circles(corners: Vectors) -> tuple[Vectors, NDArray[np.float64]]:
+    """Return the centres of circles around polygons, and their radii with a margin."""
+    centers = unit_vectors(corners.sum(axis=1))
+    chords = np.linalg.norm(corners - centers[:, np.newaxis], axis=2).max(axis=1, initial=0)
+    return centers, 2 * np.arcsin(np.minimum(chords / 2, 1)) + _MARGIN
 
 
 def contains(corners: Vectors, points: Vectors) -> NDArray[np.bool_]:

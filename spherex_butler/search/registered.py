@@ -26,7 +26,7 @@ _EXPOSURES = 1000  # in one statement; databases bound how many values one may h
 _Keys = NDArray[np.int64]
 
 
-def image_keys(exposures: NDArray[np.int64], detectors: NDArray[np.int64]) -> _Keys:
+def image_keys(exposures: NDArray[np.int64], detectors: NDArray[np.int64] | np.int64) -> _Keys:
     """Return a number for each image, by exposure and detector."""
     return exposures * 10 + detectors
 

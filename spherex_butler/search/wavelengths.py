@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ("WavelengthMaps", "WavelengthRange", "channels_of")
+__all__ = ("CHANNELS", "WavelengthMaps", "WavelengthRange", "channels_of")
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, Self
@@ -21,6 +21,9 @@ from ..errors import FormatError, ParameterError
 from ..images.wavelengths import EXTNAME, WavelengthTable
 from ..repository.instrument import channel_table
 from ..repository.runs import calibration_tokens
+
+CHANNELS = 17
+"""Spectral channels of a detector."""
 
 _TYPE = "spectral_wcs"
 _RELEASES = ("qr2", "qr3")
@@ -103,19 +106,27 @@ class WavelengthMaps:
             0-based full-frame pixels; NaN gives NaN.
         """
         wavelength, bandwidth = np.full(len(x), np.nan), np.full(len(x), np.nan)
-        remaining = np.isfinite(x) & np.isfinite(y)
+        known = np.isfinite(x) & np.isfinite(y)
+        for table, served in self.serving(detector, releases, times):
+            some = served & known
+            wavelength[some], bandwidth[some] = table.interpolated(x[some], y[some])
+        return wavelength, bandwidth
+
+    def serving(
+        self, detector: int, releases: NDArray[np.str_], times: NDArray[np.int64]
+    ) -> Iterator[tuple[WavelengthTable, NDArray[np.bool_]]]:
+        """Yield control points, and which images of one detector they are valid for; each image is in one at most."""
+        by_release = self._releases_at(releases, times)
         for release in _RELEASES:
-            of_release = remaining & (self._releases_at(releases, times) == release)
+            remaining = by_release == release
             for found in self._certified[detector]:
                 begin, end = found.timespan.nsec
-                valid = of_release & (times >= begin) & (times < end)
+                valid = remaining & (times >= begin) & (times < end)
                 if valid.any() and not _is_of_another_release(found.ref, release):
-                    wavelength[valid], bandwidth[valid] = self._table(found.ref).interpolated(x[valid], y[valid])
-                    of_release &= ~valid
-            if of_release.any():
-                shipped = WavelengthTable.of_detector(detector, release)
-                wavelength[of_release], bandwidth[of_release] = shipped.interpolated(x[of_release], y[of_release])
-        return wavelength, bandwidth
+                    yield self._table(found.ref), valid
+                    remaining &= ~valid
+            if remaining.any():
+                yield WavelengthTable.of_detector(detector, release), remaining
 
     def _releases_at(self, releases: NDArray[np.str_], times: NDArray[np.int64]) -> NDArray[np.str_]:
         found = releases.copy()

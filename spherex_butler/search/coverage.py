@@ -1,0 +1,195 @@
+"""How often each pixel of the sky was seen, all in all and in each spectral channel."""
+
+from __future__ import annotations
+
+__all__ = ("Coverage", "coverage")
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import hpgeom
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from lsst.daf.butler import Butler
+from numpy.typing import NDArray
+
+from ..calibrations.ranges import UserTime, range_between, require_detectors
+from ..constants import DETECTORS
+from ..errors import ConfigurationError, ParameterError
+from ..images.level2 import write_file
+from ..repository.butler_internals import image_tables
+from ..repository.opened import require_universe
+from .candidates import Chosen
+from .counting import Counter
+from .regions import vectors_of
+from .registered import ImageFilter, searched_collections
+from .wavelengths import CHANNELS
+
+if TYPE_CHECKING:
+    from mocpy import MOC
+
+Channel: TypeAlias = tuple[int, int]
+"""A spectral channel: the detector and the number, 1 to 17."""
+
+_ORDER = 7
+_LARGEST = 10
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Coverage:
+    """How many images hold the centre of each HEALPix pixel, from `coverage`.
+
+    Parameters
+    ----------
+    order
+        Of the HEALPix pixels, whose number is ``12 * 4**order``; nested, ICRS.
+    depth
+        The number of images, for each pixel.
+    channels
+        The number of images in which the centre lies in a channel, for each pixel, by detector and channel.
+    images
+        How many images were counted.
+    """
+
+    order: int
+    depth: NDArray[np.int32]
+    channels: Mapping[Channel, NDArray[np.int32]]
+    images: int
+
+    def __repr__(self) -> str:
+        seen = (self.depth > 0).mean()
+        return (
+            f"<Coverage: {self.images:,} images, {seen:.1%} of the sky, up to {self.depth.max()} times, "
+            f"{len(self.channels)} channels, HEALPix order {self.order}>"
+        )
+
+    def map(self, channel: Channel | None = None) -> NDArray[np.int32]:
+        """Return the depth of a channel, or of all images.
+
+        Raises
+        ------
+        ParameterError
+            Raised if the channel was not asked for.
+        """
+        if channel is None:
+            return self.depth
+        if channel not in self.channels:
+            raise ParameterError(
+                f"channel={channel!r} is not in this coverage; expected (detector, channel) of one that was asked for: "
+                "coverage(…, channels=True) counts all 102."
+            )
+        return self.channels[channel]
+
+    def at(self, position: SkyCoord, channel: Channel | None = None) -> NDArray[np.int32]:
+        """Return the depth of the pixels that positions lie in, in their shape."""
+        pixels = hpgeom.vector_to_pixel(1 << self.order, *np.moveaxis(vectors_of(position), -1, 0), nest=True)
+        return np.asarray(self.map(channel)[pixels])
+
+    def moc(self, channel: Channel | None = None, *, at_least: int = 1) -> MOC:
+        """Return where the sky was seen so many times, as a MOC.
+
+        Raises
+        ------
+        ConfigurationError
+            Raised if mocpy is not installed.
+        """
+        try:
+            from mocpy import MOC  # noqa: PLC0415 - an extra
+        except ModuleNotFoundError as error:
+            raise ConfigurationError("MOCs need mocpy; install spherex-butler[vo].") from error
+        pixels = np.flatnonzero(self.map(channel) >= at_least).astype(np.uint64)
+        depths = np.full(len(pixels), self.order, np.uint8)
+        return MOC.from_healpix_cells(pixels, depths, max_depth=self.order)
+
+    def write(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write all maps into one FITS file, as ``healpy.read_map`` and Aladin read them.
+
+        The table has a row for each pixel, and the columns ``DEPTH`` and ``D1C01``, … for channels.
+
+        Raises
+        ------
+        FileExistsError
+            Raised if the file is there and ``overwrite`` was not given.
+        """
+        names = {"DEPTH": self.depth} | {f"D{d}C{c:02d}": depth for (d, c), depth in self.channels.items()}
+        hdu = fits.BinTableHDU.from_columns([fits.Column(name, "J", array=depth) for name, depth in names.items()])
+        hdu.header.update(
+            PIXTYPE="HEALPIX",
+            ORDERING="NESTED",
+            NSIDE=1 << self.order,
+            FIRSTPIX=0,
+            LASTPIX=len(self.depth) - 1,
+            INDXSCHM="IMPLICIT",
+            COORDSYS="C",
+            OBJECT="FULLSKY",
+            EXTNAME="COVERAGE",
+        )
+        write_file(fits.HDUList([fits.PrimaryHDU(), hdu]), path, overwrite=overwrite)
+
+
+def coverage(
+    butler: Butler,
+    *,
+    channels: bool | Channel | Iterable[Channel] = False,
+    time: tuple[UserTime | None, UserTime | None] | None = None,
+    detectors: int | Iterable[int] | None = None,
+    survey: str | None = None,
+    planning_period: str | None = None,
+    collections: str | Iterable[str] | None = None,
+    order: int = _ORDER,
+) -> Coverage:
+    """Return how often each pixel of the sky was seen; no file is opened.
+
+    A pixel counts as seen by an image if `find_images` finds the image at the pixel's centre. Each image counts once,
+    however often it was processed.
+
+    Parameters
+    ----------
+    butler
+        A SPHEREx repository.
+    channels
+        Which spectral channels to count as well: `True` for all 102, or some, as ``(detector, channel)``.
+    time, detectors, survey, planning_period, collections
+        As for `find_images`.
+    order
+        Of the HEALPix pixels, from 0 to 10; 7 are pixels of 27 arcmin. Time and memory grow with their number.
+
+    Raises
+    ------
+    ParameterError
+        Raised if an argument makes no sense.
+    ConfigurationError
+        Raised if it is no SPHEREx repository.
+    """
+    require_universe(butler)
+    if order not in range(_LARGEST + 1):
+        raise ParameterError(f"order={order!r} is out of range; expected a HEALPix order from 0 to {_LARGEST}.")
+    numbers = [detectors] if isinstance(detectors, int) else detectors
+    known = None if numbers is None else frozenset(numbers)
+    require_detectors(known or ())
+    wanted = _wanted(channels, known)
+    timespan = None if time is None else range_between(*time)
+    with butler.registry.caching_context():
+        names, searched = searched_collections(butler, collections)
+        images = ImageFilter(searched, True, timespan, planning_period, survey)
+        counter = Counter(butler, image_tables(butler), names, order, {detector for detector, _ in wanted})
+        counter.count(Chosen(known), images)
+    return Coverage(order, counter.depth, {one: counter.channel(*one) for one in wanted}, counter.images)
+
+
+def _wanted(channels: bool | Channel | Iterable[Channel], detectors: frozenset[int] | None) -> list[Channel]:
+    every = [(d, c) for d in DETECTORS for c in range(1, CHANNELS + 1) if detectors is None or d in detectors]
+    if isinstance(channels, bool):
+        return every if channels else []
+    given: list[Any] = list(channels)
+    alone = bool(given) and isinstance(given[0], int)
+    pairs: list[Channel] = [tuple(pair) for pair in ([given] if alone else given)]
+    if unknown := [pair for pair in pairs if pair not in every]:
+        raise ParameterError(
+            f"There is no channel {unknown[0]!r} to count; expected (detector, channel), the channel from 1 to "
+            f"{CHANNELS}, of a detector that is counted."
+        )
+    return list(dict.fromkeys(pairs))
