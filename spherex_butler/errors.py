@@ -8,10 +8,13 @@ __all__ = (
     "SpherexButlerError",
     "SpherexButlerWarning",
     "hide_secrets",
+    "near",
     "reason_of",
 )
 
+import difflib
 import re
+from collections.abc import Collection
 
 _HIDDEN = "***"
 
@@ -60,6 +63,13 @@ def reason_of(error: BaseException) -> str:
     said = getattr(error, "orig", None)  # by a database, to which SQLAlchemy adds the statement and its parameters
     text = hide_secrets(" ".join(str(error if said is None else said).split()))
     return text if isinstance(error, SpherexButlerError) else ": ".join(filter(None, (type(error).__name__, text)))
+
+
+def near(name: str, known: Collection[str]) -> str:
+    """Return the end of a sentence about an unknown name: a question whether one was meant that is nearly the same."""
+    by_lower = {one.lower(): one for one in known}
+    found = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    return f"; did you mean {by_lower[found[0]]!r}?" if found else "."
 
 
 def hide_secrets(text: str) -> str:

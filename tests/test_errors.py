@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 import sqlalchemy
 
-from spherex_butler.errors import FormatError, hide_secrets, reason_of
+from spherex_butler.errors import FormatError, hide_secrets, near, reason_of
 from spherex_butler.files.failures import FailedFile
 from spherex_butler.repository.reports import IngestReport
 
@@ -63,3 +63,8 @@ def test_reports_hold_no_passwords():
     assert "geheim" not in str(report.to_dict())
     (failed,) = report.to_dict()["failed"]
     assert failed == {"uri": "https://me:***@host/f.fits", "reason": "https://me:***@host says no"}
+
+
+@pytest.mark.parametrize(("name", "end"), [("DETCTOR", "; did you mean 'detector'?"), ("xyz", ".")])
+def test_near_name_is_asked_for(name, end):
+    assert near(name, ["detector", "exposure"]) == end

@@ -102,7 +102,8 @@ class Explanation(Summarized):
         several = f"{len(self.valid)} calibrations were valid{self._place(self.valid[0])}"
         return (
             f"It gets none: {several}, as their ranges meet inside the exposure, at "
-            f"{', '.join(map(format_time, inside))} UTC. Move that bound between exposures: certify(…, replace=True)."
+            f"{', '.join(map(format_time, inside))} UTC. Move that bound between exposures: certify one of them again, "
+            "in place of the other, up to the begin of the exposure or from its end on."
         )
 
     @property
@@ -241,7 +242,9 @@ def _look_at(butler: Butler, image: Image) -> tuple[dict[str, Any], str, Timespa
     data_id = with_keys(butler, {"instrument": INSTRUMENT, **_data_id(image)})
     require_detectors([data_id["detector"]] if "detector" in data_id else ())
     if "exposure" not in data_id:
-        raise ParameterError(f"{_words(data_id)} has no exposure, so that its time is not known; add exposure=….")
+        raise ParameterError(
+            f"{_words(data_id) or 'The image'} has no exposure, so that its time is not known; add exposure=…."
+        )
     if (record := _exposure(butler, data_id["exposure"])) is not None:
         return data_id, record.obs_id, record.timespan
     if not isinstance(image, SpectralImage):
@@ -281,13 +284,14 @@ def _key(dataset_type: DatasetType, data_id: Mapping[str, Any]) -> tuple[Any, ..
     missing = [name for name in names if name not in data_id]
     if missing:
         raise ParameterError(
-            f"{_words(data_id)} has no {' and no '.join(missing)}, by which {dataset_type.name!r} is looked up; add it."
+            f"Give {', '.join(f'{name}=…' for name in missing)}: {dataset_type.name!r} is looked up by "
+            f"{' and '.join(name for name in names if name != 'instrument')}, and {_words(data_id)} alone was given."
         )
     return tuple(data_id[name] for name in names)
 
 
 def _words(data_id: Mapping[str, Any]) -> str:
-    return " ".join(f"{name}={value}" for name, value in data_id.items())
+    return " ".join(f"{name}={value}" for name, value in data_id.items() if value != INSTRUMENT)
 
 
 def _image_text(data_id: Mapping[str, Any], obs_id: str) -> str:

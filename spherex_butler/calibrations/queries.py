@@ -23,7 +23,7 @@ from lsst.daf.butler import Butler, CollectionType, DatasetRef, DatasetType, Dim
 from lsst.daf.butler.registry import MissingCollectionError
 
 from ..constants import CALIBRATION_COLLECTION, DEFAULT_COLLECTION, INSTRUMENT
-from ..errors import ConfigurationError, ParameterError
+from ..errors import ConfigurationError, ParameterError, near
 from ..names import RUN_PREFIX
 from ..repository.times import format_time
 from .ranges import Certification, UserTime, as_time, require_detectors, token_of, token_rank
@@ -37,10 +37,10 @@ def calibration_types(butler: Butler, names: str | Iterable[str] | None = None) 
     wanted = [names] if isinstance(names, str) else list(names)
     unknown = [name for name in wanted if name not in found]
     if unknown:
-        raise ParameterError(
-            f"No calibration dataset types of this repository are {', '.join(map(repr, unknown))}; it has "
-            f"{', '.join(sorted(found)) or 'none'}."
-        )
+        are = "are not calibration types of this repository."
+        if len(unknown) == 1:
+            are = f"is not a calibration type of this repository{near(unknown[0], found)}"
+        raise ParameterError(f"{', '.join(map(repr, unknown))} {are} It has {', '.join(sorted(found)) or 'none'}.")
     return [found[name] for name in dict.fromkeys(wanted)]
 
 

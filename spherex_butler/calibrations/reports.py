@@ -27,7 +27,7 @@ class CertificationReport(Summarized):
     replaced
         Ranges, as they were before, that made place in whole or in part.
     unchanged
-        Ranges in which the calibration was valid already.
+        What was to be certified and is valid already, in the whole range that is on record for it.
     notes
         What could not be done, and why.
     """

@@ -57,7 +57,7 @@ class Request:
         deciding: Collection[UUID] | None = None,
     ) -> None:
         if replace and keep:
-            raise ParameterError("What is in the way cannot both be replaced and kept; give one of replace and keep.")
+            raise ParameterError("What is in the way cannot both be replaced and kept; give replace=True or keep=True.")
         self.rule = _rule(rule, release, bounded=begin is not None or end is not None)
         self.ranges: Mapping[str | None, Timespan] = {None: range_between(begin, end)}
         if self.rule is Rule.RELEASE:
@@ -93,9 +93,9 @@ def _rule(rule: Rule | RuleName | None, release: str | None, *, bounded: bool) -
     try:
         given = implied if rule is None else Rule(rule)
     except ValueError as error:
-        raise ParameterError(f"There is no rule {rule!r}; expected one of {[str(known) for known in Rule]}.") from error
+        raise ParameterError(f"There is no rule {rule!r}; expected one of {', '.join(Rule)}.") from error
     if bounded and release is not None:
-        raise ParameterError(f"Give begin and end, or release={release!r}, which has its own; not both.")
+        raise ParameterError(f"Give begin=… and end=…, or release={release!r}, which has its own; not both.")
     if given is not implied and (given, implied) != (Rule.RELEASE, Rule.LATEST):
         raise ParameterError(
             f"The rule {str(given)!r} does not go with the other choices, which are for {str(implied)!r}: 'explicit' "
@@ -110,8 +110,8 @@ def _ranges_of_releases(release: str | None) -> dict[str | None, Timespan]:
         chain_of(release)  # refuses unknown releases
         if release not in known:
             raise ParameterError(
-                f"The release {release!r} has no time of its own: later ones hold its observations. Give begin and "
-                f"end; {list(known)} have one."
+                f"The release {release!r} has no time of its own: later ones hold its observations. Give begin=… and "
+                f"end=…; {', '.join(known)} have one."
             )
     return {key: timespan for key, timespan in known.items() if release in {None, key}}
 
@@ -184,7 +184,7 @@ def _missing(
         if absent:
             notes.append(
                 f"{kind.name} {', '.join(sorted(absent))}: no token of {release} is known; give one of "
-                f"{', '.join(tokens)} as token, with release={release!r}."
+                f"{', '.join(tokens)} by token=…, with release={release!r}."
             )
     if request.named and not chosen:
         raise ParameterError(" ".join(notes) or _lacking(kind, [], tokens))
@@ -210,8 +210,10 @@ def _resolve(
     for new in wanted:
         overlapping = [old for old in existing[new.key] if old.timespan.overlaps(new.timespan)]
         in_the_way = _conflicts(new, overlapping, request)
-        if is_covered(new.timespan, [old.timespan for old in overlapping if old.ref.id == new.ref.id]):
-            report.unchanged.append(new)
+        same = [old for old in overlapping if old.ref.id == new.ref.id]
+        if is_covered(new.timespan, [old.timespan for old in same]):
+            known = Certification(new.ref, _joined([old.timespan for old in same]))
+            report.unchanged += [known] if known not in report.unchanged else []
         elif overlapping and request.deciding is not None and new.ref.id not in request.deciding:
             report.notes.append(_left(new, overlapping))
         elif in_the_way:
@@ -222,10 +224,16 @@ def _resolve(
     if conflicts and not request.keep:
         more = f"; and {len(conflicts) - _SHOWN} more" if len(conflicts) > _SHOWN else ""
         raise ParameterError(
-            f"Certified otherwise already: {'; '.join(conflicts[:_SHOWN])}{more}. Nothing was changed; replace trims, "
-            "splits or removes what is in the way, keep leaves it and certifies the others."
+            f"Certified otherwise already: {'; '.join(conflicts[:_SHOWN])}{more}. Nothing was changed; replace=True "
+            "trims, splits or removes what is in the way, keep=True leaves it and certifies the others."
         )
     report.notes += conflicts
+
+
+def _joined(spans: Sequence[Timespan]) -> Timespan:
+    """Return one range in place of several that meet."""
+    first, last = min(spans, key=lambda span: span.nsec[0]), max(spans, key=lambda span: span.nsec[1])
+    return Timespan(first.begin, last.end)
 
 
 def _conflicts(new: Certification, overlapping: Iterable[Certification], request: Request) -> list[str]:

@@ -15,8 +15,10 @@ from typing import Any
 import click
 
 from .. import __version__
+from ..errors import near
 from .boundary import error_boundary
 from .logs import log_level, logging_for_command
+from .wording import as_options
 
 _COMMANDS = {
     "calibrations": "calibrations",
@@ -52,8 +54,18 @@ class _LazyGroup(click.Group):
         commands = (found for found in vars(module).values() if isinstance(found, click.Command))
         return next(command for command in commands if command.name == cmd_name)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in _COMMANDS and not ctx.resilient_parsing:
+            ctx.fail(f"No such command {args[0]!r}{near(args[0], _COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
-        with ExitStack() as after, error_boundary():
+        def worded(text: str) -> str:
+            return as_options(text, self.get_command(ctx, ctx.invoked_subcommand or ""))
+
+        with ExitStack() as after, error_boundary(worded):
             after.enter_context(logging_for_command(ctx))  # and left when the boundary has logged what it has to
             return super().invoke(ctx)
 

@@ -32,8 +32,11 @@ _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def error_boundary() -> Iterator[None]:
-    """Turn whatever is raised in the block into a message for the reader, and an exit status."""
+def error_boundary(worded: Callable[[str], str] = str) -> Iterator[None]:
+    """Turn whatever is raised in the block into a message for the reader, and an exit status.
+
+    Messages of errors that are not the command line's own are put into its words by ``worded``.
+    """
     try:
         with _no_interrupt_dropped():
             yield
@@ -53,7 +56,7 @@ def error_boundary() -> Iterator[None]:
         if isinstance(error, OSError) and error.errno == errno.EPIPE:
             raise  # the reader of our output had enough; click ends quietly
         _debug(error)
-        raise click.ClickException(hide_secrets(message_of(error))) from error
+        raise click.ClickException(worded(hide_secrets(message_of(error)))) from error
 
 
 @contextmanager

@@ -71,7 +71,7 @@ def certify(repo: str, types: tuple[str, ...], **choices: Any) -> None:
     """
     with open_butler(repo, writeable=not choices["dry_run"]) as butler:
         report = validity.certify(butler, types or None, **_choices(choices))
-    click.echo(report)
+    options.say((), str(report))
     _say_if_dry(choices)
 
 
@@ -91,7 +91,7 @@ def decertify(repo: str, types: tuple[str, ...], **choices: Any) -> None:
     """
     with open_butler(repo, writeable=not choices["dry_run"]) as butler:
         report = validity.decertify(butler, types, **_choices(choices))
-    click.echo(report)
+    options.say((), str(report))
     _say_if_dry(choices)
 
 

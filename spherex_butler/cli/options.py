@@ -37,11 +37,12 @@ from lsst.daf.butler.progress import Progress, ProgressBar, ProgressHandler
 from tqdm import tqdm
 
 from ..constants import CALIBRATION_COLLECTION, DEFAULT_COLLECTION, DETECTORS
-from ..datasets.finding import dimension_names, near
-from ..errors import FormatError
+from ..datasets.finding import dimension_names
+from ..errors import FormatError, near
 from ..files.placement import TRANSFER_MODES
 from ..names import detector_number
 from ..repository.json_values import json_text
+from .wording import as_options
 
 _MOST_DIGITS = 18
 """Of a number that fits into 64 bits, which is what databases hold."""
@@ -210,9 +211,15 @@ def progress(command: Callable[..., None]) -> Callable[..., None]:
 def say(details: Iterable[object], *summaries: str) -> None:
     """Print details to the standard error, a line each, and summaries to the standard output."""
     for line in details:
-        click.echo(str(line), err=True)
+        click.echo(_worded(line), err=True)
     for summary in summaries:
-        click.echo(summary)
+        click.echo(_worded(summary))
+
+
+def _worded(line: object) -> str:
+    """Return a line in the words of the command that says it."""
+    context = click.get_current_context(silent=True)
+    return as_options(str(line), None if context is None else context.command)
 
 
 def say_json(content: Any) -> None:

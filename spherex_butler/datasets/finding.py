@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ("dimension_names", "find_dataset", "near")
+__all__ = ("dimension_names", "find_dataset")
 
-import difflib
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lsst.daf.butler import (
@@ -19,7 +18,7 @@ from lsst.daf.butler import (
 from lsst.daf.butler.registry import MissingCollectionError
 
 from ..constants import INSTRUMENT
-from ..errors import ParameterError
+from ..errors import ParameterError, near
 from ..repository.data_ids import is_key, with_keys
 
 _SOME = 6
@@ -29,13 +28,6 @@ _SOME = 6
 def dimension_names(names: Iterable[str], butler: Butler) -> list[str]:
     """Return names of dimensions, sorted, without the dozens of pixelizations of the sky."""
     return sorted(set(names) - set(butler.dimensions.skypix_dimensions.names))
-
-
-def near(name: str, known: Collection[str]) -> str:
-    """Return the end of a sentence about an unknown name: a question whether one was meant that is nearly the same."""
-    by_lower = {one.lower(): one for one in known}
-    found = difflib.get_close_matches(name.lower(), by_lower, n=1)
-    return f"; did you mean {by_lower[found[0]]!r}?" if found else "."
 
 
 def find_dataset(butler: Butler, dataset: str, data_id: Mapping[str, Any], collections: Sequence[str]) -> DatasetRef:

@@ -106,7 +106,7 @@ def release_of(name: ProductName, path: str = "", given: str | None = None) -> s
     for key, release in releases.items():
         if version is not None and release.first_version <= version <= (release.last_version or version):
             return key
-    raise FormatError(f"The release of {str(name)!r} follows from neither its path nor its token; pass release=.")
+    raise FormatError(f"The release of {str(name)!r} follows from neither its path nor its token; give release=….")
 
 
 def release_of_run(run: str) -> str | None:

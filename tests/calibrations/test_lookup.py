@@ -204,7 +204,7 @@ def test_image_that_is_not_in_the_repository_is_known_by_its_header(butler):
     [
         ({"detector": 3}, r"has no exposure, so that its time is not known; add exposure=…"),
         ({"exposure": ID, "detector": 9}, "There is no detector 9; expected numbers from 1 to 6"),
-        ({"exposure": ID}, r"has no detector, by which 'dark' is looked up; add it"),
+        ({"exposure": ID}, f"Give detector=…: 'dark' is looked up by detector, and exposure={ID} alone was given."),
         ({"exposure": 20200110106842, "detector": 3}, "The exposure 20200110106842 is not registered; ingest an image"),
         ({"exposure": LATER, "detector": 3}, f"The exposure '{LATER}' is not registered; ingest an image"),
         ({"exposure": ID, "detector": "three"}, "There is no detector three; expected numbers from 1 to 6"),

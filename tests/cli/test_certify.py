@@ -50,9 +50,23 @@ def test_conflict_is_an_error_until_replace_is_given(repo):
     with Butler.from_config(repo, writeable=True) as butler:
         register(butler, "dark", NEWER_DARK, [3])
     options = ("certify", repo, "dark", "--token", NEWER_DARK, "--release", "qr3")
-    assert run(*options, code=1).startswith(f"Error: Certified otherwise already: dark D3 {NEWER_DARK}")
+    text = run(*options, code=1)
+    assert text.startswith(f"Error: Certified otherwise already: dark D3 {NEWER_DARK}")
+    assert text.endswith(
+        "Nothing was changed; --replace trims, splits or removes what is in the way, --keep leaves it and certifies "
+        "the others.\n"
+    )
     assert "0 certified, 0 replaced, 0 unchanged" in run(*options, "--keep")
     assert "1 certified, 1 replaced, 0 unchanged" in run(*options, "--replace")
+
+
+def test_what_is_valid_already_is_said_as_it_is_on_record(repo):
+    run("certify", repo, "dark")
+    assert run("certify", repo, "dark", "--rule", "release", "--detector", 3, "--replace").splitlines() == [
+        f"unchanged  dark D3 {DARK}, valid always",
+        f"dark D3: no token of qr3 is known; give one of {DARK} by --token …, with --release qr3.",
+        "0 certified, 0 replaced, 1 unchanged",
+    ]
 
 
 def test_bounds_and_rules_are_checked(repo):
@@ -101,7 +115,9 @@ def test_explain_fails_where_an_image_gets_none_or_is_none(repo):
     text = run("explain", repo, "dark", *IMAGE, code=1)
     assert "It gets none: nothing was valid then." in text
     assert f"not certified    {DARK}" in text
-    assert "has no detector" in run("explain", repo, "dark", "--exposure", EXPOSURE, code=1)
+    assert "Give --detector …: 'dark' is looked up by detector" in run(
+        "explain", repo, "dark", "--exposure", EXPOSURE, code=1
+    )
     text = run("explain", repo, "dark", "--exposure", "yesterday", code=2)
     assert "'yesterday' is not an observation id" in text
     assert "An exposure id such as 20255110106842 will do, too" in text

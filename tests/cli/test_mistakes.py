@@ -104,12 +104,22 @@ COMMAND_LINES = {
     "explain: type": (
         ("explain", "GOOD", "drak", *EXPOSURE, "--detector", 3),
         1,
-        ["No calibration dataset types of this repository are 'drak'; it has abs_gain_matrix, ", " dark, "],
+        ["'drak' is not a calibration type of this repository; did you mean 'dark'? It has abs_gain_matrix, "],
+    ),
+    "explain: two types": (
+        ("explain", "GOOD", "drak", "flat", *EXPOSURE, "--detector", 3),
+        1,
+        ["'drak' is not a calibration type of this repository; did you mean 'dark'?"],
+    ),
+    "calibrations: types": (
+        ("calibrations", "GOOD", "drak", "flat"),
+        1,
+        ["'drak', 'flat' are not calibration types of this repository. It has abs_gain_matrix, "],
     ),
     "explain: no detector": (
         ("explain", "GOOD", "dark", *EXPOSURE),
         1,
-        ["instrument=SPHEREx exposure=20255110106842 has no detector, by which 'dark' is looked up; add it."],
+        ["Give --detector …: 'dark' is looked up by detector, and --exposure 20255110106842 alone was given."],
     ),
     "calibrations: detector": (("calibrations", "GOOD", "--detector", 9), 2, ["no detector 9", "from 1 to 6"]),
     "calibrations: time": (("calibrations", "GOOD", "--at", "yesterday"), 1, ["'yesterday'", "expected"]),
@@ -119,6 +129,26 @@ COMMAND_LINES = {
         ["is of type CHAINED"],
     ),
     "certify: detector": (("certify", "GOOD", "dark", "--detector", 7), 2, ["no detector 7", "from 1 to 6"]),
+    "certify: replace and keep": (
+        ("certify", "GOOD", "dark", "--replace", "--keep"),
+        1,
+        ["cannot both be replaced and kept; give --replace or --keep."],
+    ),
+    "certify: release and bounds": (
+        ("certify", "GOOD", "dark", "--release", "qr3", "--begin", "2026-01-01"),
+        1,
+        ["Give --begin … and --end …, or --release qr3, which has its own; not both."],
+    ),
+    "certify: no token of a release": (
+        ("certify", "GOOD", "dark", "--release", "qr3"),
+        1,
+        [f"no token of qr3 is known; give one of {DARK} by --token …, with --release qr3."],
+    ),
+    "certify: release without a time": (
+        ("certify", "GOOD", "dark", "--release", "qr1"),
+        1,
+        ["Give --begin … and --end …; qr2, qr3 have one."],
+    ),
     "certify: token": (
         ("certify", "GOOD", "dark", "--token", "cal-drk-v9-2030-001"),
         1,
@@ -288,6 +318,7 @@ COMMAND_LINES = {
     ),
     "config-path: argument": (("config-path", "x"), 2, ["unexpected extra argument"]),
     "no such command": (("teleport",), 2, ["No such command 'teleport'"]),
+    "misspelt command": (("verfy", "GOOD"), 2, ["No such command 'verfy'; did you mean 'verify'?"]),
     "level": (("--log-level", "LOUD", "verify", "GOOD"), 2, ["'LOUD' is not a level; expected one of CRITICAL, "]),
     "create: exists": (("create", "GOOD"), 1, ["GOOD/butler.yaml' exists already", "make the new one elsewhere"]),
     "create: in a file": (("create", "PLAIN"), 1, ["PLAIN' is a file; a repository needs a folder"]),

@@ -6,7 +6,7 @@ import pytest
 from lsst.daf.butler import Butler, DatasetType
 from made_once import copy_repo
 
-from spherex_butler.datasets.finding import dimension_names, find_dataset, near
+from spherex_butler.datasets.finding import dimension_names, find_dataset
 from spherex_butler.errors import ParameterError
 
 
@@ -58,8 +58,3 @@ def test_dataset_of_another_instrument_and_universe(tmp_path):
 def test_names_of_dimensions_are_without_pixelizations(butler):
     names = dimension_names(butler.dimensions.dimensions.names, butler)
     assert names == ["channel", "detector", "exposure", "group", "instrument", "planning_period"]
-
-
-@pytest.mark.parametrize(("name", "end"), [("DETCTOR", "; did you mean 'detector'?"), ("xyz", ".")])
-def test_near_name_is_asked_for(name, end):
-    assert near(name, ["detector", "exposure"]) == end

@@ -169,7 +169,7 @@ def broken(path: Path) -> dict[str, tuple[Path, str]]:
         ),
         "unknown release": (
             copy("level2_2025W51_1A_0684_2D3_spx_l2b-v15-2025-354.fits"),
-            "follows from neither its path nor its token; pass release=",
+            "follows from neither its path nor its token; give release=",
         ),
     }
 

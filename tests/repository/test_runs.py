@@ -39,12 +39,12 @@ def test_release_given_decides():
 
 
 def test_unknown_release_is_an_error():
-    with pytest.raises(FormatError, match="follows from neither its path nor its token; pass release="):
+    with pytest.raises(FormatError, match="follows from neither its path nor its token; give release="):
         release_of(product("l2b-v5-2025-354"))
 
 
 def test_token_without_version_needs_a_release():
-    with pytest.raises(FormatError, match="pass release="):
+    with pytest.raises(FormatError, match="give release="):
         release_of(parse_product_name("dark_D3_spx_base-2025-158.fits"))
 
 
