@@ -155,12 +155,15 @@ class ImageTables:
     """The registry's tables that tell of images: for questions that Butler's own queries answer row by row.
 
     ``overlaps`` are the pixels of the sky that each region overlaps; ``tags`` say which dataset a collection has of an
-    exposure and detector, also of types other than ``dataset_type_id``, that of images.
+    exposure and detector, also of types other than ``dataset_type_id``, that of images. ``begin`` and ``end`` of
+    ``exposures`` are in nanoseconds, TAI, and 0 where they are not known; how they are stored depends on the database.
     """
 
     overlaps: sqlalchemy.Table
     regions: sqlalchemy.Table
     exposures: sqlalchemy.Table
+    begin: sqlalchemy.ColumnElement[int]
+    end: sqlalchemy.ColumnElement[int]
     tags: sqlalchemy.Table
     datasets: sqlalchemy.Table
     files: sqlalchemy.Table
@@ -172,10 +175,14 @@ def image_tables(butler: Butler) -> ImageTables:
     inner, datastore = _parts(butler)
     managers: Any = inner._registry._managers
     storage = managers.datasets._find_storage(DATASET_TYPE)
+    exposures = managers.dimensions._tables["exposure"]
+    timespan = inner._registry._db.getTimespanRepresentation().from_columns(exposures.columns)
     return ImageTables(
         overlaps=managers.dimensions._overlap_tables[REGION][1],
         regions=managers.dimensions._tables[REGION],
-        exposures=managers.dimensions._tables["exposure"],
+        exposures=exposures,
+        begin=timespan.lower(),
+        end=timespan.upper(),
         tags=managers.datasets._get_tags_table(storage.dynamic_tables),
         datasets=managers.datasets._static.dataset,
         files=datastore._table._table,  # type: ignore[attr-defined]

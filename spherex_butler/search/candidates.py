@@ -142,12 +142,11 @@ def exposure_times(
 ) -> ExposureTimes:
     """Return the times of those exposures between the bounds of the chosen ones that have one."""
     columns = tables.exposures.columns
-    begin, end = columns.timespan_begin, columns.timespan_end
-    wanted = [columns.instrument == INSTRUMENT, begin.is_not(None), end.is_not(None), *conditions]
+    wanted = [columns.instrument == INSTRUMENT, tables.end != 0, *conditions]
     if chosen.first is not None:
         wanted.append(columns.id >= chosen.first)
     if chosen.last is not None:
         wanted.append(columns.id <= chosen.last)
-    statement = sqlalchemy.select(columns.id, begin, end).where(*wanted).order_by(columns.id)
+    statement = sqlalchemy.select(columns.id, tables.begin, tables.end).where(*wanted).order_by(columns.id)
     rows = np.array([tuple(row) for row in selected_rows(butler, statement)], np.int64).reshape(-1, 3)
     return ExposureTimes(rows[:, 0], rows[:, 1] // 2 + rows[:, 2] // 2)

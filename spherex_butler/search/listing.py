@@ -45,7 +45,7 @@ def listed_images(butler: Butler, tables: ImageTables, chosen: Chosen, wanted: I
     origin = np.repeat(np.arange(len(found)), [len(some) for some in found])
     keys, first = np.unique(every, return_index=True)  # of equal keys, that of the first collection
     releases = np.array([*_releases(butler, wanted.collections), ""], np.str_)[origin[first]]
-    conditions = list(wanted.conditions(tables.exposures.columns))
+    conditions = list(wanted.conditions(tables))
     exposures = exposure_times(butler, tables, chosen, conditions)
     timed = exposures.have(keys // 10)
     times = np.zeros(len(keys), np.int64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("ImageFilter", "RegisteredImages", "image_keys", "registered_images", "searched_collections")
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,14 +15,16 @@ import sqlalchemy
 from lsst.daf.butler import Butler, CollectionType, Timespan
 from lsst.daf.butler.registry import MissingCollectionError
 from numpy.typing import NDArray
+from sqlalchemy.sql.functions import aggregate_strings
 
 from ..constants import DEFAULT_COLLECTION, INSTRUMENT
-from ..errors import ParameterError
+from ..errors import FormatError, ParameterError
 from ..repository.butler_internals import ImageTables, collection_names, collection_numbers, selected_rows
 from ..repository.opened import datastore_root
 from ..repository.runs import release_of_run
 
-_EXPOSURES = 1000  # in one statement; databases bound how many values one may have
+_AT_ONCE = 5000  # exposures in one statement; databases bound how many values one may have
+_LINE = "\n"  # between paths, which may have a comma
 
 _Keys = NDArray[np.int64]
 
@@ -53,16 +56,17 @@ class ImageFilter:
     planning_period: str | None = None
     survey: str | None = None
 
-    def conditions(self, exposures: Any) -> Iterator[sqlalchemy.ColumnElement[bool]]:
-        """Yield conditions on the columns of exposures."""
+    def conditions(self, tables: ImageTables) -> Iterator[sqlalchemy.ColumnElement[bool]]:
+        """Yield conditions on exposures."""
         if self.timespan is not None:
             begin, end = self.timespan.nsec
-            yield exposures.timespan_begin < end
-            yield exposures.timespan_end > begin
+            yield tables.end != 0
+            yield tables.begin < end
+            yield tables.end > begin
         if self.planning_period is not None:
-            yield exposures.planning_period == self.planning_period
+            yield tables.exposures.columns.planning_period == self.planning_period
         if self.survey is not None:
-            yield exposures.science_program == self.survey
+            yield tables.exposures.columns.science_program == self.survey
 
 
 def searched_collections(butler: Butler, collections: str | Iterable[str] | None) -> tuple[list[str], tuple[int, ...]]:
@@ -109,75 +113,162 @@ class RegisteredImages:
 
 def registered_images(butler: Butler, tables: ImageTables, keys: _Keys, wanted: ImageFilter) -> RegisteredImages:
     """Return the datasets of images, which are given by their keys."""
-    order = {number: rank for rank, number in enumerate(wanted.collections)}
-    rows = list(_rows(butler, tables, np.unique(keys), wanted)) if order else []
-    rows.sort(key=lambda row: (row.exposure, row.detector, order[row.collection_id]))
-    kept = _firsts(rows, by_image=wanted.latest)
-    runs = collection_names(butler, {row.run_id for row in kept})
-    releases = {number: release_of_run(name) or "" for number, name in runs.items()}
-    base = datastore_root(butler).geturl()
+    unique = np.unique(keys)
+    exposures = _exposures(butler, tables, np.unique(unique // 10), wanted)
+    unique = unique[np.isin(unique // 10, exposures.ids)]
+    found = _datasets(butler, tables, unique, wanted).found_first(wanted)
+    place = np.searchsorted(exposures.ids, found.keys // 10)
+    runs = collection_names(butler, np.unique(found.runs).tolist())
+    names = np.array([runs[number] for number in sorted(runs)], np.str_)
+    releases = np.array([release_of_run(runs[number]) or "" for number in sorted(runs)], np.str_)
+    run = np.searchsorted(np.array(sorted(runs), np.int64), found.runs)
     return RegisteredImages(
-        keys=image_keys(_integers(row.exposure for row in kept), _integers(row.detector for row in kept)),
-        times=_integers((row.timespan_begin or 0) // 2 + (row.timespan_end or 0) // 2 for row in kept),
-        exposure_times=np.array([np.nan if row.exposure_time is None else row.exposure_time for row in kept], float),
-        obs_ids=_texts(row.obs_id or "" for row in kept),
-        releases=_texts(releases[row.run_id] for row in kept),
-        runs=_texts(runs[row.run_id] for row in kept),
-        dataset_ids=_texts(str(row.id) for row in kept),
-        uris=_texts(_uri(base, row.path) for row in kept),
+        keys=found.keys,
+        times=exposures.times[place],
+        exposure_times=exposures.exposure_times[place],
+        obs_ids=exposures.obs_ids[place],
+        releases=releases[run],
+        runs=names[run],
+        dataset_ids=found.ids,
+        uris=_uris(datastore_root(butler).geturl(), found.paths),
     )
 
 
-def _firsts(rows: list[Any], *, by_image: bool) -> list[Any]:
-    """Return the first dataset of each image, or each dataset once."""
-    found: dict[Any, Any] = {}
-    for row in rows:
-        found.setdefault((row.exposure, row.detector) if by_image else row.id, row)
-    return list(found.values())
+@dataclass(frozen=True, slots=True, eq=False)
+class _Exposures:
+    """What is known of exposures, in order of ``ids``."""
+
+    ids: NDArray[np.int64]
+    obs_ids: NDArray[np.str_]
+    times: NDArray[np.int64]
+    exposure_times: NDArray[np.float64]
 
 
-def _rows(butler: Butler, tables: ImageTables, keys: _Keys, wanted: ImageFilter) -> Iterator[Any]:
-    tags, datasets, exposures, files = (
-        table.columns for table in (tables.tags, tables.datasets, tables.exposures, tables.files)
+def _exposures(butler: Butler, tables: ImageTables, ids: NDArray[np.int64], wanted: ImageFilter) -> _Exposures:
+    """Return those exposures that are wanted, as texts that the database joins: a row each would take much longer."""
+    columns = tables.exposures.columns
+    parts = []
+    for begin in range(0, len(ids), _AT_ONCE):
+        statement = (
+            sqlalchemy.select(
+                columns.exposure_time,  # by which they are grouped, as text would round it: there are few of them
+                _joined(columns.id),
+                _joined(sqlalchemy.func.coalesce(columns.obs_id, "")),
+                _joined(tables.begin),
+                _joined(tables.end),
+            )
+            .where(columns.instrument == INSTRUMENT, columns.id.in_(ids[begin : begin + _AT_ONCE].tolist()))
+            .where(*wanted.conditions(tables))
+            .group_by(columns.exposure_time)
+        )
+        parts += list(selected_rows(butler, statement))
+    known = np.concatenate([np.zeros(0, np.int64), *(_integers(row[1]) for row in parts)])
+    obs_ids = np.array([text for row in parts for text in row[2].split(",")], np.str_)
+    begins, ends = (
+        np.concatenate([np.zeros(0, np.int64), *(_integers(row[place]) for row in parts)]) for place in (3, 4)
     )
-    same_exposure = sqlalchemy.and_(tags.instrument == exposures.instrument, tags.exposure == exposures.id)
-    joined = (
-        tables.tags.join(tables.datasets, tags.dataset_id == datasets.id)
-        .join(tables.exposures, same_exposure)
-        .outerjoin(tables.files, tags.dataset_id == files.dataset_id)
+    lengths = [np.nan if row[0] is None else float(row[0]) for row in parts]
+    exposure_times = np.repeat(np.array(lengths, float), [row[1].count(",") + 1 for row in parts])
+    order = np.argsort(known)
+    return _Exposures(known[order], obs_ids[order], (begins // 2 + ends // 2)[order], exposure_times[order])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Datasets:
+    """Datasets of images: which collection has them, their runs, ids and paths."""
+
+    keys: _Keys
+    collections: NDArray[np.int64]
+    runs: NDArray[np.int64]
+    ids: NDArray[np.str_]
+    paths: NDArray[np.str_]
+
+    def found_first(self, wanted: ImageFilter) -> _Datasets:
+        """Return the first dataset of each image, or each once, in order of keys and collections."""
+        numbers = np.array(wanted.collections, np.int64)
+        by_number = np.argsort(numbers)
+        rank = by_number[np.searchsorted(numbers[by_number], self.collections)] if len(numbers) else self.collections
+        order = np.lexsort([rank, self.keys])
+        same = self.keys[order] if wanted.latest else self.ids[order]
+        _, first = np.unique(same, return_index=True)
+        kept = order[np.sort(first)]
+        return _Datasets(self.keys[kept], self.collections[kept], self.runs[kept], self.ids[kept], self.paths[kept])
+
+
+def _datasets(butler: Butler, tables: ImageTables, keys: _Keys, wanted: ImageFilter) -> _Datasets:
+    tags, datasets, files = (table.columns for table in (tables.tags, tables.datasets, tables.files))
+    joined = tables.tags.join(tables.datasets, tags.dataset_id == datasets.id).outerjoin(
+        tables.files, tags.dataset_id == files.dataset_id
     )
-    columns = (
-        tags.exposure, tags.detector, tags.collection_id, datasets.id, datasets.run_id, files.path,
-        exposures.obs_id, exposures.exposure_time, exposures.timespan_begin, exposures.timespan_end,
-    )  # fmt: skip
+    parts = []
     for detector in np.unique(keys % 10).tolist():
-        ids = (keys[keys % 10 == detector] // 10).tolist()
-        for begin in range(0, len(ids), _EXPOSURES):
+        exposures = (keys[keys % 10 == detector] // 10).tolist()
+        for begin in range(0, len(exposures) if wanted.collections else 0, _AT_ONCE):
             statement = (
-                sqlalchemy.select(*columns)
+                sqlalchemy.select(
+                    tags.collection_id,
+                    datasets.run_id,
+                    _joined(tags.exposure),
+                    _joined(tags.dataset_id),
+                    aggregate_strings(sqlalchemy.func.coalesce(files.path, ""), _LINE),
+                )
                 .select_from(joined)
                 .where(
                     tags.dataset_type_id == tables.dataset_type_id,
                     tags.collection_id.in_(wanted.collections),
                     tags.instrument == INSTRUMENT,
                     tags.detector == detector,
-                    tags.exposure.in_(ids[begin : begin + _EXPOSURES]),
-                    *wanted.conditions(exposures),
+                    tags.exposure.in_(exposures[begin : begin + _AT_ONCE]),
                 )
+                .group_by(tags.collection_id, datasets.run_id)
             )
-            yield from selected_rows(butler, statement)
+            parts += [_part(detector, row) for row in selected_rows(butler, statement)]
+    empty = _Datasets(*(np.zeros(0, kind) for kind in (np.int64, np.int64, np.int64, "U36", "U1")))
+    return _Datasets(
+        *(
+            np.concatenate([getattr(part, field.name) for part in (empty, *parts)])
+            for field in dataclasses.fields(_Datasets)
+        )
+    )
 
 
-def _integers(values: Iterable[int]) -> NDArray[np.int64]:
-    return np.fromiter(values, np.int64)
+def _part(detector: int, row: Any) -> _Datasets:
+    """Return the datasets of one detector, collection and run."""
+    collection, run, exposures, ids, paths = row
+    keys = image_keys(_integers(exposures), np.int64(detector))
+    found = np.array(paths.split(_LINE), np.str_)
+    if len(found) != len(keys):
+        raise FormatError(
+            f"Of {len(keys)} files of the run with the number {run}, one has a line break in its path; expected none. "
+            "Search other collections."
+        )
+    same = np.full(len(keys), collection), np.full(len(keys), run)
+    return _Datasets(keys, *same, _with_hyphens(np.array(ids.split(","), np.str_)), found)
 
 
-def _texts(values: Iterable[str]) -> NDArray[np.str_]:
-    return np.array(list(values), dtype=np.str_)
+def _joined(column: Any) -> Any:
+    return aggregate_strings(sqlalchemy.cast(column, sqlalchemy.Text), ",")
 
 
-def _uri(base: str, path: str | None) -> str:
-    """Return where a file is: the registry has paths in the datastore, and absolute addresses of files outside it."""
-    if path is None:
-        return ""  # the file was given up
-    return path if "://" in path else f"{base}{quote(path)}"
+def _integers(text: str) -> NDArray[np.int64]:
+    return np.array(text.split(","), np.int64)
+
+
+def _with_hyphens(ids: NDArray[np.str_]) -> NDArray[np.str_]:
+    """Return UUIDs as they are written; SQLite has them without hyphens."""
+    if ids.dtype.itemsize != 32 * 4:
+        return ids
+    digits = ids.view("U1").reshape(len(ids), 32)
+    written = np.full((len(ids), 36), "-")
+    written[:, [place for place in range(36) if place not in {8, 13, 18, 23}]] = digits
+    return written.view("U36").reshape(len(ids))
+
+
+def _uris(base: str, paths: NDArray[np.str_]) -> NDArray[np.str_]:
+    """Return where files are: the registry has paths in the datastore, and absolute addresses of files outside it."""
+    outside = (np.strings.find(paths, "://") >= 0) | (paths == "")  # or the file was given up
+    if outside.all():
+        return paths
+    return np.array(
+        [path if out else f"{base}{quote(path)}" for path, out in zip(paths.tolist(), outside, strict=True)], np.str_
+    )

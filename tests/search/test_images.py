@@ -23,7 +23,8 @@ from spherex_butler.archive import ingest_archive_table
 from spherex_butler.archive.regions import parse_corners
 from spherex_butler.images.wavelengths import WavelengthTable
 from spherex_butler.ingest import ingest_files
-from spherex_butler.search import find_images
+from spherex_butler.repository.creation import make_repo
+from spherex_butler.search import coverage, find_images
 
 DATA = Path(__file__).parents[1] / "data" / "archive_tables"
 COLUMNS = [
@@ -273,3 +274,18 @@ def test_uri_is_that_of_butler(butler, tmp_path):
     assert len(set(found["dataset_id"])) == len(files)
     for row in found:
         assert row["uri"] == butler.getURI(butler.get_dataset(row["dataset_id"])).geturl()
+
+
+def test_postgresql_gives_the_same(survey, postgres_database, tmp_path):
+    butler, rows = survey
+    positions = SkyCoord([polygon_center(row) for row in rows[::100]])
+    expected = find_images(butler, positions, wavelength=(1, 3) * u.um)
+    with make_repo(tmp_path / "repo", database=postgres_database) as other:
+        ingest_archive_table(other, rows)
+        found = find_images(other, positions, wavelength=(1, 3) * u.um)
+        many = find_images(other, SkyCoord([*positions] * 30))
+        counted = coverage(other, order=5, channels=(3, 9))
+    for name in found.colnames:
+        assert list(found[name]) == list(expected[name])
+    assert len(many) == 30 * len(find_images(butler, positions))
+    np.testing.assert_array_equal(counted.depth, coverage(butler, order=5).depth)
