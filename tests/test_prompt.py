@@ -92,7 +92,7 @@ REPORTS = {
         ConfigurationReport((Finding("a", "b", warning=True),)),
         "<ConfigurationReport: 1 thing to correct>",
     ),
-    "repository": (found_problem(), "<RepositoryReport: 0 images, 0 datasets, 0 files checked; 3 with problems>"),
+    "repository": (found_problem(), "<RepositoryReport: 0 images, 0 datasets, 0 files checked; 3 problems>"),
     "summary": (
         RepositorySummary("repo", "spherex 1", 2, None, None, 1, {}, {"spx/x": 9}, {}, {"dark": 3}, {}, ()),
         "<RepositorySummary: 2 exposures, 9 images, 3 calibrations>",

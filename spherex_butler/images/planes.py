@@ -16,14 +16,28 @@ from ..errors import FormatError, ParameterError
 Part = TypeVar("Part")
 
 
-def loaded(hdu: str, part: Part | None) -> Part:
-    """Return a part of an image; a `ParameterError` says that it was not loaded if it is `None`."""
-    if part is None:
+_GIVEN_BY = {
+    "VARIANCE": "variance=…, or assign an astropy uncertainty to image.uncertainty",
+    "FLAGS": "flags=… and plane_headers={'FLAGS': …}, whose header defines their bits",
+    "ZODI": "zodi=…",
+    "PSF": "psf=…, or assign one to image.psf",
+    "WCS-WAVE": "wavelengths=…",
+}
+"""How a part comes into an image that is made in memory."""
+
+
+def loaded(hdu: str, part: Part | None, *, in_memory: bool = False) -> Part:
+    """Return a part of an image; if it is `None`, a `ParameterError` says how it is loaded, or given to an image."""
+    if part is not None:
+        return part
+    if in_memory:
         raise ParameterError(
-            f"This image has no {hdu}: it was not loaded (planes=[…, {hdu!r}] loads it), "
-            "or its file or an operation on it left it out."
+            f"This image has no {hdu}: it was made without. Make it by SpectralImage(data, …) with {_GIVEN_BY[hdu]}."
         )
-    return part
+    raise ParameterError(
+        f"This image has no {hdu}: it was not loaded (planes=[…, {hdu!r}] loads it), "
+        "or its file or an operation on it left it out."
+    )
 
 
 def fitting(name: str, plane: Any, shape: tuple[int, ...]) -> Any:

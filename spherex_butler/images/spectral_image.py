@@ -28,7 +28,7 @@ from .flags import bit_mask, flagged, read_flag_definitions
 from .geometry import celestial_wcs, frame_origin, sky_corners
 from .headers import Header, ImageHeaders, card_text, read_calibrations
 from .level2 import Level2File, file_of_hdulist, parse_unit
-from .planes import as_flags, as_mask, as_variance, fitting, loaded, of_type
+from .planes import Part, as_flags, as_mask, as_variance, fitting, loaded, of_type
 from .positions import Bounds, Frame, Outside, inner_pixels, require_celestial, sky_pixels
 from .psf import DeferredPSF, SpectralImagePSF
 from .wavelengths import EXTNAME, WavelengthTable
@@ -209,7 +209,7 @@ class SpectralImage(_CCDData):
     @property
     def variance(self) -> NDArray[Any]:
         """Variance, in the square of ``unit``."""
-        return np.asarray(loaded("VARIANCE", self.uncertainty).array)
+        return np.asarray(self._loaded("VARIANCE", self.uncertainty).array)
 
     @property
     def error(self) -> u.Quantity:
@@ -227,7 +227,7 @@ class SpectralImage(_CCDData):
 
         The mask follows flags that are assigned, not flags changed in place.
         """
-        return loaded("FLAGS", self._flags)
+        return self._loaded("FLAGS", self._flags)
 
     @flags.setter
     def flags(self, value: NDArray[Any] | None) -> None:
@@ -237,7 +237,7 @@ class SpectralImage(_CCDData):
     @property
     def flag_definitions(self) -> dict[str, int]:
         """Bit number of each flag, as the file defines them."""
-        return read_flag_definitions(loaded("FLAGS", self._headers.planes.get("FLAGS")).header)
+        return read_flag_definitions(self._loaded("FLAGS", self._headers.planes.get("FLAGS")).header)
 
     @Derived.checked(lambda image, mask: as_mask(mask, image.data.shape))
     def mask(self) -> NDArray[np.bool_] | None:
@@ -264,14 +264,14 @@ class SpectralImage(_CCDData):
     @property
     def zodi(self) -> NDArray[Any]:
         """Model of the zodiacal light that is still in ``data``, in ``unit``."""
-        return loaded("ZODI", self._zodi)
+        return self._loaded("ZODI", self._zodi)
 
     @property
     def psf(self) -> SpectralImagePSF:
         """Kernels of the PSF zones."""
         if isinstance(self._psf, DeferredPSF):
             self._psf = self._psf.loaded()
-        psf = loaded("PSF", self._psf)
+        psf = self._loaded("PSF", self._psf)
         assigned = type(self).wcs.assigned(self)
         if psf.frame is None or psf.frame.assigned_wcs is not assigned:
             psf.frame = Frame(self.data.shape, self._headers.facts, assigned)
@@ -288,7 +288,10 @@ class SpectralImage(_CCDData):
     @property
     def wavelength_table(self) -> WavelengthTable:
         """Control points of wavelength and bandwidth."""
-        return loaded(EXTNAME, self._wavelengths)
+        return self._loaded(EXTNAME, self._wavelengths)
+
+    def _loaded(self, hdu: str, part: Part | None) -> Part:
+        return loaded(hdu, part, in_memory=self.obs_id is None)
 
     # The headers.
 

@@ -95,8 +95,9 @@ def require_universe(butler: Butler) -> None:
     missing = sorted(_ELEMENTS - set(butler.dimensions.elements.names))
     if missing:
         raise ConfigurationError(
-            f"The repository's universe {butler.dimensions} has no {missing}; expected the SPHEREx universe or an "
-            "extension of it, as spherex_butler.make_repo gives."
+            f"The repository's universe {butler.dimensions} has no {', '.join(missing)}; expected the SPHEREx universe "
+            "or an extension of it, as 'butler spherex create' gives. To join a repository of another universe gives "
+            "it storage classes and formatters only (docs/how-to/join-a-repository.md); make one for SPHEREx, too."
         )
 
 

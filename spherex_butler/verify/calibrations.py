@@ -11,7 +11,7 @@ from itertools import combinations, groupby, pairwise
 from operator import attrgetter, itemgetter
 
 import numpy as np
-from lsst.daf.butler import Butler, DatasetRef, DatasetType, Timespan
+from lsst.daf.butler import Butler, DatasetRef, DatasetType
 from lsst.daf.butler.time_utils import TimeConverter
 from numpy.typing import NDArray
 
@@ -27,6 +27,9 @@ from .report import Findings, Kind, counted
 
 _Key = tuple[str, int]
 """Dataset type and detector, 0 where one calibration is for all."""
+
+_Group = tuple[Kind, str, str, bool]
+"""What is found, the dataset type, what is said, and whether it is a problem."""
 
 _Times = NDArray[np.int64]
 
@@ -76,11 +79,15 @@ class _Stretch:
     first: int = 0
 
     def add(self, exposures: _Times, begin: _Times, end: _Times) -> None:
-        self.count += len(exposures)
         earliest = int(begin.argmin())
-        if begin[earliest] < self.begin:
-            self.begin, self.first = int(begin[earliest]), int(exposures[earliest])
-        self.end = max(self.end, int(end.max()))
+        self.join(_Stretch(len(exposures), int(begin[earliest]), int(end.max()), int(exposures[earliest])))
+
+    def join(self, other: _Stretch) -> None:
+        """Add the images of another one."""
+        if other.begin < self.begin:
+            self.begin, self.first = other.begin, other.first
+        self.end = max(self.end, other.end)
+        self.count += other.count
 
     def __str__(self) -> str:
         return f"{counted(self.count, 'image')} {_times(self.begin, self.end)}, the first of exposure {self.first}"
@@ -116,11 +123,14 @@ class CalibrationCheck:
                 groups[int(ref.dataId["detector"]), releases].append((exposure, *times))
         for (detector, releases), rows in groups.items():
             images = np.array(rows, dtype=np.int64).T
+            lacking = np.zeros(len(rows), dtype=np.bool_)
             for key, validity in self._validities.items():
                 if key[1] in {0, detector}:
-                    self._look_up(key, validity, releases, images)
+                    lacking |= self._look_up(key, validity, releases, images)
+            self._found.uncalibrated += int(lacking.sum())
 
-    def _look_up(self, key: _Key, validity: _Validity, releases: frozenset[str], images: _Times) -> None:
+    def _look_up(self, key: _Key, validity: _Validity, releases: frozenset[str], images: _Times) -> NDArray[np.bool_]:
+        """Note which images find no calibration, or two; return for which of them that is a problem."""
         _, begin, end = images
         expected = validity.releases is None or not releases or not releases.isdisjoint(validity.releases)
         count, last = validity.find(begin, end)
@@ -128,25 +138,52 @@ class CalibrationCheck:
             self._uncalibrated[key, gap, expected].add(*selected)
         for number, selected in _by_value(last, count > 1, images):
             self._ambiguous[key, number].add(*selected)
+        lacking: NDArray[np.bool_] = (count > 1) | ((count == 0) & expected)
+        return lacking
 
     def finish(self) -> None:
-        """Report what was found, and what is wrong with the ranges themselves."""
-        for key, validity in self._validities.items():
-            _check_ranges(_text(key), validity, self._found)
-        for (key, gap, expected), stretch in sorted(self._uncalibrated.items(), key=itemgetter(0)):
-            message = f"{stretch}: {_reason(self._validities[key], gap)}"
-            if not expected:
-                message += f"; there are some of {', '.join(sorted(self._validities[key].releases or ()))} only"
-            self._found.add(Kind.NO_CALIBRATION, _text(key), f"{message}.", count=stretch.count, problem=expected)
-        for (key, number), stretch in sorted(self._ambiguous.items(), key=itemgetter(0)):
-            message = f"{_pair(self._validities[key], number)} valid in the exposure of {stretch}."
-            self._found.add(Kind.RANGE_BOUND, _text(key), message, count=stretch.count)
-        if self._absent:
+        """Report what was found, and what is wrong with the ranges themselves; what is alike of all detectors, once."""
+        for (kind, name, message, problem), detectors in _alike(self._validities).items():
+            self._found.add(kind, _text(name, detectors), message, problem=problem)
+        for (kind, name, reason, problem), (detectors, stretch) in self._grouped().items():
+            message = f"{stretch}: {reason}."
+            self._found.add(kind, _text(name, detectors), message, count=stretch.count, problem=problem)
+        if self._absent and not self._validities:
+            message = "the repository has no calibrations of the archive; no image is expected to find one."
+            self._found.add(Kind.TYPE_ABSENT, "all types", message, problem=False)
+        elif self._absent:
             message = "there are no datasets of these types; no image is expected to find one."
             self._found.add(Kind.TYPE_ABSENT, ", ".join(self._absent), message, problem=False)
         if self._others:
             message = "have other dimensions than instrument and detector; such calibrations are not looked up."
             self._found.add(Kind.NOT_CHECKED, ", ".join(self._others), message, problem=False)
+
+    def _grouped(self) -> dict[_Group, tuple[list[int], _Stretch]]:
+        """Return the detectors of each type for which the same is said of images, and those images."""
+        groups: dict[_Group, tuple[list[int], _Stretch]] = defaultdict(lambda: ([], _Stretch()))
+        for (key, gap, expected), stretch in sorted(self._uncalibrated.items(), key=itemgetter(0)):
+            reason = _reason(self._validities[key], gap)
+            if not expected:
+                reason += f"; there are some of {', '.join(sorted(self._validities[key].releases or ()))} only"
+            _join(groups[Kind.NO_CALIBRATION, key[0], reason, expected], key[1], stretch)
+        for (key, number), stretch in sorted(self._ambiguous.items(), key=itemgetter(0)):
+            reason = f"{_pair(self._validities[key], number)} valid in the exposure"
+            _join(groups[Kind.RANGE_BOUND, key[0], reason, True], key[1], stretch)
+        return groups
+
+
+def _join(group: tuple[list[int], _Stretch], detector: int, stretch: _Stretch) -> None:
+    group[0].append(detector)
+    group[1].join(stretch)
+
+
+def _alike(validities: Mapping[_Key, _Validity]) -> dict[_Group, list[int]]:
+    """Return the detectors of each type for which the same is said of ranges."""
+    groups: dict[_Group, list[int]] = defaultdict(list)
+    for (name, detector), validity in validities.items():
+        for kind, message, problem in _check_ranges(validity):
+            groups[kind, name, message, problem].append(detector)
+    return groups
 
 
 def _read_validities(butler: Butler, types: Iterable[DatasetType]) -> dict[_Key, _Validity]:
@@ -204,19 +241,20 @@ def _by_collection(ranges: list[Certification]) -> Iterator[tuple[_Times, _Times
         number += len(spans)
 
 
-def _check_ranges(subject: str, validity: _Validity, found: Findings) -> None:
+def _check_ranges(validity: _Validity) -> Iterator[tuple[Kind, str, bool]]:
+    """Yield what is to be said of the ranges of a type and detector, and whether it is a problem."""
     for one, other in combinations(validity.ranges, 2):
         if not one.timespan.overlaps(other.timespan):
             continue
         if one.collection == other.collection:
             message = f"{_certified(one)} and {_certified(other)} overlap in {one.collection}."
-            found.add(Kind.RANGE_OVERLAP, subject, message)
+            yield Kind.RANGE_OVERLAP, message, True
         elif one.ref.id != other.ref.id:
             message = f"{_certified(one)} in {one.collection} hides {_certified(other)} in {other.collection}."
-            found.add(Kind.RANGE_OVERLAP, subject, message, problem=False)
+            yield Kind.RANGE_OVERLAP, message, False
     merged = zip(validity.begins.tolist(), validity.ends.tolist(), strict=True)
     for (_, end), (begin, _) in pairwise(merged):
-        found.add(Kind.RANGE_GAP, subject, f"nothing is valid {_times(end, begin)}.", problem=False)
+        yield Kind.RANGE_GAP, f"nothing is valid {_times(end, begin)}.", False
 
 
 def _by_value(values: _Times, chosen: NDArray[np.bool_], images: _Times) -> Iterator[tuple[int, _Times]]:
@@ -233,7 +271,7 @@ def _pair(validity: _Validity, number: int) -> str:
 
 def _reason(validity: _Validity, gap: int) -> str:
     if validity.elsewhere:
-        return f"there is no dataset for it, only for {', '.join(f'D{one}' for one in validity.elsewhere)}"
+        return f"there are datasets for {', '.join(f'D{one}' for one in validity.elsewhere)} only"
     if not validity.ranges:
         return "no validity range is certified"
     if gap == 0:
@@ -247,8 +285,8 @@ def _key(ref: DatasetRef) -> _Key:
     return ref.datasetType.name, int(ref.dataId.get("detector") or 0)
 
 
-def _text(key: _Key) -> str:
-    return f"{key[0]} D{key[1]}" if key[1] else key[0]
+def _text(name: str, detectors: Iterable[int]) -> str:
+    return f"{name} {', '.join(f'D{detector}' for detector in detectors if detector)}".rstrip()
 
 
 def _certified(found: Certification) -> str:
@@ -256,8 +294,12 @@ def _certified(found: Certification) -> str:
 
 
 def _time(nanoseconds: int) -> str:
-    return f"{format_time(TimeConverter().nsec_to_astropy(nanoseconds))} UTC"
+    return f"{_to_the_second(nanoseconds)} UTC"
 
 
 def _times(begin: int, end: int) -> str:
-    return range_text(Timespan(None, None, _nsec=(begin, end)))
+    return f"from {_to_the_second(begin)} until {_to_the_second(end)} UTC"
+
+
+def _to_the_second(nanoseconds: int) -> str:
+    return format_time(TimeConverter().nsec_to_astropy(nanoseconds))[: len("2025-12-18T05:09:34")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("FileCheck",)
 
+import os
 import re
 import stat
 from collections import Counter
@@ -21,11 +22,16 @@ from ..repository.image_refs import dataset_text
 from ..repository.opened import OpenedRepository
 from ..repository.registration import artifact_uri, file_checksum, stored_files
 from .headers import HeaderCheck
-from .report import Findings, Kind, error_text
+from .report import Findings, Kind, counted, error_text
 from .unreferred import check_folders
 
 _PLAIN = re.compile(r"[\w./,=@~-]+", re.ASCII)  # in a URI what it is in a path
 _LOCAL = "file://"
+
+_RECORD = (
+    "Butler records checksums of what comes in after 'checksum: true' was set under 'datastore:' in the repository's "
+    "butler.yaml; --headers compares what the headers of files say."
+)
 
 _Problem = tuple[Kind, str]
 
@@ -81,8 +87,14 @@ class FileCheck:
             message = f"{count} files there were not checked; --remote does that."
             self._found.add(Kind.NOT_CHECKED, server, message, count=count, problem=False)
         if self._without_checksum:
-            message = f"{self._without_checksum} files have no checksum on record; their sizes were compared."
-            self._found.add(Kind.NOT_CHECKED, "checksums", message, count=self._without_checksum, problem=False)
+            self._found.add(
+                Kind.NO_CHECKSUM,
+                "checksums",
+                f"{counted(self._without_checksum, 'file')} without a checksum on record, of which only the size was "
+                f"compared. {_RECORD}",
+                count=self._without_checksum,
+                problem=False,
+            )
 
     def _local_path(self, file: StoredFile) -> str | None:
         """Return where a local file is; without making a URI, which takes longer, if its path is plain."""
@@ -100,7 +112,7 @@ class FileCheck:
         try:
             status = Path(path).stat()
         except (FileNotFoundError, NotADirectoryError):
-            self._missing(ref, path)
+            self._missing(ref, path, _target(path))
         except OSError as error:
             self._unreadable(ref, path, error)
         else:
@@ -168,8 +180,10 @@ class FileCheck:
     def _about(self, kind: Kind, ref: DatasetRef, message: str) -> None:
         self._found.add(kind, dataset_text(ref), message, dataset=ref)
 
-    def _missing(self, ref: DatasetRef, place: str) -> None:
-        self._about(Kind.FILE_MISSING, ref, f"{place} is not there.")
+    def _missing(self, ref: DatasetRef, place: str, target: str | None = None) -> None:
+        """Report a file that is not there; ``target`` is what a link in its place leads to."""
+        message = "is not there." if target is None else f"is a link to {target}, which is not there."
+        self._about(Kind.FILE_MISSING, ref, f"{place} {message}")
 
     def _unreadable(self, ref: DatasetRef, place: str, error: Exception) -> None:
         self._about(Kind.FILE_UNREADABLE, ref, f"{place}: {error_text(error)}")
@@ -178,3 +192,8 @@ class FileCheck:
         place = file.path if "://" in file.path else str(self._root)
         parts = urlsplit(place)
         self._unasked[f"{parts.scheme}://{parts.netloc}"] += 1
+
+
+def _target(path: str) -> str | None:
+    """Return where a symbolic link leads to that is broken."""
+    return os.path.realpath(path) if Path(path).is_symlink() else None

@@ -21,6 +21,7 @@ from .commands import ingest_commands, prune_commands
 class Kind(StrEnum):
     """What was found."""
 
+    NO_CHECKSUM = "content not compared"
     COLLECTION_TYPE = "collection of another type"
     RUN_UNCHAINED = "run in no chain"
     CHAIN_INCOMPLETE = "chain incomplete"
@@ -59,9 +60,9 @@ ADVICE: Mapping[Kind, str] = {
     Kind.RANGE_OVERLAP: "decertify one of them.",
     Kind.RANGE_BOUND: "certify again with a bound between exposures, or one calibration in one range; Butler gives "
     "such images none.",
-    Kind.FILE_MISSING: "butler spherex verify REPO --fix --from PATH, where PATH has copies. Or give the file up and "
-    "ingest it again; the dataset stays, with its tags and validity ranges. To give up the files listed here, and no "
-    "others:",
+    Kind.FILE_MISSING: "put it back there, if it was moved or renamed. Or butler spherex verify REPO --fix --from "
+    "PATH, where PATH has copies. Or give the file up and ingest it again; the dataset stays, with its tags and "
+    "validity ranges. To give up the files listed here, and no others:",
     Kind.FILE_SIZE: "butler spherex verify REPO --fix --from PATH, where PATH has right copies. Or remove the file and "
     "ingest the right one; the dataset stays, with its tags and validity ranges. To remove the files listed here, and "
     "no others (files outside of the repository are only forgotten):",
@@ -158,12 +159,15 @@ class RepositoryReport(Summarized):
         By kind, how many images, datasets or files have problems beyond those listed.
     unlisted_notes
         The same of notes.
+    uncalibrated
+        How many images do not find a calibration that they are expected to find, of one type or of several.
     """
 
     findings: tuple[RepositoryFinding, ...]
     checked: Mapping[str, int]
     unlisted: Mapping[Kind, int]
     unlisted_notes: Mapping[Kind, int]
+    uncalibrated: int = 0
 
     @property
     def problems(self) -> tuple[RepositoryFinding, ...]:
@@ -179,8 +183,11 @@ class RepositoryReport(Summarized):
     def summary(self) -> str:
         """The counts, in words."""
         counts = ", ".join(f"{count} {name}" for name, count in self.checked.items())
-        found = sum(finding.count for finding in self.problems) + sum(self.unlisted.values())
-        return f"{counts} checked; {'no problems' if self.ok else f'{found} with problems'}"
+        if self.ok:
+            return f"{counts} checked; no problems"
+        problems = counted(len(self.problems) + sum(self.unlisted.values()), "problem")
+        lacking = f", {counted(self.uncalibrated, 'image')} without calibrations" if self.uncalibrated else ""
+        return f"{counts} checked; {problems}{lacking}"
 
     def lines(self, repo: str = "REPO") -> list[str]:
         """Return the report line by line, with commands for the repository by this name."""
@@ -224,6 +231,7 @@ class Findings:
 
     limit: int
     checked: Counter[str] = field(default_factory=lambda: Counter(images=0, datasets=0, files=0))
+    uncalibrated: int = 0
     _listed: dict[tuple[Kind, bool], list[RepositoryFinding]] = field(default_factory=dict)
     _unlisted: Counter[tuple[Kind, bool]] = field(default_factory=Counter)
 
@@ -255,4 +263,4 @@ class Findings:
         problems, notes = (
             {kind: count for kind in Kind if (count := self._unlisted[kind, problem])} for problem in (True, False)
         )
-        return RepositoryReport(ordered, dict(self.checked), problems, notes)
+        return RepositoryReport(ordered, dict(self.checked), problems, notes, self.uncalibrated)

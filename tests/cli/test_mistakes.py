@@ -426,7 +426,12 @@ def test_mistake_is_one_message(places, monkeypatch, case):
 def test_repository_of_another_universe_is_one_message(places, tmp_path, command):
     Butler.makeRepo(str(tmp_path / "rubin"))
     arguments = [str(tmp_path / "rubin") if word == "REPO" else word for word in ON_REPOSITORIES[command]]
-    refused([command.partition(" ")[0], *arguments], 1, ["has no ", "expected the SPHEREx universe"], places)
+    refused(
+        [command.partition(" ")[0], *arguments],
+        1,
+        [" has no exposure_detector_region, planning_period; expected the SPHEREx universe", "formatters only"],
+        places,
+    )
 
 
 def test_bucket_that_is_not_there_is_refused_before_anything_is_made(places):

@@ -105,6 +105,25 @@ def test_parts_can_be_taken_away(image, tmp_path):
         _ = again.psf
 
 
+@pytest.mark.parametrize(
+    ("part", "hdu", "way"),
+    [
+        ("error", "VARIANCE", r"variance=…, or assign an astropy uncertainty to image\.uncertainty"),
+        ("zodi", "ZODI", "zodi=…"),
+        ("flags", "FLAGS", r"flags=… and plane_headers=\{'FLAGS': …\}, whose header defines their bits"),
+        ("flag_definitions", "FLAGS", "flags=…"),
+        ("psf", "PSF", r"psf=…, or assign one to image\.psf"),
+        ("wavelength_table", "WCS-WAVE", "wavelengths=…"),
+    ],
+)
+def test_image_made_in_memory_says_how_a_part_is_given_to_it(part, hdu, way):
+    made = SpectralImage(np.ones((4, 4)), unit="MJy / sr")
+    with pytest.raises(ParameterError, match=rf"no {hdu}: it was made without\. Make it by SpectralImage\(.* {way}"):
+        getattr(made, part)
+    made.uncertainty = VarianceUncertainty(np.full((4, 4), 9.0))
+    assert made.error[0, 0].value == 3
+
+
 def test_data_and_psf_can_be_replaced(image, tmp_path):
     image.data = np.ones((24, 24))
     image.psf = make_spectral_image(size=8, detector=5).psf

@@ -32,9 +32,7 @@ def test_repository_of_another_universe_is_refused(tmp_path):
     Butler.makeRepo(str(tmp_path / "rubin"))
     with (
         Butler.from_config(str(tmp_path / "rubin"), writeable=True) as other,
-        pytest.raises(
-            ConfigurationError, match=r"daf_butler.* has no \['exposure_detector_region', 'planning_period'\]"
-        ),
+        pytest.raises(ConfigurationError, match=r"daf_butler.* has no exposure_detector_region, planning_period; "),
     ):
         check_opened(other)
 

@@ -125,11 +125,45 @@ def test_detectors_without_a_certified_dataset_are_found(butler):
     put_dark(butler, 4)
     report = check_repository(butler)
     messages = found(report, Kind.NO_CALIBRATION)
-    assert [message.partition(":")[0] for message in messages] == [f"dark D{number}" for number in (1, 2, 4, 5, 6)]
-    assert messages[0].startswith("dark D1: 2 images from 2025-12-18T05:09:34")
-    assert messages[0].endswith("there is no dataset for it, only for D3, D4.")
-    assert messages[2].endswith("the first of exposure 20255110106842: no validity range is certified.")
-    assert [(finding.kind, finding.count) for finding in report.problems] == [(Kind.NO_CALIBRATION, 2)] * 5
+    stretch = "from 2025-12-18T05:09:34 until 2025-12-18T05:13:38 UTC, the first of exposure 20255110106842"
+    assert messages == [
+        f"dark D1, D2, D5, D6: 8 images {stretch}: there are datasets for D3, D4 only.",
+        f"dark D4: 2 images {stretch}: no validity range is certified.",
+    ]
+    assert [(finding.kind, finding.count) for finding in report.problems] == [
+        (Kind.NO_CALIBRATION, 8),
+        (Kind.NO_CALIBRATION, 2),
+    ]
+    assert report.lines()[-1].endswith("checked; 2 problems, 10 images without calibrations")
+
+
+def test_image_that_lacks_calibrations_of_several_types_counts_once(butler):
+    put_dark(butler, 3)
+    butler.collections.register("spx/base-2025-158")
+    butler.registry.insertDatasets("gain_factors", [{"instrument": "SPHEREx"}], run="spx/base-2025-158")
+    report = check_repository(butler)
+    counts = [finding.count for finding in report.problems if finding.kind is Kind.NO_CALIBRATION]
+    assert counts == [10, 2, 12]
+    assert report.uncalibrated == 12
+    assert report.summary.endswith(" problems, 12 images without calibrations")
+
+
+def test_gap_of_several_detectors_is_said_once(butler):
+    first, _ = timespans(butler)
+    for detector in range(1, 7):
+        ref = put_dark(butler, detector)
+        certify(butler, ref, Timespan(None, first.begin - 5 * u.day))
+        certify(butler, ref, Timespan(first.begin, None))
+    report = check_repository(butler)
+    (gap,) = found(report, Kind.RANGE_GAP)
+    assert gap.startswith("dark D1, D2, D3, D4, D5, D6: nothing is valid from 2025-12-13T05:09:34 until 2025-12-18T05")
+    assert report.ok
+
+
+def test_repository_without_any_calibrations_is_noted_in_a_line(butler):
+    (note,) = check_repository(butler).findings
+    expected = "all types: the repository has no calibrations of the archive; no image is expected to find one."
+    assert str(note) == f"note: no such calibrations: {expected}"
 
 
 @pytest.mark.parametrize(
@@ -153,8 +187,10 @@ def test_calibrations_of_another_release_are_only_noted(butler):
     report = check_repository(butler)
     assert report.ok
     messages = found(report, Kind.NO_CALIBRATION)
-    assert messages[0].endswith("there is no dataset for it, only for D3; there are some of qr3 only.")
-    assert messages[2].endswith("certified; there are some of qr3 only.")
+    assert messages[0].startswith("epsf D1, D2, D4, D5, D6: 10 images from")
+    assert messages[0].endswith("there are datasets for D3 only; there are some of qr3 only.")
+    assert messages[1].endswith("certified; there are some of qr3 only.")
+    assert report.summary.endswith("checked; no problems")
 
 
 def test_overlap_in_one_collection_is_a_problem(butler):

@@ -43,8 +43,8 @@ def test_missing_file_makes_the_repository_ill_however_little_is_listed(butler):
     with Butler.from_config(butler._datastore.root) as reader:
         report = check_repository(reader, limit=0)
     assert not report.ok
-    assert "--fix --from PATH, where PATH has copies." in str(report)
-    assert report.lines()[-1] == "12 images, 12 datasets, 12 files checked; 1 with problems"
+    assert "put it back there, if it was moved or renamed. Or butler spherex verify REPO --fix --from" in str(report)
+    assert report.lines()[-1] == "12 images, 12 datasets, 12 files checked; 1 problem"
 
 
 # Regions and exposures.

@@ -45,6 +45,11 @@ def replace_folder(path: Path) -> None:
         (put_in_place(Path.mkdir), Kind.FILE_MISSING, r"^ is a folder; expected a file\.$"),
         (put_in_place(os.mkfifo), Kind.FILE_MISSING, r"^ is something else; expected a file\.$"),
         (lambda path: path.write_bytes(b"x"), Kind.FILE_SIZE, r"^ has 1 bytes; \d+ are on record\.$"),
+        (
+            put_in_place(lambda path: path.symlink_to("/nowhere/x.fits")),
+            Kind.FILE_MISSING,
+            r"^ is a link to /nowhere/x\.fits, which is not there\.$",
+        ),
         (put_in_place(lambda path: path.symlink_to(path)), Kind.FILE_UNREADABLE, "^: OSError: .*Too many levels"),
     ],
 )
@@ -93,8 +98,8 @@ def test_checksum_that_cannot_be_read_is_found(checksums):
 
 
 def test_files_without_checksum_are_counted(butler):
-    (message,) = found(check_repository(butler, checksum=True), Kind.NOT_CHECKED)
-    assert message == "checksums: 12 files have no checksum on record; their sizes were compared."
+    (message,) = found(check_repository(butler, checksum=True), Kind.NO_CHECKSUM)
+    assert message.startswith("checksums: 12 files without a checksum on record, of which only the size was compared.")
 
 
 def test_names_that_a_uri_would_escape_are_looked_up(archive, tmp_path):
