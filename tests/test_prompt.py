@@ -24,7 +24,7 @@ from spherex_butler.ingest.preview import RunPreview
 from spherex_butler.repository.image_refs import ImageRefs
 from spherex_butler.repository.instrument import Registration
 from spherex_butler.repository.reports import Report
-from spherex_butler.search import RepositorySummary
+from spherex_butler.search import Cutouts, RepositorySummary
 from spherex_butler.summaries import Summarized
 from spherex_butler.verify import check_repository
 from spherex_butler.verify.report import Findings, Kind
@@ -97,6 +97,7 @@ REPORTS = {
         RepositorySummary("repo", "spherex 1", 2, None, None, 1, {}, {"spx/x": 9}, {}, {"dark": 3}, {}, ()),
         "<RepositorySummary: 2 exposures, 9 images, 3 calibrations>",
     ),
+    "cutouts": (Cutouts(fetched=3, there=2), "<Cutouts: 3 cutouts fetched, 2 already there, 0 failed>"),
     "registration": (Registration(("detector 3",), (), ()), "<Registration: 1 added, 0 different and kept>"),
     "explanation": (
         explanation(),

@@ -25,6 +25,7 @@ _COMMANDS = {
     "certify": "certify",
     "config-path": "config",
     "create": "create",
+    "cutouts": "cutouts",
     "decertify": "certify",
     "explain": "calibrations",
     "export": "export",

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ("CutoutOptions", "Size", "box_around", "cutout", "part", "requested_box", "sides_of", "sliced_box")
+__all__ = (
+    "CutoutOptions",
+    "Size",
+    "box_around",
+    "cutout",
+    "part",
+    "requested_box",
+    "share_psf",
+    "sides_of",
+    "sliced_box",
+)
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -21,6 +31,7 @@ from ..formats.fits.boxes import Box
 from .derived import DERIVED
 from .geometry import describe_corners
 from .positions import require_celestial, sky_pixels
+from .psf import DeferredPSF
 
 Image = TypeVar("Image", bound=CCDData)
 
@@ -102,6 +113,20 @@ def part(image: Image, box: Box) -> Image:
     parts["psf"] = None if parts["psf"] is None else parts["psf"].cutout(corner)
     cut: Image = type(image)(**parts)
     return cut
+
+
+def share_psf(image: Image, known: list[DeferredPSF]) -> None:
+    """Let the cutouts of a remote image share its PSF, which is loaded when one of them uses it.
+
+    ``known`` is that of the first of them, and empty before.
+    """
+    psf = image._parts()["psf"]
+    if not isinstance(psf, DeferredPSF):
+        return
+    if known:
+        image.psf = known[0].moved(psf)
+    else:
+        known.append(psf)
 
 
 def requested_box(

@@ -22,6 +22,7 @@ __all__ = (
     "RECIPES",
     "Level2File",
     "Recipe",
+    "checked_planes",
     "file_of_hdulist",
     "format_unit",
     "parse_unit",
@@ -174,7 +175,7 @@ class Level2File:
 
     def parts(self, planes: str | Iterable[str] | None = None) -> dict[str, Any]:
         """Return the arguments that make a `~spherex_butler.SpectralImage` of some `PLANES`, by default of all."""
-        chosen = self._present_planes() if planes is None else _checked_planes(planes)
+        chosen = self._present_planes() if planes is None else checked_planes(planes)
         self.read_ahead({"IMAGE", *chosen})
         names = [name for name in _IMAGE_PLANES if name in chosen]
         data, *arrays = self._planes(["IMAGE", *names])
@@ -216,11 +217,12 @@ def _load_psf(file: FitsFile) -> SpectralImagePSF:
     return Level2File(file.reopened(), {}).psf()
 
 
-def _checked_planes(planes: str | Iterable[str]) -> set[str]:
+def checked_planes(planes: str | Iterable[str]) -> set[str]:
+    """Return the HDUs besides IMAGE that are named, in either case of letters."""
     names = {str(name).upper() for name in ([planes] if isinstance(planes, str) else planes)} - {"IMAGE"}
     known = {_ALIASES.get(name, name) for name in names}
     if unknown := sorted(known - set(PLANES)):
-        raise ParameterError(f"planes names {unknown}; expected some of {list(PLANES)}.")
+        raise ParameterError(f"planes names {', '.join(unknown)}; expected some of {', '.join(PLANES)}.")
     return known
 
 

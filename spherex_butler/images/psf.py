@@ -272,6 +272,10 @@ class DeferredPSF:
         """Return the PSF of a cutout whose first pixel is ``origin`` (x, y) of this one."""
         return DeferredPSF(self._load, (self._origin[0] + origin[0], self._origin[1] + origin[1]))
 
+    def moved(self, other: DeferredPSF) -> DeferredPSF:
+        """Return the PSF of another cutout of the same image, loaded together with this one."""
+        return DeferredPSF(self._load, other._origin)
+
     def to_hdu(self) -> fits.ImageHDU | fits.BinTableHDU:
         """Return the PSF as it stands in a file."""
         return self.loaded().to_hdu()

@@ -7,7 +7,7 @@ __all__ = ("FailedDataset", "IngestReport", "RecordChange", "Report")
 import logging
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from lsst.daf.butler import DatasetRef
 
@@ -15,6 +15,9 @@ from ..errors import hide_secrets
 from ..files.failures import FailedFile
 from ..summaries import Summarized
 from .image_refs import ImageRefs
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +41,7 @@ class FailedDataset:
         return f"{self.dataset}: {self.reason}"
 
 
-_Failure = TypeVar("_Failure", FailedFile, FailedDataset)
+_Failure = TypeVar("_Failure", bound="DataclassInstance")
 
 
 @dataclass(slots=True, kw_only=True, repr=False)

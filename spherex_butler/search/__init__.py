@@ -1,13 +1,26 @@
-"""Answers from the registry, without opening a file: which images saw what, and what a repository holds.
+"""Answers from the registry, without opening a file: which images saw what, and what a repository holds; and cutouts.
 
 Imports `..calibrations`, `..repository` and what those import.
 """
 
-__all__ = ("Coverage", "Ephemeris", "RepositorySummary", "coverage", "find_images", "observations", "summary")
+__all__ = (
+    "Coverage",
+    "Cutouts",
+    "Ephemeris",
+    "FailedCutout",
+    "RepositorySummary",
+    "coverage",
+    "find_images",
+    "get_cutouts",
+    "observations",
+    "summary",
+)
 
 from ..lazy import public_names
 from .contents import RepositorySummary, summary
 from .coverage import Coverage, coverage
+from .cutout_report import Cutouts, FailedCutout
+from .cutouts import get_cutouts
 from .images import find_images
 from .motion import Ephemeris
 from .observations import observations

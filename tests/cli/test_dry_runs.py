@@ -31,6 +31,8 @@ def pristine(tmp_path_factory) -> Path:
         put_dark(butler, 3)
         path_of(butler, images(butler)[0]).unlink()
         lose_regions(butler)
+        rows = [f"{ref.id},1020,1020" for ref in images(butler)[1:]]
+        (folder / "found.csv").write_text("\n".join(["dataset_id,x,y", *rows, "none,1020,1020\n"]))
     copy_repo(folder / "target")
     Butler.makeRepo(str(folder / "bare"), dimensionConfig=dimension_config())
     write_calibrations(folder / "calibrations", detectors=[4], shape=(8, 8))
@@ -49,6 +51,12 @@ def repo(pristine, tmp_path, monkeypatch) -> Path:
 LINES = {
     "certify": (("certify", "repo", "dark", "--detector", "3"), 0, 0, "Nothing was changed."),
     "create": (("create", "new"), 0, 0, "Would make "),
+    "cutouts": (
+        ("cutouts", "repo", "found.csv", "new", "--size", "4"),
+        1,
+        1,
+        "would be: 2 cutouts of 2 images fetched (this machine), 0 already there, 1 failed",
+    ),
     "decertify": (("decertify", "repo", "dark"), 0, 0, "Nothing was changed."),
     "export to": (("export", "repo", "target"), 0, 1, "would be: 3 images exported"),
     "ingest": (("ingest", "repo", "files"), 1, 1, "3 to ingest, 2 already there, 1 would fail; nothing was changed"),

@@ -36,6 +36,7 @@ EXPOSURE = ("--exposure", "20255110106842")
 ON_REPOSITORIES = {
     "calibrations": ("REPO",),
     "certify": ("REPO", "dark"),
+    "cutouts": ("REPO", "FOUND", "NEW", "--size", "8"),
     "decertify": ("REPO", "dark"),
     "explain": ("REPO", "dark", *EXPOSURE, "--detector", "3"),
     "export": ("REPO", "GOOD"),
@@ -153,6 +154,37 @@ COMMAND_LINES = {
         ("certify", "GOOD", "dark", "--token", "cal-drk-v9-2030-001"),
         1,
         ["Neither tokens nor runs of this repository are 'cal-drk-v9-2030-001'", DARK],
+    ),
+    "cutouts: no size": (("cutouts", "GOOD", "FOUND", "NEW"), 2, ["Missing option '--size'"]),
+    "cutouts: size": (
+        ("cutouts", "GOOD", "FOUND", "NEW", "--size", "3 parsecs"),
+        2,
+        ["'3 parsecs' is not a size; expected an angle such as 3arcmin, pixels such as 64, or HEIGHT,WIDTH."],
+    ),
+    "cutouts: sizes": (("cutouts", "GOOD", "FOUND", "NEW", "--size", "3arcmin,64"), 2, ["'3arcmin,64' is not a size"]),
+    "cutouts: three sizes": (("cutouts", "GOOD", "FOUND", "NEW", "--size", "3,4,5"), 2, ["'3,4,5' is not a size"]),
+    "cutouts: no pixels": (("cutouts", "GOOD", "FOUND", "NEW", "--size", "0"), 1, ["is not positive and finite"]),
+    "cutouts: planes": (
+        ("cutouts", "GOOD", "FOUND", "NEW", "--size", "8", "--planes", "FLAGS,VAR"),
+        1,
+        ["planes names VAR; expected some of FLAGS, VARIANCE, ZODI, PSF, WCS-WAVE."],
+    ),
+    "cutouts: no table": (("cutouts", "GOOD", "NOWHERE/t", "NEW", "--size", "8"), 1, ["No such file", "'NOWHERE/t'"]),
+    "cutouts: other file": (
+        ("cutouts", "GOOD", "PLAIN", "NEW", "--size", "8"),
+        1,
+        ["begins with", "expected a table as ECSV, CSV, VOTable, FITS or Parquet, such as find_images returns."],
+    ),
+    "cutouts: other table": (
+        ("cutouts", "GOOD", "OTHER", "NEW", "--size", "8"),
+        1,
+        ["The table has the columns id, ra, dec; expected dataset_id, and ra and dec (degrees) or x and y"],
+    ),
+    "cutouts: folder": (("cutouts", "GOOD", "FOUND", "PLAIN", "--size", "8"), 2, ["'PLAIN' is a file."]),
+    "cutouts: connections": (
+        ("cutouts", "GOOD", "FOUND", "NEW", "--size", "8", "--connections", 0),
+        2,
+        ["0 is not in the range x>=1"],
     ),
     "decertify: detector": (("decertify", "GOOD", "dark", "--detector", 0), 2, ["no detector 0", "from 1 to 6"]),
     "export: dimension": (
@@ -371,8 +403,11 @@ def places(tmp_path_factory) -> dict[str, str]:
         ingest_files(butler, files[:1], transfer="copy")
         register(butler, "dark", DARK)
         observe(butler, "2025W51_1A_0684_2")
+    (folder / "found").write_text(f"dataset_id,ra,dec\n{UUID(int=1)},10,41\n")
+    (folder / "other").write_text("id,ra,dec\n1,10,41\n")
     names = {
-        name: str(folder / name.lower()) for name in ("EMPTY", "PLAIN", "BROKEN", "HOLLOW", "GOOD", "FILES", "NEW")
+        name: str(folder / name.lower())
+        for name in ("EMPTY", "PLAIN", "BROKEN", "HOLLOW", "GOOD", "FILES", "FOUND", "OTHER", "NEW")
     }
     return {**names, "NOWHERE": str(folder / "nowhere"), "TABLE": str(M31)}
 

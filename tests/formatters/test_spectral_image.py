@@ -88,7 +88,7 @@ def test_center_that_was_probably_meant_in_degrees_warns(store, ref):
     [
         (None, {"center": (1500, 300), "size": 9, "mode": "strict"}, "partly outside the image"),
         ("flags", {"bbox": (0, 9, 0, 9)}, "wholly outside the image, .*corners at RA, Dec"),
-        (None, {"planes": ["DARK"]}, r"planes names \['DARK'\]; expected some of"),
+        (None, {"planes": ["DARK"]}, "planes names DARK; expected some of"),
     ],
 )
 def test_impossible_request_is_refused(store, ref, component, parameters, message):

@@ -1,0 +1,143 @@
+"""Cutouts read by threads: of several images at once, and of one image one after another from one opened file."""
+
+from __future__ import annotations
+
+__all__ = ("Outcome", "read_cutouts")
+
+import contextvars
+import os
+import queue
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from lsst.daf.butler import Butler, DatasetRef
+
+from ..errors import reason_of
+from ..files.failures import FailingAlone
+from ..files.transports import connections_at_once
+from ..formatters.fits import kept_open
+from ..images.cutouts import box_around, share_psf
+from ..images.psf import DeferredPSF
+from ..images.spectral_image import SpectralImage
+from .cutout_files import write_cutout
+from .cutout_plan import LOCAL, CutoutPlan, CutoutRequest, ImageJob, Wanted
+from .cutout_rows import Position
+from .cutout_servers import Server, told
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a cutout: the image, `None` if that was written to its files, or why it could not be had."""
+
+    wanted: Wanted
+    image: SpectralImage | None = None
+    reason: str | None = None
+
+
+def read_cutouts(butler: Butler, plan: CutoutPlan, request: CutoutRequest, connections: int) -> Generator[Outcome]:
+    """Yield what became of each cutout, in the order in which they are done.
+
+    Threads stop, each after the cutout that it reads, where the caller asks for no more.
+    """
+    servers = defaultdict[str, list[ImageJob]](list)
+    for job in plan.jobs:
+        servers[job.server].append(job)
+    results: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
+    stop = threading.Event()
+    threads = 0
+    try:
+        with connections_at_once(connections):
+            for name, jobs in servers.items():
+                server = Server(name, jobs)
+                most = _cores() if name == LOCAL else connections
+                for _ in range(min(most, len(jobs))):
+                    reader = _Reader(butler.clone(), request, server, results.put, stop)
+                    # Not of an executor, for which Python waits at its end: an interrupt is not to wait for a server.
+                    run = contextvars.copy_context().run
+                    threading.Thread(target=run, args=(reader.run,), daemon=True).start()
+                    threads += 1
+        while threads:
+            outcome = results.get()
+            if outcome is None:
+                threads -= 1
+            else:
+                yield outcome
+    finally:
+        stop.set()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+class _Reader:
+    """Reads images of one server in one thread, with a Butler of its own.
+
+    Butlers are not for several threads: clones share the database, which is, and nothing else that changes.
+    """
+
+    def __init__(
+        self,
+        butler: Butler,
+        request: CutoutRequest,
+        server: Server,
+        report: Callable[[Outcome | None], None],
+        stop: threading.Event,
+    ) -> None:
+        self._butler = butler
+        self._request = request
+        self._server = server
+        self._report = report
+        self._stop = stop
+
+    def run(self) -> None:
+        try:
+            while (job := self._server.next_job()) is not None:
+                self._read(job)
+        finally:
+            self._report(None)
+
+    def _read(self, job: ImageJob) -> None:
+        psf: list[DeferredPSF] = []
+        with kept_open():
+            for wanted in job.wanted:
+                if self._stop.is_set():
+                    return
+                if self._server.given_up is not None:
+                    self._report(Outcome(wanted, reason=f"{self._server.given_up} The same call, later, goes on."))
+                    continue
+                with FailingAlone(partial(self._failed, wanted)):
+                    image = self._image(job.ref, wanted.position)
+                    share_psf(image, psf)
+                    self._finish(job.ref, wanted, image)
+                    self._server.note(None)
+
+    def _failed(self, wanted: Wanted, error: Exception) -> None:
+        self._server.note(error)
+        self._report(Outcome(wanted, reason=reason_of(told(error))))
+
+    def _finish(self, ref: DatasetRef, wanted: Wanted, image: SpectralImage) -> None:
+        for path in wanted.files:
+            what = self._request.file(ref, wanted.position)
+            write_cutout(image, path, what, replace=path in wanted.damaged)
+        self._report(Outcome(wanted, None if wanted.files else image))
+
+    def _image(self, ref: DatasetRef, position: Position) -> SpectralImage:
+        parameters: dict[str, Any] = {} if self._request.planes is None else {"planes": self._request.planes}
+        if position.on_sky:
+            parameters |= {"center": position.center, "size": self._request.sides}
+        else:
+            parameters["bbox"] = self._box(ref, position)
+        image: SpectralImage = self._butler.get(ref, parameters=parameters)
+        return image
+
+    def _box(self, ref: DatasetRef, position: Position) -> tuple[int, int, int, int]:
+        """Return the pixels around one, which as a center may be taken for degrees."""
+        in_pixels = self._request.sides.unit.is_equivalent("")
+        wcs = None if in_pixels else self._butler.get(ref.makeComponentRef("wcs"))
+        box = box_around(position.first, position.second, self._request.sides, wcs)
+        return box.x_min, box.x_max, box.y_min, box.y_max

@@ -1,0 +1,128 @@
+"""Cutouts of many positions in many images: each read once, several at once, and in a folder never again."""
+
+from __future__ import annotations
+
+__all__ = ("CONNECTIONS", "get_cutouts")
+
+import os
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, closing
+from pathlib import Path
+
+from astropy.table import Table
+from lsst.daf.butler import Butler
+from lsst.daf.butler.progress import Progress, ProgressBar
+
+from ..errors import ParameterError
+from ..files.temporary import remove_leftovers
+from ..images.cutouts import Size
+from .cutout_plan import CutoutPlan, CutoutRequest, plan_cutouts
+from .cutout_reading import Outcome, read_cutouts
+from .cutout_report import Cutouts, FailedCutout
+from .cutout_rows import read_table
+
+CONNECTIONS = 16
+"""Connections to one server, where nobody says how many."""
+
+
+def get_cutouts(
+    butler: Butler,
+    table: Table | str | os.PathLike[str],
+    size: Size,
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    planes: str | Iterable[str] | None = None,
+    connections: int = CONNECTIONS,
+    report: Cutouts | None = None,
+) -> Cutouts:
+    """Return a cutout for each row of a table.
+
+    Parameters
+    ----------
+    butler
+        A SPHEREx repository, which may be read-only.
+    table
+        What `find_images` returned, or a file that it was saved to: ECSV, CSV, VOTable, FITS or Parquet. Any table will
+        do that has ``dataset_id``, and ``ra`` and ``dec`` in degrees or a column of SkyCoord, or else ``x`` and ``y``,
+        0-based pixels of the full frame. Where a row has both, the position on the sky counts. ``source`` names it.
+    size
+        Full side: an angle or pixels, a scalar or (height, width), as for `~spherex_butler.SpectralImage.cutout`. A
+        cutout partly outside its image is clipped.
+    folder
+        Where to write each cutout, as a FITS file; made if it is not there. By default they are held in memory.
+    planes
+        HDUs to load besides IMAGE; by default all that are there.
+    connections
+        At most so many requests are under way to one server. Of local images as many are read at once as there are
+        cores.
+    report
+        To be filled, so that it holds what was done also when the call is interrupted.
+
+    Returns
+    -------
+    cutouts
+        A sequence in the order of the table: of each row a `~spherex_butler.SpectralImage`, or a `FailedCutout` that
+        says why there is none. A row that fails keeps no other out.
+
+    Raises
+    ------
+    ParameterError
+        Raised if the table lacks columns, or an argument makes no sense.
+    FormatError
+        Raised if the file is no table.
+
+    Notes
+    -----
+    Rows that ask the same of an image share one cutout, and several positions in an image are read from one opened
+    file.
+
+    In a folder, a file is called ``{source}_{observation}D{detector}_{run}.fits`` and appears when it is whole; its
+    primary header says which dataset, position and size it is of. The same call does not read again what is there: so
+    it goes on where it was interrupted. A file of that name that is of something else is never overwritten; its row
+    fails.
+
+    Requests that fail are repeated as `the limits for remote files <../reference/remote-files>` say. If a server then
+    refuses five cutouts in a row (401, 403, 429, 503, or the like of S3), it is not asked any more, and the rows that
+    are left fail for that reason.
+
+    Of a remote image the PSF is loaded when it is first used. In a folder it is part of each file; in QR2 it has 5 MB,
+    far more than all other planes of a small cutout. Leave it out by ``planes`` if you do not need it.
+    """
+    if connections < 1:
+        raise ParameterError(f"connections={connections} is too few; expected at least 1.")
+    request = CutoutRequest.of(size, planes, None if folder is None else Path(folder))
+    plan = plan_cutouts(butler, table if isinstance(table, Table) else read_table(table), request)
+    cutouts = Cutouts() if report is None else report
+    _begin(cutouts, plan)
+    if request.folder is not None:
+        request.folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(request.folder)
+    bar: AbstractContextManager[ProgressBar[None]]
+    bar = Progress(__name__).bar(desc="Fetching cutouts", total=plan.rows, skip_scalar=False)
+    with bar as progress, closing(read_cutouts(butler, plan, request, connections)) as outcomes:
+        for outcome in outcomes:
+            _note(cutouts, plan, outcome)
+            progress.update(len(outcome.wanted.rows))
+    return cutouts
+
+
+def _begin(cutouts: Cutouts, plan: CutoutPlan) -> None:
+    cutouts.begin(plan.subjects)
+    for failure in plan.failed:
+        cutouts.fail(failure)
+    for path, rows in plan.there.items():
+        cutouts.add(rows, path)
+        cutouts.there += 1
+
+
+def _note(cutouts: Cutouts, plan: CutoutPlan, outcome: Outcome) -> None:
+    wanted = outcome.wanted
+    if outcome.reason is not None:
+        for row in wanted.rows:
+            cutouts.fail(FailedCutout(row, plan.subjects[row], outcome.reason))
+        return
+    cutouts.fetched += 1
+    if outcome.image is not None:
+        cutouts.add(wanted.rows, outcome.image)
+    for path, rows in wanted.files.items():
+        cutouts.add(rows, path)
