@@ -6,7 +6,14 @@ they announce is there; YAML and gzipped files are read whole.
 
 from __future__ import annotations
 
-__all__ = ("PlannedCalibration", "calibration_definitions", "digest_of", "named_detectors", "plan_calibrations")
+__all__ = (
+    "PlannedCalibration",
+    "calibration_definitions",
+    "digest_of",
+    "named_detectors",
+    "plan_calibrations",
+    "require_calibration",
+)
 
 import hashlib
 import re
@@ -102,18 +109,37 @@ def _is_calibration(name: str) -> bool:
 def _look_at(uri: str, archive_ids: Mapping[str, UUID]) -> PlannedCalibration:
     name = parse_product_name(uri)
     definition = _definition(name)
-    known = archive_ids.get(str(name))
-    if definition.storageClass == "StructuredDataDict":
-        return PlannedCalibration(uri, name, release_in_path(uri), known, _look_at_yaml(ResourcePath(uri)))
-    with _open_complete(ResourcePath(uri)) as file:
-        infos = file.hdus()
-        _require_detector(name, infos)
-        stated, warnings = (known, []) if known is not None else stated_id(name.dataset_type, infos[0].text)
-        if definition.storageClass == "CCDData":
-            warnings += check_image(file)
-    digest = _digest(info.text for info in infos)
+    digest, primary, warnings = _content(definition, name.detector, ResourcePath(uri))
+    stated = archive_ids.get(str(name))
+    if stated is None and primary is not None:
+        stated, doubts = stated_id(name.dataset_type, primary)
+        warnings = [*doubts, *warnings]
     said = tuple(f"{uri}: {warning}" for warning in warnings)
     return PlannedCalibration(uri, name, release_in_path(uri), stated, digest, said)
+
+
+def require_calibration(dataset_type: str, detector: int | None, uri: ResourcePath) -> None:
+    """Refuse a file that ingest would refuse as a calibration of this type and detector: cut off, or of another kind.
+
+    Raises
+    ------
+    FormatError
+        Raised if it is.
+    """
+    _content(calibration_definitions()[dataset_type], detector, uri)
+
+
+def _content(
+    definition: DatasetTypeDefinition, detector: int | None, uri: ResourcePath
+) -> tuple[str, bytes | None, list[str]]:
+    """Return the digest, the primary header and the oddities of a file, having checked that it is whole and right."""
+    if definition.storageClass == "StructuredDataDict":
+        return _look_at_yaml(uri), None, []
+    with _open_complete(uri) as file:
+        infos = file.hdus()
+        _require_detector(detector, infos)
+        warnings = check_image(file) if definition.storageClass == "CCDData" else []
+    return _digest(info.text for info in infos), infos[0].text, warnings
 
 
 def digest_of(name: ProductName, uri: ResourcePath) -> str:
@@ -167,12 +193,12 @@ def _open_complete(uri: ResourcePath) -> Iterator[FitsFile]:
         yield file
 
 
-def _require_detector(name: ProductName, infos: list[HduInfo]) -> None:
+def _require_detector(expected: int | None, infos: list[HduInfo]) -> None:
     """Check that no header names another detector."""
     for info, card, detector in named_detectors(infos):
-        if name.detector not in {None, detector}:
+        if expected not in {None, detector}:
             raise FormatError(
-                f"The name says detector {name.detector}, HDU {info.name!r} says DETECTOR={card!r}; expected the same."
+                f"The name says detector {expected}, HDU {info.name!r} says DETECTOR={card!r}; expected the same."
             )
 
 

@@ -7,7 +7,7 @@ remote one takes one request for the beginning, and one for the size.
 
 from __future__ import annotations
 
-__all__ = ("PlannedFile", "read_local", "read_remote")
+__all__ = ("PlannedFile", "describe_whole", "read_local", "read_remote")
 
 import logging
 from collections.abc import Callable
@@ -77,7 +77,7 @@ class PlannedFile:
 
 def read_local(uris: list[str], release: str | None) -> list[PlannedFile | FailedFile]:
     """Return files at ``file://`` URIs as planned or failed."""
-    return [or_failed(uri, partial(_plan, uri, release, _describe_local)) for uri in uris]
+    return [or_failed(uri, partial(_plan, uri, release, describe_whole)) for uri in uris]
 
 
 def read_remote(uris: list[str], release: str | None) -> list[PlannedFile | FailedFile]:
@@ -93,7 +93,8 @@ def _plan(uri: str, release: str | None, describe: Callable[[str], tuple[ImageDe
     return PlannedFile(uri, name, release_of(name, uri, release), description, size, doubt)
 
 
-def _describe_local(uri: str) -> tuple[ImageDescription, int | None]:
+def describe_whole(uri: str) -> tuple[ImageDescription, int | None]:
+    """Return what the IMAGE header of a local file says, and its size, having checked that the file is whole."""
     with open_local_fits(unquote(urlsplit(uri).path), repr(uri)) as file:
         description = _describe(file)
         _require_whole(file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("FileCheck",)
 
+import errno
 import os
 import re
 import stat
@@ -114,7 +115,10 @@ class FileCheck:
         except (FileNotFoundError, NotADirectoryError):
             self._missing(ref, path, _target(path))
         except OSError as error:
-            self._unreadable(ref, path, error)
+            if error.errno == errno.ELOOP:
+                self._about(Kind.FILE_MISSING, ref, f"{path} is a link that leads to itself; expected a file.")
+            else:
+                self._unreadable(ref, path, error)
         else:
             if not stat.S_ISREG(status.st_mode):
                 what = "a folder" if stat.S_ISDIR(status.st_mode) else "something else"

@@ -79,8 +79,8 @@ def repair(
         whether they never were there, or somebody took them out on purpose.
     sources
         Where copies of lost and damaged files are: files, folders, globs and URLs. A copy takes its file's place if it
-        has that one's name, the size and checksum on record and, without a checksum, the dataset's header. What was
-        in the place stays there under another name. Files outside of the repository are left alone.
+        has that one's name, the size and checksum on record and, without a checksum, is a whole file of the dataset.
+        What was in the place stays there under another name. Files outside of the repository are left alone.
     dry_run
         Whether to change nothing, and say what would be repaired. The repository may be read-only then.
 

@@ -20,11 +20,10 @@ from ..files.failures import EmptyFolder, FailedFile
 from ..files.paths import Paths, expand_paths
 from ..files.placement import place
 from ..files.remote import download
-from ..repository.butler_internals import StoredFile
 from ..repository.failures import writing_to
 from ..repository.opened import check_opened
-from ..repository.registration import UNKNOWN_SIZE, FileRecords, artifact_uri, file_checksum, register, stored_files
-from .headers import HeaderCheck
+from ..repository.registration import FileRecords, artifact_uri, register, stored_files
+from .copies import difference
 from .report import Kind
 
 RESTORABLE = (Kind.FILE_MISSING, Kind.FILE_SIZE, Kind.FILE_CHECKSUM, Kind.HEADER, Kind.NOT_STORED)
@@ -55,7 +54,6 @@ class Restoration:
         self._butler = butler
         self._dry_run = dry_run
         self._root = check_opened(butler, writeable=not dry_run).root
-        self._headers = HeaderCheck(butler)
         stored = stored_files(butler, refs)
         self._files = {identifier: files[0] for identifier, files in stored.items() if files}
         self._targets = {ref.id: self._target(ref) for ref in refs}
@@ -63,31 +61,36 @@ class Restoration:
 
     def _target(self, ref: DatasetRef) -> ResourcePath:
         if file := self._files.get(ref.id):
-            return artifact_uri(self._butler, file)
-        return self._butler.getURI(ref.expanded(self._butler.registry.expandDataId(ref.dataId)), predict=True)
+            uri = artifact_uri(self._butler, file)
+        else:
+            uri = self._butler.getURI(ref.expanded(self._butler.registry.expandDataId(ref.dataId)), predict=True)
+        # A folder in the file's place would make this a URI of a folder, without a file's name.
+        return ResourcePath(Path(uri.ospath.rstrip("/")).as_uri(), forceDirectory=False) if uri.isLocal else uri
 
     def restore(self, ref: DatasetRef) -> str:
         """Bring the file of a dataset back, and return what was done.
 
-        A copy has to have the size and the checksum on record, as far as they are, and without a checksum the header
-        of the dataset. What is in the file's place is kept under another name.
+        A copy has to have the size and the checksum on record, as far as they are; without a checksum it has to be a
+        whole file of the dataset. What is in the file's place is kept under another name.
 
         Raises
         ------
         FormatError
-            Raised if there is no such copy, or the file's place is outside of the repository.
+            Raised if there is no such copy, the file's place is outside of the repository, or a folder with files in
+            it is there.
         """
         target, file = self._targets[ref.id], self._files.get(ref.id)
         if target.relative_to(self._root) is None:
             raise FormatError(
                 f"{_text(target)} is outside of the repository, which writes nothing there; put a copy there."
             )
+        _require_no_folder(target)
         problems = []
         for source in self._copies.get(target.basename(), ()):
             if source == target:
                 continue
             with _local(source) as local:
-                problem = self._difference(ref, file, local)
+                problem = difference(ref, file, local)
                 if problem is None and self._dry_run:
                     return f"{_text(target)} would be brought back from {_text(source)}; nothing was changed."
                 if problem is None:
@@ -97,19 +100,10 @@ class Restoration:
                     return f"{_text(target)} is back, from {_text(source)}.{kept}"
             problems.append(f"{_text(source)} {problem}")
         raise FormatError(
-            "; ".join(problems) or f"nothing by the name {target.basename()} was found to restore it from."
+            f"{'; '.join(problem.rstrip('.') for problem in problems)}."
+            if problems
+            else f"nothing by the name {target.basename()} was found to restore it from."
         )
-
-    def _difference(self, ref: DatasetRef, file: StoredFile | None, copy: ResourcePath) -> str | None:
-        """Return how a local copy differs from what is on record of a file; `None` if no difference is known."""
-        size = copy.size()
-        if file is not None and file.file_size not in {size, UNKNOWN_SIZE}:
-            return f"has {size} bytes; {file.file_size} are on record."
-        if file is not None and file.checksum is not None:
-            checksum = file_checksum(copy)
-            return None if checksum == file.checksum else f"has the checksum {checksum}; {file.checksum} is on record."
-        problem = self._headers.problem(ref, copy, size)
-        return None if problem is None else f"is of another dataset: {problem[1]}"
 
     def _register(self, ref: DatasetRef, target: ResourcePath) -> None:
         """Put a file on record that is on none."""
@@ -126,9 +120,16 @@ def _find(names: set[str], paths: Paths) -> dict[str, list[ResourcePath]]:
         if isinstance(path, FailedFile):
             raise ParameterError(f"Copies of lost files cannot be looked for in {path}")
         uri = ResourcePath(path)
-        if uri.basename() in names:
+        if uri.basename() in names and uri not in found[uri.basename()]:
             found[uri.basename()].append(uri)
     return found
+
+
+def _require_no_folder(target: ResourcePath) -> None:
+    """Refuse to move a folder away that is in a file's place, unless it is empty."""
+    path = Path(target.ospath) if target.isLocal else None
+    if path is not None and path.is_dir() and not path.is_symlink() and any(path.iterdir()):
+        raise FormatError(f"{path} is a folder with files in it; expected a file. Move it away and repair again.")
 
 
 @contextmanager

@@ -6,15 +6,17 @@ import shutil
 from pathlib import Path
 
 import command_line
+import numpy as np
 import pytest
-from damage import images, path_of
+from astropy.nddata import CCDData
+from damage import DARK_RUN, images, kinds, path_of, put_dark
 from http_server import serve
-from lsst.daf.butler import Butler, DatasetRef
+from lsst.daf.butler import Butler, DatasetRef, DatasetType
 from made_once import new_repo
 
 from spherex_butler.errors import ParameterError
 from spherex_butler.ingest import ingest_files
-from spherex_butler.verify import Repair, check_repository, repair
+from spherex_butler.verify import Kind, Repair, check_repository, repair
 
 
 def restored(butler: Butler, *paths: object, **checks: bool) -> list[Repair]:
@@ -115,7 +117,7 @@ def test_copy_with_the_header_of_another_image_is_refused(butler, tmp_path):
     shutil.copy(path_of(butler, second), wrong)
     (left,) = restored(butler, tmp_path)
     assert not left.done
-    assert f"{wrong} is of another dataset: " in left.message
+    assert f"{wrong} is damaged, or of another dataset: " in left.message
     assert "expected (20255110106842, 1)" in left.message
     assert not path.exists()
 
@@ -172,6 +174,119 @@ def test_given_up_file_is_stored_again_under_the_same_id(butler, backup):
     assert check_repository(butler, headers=True).ok
     assert butler.get(ref).meta["DETECTOR"] == 3
     assert path_of(butler, ref) == path
+
+
+@pytest.mark.parametrize("lost", [1, 2880, 30_000])
+def test_cut_copy_of_a_given_up_file_is_refused(butler, backup, lost):
+    ref = images(butler)[2]
+    path = path_of(butler, ref)
+    butler.pruneDatasets([ref], unstore=True, disassociate=False)
+    (copy,) = backup.rglob(path.name)
+    copy.write_bytes(copy.read_bytes()[:-lost])
+    (left,) = restored(butler, backup)
+    assert not left.done
+    assert f"{copy} is damaged, or of another dataset: " in left.message
+    assert "is truncated in HDU" in left.message
+    assert not path.exists()
+    assert kinds(check_repository(butler)) == {Kind.NOT_STORED}
+
+
+def test_cut_copy_of_a_given_up_calibration_is_refused(tmp_path):
+    with new_repo() as butler:
+        ref = put_dark(butler)
+        path = path_of(butler, ref)
+        right = path.read_bytes()
+        butler.pruneDatasets([ref], unstore=True, disassociate=False)
+        copy = tmp_path / path.name
+        copy.write_bytes(right[: len(right) // 2])
+        (left,) = restored(butler, copy)
+        assert not left.done
+        assert "is truncated" in left.message
+        copy.write_bytes(right)
+        (done,) = restored(butler, copy)
+        assert done.done, done
+        assert butler.get(ref).shape == (4, 4)
+
+
+def test_copy_of_the_right_size_has_to_be_what_its_type_holds(tmp_path):
+    with new_repo() as butler:
+        butler.collections.register(DARK_RUN)
+        ref = butler.put({"gain": 1.5}, "gain_factors", instrument="SPHEREx", run=DARK_RUN)
+        path = path_of(butler, ref)
+        right = path.read_bytes()
+        path.unlink()
+        copy = tmp_path / path.name
+        copy.write_bytes(b"x" * len(right))
+        (left,) = restored(butler, copy)
+        assert not left.done
+        assert "holds str; expected a YAML mapping." in left.message
+        copy.write_bytes(right)
+        assert restored(butler, copy)[0].done
+        assert butler.get(ref) == {"gain": 1.5}
+
+
+def test_cut_copy_of_a_given_up_file_of_a_users_own_type_is_refused(tmp_path):
+    with new_repo() as butler:
+        butler.registry.registerDatasetType(DatasetType("own", ["instrument"], "CCDData", universe=butler.dimensions))
+        butler.collections.register("u/me")
+        image = CCDData(np.zeros((64, 64), np.float32), unit="electron")
+        ref = butler.put(image, "own", instrument="SPHEREx", run="u/me")
+        path = path_of(butler, ref)
+        right = path.read_bytes()
+        butler.pruneDatasets([ref], unstore=True, disassociate=False)
+        copy = tmp_path / path.name
+        copy.write_bytes(right[: len(right) // 2])
+        (left,) = restored(butler, copy)
+        assert "is truncated" in left.message
+        copy.write_bytes(right)
+        assert restored(butler, copy)[0].done
+
+
+@pytest.mark.parametrize("obstacle", [Path.mkdir, lambda path: path.symlink_to(path)])
+def test_what_is_no_file_is_kept_beside_the_right_one(butler, backup, obstacle):
+    path = path_of(butler, images(butler)[0])
+    right = path.read_bytes()
+    path.unlink()
+    obstacle(path)
+    (done,) = restored(butler, backup)
+    assert done.done, done
+    assert path.read_bytes() == right
+    assert len(others(path)) == 1
+    assert check_repository(butler).ok
+
+
+def test_folder_with_files_in_place_of_a_file_is_not_moved(butler, backup):
+    path = path_of(butler, images(butler)[0])
+    path.unlink()
+    path.mkdir()
+    (path / "notes.txt").write_text("mine")
+    (left,) = restored(butler, backup)
+    assert left.message == (f"{path} is a folder with files in it; expected a file. Move it away and repair again.")
+    assert (path / "notes.txt").read_text() == "mine"
+
+
+def test_each_copy_is_refused_once_and_in_one_sentence(butler, backup, tmp_path):
+    path = path_of(butler, images(butler)[0])
+    path.write_bytes(b"half")
+    places = [tmp_path / name / path.name for name in ("first", "second")]
+    for place in places:
+        place.parent.mkdir()
+        place.write_bytes(b"quarter")
+    size = next(backup.rglob(path.name)).stat().st_size
+    (left,) = restored(butler, *places, tmp_path / "first")
+    said = "; ".join(f"{place} has 7 bytes; {size} are on record" for place in places)
+    assert left.message == f"{said}."
+
+
+def test_copy_that_cannot_be_read_is_said_to_be_so_and_the_next_is_taken(butler, backup, tmp_path):
+    path = path_of(butler, images(butler)[0])
+    path.unlink()
+    first = tmp_path / "first" / path.name
+    first.parent.mkdir()
+    first.symlink_to(first)
+    (left,) = restored(butler, first)
+    assert left.message.startswith(f"{first} cannot be read: OSError: ")
+    assert restored(butler, first, backup)[0].done
 
 
 def test_file_outside_of_the_repository_is_left_to_its_owner(archive, tmp_path):
