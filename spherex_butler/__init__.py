@@ -2,6 +2,13 @@
 
 What needs Butler is loaded on first use, because Butler takes a second to
 import: names, flags and images are there without it.
+
+More is in subpackages: `~spherex_butler.ingest` brings Level 2 files in,
+`~spherex_butler.archive` the archive's tables, `~spherex_butler.calibrations`
+calibrations, and says when they are valid.  `~spherex_butler.search` finds
+images by what they show, `~spherex_butler.export` copies a set of them to
+another repository, and `~spherex_butler.verify` checks and repairs
+repositories.  `~spherex_butler.testing` writes simulated files.
 """
 
 from __future__ import annotations

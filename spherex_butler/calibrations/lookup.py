@@ -145,7 +145,8 @@ class Explanation(Summarized):
 
 
 _REASONS = {
-    Rule.LATEST: "its range has no bounds, as the rule 'latest' gives, the newest token holding the detector",
+    Rule.LATEST: "its range has no bounds, as the rule 'latest' gives it to "
+    "the newest token that has a file for this detector",
     Rule.RELEASE: "its range is the time of a release's observations, as the rule 'release' gives",
     Rule.EXPLICIT: "its range has bounds of its own, as given explicitly",
 }

@@ -49,9 +49,9 @@ class Rule(StrEnum):
     """How a validity range is decided."""
 
     LATEST = "latest"
-    """The newest token holding the detector, always."""
+    """The newest token that has a file for the detector, always."""
     RELEASE = "release"
-    """The newest of a release's tokens holding the detector, while the release's observations were made."""
+    """The newest of a release's tokens that has a file for the detector, while the release's observations were made."""
     EXPLICIT = "explicit"
     """Begin and end as somebody gave them."""
 

@@ -25,7 +25,7 @@ class CertificationReport(Summarized):
     certified
         New validity ranges.
     replaced
-        Ranges, as they were before, that made place in whole or in part.
+        Ranges, as they were before, that were replaced in whole or in part.
     unchanged
         What was to be certified and is valid already, in the whole range that is on record for it.
     notes

@@ -53,8 +53,8 @@ def certify(
     dataset_type
         One or more calibration types, by default all.
     rule
-        ``"latest"``: the newest token holding the detector, always; the default.
-        ``"release"``: the newest of a release's tokens holding the detector, while the release's observations
+        ``"latest"``: the newest token that has a file for the detector, always; the default.
+        ``"release"``: the newest of a release's tokens that has one, while the release's observations
         were made; the default where a release is given. ``"explicit"``: the newest token, from ``begin`` to
         ``end``; the default where one of these is given.
     release

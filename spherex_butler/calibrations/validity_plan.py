@@ -183,7 +183,7 @@ def _missing(
         absent = {data_id_text(ref) for ref in candidates if request.covers(ref) and ref.dataId not in there}
         if absent:
             notes.append(
-                f"{kind.name} {', '.join(sorted(absent))}: no token of {release} is known; give one of "
+                f"{kind.name} {', '.join(sorted(absent))}: no token of {release} is known; certify one of "
                 f"{', '.join(tokens)} by token=…, with release={release!r}."
             )
     if request.named and not chosen:
@@ -245,7 +245,7 @@ def _conflicts(new: Certification, overlapping: Iterable[Certification], request
 
 
 def _supersedes(new: Certification, rule: Rule, old: Certification) -> bool:
-    """Return whether a range is that of an older token by the same rule, which makes place by itself."""
+    """Return whether a range is one that the same rule gave to an older token, which is replaced automatically."""
     ranks = token_rank(old.ref.run), token_rank(new.ref.run)
     if rule is Rule.EXPLICIT or new.timespan != old.timespan or ranks[0] is None or ranks[1] is None:
         return False

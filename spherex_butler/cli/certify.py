@@ -54,9 +54,11 @@ def certify(repo: str, types: tuple[str, ...], **choices: Any) -> None:
     three rules:
 
     \b
-      latest    the newest token holding the detector is valid always (default)
+      latest    the newest token that has a file for this detector is valid
+                always (default)
       release   of each release, or the one given with --release, the newest
-                token holding the detector is valid for its observations
+                token that has a file for this detector is valid for its
+                observations
       explicit  the newest token, or --token, is valid from --begin to --end
 
     A newer token replaces an older one certified by the same rule. Ranges

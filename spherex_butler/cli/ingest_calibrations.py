@@ -16,6 +16,8 @@ from ..calibrations.ranges import Rule
 from ..calibrations.reports import CalibrationIngestReport
 from ..repository.opening import open_butler
 from . import options
+from .certify import certify as certify_command
+from .wording import as_options
 
 
 @click.command("ingest-calibrations")
@@ -27,8 +29,8 @@ from . import options
     type=click.Choice(("latest", "release", "none")),
     default="latest",
     show_default=True,
-    help="When they are valid. latest: the newest token holding the detector, always; release: the newest of each "
-    "release, for the release's observations; none: certify them later by 'butler spherex certify'.",
+    help="When they are valid. latest: the newest token that has a file for the detector, always; release: the newest "
+    "of each release, for the release's observations; none: certify them later by 'butler spherex certify'.",
 )
 @options.processes("Files looked at at the same time.")
 @click.option(
@@ -83,5 +85,6 @@ def ingest_calibrations(
 
 
 def _say(report: CalibrationIngestReport, output: Path | None, *, dry_run: bool) -> None:
-    options.say(report.details, f"{'would be: ' if dry_run else ''}{report.summary}")
+    details = [as_options(line, certify_command) for line in report.details]  # by which it is certified later
+    options.say(details, f"{'would be: ' if dry_run else ''}{report.summary}")
     options.write_json(output, report.to_dict())

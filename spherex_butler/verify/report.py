@@ -42,7 +42,7 @@ class Kind(StrEnum):
     FILE_UNREADABLE = "file not readable"
     NOT_STORED = "dataset without file"
     NO_DATASET = "file without dataset"
-    FILE_UNREFERRED = "file on no record"
+    FILE_UNREFERRED = "file not registered"
     STALE_PART = "left by a killed copy"
     NOT_CHECKED = "not checked"
 

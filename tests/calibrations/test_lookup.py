@@ -87,7 +87,8 @@ def test_latest_certification_decides(butler):
     explanation = explain(butler, "dark", IMAGE)
     assert (explanation.chosen.run, explanation.rule) == (f"spx/{NEWER_DARK}", Rule.LATEST)
     (older,) = explanation.uncertified
-    reason = "its range has no bounds, as the rule 'latest' gives, the newest token holding the detector"
+    newest = "the newest token that has a file for this detector"
+    reason = f"its range has no bounds, as the rule 'latest' gives it to {newest}"
     assert str(explanation).splitlines() == [
         f"dark for exposure {ID} ({EXPOSURE}), detector 3, from {BEGIN} until {END} UTC",
         f"It gets {NEWER_DARK} ({explanation.chosen.id}): {reason}.",

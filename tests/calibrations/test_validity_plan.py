@@ -113,14 +113,14 @@ def test_release_certifies_for_each_release_its_newest_token():
         f"{SOLID} D1 cal-sapm-v3-2026-191, valid {IN_QR3} (release)",
     ]
     (note,) = report.notes
-    assert note.startswith("average_psf D1: no token of qr3 is known; give one of cal-psf-v4-2025-161, cal-psf-v5")
+    assert note.startswith("average_psf D1: no token of qr3 is known; certify one of cal-psf-v4-2025-161, cal-psf-v5")
     found.published["qr2"].add("spx/cal-psf-v6-2026-200")
     found.register("average_psf", "cal-psf-v6-2026-200", 1)
     assert found.certify(release="qr2", named=False).summary == "1 certified, 1 replaced, 1 unchanged"
 
 
 def test_release_without_a_known_token_needs_one_by_name(darks):
-    with pytest.raises(ParameterError, match=f"dark D1, D2, D3: no token of qr3 is known; give one of {DARK}"):
+    with pytest.raises(ParameterError, match=f"dark D1, D2, D3: no token of qr3 is known; certify one of {DARK}"):
         darks.plan(release="qr3")
     darks.certify(release="qr3", runs=[f"spx/{DARK}"])
     assert darks.valid == always(DARK, DARK, DARK, rule=f"{IN_QR3} (release)")
@@ -131,7 +131,7 @@ def test_type_for_the_images_of_another_release_is_valid_for_those():
     found.register(FLUX, "cal-flxc-v1-2026-191", 1)
     assert found.certify(rule="release").notes == []
     assert found.valid == [f"{FLUX} D1 cal-flxc-v1-2026-191, valid {IN_QR2} (release)"]
-    with pytest.raises(ParameterError, match=f"{FLUX} D1: no token of qr3 is known; give one of"):
+    with pytest.raises(ParameterError, match=f"{FLUX} D1: no token of qr3 is known; certify one of"):
         found.plan(release="qr3")
     found.certify(release="qr3", runs=["spx/cal-flxc-v1-2026-191"])
     assert found.valid[1:] == [f"{FLUX} D1 cal-flxc-v1-2026-191, valid {IN_QR3} (release)"]

@@ -64,7 +64,7 @@ def test_what_is_valid_already_is_said_as_it_is_on_record(repo):
     run("certify", repo, "dark")
     assert run("certify", repo, "dark", "--rule", "release", "--detector", 3, "--replace").splitlines() == [
         f"unchanged  dark D3 {DARK}, valid always",
-        f"dark D3: no token of qr3 is known; give one of {DARK} by --token …, with --release qr3.",
+        f"dark D3: no token of qr3 is known; certify one of {DARK} by --token …, with --release qr3.",
         "0 certified, 0 replaced, 1 unchanged",
     ]
 

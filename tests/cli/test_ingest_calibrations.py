@@ -45,7 +45,8 @@ def test_nothing_is_certified_where_that_is_said(repo, dark):
 
 def test_validity_by_release(repo, dark):
     text = run("ingest-calibrations", repo, dark, "--certify", "release")
-    assert text.splitlines()[0].startswith("not certified: dark D4: no token of qr3 is known; give one of")
+    assert text.splitlines()[0].startswith("not certified: dark D4: no token of qr3 is known; certify one of")
+    assert text.splitlines()[0].endswith(" by --token …, with --release qr3.")
     assert text.endswith("1 ingested, 0 already there, 0 failed; 1 certified\n")
 
 

@@ -143,7 +143,7 @@ COMMAND_LINES = {
     "certify: no token of a release": (
         ("certify", "GOOD", "dark", "--release", "qr3"),
         1,
-        [f"no token of qr3 is known; give one of {DARK} by --token …, with --release qr3."],
+        [f"no token of qr3 is known; certify one of {DARK} by --token …, with --release qr3."],
     ),
     "certify: release without a time": (
         ("certify", "GOOD", "dark", "--release", "qr1"),
