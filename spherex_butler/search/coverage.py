@@ -173,9 +173,9 @@ def coverage(
     wanted = _wanted(channels, known)
     timespan = None if time is None else range_between(*time)
     with butler.registry.caching_context():
-        names, searched = searched_collections(butler, collections)
-        images = ImageFilter(searched, True, timespan, planning_period, survey)
-        counter = Counter(butler, image_tables(butler), names, order, {detector for detector, _ in wanted})
+        searched = searched_collections(butler, collections)
+        images = ImageFilter(searched.numbers, searched.all_runs, True, timespan, planning_period, survey)
+        counter = Counter(butler, image_tables(butler), searched.names, order, {detector for detector, _ in wanted})
         counter.count(Chosen(known), images)
     return Coverage(order, counter.depth, {one: counter.channel(*one) for one in wanted}, counter.images)
 

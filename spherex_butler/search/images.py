@@ -136,9 +136,9 @@ def find_images(
     range_ = None if wavelength is None else WavelengthRange.of(wavelength)
     timespan = None if time is None else range_between(*time)
     with butler.registry.caching_context():  # of collections, which are asked for again and again
-        names, numbers = searched_collections(butler, collections)
-        wanted = ImageFilter(numbers, latest, timespan, planning_period, survey)
-        search = _Search(butler, image_tables(butler), WavelengthMaps(butler, names), range_, wanted)
+        searched = searched_collections(butler, collections)
+        wanted = ImageFilter(searched.numbers, searched.all_runs, latest, timespan, planning_period, survey)
+        search = _Search(butler, image_tables(butler), WavelengthMaps(butler, searched.names), range_, wanted)
         return search.table(find_matches(butler, search.tables, targets, chosen), targets.names, limit)
 
 

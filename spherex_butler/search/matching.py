@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ("Matches", "find_matches")
 
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,6 +24,11 @@ _MANY_PIXELS = 300
 """Pixels of the sky from which on it takes less to read every region once than those of each pixel."""
 
 _MARGIN = 1e-9  # radians, for what is rounded
+
+_BINS = 32
+"""HEALPix nside of the pixels by which targets are looked up."""
+
+_LARGEST = np.radians(2.6)  # from the centre of a detector to its corners, 2.5 degrees, and some more
 
 Indices = NDArray[np.intp]
 
@@ -82,17 +86,16 @@ def find_matches(butler: Butler, tables: ImageTables, targets: Targets, chosen: 
 
 def _of_fixed(butler: Butler, tables: ImageTables, targets: Fixed, chosen: Chosen) -> Iterator[Matches]:
     pixelization = butler.dimensions.commonSkyPix.pixelization
-    by_pixel: defaultdict[int, list[int]] = defaultdict(list)
-    for number, direction in enumerate(targets.directions):
-        for pixel in _pixels_around(pixelization, direction, targets.radius):
-            by_pixel[pixel].append(number)
-    everyone = np.arange(len(targets.directions))
-    if len(by_pixel) > _MANY_PIXELS:
+    pixels = {
+        pixel for direction in targets.directions for pixel in _pixels_around(pixelization, direction, targets.radius)
+    }
+    index = _Index(targets)
+    if len(pixels) > _MANY_PIXELS:
         for regions in all_regions(butler, tables, chosen):
-            yield _pairs(regions, targets, everyone)
+            yield index.pairs(regions)
     else:
-        for pixel, regions in regions_by_pixel(butler, tables, sorted(by_pixel), chosen):
-            yield _pairs(regions, targets, everyone[by_pixel[pixel]])
+        for _, regions in regions_by_pixel(butler, tables, sorted(pixels), chosen):
+            yield index.pairs(regions)
 
 
 def _pixels_around(pixelization: PixelizationABC, direction: Vectors, radius: float) -> list[int]:
@@ -104,19 +107,48 @@ def _pixels_of(pixelization: PixelizationABC, region: Region) -> list[int]:
     return [int(pixel) for begin, end in pixelization.envelope(region) for pixel in range(begin, end)]
 
 
-def _pairs(regions: Regions, targets: Fixed, numbers: Indices) -> Matches:
-    """Return which regions hold which of the numbered targets."""
-    centers, reach = circles(regions.corners)
-    points = targets.directions[numbers]
-    image, which = np.nonzero(centers @ points.T >= np.cos(np.minimum(reach + targets.radius, np.pi))[:, np.newaxis])
-    directions = points[which]
-    inside = contains(regions.corners[image], directions)
-    if targets.radius:
-        outside = np.flatnonzero(~inside)
-        directions[outside] = nearest_points(regions.corners[image[outside]], directions[outside])
-        apart = np.linalg.norm(directions - points[which], axis=1)
-        inside |= apart <= 2 * np.sin(targets.radius / 2)
-    return Matches(numbers[which], regions.where(image), directions).where(inside)
+class _Index:
+    """Targets by where the centres of images may be that hold them: few are held against each of a million images."""
+
+    def __init__(self, targets: Fixed) -> None:
+        self._targets = targets
+        radius = np.degrees(min(np.pi, _LARGEST + targets.radius)) + hpgeom.max_pixel_radius(_BINS)
+        lon, lat = hpgeom.vector_to_angle(targets.directions)
+        found = [
+            hpgeom.query_circle(_BINS, *where, min(radius, 180.0), nest=True) for where in zip(lon, lat, strict=True)
+        ]
+        bins = np.concatenate([np.zeros(0, np.int64), *found])
+        numbers = np.repeat(np.arange(len(found)), [len(some) for some in found])
+        self._numbers = numbers[np.argsort(bins, kind="stable")]
+        self._counts = np.bincount(bins, minlength=12 * _BINS**2)
+        self._starts = np.cumsum(self._counts) - self._counts
+
+    def pairs(self, regions: Regions) -> Matches:
+        """Return which regions hold which targets."""
+        targets = self._targets
+        centers, reach = circles(regions.corners)
+        image, number = self._near(centers, reach)
+        points = targets.directions[number]
+        near = np.einsum("ij,ij->i", centers[image], points) >= np.cos(np.minimum(reach[image] + targets.radius, np.pi))
+        image, number, points = image[near], number[near], points[near]
+        inside = contains(regions.corners[image], points)
+        directions = points.copy()
+        if targets.radius:
+            outside = np.flatnonzero(~inside)
+            directions[outside] = nearest_points(regions.corners[image[outside]], points[outside])
+            apart = np.linalg.norm(directions - points, axis=1)
+            inside |= apart <= 2 * np.sin(targets.radius / 2)
+        return Matches(number, regions.where(image), directions).where(inside)
+
+    def _near(self, centers: Vectors, reach: NDArray[np.float64]) -> tuple[Indices, Indices]:
+        """Return pairs of images and targets that may be near enough; larger regions have all targets."""
+        large = reach > _LARGEST
+        bins = hpgeom.vector_to_pixel(_BINS, *centers.T, nest=True) if len(centers) else np.zeros(0, np.int64)
+        counts = np.where(large, len(self._targets.directions), self._counts[bins])
+        image = np.repeat(np.arange(len(centers)), counts)
+        within = np.arange(len(image)) - np.repeat(np.cumsum(counts) - counts, counts)
+        place = np.where(large[image], 0, self._starts[bins[image]] + within)
+        return image, np.where(large[image], within, self._numbers[place] if len(self._numbers) else 0)
 
 
 # Positions that move.

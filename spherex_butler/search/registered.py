@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ("ImageFilter", "RegisteredImages", "image_keys", "registered_images", "searched_collections")
+__all__ = (
+    "ImageFilter",
+    "RegisteredImages",
+    "Searched",
+    "image_keys",
+    "registered_images",
+    "searched_collections",
+)
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -25,6 +32,8 @@ from ..repository.runs import release_of_run
 
 _AT_ONCE = 5000  # exposures in one statement; databases bound how many values one may have
 _LINE = "\n"  # between paths, which may have a comma
+_NANO = 10**9
+_UNKNOWN = -1
 
 _Keys = NDArray[np.int64]
 
@@ -42,6 +51,8 @@ class ImageFilter:
     ----------
     collections
         Numbers of the collections that are searched, in their order.
+    all_runs
+        Whether all of them are runs, so that each is the run of the datasets in it.
     latest
         Whether of several datasets of an image only the first that is found counts.
     timespan
@@ -51,6 +62,7 @@ class ImageFilter:
     """
 
     collections: tuple[int, ...]
+    all_runs: bool = False
     latest: bool = True
     timespan: Timespan | None = None
     planning_period: str | None = None
@@ -69,8 +81,17 @@ class ImageFilter:
             yield tables.exposures.columns.science_program == self.survey
 
 
-def searched_collections(butler: Butler, collections: str | Iterable[str] | None) -> tuple[list[str], tuple[int, ...]]:
-    """Return the collections that are searched, and the numbers of those that hold images, in their order.
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """Collections that are searched: as they were given, and those that hold images, by number."""
+
+    names: tuple[str, ...]
+    numbers: tuple[int, ...]
+    all_runs: bool
+
+
+def searched_collections(butler: Butler, collections: str | Iterable[str] | None) -> Searched:
+    """Return the collections that are searched, and of them and their members those that hold images, in their order.
 
     Raises
     ------
@@ -78,17 +99,18 @@ def searched_collections(butler: Butler, collections: str | Iterable[str] | None
         Raised if one does not exist.
     """
     given = DEFAULT_COLLECTION if collections is None else collections
-    names = [given] if isinstance(given, str) else list(given)
+    names = (given,) if isinstance(given, str) else tuple(given)
     kinds = {CollectionType.RUN, CollectionType.TAGGED}
     try:
         found = butler.collections.query(names, collection_types=kinds, flatten_chains=True)
     except MissingCollectionError as error:
         if collections is None:  # nothing was ingested yet
-            return names, ()
+            return Searched(names, (), all_runs=True)
         raise ParameterError(
             f"{error} Expected collections of the repository; 'butler query-collections REPO' lists them."
         ) from None
-    return names, collection_numbers(butler, found)
+    runs = butler.collections.query(names, collection_types=CollectionType.RUN, flatten_chains=True)
+    return Searched(names, collection_numbers(butler, found), all_runs=len(runs) == len(found))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,29 +170,27 @@ def _exposures(butler: Butler, tables: ImageTables, ids: NDArray[np.int64], want
     """Return those exposures that are wanted, as texts that the database joins: a row each would take much longer."""
     columns = tables.exposures.columns
     parts = []
+    length = sqlalchemy.cast(sqlalchemy.func.coalesce(columns.exposure_time, _UNKNOWN) * _NANO, sqlalchemy.BigInteger)
     for begin in range(0, len(ids), _AT_ONCE):
         statement = (
             sqlalchemy.select(
-                columns.exposure_time,  # by which they are grouped, as text would round it: there are few of them
                 _joined(columns.id),
-                _joined(sqlalchemy.func.coalesce(columns.obs_id, "")),
                 _joined(tables.begin),
                 _joined(tables.end),
+                _joined(length),  # as an integer, since text would round it
+                _joined(sqlalchemy.func.coalesce(columns.obs_id, "")),
             )
             .where(columns.instrument == INSTRUMENT, columns.id.in_(ids[begin : begin + _AT_ONCE].tolist()))
             .where(*wanted.conditions(tables))
-            .group_by(columns.exposure_time)
         )
-        parts += list(selected_rows(butler, statement))
-    known = np.concatenate([np.zeros(0, np.int64), *(_integers(row[1]) for row in parts)])
-    obs_ids = np.array([text for row in parts for text in row[2].split(",")], np.str_)
-    begins, ends = (
-        np.concatenate([np.zeros(0, np.int64), *(_integers(row[place]) for row in parts)]) for place in (3, 4)
+        parts += [row for row in selected_rows(butler, statement) if row[0] is not None]
+    known, begins, ends, lengths = (
+        np.concatenate([np.zeros(0, np.int64), *(_integers(row[place]) for row in parts)]) for place in range(4)
     )
-    lengths = [np.nan if row[0] is None else float(row[0]) for row in parts]
-    exposure_times = np.repeat(np.array(lengths, float), [row[1].count(",") + 1 for row in parts])
+    obs_ids = np.array([text for row in parts for text in row[4].split(",")], np.str_)
     order = np.argsort(known)
-    return _Exposures(known[order], obs_ids[order], (begins // 2 + ends // 2)[order], exposure_times[order])
+    seconds = np.where(lengths < 0, np.nan, lengths / _NANO)
+    return _Exposures(known[order], obs_ids[order], (begins // 2 + ends // 2)[order], seconds[order])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -196,33 +216,32 @@ class _Datasets:
 
 
 def _datasets(butler: Butler, tables: ImageTables, keys: _Keys, wanted: ImageFilter) -> _Datasets:
-    tags, datasets, files = (table.columns for table in (tables.tags, tables.datasets, tables.files))
-    joined = tables.tags.join(tables.datasets, tags.dataset_id == datasets.id).outerjoin(
-        tables.files, tags.dataset_id == files.dataset_id
-    )
+    tags, files = tables.tags.columns, tables.files.columns
+    joined: Any = tables.tags.outerjoin(tables.files, tags.dataset_id == files.dataset_id)
+    run = tags.collection_id
+    if not wanted.all_runs:
+        joined = joined.join(tables.datasets, tags.dataset_id == tables.datasets.columns.id)
+        run = tables.datasets.columns.run_id
+    path = sqlalchemy.func.coalesce(files.path, "")
+    columns = [*map(_joined, (tags.exposure, tags.collection_id, run, tags.dataset_id)), aggregate_strings(path, _LINE)]
     parts = []
     for detector in np.unique(keys % 10).tolist():
         exposures = (keys[keys % 10 == detector] // 10).tolist()
-        for begin in range(0, len(exposures) if wanted.collections else 0, _AT_ONCE):
+        for begin in range(0, len(exposures), _AT_ONCE):
             statement = (
-                sqlalchemy.select(
-                    tags.collection_id,
-                    datasets.run_id,
-                    _joined(tags.exposure),
-                    _joined(tags.dataset_id),
-                    aggregate_strings(sqlalchemy.func.coalesce(files.path, ""), _LINE),
-                )
+                sqlalchemy.select(*columns)
                 .select_from(joined)
                 .where(
-                    tags.dataset_type_id == tables.dataset_type_id,
-                    tags.collection_id.in_(wanted.collections),
+                    # Sums use no index: there is a better one, of exposures. By that of collections the database would
+                    # go through all images of the detector in each, or look for every exposure in each.
+                    tags.dataset_type_id + 0 == tables.dataset_type_id,
+                    (tags.collection_id + 0).in_(wanted.collections),
+                    tags.detector + 0 == detector,
                     tags.instrument == INSTRUMENT,
-                    tags.detector == detector,
                     tags.exposure.in_(exposures[begin : begin + _AT_ONCE]),
                 )
-                .group_by(tags.collection_id, datasets.run_id)
             )
-            parts += [_part(detector, row) for row in selected_rows(butler, statement)]
+            parts += [_part(detector, row) for row in selected_rows(butler, statement) if row[0] is not None]
     empty = _Datasets(*(np.zeros(0, kind) for kind in (np.int64, np.int64, np.int64, "U36", "U1")))
     return _Datasets(
         *(
@@ -233,17 +252,17 @@ def _datasets(butler: Butler, tables: ImageTables, keys: _Keys, wanted: ImageFil
 
 
 def _part(detector: int, row: Any) -> _Datasets:
-    """Return the datasets of one detector, collection and run."""
-    collection, run, exposures, ids, paths = row
+    """Return the datasets of one detector from values that are joined to texts."""
+    exposures, collections, runs, ids, paths = row
     keys = image_keys(_integers(exposures), np.int64(detector))
     found = np.array(paths.split(_LINE), np.str_)
     if len(found) != len(keys):
         raise FormatError(
-            f"Of {len(keys)} files of the run with the number {run}, one has a line break in its path; expected none. "
-            "Search other collections."
+            f"Of {len(keys)} files of detector {detector}, one has a line break in its path; expected none. Search "
+            "other collections."
         )
-    same = np.full(len(keys), collection), np.full(len(keys), run)
-    return _Datasets(keys, *same, _with_hyphens(np.array(ids.split(","), np.str_)), found)
+    identifiers = _with_hyphens(np.array(ids.split(","), np.str_))
+    return _Datasets(keys, _integers(collections), _integers(runs), identifiers, found)
 
 
 def _joined(column: Any) -> Any:
