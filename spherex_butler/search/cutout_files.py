@@ -145,14 +145,16 @@ def _is_whole(file: FitsFile) -> bool:
 
 
 def write_cutout(image: SpectralImage, path: Path, what: CutoutFile, *, replace: bool = False) -> None:
-    """Write a cutout, without loss; the file appears whole or not at all.
+    """Write a cutout; the file appears whole or not at all.
+
+    It is not compressed: of a small image that takes ten times as long as all else, and saves next to nothing.
 
     Raises
     ------
     FileExistsError
         Raised if the name is taken, and what is there is not to be replaced.
     """
-    hdus = image.to_hdulist("lossless")
+    hdus = image.to_hdulist("none")
     header = hdus[0].header
     for card in [card for card in header.cards if card.keyword.startswith(f"{_PREFIX} ")]:
         header.remove(card.keyword)
