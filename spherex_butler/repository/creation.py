@@ -181,7 +181,7 @@ def _plan(
     root = _folder_uri(root, "The path of the repository")
     if not root.isLocal and (database is None or _ROOT_TAG in database):
         raise ConfigurationError(
-            f"The root {root.geturl()!r} is remote, where an SQLite file cannot be; give database=, such as "
+            f"The root {root.geturl()!r} is remote, where an SQLite file cannot be; give database=…, such as "
             "'postgresql://host/name'."
         )
     ours = dimension_config()

@@ -370,6 +370,11 @@ COMMAND_LINES = {
         1,
         ["cannot be reached", "port 1 failed", "db-auth.yaml"],
     ),
+    "create: remote root": (
+        ("create", "s3://my-bucket/x"),
+        1,
+        ["where an SQLite file cannot be; give --database …, such as 'postgresql://host/name'."],
+    ),
     "create: password": (
         ("create", "NEW", "--database", "postgresql://me:geheim@host/name"),
         1,

@@ -53,7 +53,7 @@ def test_detectors_may_be_named(tmp_path):
         (["--center", "north"], 2, "'north' is not a position"),
         (["--center", "10 95"], 2, "'10 95' is not a position"),
         (["--release", "dr1"], 2, "'dr1' is not one of 'qr2', 'qr3'"),
-        (["--start", "yesterday"], 1, "obs_id='yesterday' is not a SPHEREx observation id"),
+        (["--start", "yesterday"], 1, "--start yesterday is not a SPHEREx observation id"),
     ],
 )
 def test_bad_options_end_with_a_message(tmp_path, arguments, code, message):
