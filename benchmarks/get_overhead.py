@@ -64,6 +64,8 @@ def cases(folder: Path) -> list[Case]:
     ccd = CCDData(frame, unit="MJy / sr", uncertainty=VarianceUncertainty(frame**2), mask=frame > 3)
     table = Table({name: rng.normal(size=10_000) for name in "abcdefgh"})
     table["name"] = [f"source {n}" for n in range(len(table))]
+    long_table = Table({name: rng.normal(size=100_000) for name in "abcdefgh"})
+    long_table["name"] = [f"source {n}" for n in range(len(long_table))]
     quantities = QTable({"flux": rng.normal(size=10_000) * u.mJy, "wavelength": rng.random(10_000) * u.um})
     tree = {"image": frame, "fit": {"coefficients": rng.normal(size=100), "order": 3}, "@attrs": {"obs_id": "x"}}
     images = [
@@ -77,7 +79,8 @@ def cases(folder: Path) -> list[Case]:
         Case("VOTable", table, lambda path: Table.read(path, format="votable")),
         Case("VOQTable", quantities, lambda path: QTable.read(path, format="votable")),
         Case("HDF5", tree, read_hdf5),
-        Case("HDF5Table", table, read_hdf5),
+        Case("HDF5Table", table, read_hdf5, "HDF5Table 10,000"),
+        Case("HDF5Table", long_table, read_hdf5, "HDF5Table 100,000"),
         Case("HDF5Array", frame, read_hdf5),
         Case("NumpyArray", frame, read_hdf5),
     ]
@@ -94,7 +97,7 @@ def median_ms(function: Callable[[], Any], repeats: int) -> float:
 
 
 def store(butler: Butler, case: Case) -> DatasetRef:
-    name = "_".join(["overhead", *(case.label or case.storage_class).lower().split()])
+    name = "_".join(["overhead", *(case.label or case.storage_class).lower().replace(",", "").split()])
     dataset_type = DatasetType(name, butler.dimensions.empty, case.storage_class)
     butler.registry.registerDatasetType(dataset_type)
     if not isinstance(case.dataset, Path):
