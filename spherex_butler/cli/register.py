@@ -21,10 +21,12 @@ def register(repo: str, *, update: bool, dry_run: bool) -> None:
     'butler spherex create' does so by itself. This is for a repository of the
     SPHEREx universe, or an extension of it, that was made by 'butler create' or
     Butler.makeRepo. What is there already stays; where it differs, both values
-    are printed.
+    are printed. The repository's butler.yaml has to include the package's
+    configuration, as the second of these lines makes it do.
 
     \b
       butler create repo --dimension-config resource://spherex_butler/configs/repository/dimensions.yaml
+      echo 'includeConfigs: [resource://spherex_butler/configs/repository/butler.yaml]' >> repo/butler.yaml
       butler spherex register repo
     """
     with open_butler(repo, writeable=not dry_run) as butler:

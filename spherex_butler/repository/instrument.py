@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("Registration", "register")
+__all__ = ("Registration", "not_registered", "register")
 
 import logging
 from collections.abc import Iterator
@@ -19,6 +19,7 @@ from ..constants import CALIBRATION_COLLECTION, DEFAULT_COLLECTION, INSTRUMENT
 from ..errors import ConfigurationError
 from ..paths import config_uri
 from ..summaries import Summarized
+from .configured import require_configuration
 from .opened import require_universe, require_writeable
 
 _COLLECTIONS = {CALIBRATION_COLLECTION: CollectionType.CALIBRATION, DEFAULT_COLLECTION: CollectionType.CHAINED}
@@ -79,10 +80,12 @@ def register(butler: Butler, *, update: bool = False, dry_run: bool = False) -> 
     Raises
     ------
     ConfigurationError
-        Raised if the repository is read-only or has another universe, or if a
+        Raised if the repository is read-only, has another universe, or its
+        configuration lacks our storage classes or formatters, or if a
         collection with one of our names is of another type.
     """
     require_universe(butler)
+    require_configuration(butler)
     if not dry_run:
         require_writeable(butler)
     known = _known_records(butler)
@@ -130,6 +133,13 @@ def _write(
         butler.collections.register(name, kind)
     if DEFAULT_COLLECTION in collections:
         butler.collections.extend_chain(DEFAULT_COLLECTION, [CALIBRATION_COLLECTION])
+
+
+def not_registered(butler: Butler) -> list[str]:
+    """Return in words which dataset types are missing, and whether the collection of calibrations is."""
+    missing = [f"dataset type {dataset_type.name}" for dataset_type in _missing_types(butler)[0]]
+    there = set(butler.collections.query("SPHEREx/*"))
+    return missing if CALIBRATION_COLLECTION in there else [*missing, f"collection {CALIBRATION_COLLECTION}"]
 
 
 def channel_table() -> Table:

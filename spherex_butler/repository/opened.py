@@ -22,6 +22,7 @@ from lsst.resources import ResourcePath
 from ..constants import DETECTORS, INSTRUMENT, REGION
 from ..errors import ConfigurationError, ParameterError
 from .butler_internals import database_file
+from .configured import require_configuration
 
 _REGISTER = "expected what 'butler spherex register REPO' adds (in Python, spherex_butler.register(butler))."
 _ELEMENTS = {"planning_period", "group", "exposure", REGION}
@@ -55,8 +56,10 @@ def check_opened(butler: Butler, *, writeable: bool = True, what: str = "The rep
     if writeable:
         require_writeable(butler, what)
     require_universe(butler)
+    root = datastore_root(butler)
+    require_configuration(butler)
     instrument, detectors = _instrument_records(butler)
-    return OpenedRepository(butler, datastore_root(butler), instrument, detectors)
+    return OpenedRepository(butler, root, instrument, detectors)
 
 
 def require_writeable(butler: Butler, what: str = "The repository") -> None:

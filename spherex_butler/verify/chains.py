@@ -38,7 +38,8 @@ def check_chains(butler: Butler, found: Findings) -> None:
         message = f"is of type {there[name].name}; expected {expected[name].name}."
         found.add(Kind.COLLECTION_TYPE, name, message)
     _check_unchained(butler, found)
-    if not {DEFAULT_COLLECTION, CALIBRATION_COLLECTION, *releases}.intersection(wrong):
+    fit = not {DEFAULT_COLLECTION, CALIBRATION_COLLECTION, *releases}.intersection(wrong)
+    if fit and CALIBRATION_COLLECTION in there:
         _check_defaults(butler, [chain for chain in releases if chain in there], found)
     for chain in chains:
         _check_order(butler, chain, found)

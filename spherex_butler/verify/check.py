@@ -11,6 +11,7 @@ from lsst.daf.butler.progress import Progress
 
 from ..constants import DATASET_TYPE
 from ..errors import ParameterError
+from ..repository.instrument import not_registered
 from ..repository.opened import check_opened
 from .calibrations import CalibrationCheck
 from .chains import check_chains
@@ -50,7 +51,8 @@ def check_repository(
     Raises
     ------
     ConfigurationError
-        Raised if it is not a SPHEREx repository, or keeps no files.
+        Raised if it is not a SPHEREx repository, its configuration lacks our
+        storage classes or formatters, or it keeps no files.
     ParameterError
         Raised if ``remote`` or ``limit`` is negative.
 
@@ -66,6 +68,8 @@ def check_repository(
     found = Findings(limit)
     with butler.registry.caching_context():
         files = FileCheck(repository, found, checksum=checksum, headers=headers, remote=remote)
+        for what in not_registered(butler):
+            found.add(Kind.NOT_REGISTERED, what, "is not registered; every SPHEREx repository has it.")
         check_chains(butler, found)
         _check_datasets(butler, files, CalibrationCheck(butler, found), found)
         files.finish()

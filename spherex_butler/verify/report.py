@@ -22,6 +22,7 @@ class Kind(StrEnum):
     """What was found."""
 
     NO_CHECKSUM = "content not compared"
+    NOT_REGISTERED = "not registered"
     COLLECTION_TYPE = "collection of another type"
     RUN_UNCHAINED = "run in no chain"
     CHAIN_INCOMPLETE = "chain incomplete"
@@ -48,6 +49,7 @@ class Kind(StrEnum):
 
 
 ADVICE: Mapping[Kind, str] = {
+    Kind.NOT_REGISTERED: "butler spherex register REPO",
     Kind.COLLECTION_TYPE: "rename or remove it; its name is taken by convention.",
     Kind.RUN_UNCHAINED: "butler spherex verify REPO --fix --complete-chains, unless you took it out; then put it into "
     "a chain of yours, and it is only noted.",

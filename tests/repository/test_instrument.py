@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+
 import pytest
 from command_line import run
-from lsst.daf.butler import Butler, CollectionType, DatasetType
+from lsst.daf.butler import Butler, CollectionType, Config, DatasetType
 
 import spherex_butler
 from spherex_butler.errors import ConfigurationError
@@ -61,6 +64,80 @@ def test_command_says_what_it_would_do_and_does_it(bare):
     assert database.read_bytes() == before
     assert run("register", bare) == said
     assert run("register", bare) == "0 added, 0 different and kept\n"
+
+
+INCLUDE = "includeConfigs: [resource://spherex_butler/configs/repository/butler.yaml]"
+
+
+@pytest.fixture
+def unconfigured(tmp_path):
+    """Return a repository of our universe whose configuration has nothing of ours, as 'butler create' makes it."""
+    Butler.makeRepo(tmp_path / "unconfigured", dimensionConfig=spherex_butler.dimension_config())
+    return tmp_path / "unconfigured"
+
+
+@pytest.mark.parametrize("command", [["register"], ["register", "-n"], ["verify"], ["ingest", "."], ["summary"]])
+def test_repository_without_our_configuration_is_refused_with_the_remedy(unconfigured, command):
+    before = rows(unconfigured)
+    said = run(command[0], unconfigured, *command[1:], code=1)
+    assert "The repository's configuration lacks the storage classes or formatters of CCDData, " in said
+    assert f"Expected this line in its butler.yaml: '{INCLUDE}'; or else" in said
+    assert rows(unconfigured) == before
+
+
+def rows(repo):
+    with contextlib.closing(sqlite3.connect(repo / "gen3.sqlite3")) as database:
+        tables = ("instrument", "detector", "dataset_type", "collection")
+        return [database.execute(f"SELECT * FROM {table}").fetchall() for table in tables]
+
+
+def test_seeded_repository_lacks_our_storage_classes(tmp_path, run_python):
+    seed = Config("resource://spherex_butler/configs/repository/seed.yaml")
+    Butler.makeRepo(tmp_path / "seeded", seed, spherex_butler.dimension_config())
+    script = """
+import sys
+from lsst.daf.butler import Butler
+from spherex_butler import register
+with Butler.from_config(sys.argv[1], writeable=True) as butler:
+    try:
+        register(butler)
+    except RuntimeError as error:
+        print(error)
+"""
+    assert "lacks the storage classes or formatters of CCDData, HDUList, SpectralImage. Expected" in run_python(
+        script, tmp_path / "seeded"
+    )
+    add_include(tmp_path / "seeded")
+    assert run_python(script, tmp_path / "seeded") == ""
+
+
+def test_repository_works_when_it_includes_our_configuration(unconfigured, tmp_path):
+    path = write_level2(tmp_path, size=16)
+    add_include(unconfigured)
+    assert "added: dataset type level2\n" in run("register", unconfigured)
+    assert "no problems" in run("verify", unconfigured)
+    assert "1 ingested" in run("ingest", unconfigured, path)
+
+
+def add_include(repo):
+    with (repo / "butler.yaml").open("a") as config:
+        config.write(f"{INCLUDE}\n")
+
+
+@pytest.mark.parametrize("what", ["dataset type dark", "dataset type level2", "collection SPHEREx/calib"])
+def test_what_is_not_registered_is_found_and_can_be_registered(empty_repo, what):
+    with Butler.from_config(empty_repo, writeable=True) as butler:
+        if what.startswith("dataset type "):
+            butler.registry.removeDatasetType(what.removeprefix("dataset type "))
+        else:
+            for name in ("SPHEREx/defaults", "SPHEREx/calib"):
+                butler.registry.removeCollection(name)
+    said = run("verify", empty_repo, code=1)
+    assert f"not registered: {what}: is not registered; every SPHEREx repository has it.\n" in said
+    assert f"to do: not registered: butler spherex register {empty_repo}\n" in said
+    assert "; 1 problem\n" in said
+    run("register", empty_repo)
+    assert "no problems" in run("verify", empty_repo)
 
 
 def test_records_that_differ_are_kept_unless_an_update_is_asked_for(butler):

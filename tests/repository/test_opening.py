@@ -124,7 +124,8 @@ def test_repository_without_spherex_is_refused(tmp_path):
     Butler.makeRepo(tmp_path / "rubin")
     with pytest.raises(ConfigurationError, match="expected the SPHEREx universe"):
         open_repo(tmp_path / "rubin")
-    Butler.makeRepo(tmp_path / "bare", dimensionConfig=spherex_butler.dimension_config())
+    with spherex_butler.install():
+        Butler.makeRepo(tmp_path / "bare", dimensionConfig=spherex_butler.dimension_config())
     with pytest.raises(ConfigurationError, match="'butler spherex register REPO'"):
         open_repo(tmp_path / "bare")
     with pytest.raises(ConfigurationError, match="There is no repository at"):

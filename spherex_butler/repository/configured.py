@@ -1,0 +1,38 @@
+"""Whether a repository's configuration has the storage classes and formatters that SPHEREx's dataset types need."""
+
+from __future__ import annotations
+
+__all__ = ("require_configuration",)
+
+from lsst.daf.butler import Butler, StorageClassFactory
+
+from ..configuration.dataset_types import definitions
+from ..errors import ConfigurationError
+from ..paths import CONFIG_PATH_VARIABLE, config_uri
+from .butler_internals import file_datastore
+
+
+def require_configuration(butler: Butler) -> None:
+    """Refuse a repository whose configuration lacks ours, before anything is registered or read by it.
+
+    Storage classes are the process's, formatters the repository's.
+
+    Raises
+    ------
+    ConfigurationError
+        Raised if one is missing; the message names what to add to the repository or to the environment.
+    """
+    classes = StorageClassFactory()
+    formatters = {key.name for key in file_datastore(butler).formatterFactory.getLookupKeys()}
+    missing = {
+        entry.storageClass
+        for name, entry in definitions().items()
+        if entry.storageClass not in classes or not {name, entry.storageClass} & formatters
+    }
+    if missing:
+        raise ConfigurationError(
+            f"The repository's configuration lacks the storage classes or formatters of {', '.join(sorted(missing))}. "
+            f"Expected this line in its butler.yaml: 'includeConfigs: [{config_uri('repository/butler.yaml')}]'; or "
+            f"else, wherever it is opened, 'export {CONFIG_PATH_VARIABLE}=$(butler spherex config-path)'. Nothing was "
+            "changed."
+        )
