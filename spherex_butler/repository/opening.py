@@ -7,8 +7,10 @@ __all__ = ("open_butler", "open_repo", "require_plain_path")
 import logging
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+from urllib.parse import ParseResult
 
 import yaml
 from lsst.daf.butler import Butler
@@ -26,6 +28,14 @@ _log = logging.getLogger(__name__)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _REWRITTEN = re.compile(r"%[0-9A-Fa-f]{2}|\$(?:\w|\{)|[?#]")
 """What lsst.resources reads as something else where a path is no URI: https://github.com/lsst/resources."""
+
+
+_REFUSALS = (
+    *(OSError, NotImplementedError, ImportError, LookupError, RuntimeError, ValueError, yaml.YAMLError),
+    *(TypeError, AttributeError),  # of a configuration whose values are of other kinds than expected
+)
+
+_KINDS: Mapping[type, str] = {yaml.SequenceNode: "a list", yaml.ScalarNode: "a single value"}
 
 
 def open_repo(
@@ -118,10 +128,11 @@ def open_butler(root: ResourcePathExpression, *, writeable: bool = False, **opti
             f"There is no repository at {place!r}: {_first_sentence(error)}. Expected the folder or URI of one, with a "
             f"butler.yaml; 'butler spherex create {place}' makes one."
         ) from error
-    except (OSError, NotImplementedError, ImportError, LookupError, RuntimeError, ValueError, yaml.YAMLError) as error:
+    except _REFUSALS as error:
+        why = _configuration_problem(root, error) or _first_sentence(error)
         raise ConfigurationError(
-            f"The repository {place!r} cannot be opened: {_first_sentence(error)}. Expected the folder or URI of a "
-            f"Butler repository, or its butler.yaml{_hint(error, str(root))}."
+            f"The repository {place!r} cannot be opened: {why}. "
+            f"Expected the folder or URI of a Butler repository, or its butler.yaml{_hint(error, str(root))}."
         ) from error
     if writeable:
         _require_writeable(butler, place)
@@ -150,8 +161,10 @@ def require_plain_path(root: ResourcePathExpression, what: str) -> None:
     Raises
     ------
     ParameterError
-        Raised if it is empty, or a local path with ``%41``, ``$NAME``, ``?`` or ``#`` in it.
+        Raised if it is no path or URI, empty, or a local path with ``%41``, ``$NAME``, ``?`` or ``#`` in it.
     """
+    if not isinstance(root, str | os.PathLike | ResourcePath | ParseResult):
+        raise ParameterError(f"{what} is {root!r}; expected a path or a URI.")
     text = os.fspath(root) if isinstance(root, str | os.PathLike) else str(root.geturl())
     if not text.strip():
         raise ParameterError(f"{what} is empty; expected a folder ('.' for the current one) or a URI.")
@@ -184,6 +197,42 @@ def _first_sentence(error: BaseException) -> str:
     """Return what Butler says, without the aliases that it goes on with."""
     text = str(error.args[0]) if isinstance(error, LookupError) and error.args else str(error)
     return hide_secrets(" ".join(text.split()).partition(" (given ")[0].rstrip(". "))
+
+
+def _configuration_problem(root: ResourcePathExpression, error: BaseException) -> str | None:
+    """Return what is wrong with a local repository's ``butler.yaml``; `None` if that is not known."""
+    path = _local_configuration(root)
+    if path is None:
+        return None
+    if isinstance(error, RecursionError):
+        return f"{str(path)!r} includes itself, or a file that includes it"
+    if (found := _kind(path)) is not None:
+        return f"{str(path)!r} is {found}; it has to hold keys with values"
+    if isinstance(error, TypeError | AttributeError):
+        return f"a value in {str(path)!r}, or in a file it includes, is of another kind than Butler expects: {error}"
+    return None
+
+
+def _local_configuration(root: ResourcePathExpression) -> Path | None:
+    """Return where the ``butler.yaml`` of a local repository is, if it is there; not of one given by its label."""
+    text = os.fspath(root) if isinstance(root, str | os.PathLike) else root.geturl()
+    scheme = _SCHEME.match(text)
+    if scheme is not None and scheme[0].lower() != "file://":
+        return None
+    given = Path(text if scheme is None else ResourcePath(text).ospath)
+    path = given / "butler.yaml" if given.is_dir() else given
+    return path if path.is_file() else None
+
+
+def _kind(path: Path) -> str | None:
+    """Return what a file is that holds no mapping; `None` if it may hold one."""
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        return "no text"
+    except (OSError, yaml.YAMLError):  # which Butler has told
+        return None
+    return _KINDS.get(type(node))
 
 
 def _hint(error: BaseException, root: str) -> str:

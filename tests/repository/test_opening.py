@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,39 @@ def test_repository_that_may_not_be_written_to_is_refused_first(tmp_path, run_fo
 def test_folder_that_is_no_repository_is_refused(tmp_path):
     with pytest.raises(ConfigurationError, match=r"There is no repository at .*'butler spherex create .*' makes one"):
         open_butler(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"- a\n- b\n", "'{}' is a list; it has to hold keys with values"),
+        (b"3\n", "'{}' is a single value; it has to hold keys with values"),
+        (b"\x00\xff\x89PNG", "'{}' is no text; it has to hold keys with values"),
+        (b"includeConfigs: butler.yaml\n", "'{}' includes itself, or a file that includes it"),
+        (b"datastore: 3\n", "a value in '{}', or in a file it includes, is of another kind than Butler expects: "),
+    ],
+)
+@pytest.mark.parametrize("by", ["folder", "file"])
+def test_damaged_configuration_is_named_with_what_is_wrong(empty_repo, content, reason, by):
+    path = empty_repo / "butler.yaml"
+    path.write_bytes(content)
+    root = empty_repo if by == "folder" else path
+    with pytest.raises(ConfigurationError) as info:
+        open_butler(root)
+    assert str(info.value).startswith(f"The repository {str(root)!r} cannot be opened: {reason.format(path)}")
+
+
+def test_empty_configuration_is_told_to_lack_ours(empty_repo):
+    (empty_repo / "butler.yaml").write_text("")
+    with pytest.raises(ConfigurationError, match=r"lacks the storage classes or formatters of .*includeConfigs"):
+        open_repo(empty_repo)
+
+
+@pytest.mark.parametrize("root", [None, 3, ["repo"]])
+def test_what_is_no_path_is_refused(root):
+    for call in (open_repo, spherex_butler.make_repo):
+        with pytest.raises(ParameterError, match=re.escape(f"is {root!r}; expected a path or a URI.")):
+            call(root)
 
 
 def test_repository_has_collections_and_instrument_as_defaults(empty_repo):
