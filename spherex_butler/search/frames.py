@@ -14,6 +14,7 @@ __all__ = (
     "Distortion",
     "FrameMap",
     "are_full_frames",
+    "edge_distances",
     "held_by_image",
     "known_distortions",
     "sky_bases",
@@ -100,6 +101,13 @@ def known_distortions() -> Mapping[int, Distortion]:
     entries = Config(config_uri("repository/distortions.yaml")).toDict()["detectors"]
     known = TypeAdapter(list[_Entry]).validate_python(entries)
     return {entry.detector: entry.distortion() for entry in known}
+
+
+def edge_distances(x: Pixels, y: Pixels) -> Pixels:
+    """Return how far full-frame pixels are from the nearest edge of the image, negative beyond."""
+    last = FULL_FRAME - 0.5
+    found: Pixels = np.minimum.reduce([x + 0.5, y + 0.5, last - x, last - y])
+    return found
 
 
 def are_full_frames(corners: Vectors) -> NDArray[np.bool_]:

@@ -22,8 +22,9 @@ from ..repository.butler_internals import ImageTables, image_tables
 from ..repository.opened import require_universe
 from ..repository.times import times_of
 from .candidates import Chosen
-from .frames import FULL_FRAME, FrameMap, are_full_frames, known_distortions
+from .frames import FrameMap, are_full_frames, edge_distances, known_distortions
 from .matching import Matches, find_matches
+from .refinement import refined
 from .registered import ImageFilter, RegisteredImages, image_keys, registered_images, searched_collections
 from .targets import Position, as_targets
 from .wavelengths import WavelengthMaps, WavelengthRange, channels_of
@@ -44,9 +45,10 @@ def find_images(
     planning_period: str | None = None,
     collections: str | Iterable[str] | None = None,
     latest: bool = True,
+    refine: bool = False,
     limit: int | None = None,
 ) -> QTable:
-    """Return which images saw a position, and at which pixel and wavelength; no file is opened.
+    """Return which images saw a position, and at which pixel and wavelength; no file is opened unless you ask for it.
 
     Parameters
     ----------
@@ -78,6 +80,9 @@ def find_images(
         Where to search; by default `SPHEREx/defaults`.
     latest
         Whether of several processings of an image only the newest counts: the first in the order of the collections.
+    refine
+        Read the headers of the images that are found, by byte ranges where they are remote, and give the exact pixels
+        and wavelengths that follow from these; also for cutouts. Images that just miss the position are left out.
     limit
         Return at most this many rows, the first.
 
@@ -107,6 +112,8 @@ def find_images(
             Pixels to the nearest edge of the image, negative beyond.
         ``release``, ``run``, ``dataset_id``, ``uri``
             Which dataset, and where its file is.
+        ``refined``
+            With ``refine``: whether the image's header could be read. A warning in the log says why it could not.
 
         Cutouts of the archive, whose pixels the registry does not tell, have NaN in the columns that follow from
         pixels, and no ``wavelength`` finds them.
@@ -138,8 +145,15 @@ def find_images(
     with butler.registry.caching_context():  # of collections, which are asked for again and again
         searched = searched_collections(butler, collections)
         wanted = ImageFilter(searched.numbers, searched.all_runs, latest, timespan, planning_period, survey)
-        search = _Search(butler, image_tables(butler), WavelengthMaps(butler, searched.names), range_, wanted)
-        return search.table(find_matches(butler, search.tables, targets, chosen), targets.names, limit)
+        tables = image_tables(butler)
+        near = range_ if range_ is None or not refine else range_.widened()
+        search = _Search(butler, tables, WavelengthMaps(butler, searched.names), near, wanted)
+        found = search.table(find_matches(butler, tables, targets, chosen), targets.names)
+    if refine:
+        found = refined(butler, found)
+        if range_ is not None:
+            found = found[range_.meets(found["wavelength"].to_value(u.um), found["bandwidth"].to_value(u.um))]
+    return found[:limit]
 
 
 def _chosen(
@@ -172,12 +186,6 @@ class _Pixels:
     x: Numbers
     y: Numbers
     angles: Numbers
-
-    @property
-    def edge_distances(self) -> Numbers:
-        last = FULL_FRAME - 0.5
-        found: Numbers = np.minimum.reduce([self.x + 0.5, self.y + 0.5, last - self.x, last - self.y])
-        return found
 
     def where(self, chosen: Any) -> _Pixels:
         return _Pixels(self.x[chosen], self.y[chosen], self.angles[chosen])
@@ -213,7 +221,7 @@ class _Search:
     range_: WavelengthRange | None
     wanted: ImageFilter
 
-    def table(self, matches: Matches, names: Sequence[str] | None, limit: int | None) -> QTable:
+    def table(self, matches: Matches, names: Sequence[str] | None) -> QTable:
         pixels = _pixels(matches)
         if self.range_ is not None:
             possible = self._possible(matches, pixels, self.range_)
@@ -225,7 +233,6 @@ class _Search:
         order = np.lexsort([images.keys[image], images.times[image], matches.sources[match]])
         if self.range_ is not None:
             order = order[self.range_.meets(wavelength, bandwidth)[order]]
-        order = order[:limit]
         found = _Found(matches.where(match), pixels.where(match), wavelength, bandwidth, image)
         return _table(found.where(order), names, images)
 
@@ -292,7 +299,7 @@ def _table(found: _Found, names: Sequence[str] | None, images: RegisteredImages)
     table["ra"] = np.degrees(np.arctan2(y, x)) % 360 * u.deg
     table["dec"] = np.degrees(np.arctan2(z, np.hypot(x, y))) * u.deg
     table["position_angle"] = pixels.angles * u.deg
-    table["edge_distance"] = pixels.edge_distances * u.pix
+    table["edge_distance"] = edge_distances(pixels.x, pixels.y) * u.pix
     for name, values in (("release", images.releases), ("run", images.runs), ("dataset_id", images.dataset_ids)):
         table[name] = values[image]
     table["uri"] = images.uris[image]

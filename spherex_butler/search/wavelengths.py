@@ -6,7 +6,7 @@ __all__ = ("CHANNELS", "WavelengthMaps", "WavelengthRange", "channels_of")
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any, Self
 
@@ -26,6 +26,7 @@ CHANNELS = 17
 """Spectral channels of a detector."""
 
 _TYPE = "spectral_wcs"
+_TENTH = 0.1
 _RELEASES = ("qr2", "qr3")
 """Those whose control points are shipped, the oldest first."""
 
@@ -38,6 +39,8 @@ class WavelengthRange:
 
     shortest: float
     longest: float
+    tolerance: float = 0.0
+    """By how many bandwidths more a band may be off; with a tolerance, one that is not known (NaN) is taken in."""
 
     @classmethod
     def of(cls, wavelength: Any) -> Self:
@@ -58,10 +61,15 @@ class WavelengthRange:
             raise ParameterError(f"wavelength={wavelength!r} is neither one wavelength nor a range; {expected}.")
         return cls(float(found.min()), float(found.max()))
 
+    def widened(self) -> Self:
+        """Return the range for bands that are not known well, but to a tenth of a bandwidth."""
+        return replace(self, tolerance=_TENTH)
+
     def meets(self, wavelength: Numbers, bandwidth: Numbers) -> NDArray[np.bool_]:
-        """Return where a band half a bandwidth to both sides of a wavelength meets the range; NaN never does."""
-        found: NDArray[np.bool_] = wavelength - bandwidth / 2 <= self.longest
-        return found & (wavelength + bandwidth / 2 >= self.shortest)
+        """Return where a band half a bandwidth to both sides of a wavelength meets the range."""
+        half = bandwidth * (0.5 + self.tolerance)
+        found: NDArray[np.bool_] = (wavelength - half <= self.longest) & (wavelength + half >= self.shortest)
+        return found | np.isnan(wavelength) if self.tolerance else found
 
 
 class WavelengthMaps:

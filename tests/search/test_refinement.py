@@ -1,0 +1,108 @@
+"""With headers read, pixels and wavelengths are those of the images."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.coordinates import SkyCoord
+from lsst.daf.butler import Butler
+from made_once import copy_exposures, new_repo
+from sky_images import make_frame, sky_of
+
+from spherex_butler import SpectralImage
+from spherex_butler.ingest import ingest_files
+from spherex_butler.search import find_images
+from spherex_butler.testing import write_level2
+
+X, Y = np.array([50.0, 700.0, 1900.0, 1020.0]), np.array([40.0, 1950.0, 800.0, 1020.0])
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Butler]:
+    """An image of full size, of a detector whose distortion is not known."""
+    with new_repo() as butler:
+        path = write_level2(tmp_path_factory.mktemp("whole"), detector=1)
+        ingest_files(butler, [path], transfer="direct")
+        yield butler
+
+
+@pytest.fixture
+def cutouts(tmp_path: Path) -> Iterator[tuple[Butler, list[Path]]]:
+    with new_repo() as butler:
+        files = copy_exposures(tmp_path / "files")
+        ingest_files(butler, files, transfer="direct")
+        yield butler, files
+
+
+def positions() -> SkyCoord:
+    return sky_of(make_frame(detector=1), X, Y)
+
+
+def test_pixels_and_wavelengths_are_those_of_the_header(whole):
+    rough, exact = (find_images(whole, positions(), refine=refine) for refine in (False, True))
+    assert exact.colnames == [*rough.colnames, "refined"]
+    assert exact["refined"].all()
+    off = np.hypot(rough["x"].value - X, rough["y"].value - Y)
+    assert 1 < off.max() < 8
+    np.testing.assert_allclose(exact["x"].value, X, atol=1e-3)
+    np.testing.assert_allclose(exact["y"].value, Y, atol=1e-3)
+    wavelength, bandwidth = make_frame(detector=1).wavelengths.at(X, Y)
+    np.testing.assert_allclose(exact["wavelength"].to_value(u.um), wavelength, rtol=1e-6)
+    np.testing.assert_allclose(exact["bandwidth"].to_value(u.um), bandwidth, rtol=1e-6)
+    np.testing.assert_allclose(exact["position_angle"], rough["position_angle"], atol=0.5 * u.deg)
+    edges = np.minimum.reduce([X + 0.5, Y + 0.5, 2039.5 - X, 2039.5 - Y])
+    np.testing.assert_allclose(exact["edge_distance"].value, edges, atol=1e-3)
+
+
+def test_image_that_just_misses_the_position_is_left_out(whole):
+    """The polygon holds positions that the header puts two pixels above the image, whose upper edge bends inwards."""
+    beyond = sky_of(make_frame(detector=1), np.linspace(300, 1700, 20), np.full(20, 2041.5))
+    assert len(find_images(whole, beyond)) > 10
+    assert len(find_images(whole, beyond, refine=True)) == 0
+
+
+def test_wavelength_chooses_by_the_header(whole):
+    (image,) = find_images(whole, positions()[1], refine=True)
+    edge = image["wavelength"] + image["bandwidth"] / 2
+    assert len(find_images(whole, positions()[1], refine=True, wavelength=edge - 1e-6 * u.um)) == 1
+    assert len(find_images(whole, positions()[1], refine=True, wavelength=edge + 1e-6 * u.um)) == 0
+
+
+def test_pixels_of_cutouts_become_known(cutouts):
+    butler, files = cutouts
+    images = {image.detector: image for image in map(SpectralImage.read, files)}
+    centers = SkyCoord([image.wcs.pixel_to_world(5, 9) for image in images.values()])
+    found = find_images(butler, centers, refine=True)
+    assert found["refined"].all()
+    for row in found[found["source"] == list(images).index(3)]:
+        if row["detector"] == 3:
+            image = images[3]
+            assert row["x"].value == pytest.approx(image.origin[0] + 5, abs=1e-3)
+            assert row["y"].value == pytest.approx(image.origin[1] + 9, abs=1e-3)
+            assert abs(row["wavelength"] - image.wavelength_at(5, 9)) < 1e-6 * u.um
+    wavelength = images[3].wavelength_at(5, 9)
+    assert 3 in find_images(butler, centers, refine=True, wavelength=wavelength)["detector"]
+
+
+def test_header_that_cannot_be_read_leaves_the_numbers_and_says_so(cutouts, caplog):
+    butler, files = cutouts
+    image = SpectralImage.read(files[2])
+    center = image.wcs.pixel_to_world(5, 9)
+    files[2].unlink()
+    with caplog.at_level(logging.WARNING):
+        found = find_images(butler, center, refine=True)
+    lost = found[found["detector"] == image.detector]
+    assert not lost["refined"].any()
+    assert len(lost) == 1
+    assert "Not refined: " in caplog.text
+
+
+def test_nothing_found_stays_nothing(whole):
+    found = find_images(whole, SkyCoord(0, 0, unit="deg"), refine=True)
+    assert len(found) == 0
+    assert found.colnames[-1] == "refined"
