@@ -84,7 +84,7 @@ def cutouts(
     Rows without a cutout are reported and do not stop the others; the exit
     status is then 1.
 
-    A server that refuses five cutouts in a row is not asked any more.
+    A server that refuses five images in a row is not asked any more.
 
     \b
       butler spherex cutouts repo images.ecsv cutouts --size 3arcmin

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("CutoutFile", "FileState", "file_name", "look_at", "write_cutout")
+__all__ = ("CutoutFile", "FileState", "FolderError", "file_name", "look_at", "write_cutout")
 
 import hashlib
 import os
@@ -15,7 +15,7 @@ from typing import Any, Self
 from astropy.io import fits
 from lsst.daf.butler import DatasetRef
 
-from ..errors import FormatError, reason_of
+from ..errors import ConfigurationError, FormatError, reason_of
 from ..files.placement import publish
 from ..files.temporary import temporary_file
 from ..formats.fits.file import FitsFile, open_local_fits
@@ -71,6 +71,10 @@ class CutoutFile:
         if other.size != self.size:
             return f"of size {other.size} instead of {self.size}"
         return None if other.planes == self.planes else f"with the planes {other.planes} instead of {self.planes}"
+
+
+class FolderError(ConfigurationError):
+    """The folder cannot be written to, so that no cutout can."""
 
 
 class FileState(Enum):
@@ -153,13 +157,23 @@ def write_cutout(image: SpectralImage, path: Path, what: CutoutFile, *, replace:
     ------
     FileExistsError
         Raised if the name is taken, and what is there is not to be replaced.
+    ConfigurationError
+        Raised if the folder cannot be written to.
     """
     hdus = image.to_hdulist("none")
     header = hdus[0].header
     for card in [card for card in header.cards if card.keyword.startswith(f"{_PREFIX} ")]:
         header.remove(card.keyword)
     header.extend([*what.cards(), fits.Card(f"HIERARCH {_PREFIX} HDUS", len(hdus))], end=True)
-    with temporary_file(path.parent) as temporary:
-        with temporary.open("wb") as stream:  # not by its name, under which astropy would make a file without the lock
-            hdus.writeto(stream)
-        publish(temporary, path, replace=replace)
+    try:
+        with temporary_file(path.parent) as temporary:
+            with temporary.open("wb") as stream:  # not by name, by which astropy would make a file without the lock
+                hdus.writeto(stream)
+            publish(temporary, path, replace=replace)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise FolderError(
+            f"Cutouts cannot be written to {str(path.parent)!r}: {reason_of(error)}. Expected room on its disk and the "
+            "permission to write. What was written stays; the same call goes on with the rest."
+        ) from error

@@ -14,7 +14,7 @@ import astropy.units as u
 from astropy.table import Table
 from lsst.daf.butler import Butler, DatasetRef
 
-from ..errors import FormatError, ParameterError
+from ..errors import FormatError, ParameterError, hide_secrets
 from ..images.cutouts import Size, sides_of
 from ..images.level2 import checked_planes
 from ..repository.butler_internals import StoredFile, with_file_records
@@ -182,7 +182,7 @@ def _server(butler: Butler, files: Sequence[StoredFile]) -> str | None:
         return None
     uri = artifact_uri(butler, files[0])
     parts = urlsplit(str(uri))
-    return LOCAL if uri.isLocal else f"{parts.scheme}://{parts.netloc}"
+    return LOCAL if uri.isLocal else hide_secrets(f"{parts.scheme}://{parts.netloc}")
 
 
 class _Planner:
@@ -207,12 +207,12 @@ class _Planner:
         elif self._images.servers[ref] is None:
             self._fail(row, "Its file was given up: the repository has no record of one.")
         elif self._request.folder is None:
-            self._want(ref, row).rows.append(row.number)
+            self._want(ref, row.position).rows.append(row.number)
         else:
             self._add_file(ref, row, self._request.folder)
 
-    def _want(self, ref: DatasetRef, row: CutoutRow) -> Wanted:
-        return self._wanted.setdefault(ref, {}).setdefault(row.position, Wanted(row.position))
+    def _want(self, ref: DatasetRef, position: Position) -> Wanted:
+        return self._wanted.setdefault(ref, {}).setdefault(position, Wanted(position))
 
     def _add_file(self, ref: DatasetRef, row: CutoutRow, folder: Path) -> None:
         path = folder / file_name(row.source, row.position, ref)
@@ -225,7 +225,7 @@ class _Planner:
         if state is FileState.WHOLE:
             self.there.setdefault(path, []).append(row.number)
             return
-        wanted = self._want(ref, row)
+        wanted = self._want(ref, self._files[path][0].position)  # an earlier row's, if that is nearly the same
         wanted.rows.append(row.number)
         wanted.files.setdefault(path, []).append(row.number)
         if state is FileState.DAMAGED:

@@ -23,7 +23,7 @@ from ..formatters.fits import kept_open
 from ..images.cutouts import box_around, share_psf
 from ..images.psf import DeferredPSF
 from ..images.spectral_image import SpectralImage
-from .cutout_files import write_cutout
+from .cutout_files import FolderError, look_at, write_cutout
 from .cutout_plan import LOCAL, CutoutPlan, CutoutRequest, ImageJob, Wanted
 from .cutout_rows import Position
 from .cutout_servers import Server, told
@@ -42,11 +42,16 @@ def read_cutouts(butler: Butler, plan: CutoutPlan, request: CutoutRequest, conne
     """Yield what became of each cutout, in the order in which they are done.
 
     Threads stop, each after the cutout that it reads, where the caller asks for no more.
+
+    Raises
+    ------
+    ConfigurationError
+        Raised if the folder cannot be written to.
     """
     servers = defaultdict[str, list[ImageJob]](list)
     for job in plan.jobs:
         servers[job.server].append(job)
-    results: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
+    results: queue.SimpleQueue[Outcome | FolderError | None] = queue.SimpleQueue()
     stop = threading.Event()
     threads = 0
     try:
@@ -62,6 +67,8 @@ def read_cutouts(butler: Butler, plan: CutoutPlan, request: CutoutRequest, conne
                     threads += 1
         while threads:
             outcome = results.get()
+            if isinstance(outcome, FolderError):
+                raise outcome
             if outcome is None:
                 threads -= 1
             else:
@@ -85,7 +92,7 @@ class _Reader:
         butler: Butler,
         request: CutoutRequest,
         server: Server,
-        report: Callable[[Outcome | None], None],
+        report: Callable[[Outcome | FolderError | None], None],
         stop: threading.Event,
     ) -> None:
         self._butler = butler
@@ -94,9 +101,14 @@ class _Reader:
         self._report = report
         self._stop = stop
 
+        self._refused: str | None = None
+        """Why the server does not give the image."""
+
     def run(self) -> None:
+        """Read images until there are no more."""
         try:
             while (job := self._server.next_job()) is not None:
+                self._refused = None
                 self._read(job)
         finally:
             self._report(None)
@@ -107,8 +119,8 @@ class _Reader:
             for wanted in job.wanted:
                 if self._stop.is_set():
                     return
-                if self._server.given_up is not None:
-                    self._report(Outcome(wanted, reason=f"{self._server.given_up} The same call, later, goes on."))
+                if (refused := self._server.given_up or self._refused) is not None:
+                    self._report(Outcome(wanted, reason=f"{refused.rstrip('.')}. {self._goes_on}"))
                     continue
                 with FailingAlone(partial(self._failed, wanted)):
                     image = self._image(job.ref, wanted.position)
@@ -116,14 +128,28 @@ class _Reader:
                     self._finish(job.ref, wanted, image)
                     self._server.note(None)
 
+    @property
+    def _goes_on(self) -> str:
+        if self._request.folder is None:
+            return "Ask again later; with a folder, the same call would go on where this one stopped."
+        return "Ask again later; the same call goes on where this one stopped."
+
     def _failed(self, wanted: Wanted, error: Exception) -> None:
-        self._server.note(error)
-        self._report(Outcome(wanted, reason=reason_of(told(error))))
+        if isinstance(error, FolderError):
+            self._report(error)
+            return
+        reason = reason_of(told(error))
+        if self._server.note(error):
+            self._refused = f"The server refused another cutout of this image, so that it was not asked again: {reason}"
+        self._report(Outcome(wanted, reason=reason))
 
     def _finish(self, ref: DatasetRef, wanted: Wanted, image: SpectralImage) -> None:
         for path in wanted.files:
             what = self._request.file(ref, wanted.position)
-            write_cutout(image, path, what, replace=path in wanted.damaged)
+            try:
+                write_cutout(image, path, what, replace=path in wanted.damaged)
+            except FileExistsError:  # unless another process was faster, an error that says more
+                look_at(path, what)
         self._report(Outcome(wanted, None if wanted.files else image))
 
     def _image(self, ref: DatasetRef, position: Position) -> SpectralImage:

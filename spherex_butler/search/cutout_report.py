@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("Cutouts", "FailedCutout")
 
+from bisect import insort
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,8 +80,7 @@ class Cutouts(Report[FailedCutout], Sequence["SpectralImage | FailedCutout"]):
     def fail(self, failure: FailedCutout) -> None:
         """Note that a row has no cutout."""
         self._items[failure.row] = failure
-        self.failed.append(failure)
-        self.failed.sort(key=lambda failed: failed.row)
+        insort(self.failed, failure, key=lambda failed: failed.row)
 
     def __len__(self) -> int:
         return len(self._items)

@@ -13,7 +13,7 @@ from ..errors import SpherexButlerError, reason_of
 from .cutout_plan import LOCAL, ImageJob
 
 REFUSALS = 5
-"""So many cutouts in a row a server refuses, each after the attempts that a request has, until it is asked no more."""
+"""So many images in a row a server refuses, each after the attempts that a request has, until it is asked no more."""
 
 _REFUSED = frozenset({401, 403, 429, 503})
 
@@ -37,18 +37,20 @@ class Server:
         with self._lock:
             return self._jobs.popleft() if self._jobs else None
 
-    def note(self, error: Exception | None) -> None:
-        """Take notice of an answer: of what was raised, or of success."""
+    def note(self, error: Exception | None) -> bool:
+        """Take notice of an answer, of what was raised or of success; return whether it is a refusal."""
+        refused = error is not None and self.name != LOCAL and _is_refusal(error)
         with self._lock:
             if error is None:
                 self._in_a_row = 0
-            elif self.name != LOCAL and _is_refusal(error):
+            elif refused:
                 self._in_a_row += 1
                 if self._in_a_row == REFUSALS:
                     self.given_up = (
-                        f"{self.name} refused {REFUSALS} cutouts in a row and was not asked any more, the last one so: "
+                        f"{self.name} refused {REFUSALS} images in a row and was not asked any more, the last one so: "
                         f"{reason_of(told(error))}"
                     )
+        return refused
 
 
 def told(error: Exception) -> BaseException:

@@ -70,6 +70,8 @@ def get_cutouts(
         Raised if the table lacks columns, or an argument makes no sense.
     FormatError
         Raised if the file is no table.
+    ConfigurationError
+        Raised if it is no SPHEREx repository, or the folder cannot be written to.
 
     Notes
     -----
@@ -82,7 +84,7 @@ def get_cutouts(
     fails.
 
     Requests that fail are repeated as `the limits for remote files <../reference/remote-files>` say. If a server then
-    refuses five cutouts in a row (401, 403, 429, 503, or the like of S3), it is not asked any more, and the rows that
+    refuses five images in a row (401, 403, 429, 503, or the like of S3), it is not asked any more, and the rows that
     are left fail for that reason.
 
     Of a remote image the PSF is loaded when it is first used. In a folder it is part of each file; in QR2 it has 5 MB,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -26,9 +27,11 @@ from lsst.daf.butler import Butler, DatasetRef
 from made_once import new_repo, open_repo
 
 from spherex_butler import SpectralImage
-from spherex_butler.errors import FormatError, ParameterError
+from spherex_butler.errors import ConfigurationError, FormatError, ParameterError
 from spherex_butler.ingest import ingest_files
 from spherex_butler.search import get_cutouts
+from spherex_butler.search.cutout_plan import CutoutRequest, plan_cutouts
+from spherex_butler.search.cutout_reading import read_cutouts
 from spherex_butler.search.cutout_servers import REFUSALS
 from spherex_butler.testing import write_level2
 
@@ -226,6 +229,44 @@ def test_two_positions_of_one_name_in_an_image_are_told(local, tmp_path):
     assert len({path.name for path in named_by_place.paths}) == 2
 
 
+def test_positions_that_differ_by_rounding_are_one(local, tmp_path):
+    table = local.table([(30, 40)], range(1))
+    rows = Table(rows=[table[0]] * 2, names=table.colnames)
+    rows["ra"][1] += 1e-9
+    cutouts = get_cutouts(local.butler, rows, SIZE, folder=tmp_path)
+    assert (cutouts.fetched, cutouts.failed) == (1, [])
+    assert cutouts.paths[0] == cutouts.paths[1]
+
+
+def test_process_that_was_slower_takes_what_the_faster_one_wrote(local, tmp_path):
+    table = local.table([(30, 40)], range(1))
+    request = CutoutRequest.of(SIZE, None, tmp_path)
+    plan = plan_cutouts(local.butler, table, request)
+    get_cutouts(local.butler, table, SIZE, folder=tmp_path)  # the faster one
+    (outcome,) = read_cutouts(local.butler, plan, request, 1)
+    assert outcome.reason is None
+    plan = plan_cutouts(local.butler, table, CutoutRequest.of(64, None, tmp_path / "x"))
+    (path,) = plan.jobs[0].wanted[0].files
+    path.parent.mkdir()
+    path.write_text("of somebody else")
+    (outcome,) = read_cutouts(local.butler, plan, CutoutRequest.of(64, None, tmp_path / "x"), 1)
+    assert "is there already, no cutout (" in outcome.reason
+    assert path.read_text() == "of somebody else"
+
+
+def test_folder_that_cannot_be_written_to_ends_the_call(local, tmp_path, monkeypatch):
+    table = local.table([(30, 40), (60, 60)])
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(full))
+    with pytest.raises(
+        ConfigurationError, match=r"Cutouts cannot be written to '.*out': .*No space left on device. Exp"
+    ):
+        get_cutouts(local.butler, table, SIZE, folder=tmp_path / "out")
+    monkeypatch.undo()
+    assert not get_cutouts(local.butler, table, SIZE, folder=tmp_path / "out").failed
+    assert len(list((tmp_path / "out").iterdir())) == len(table)
+
+
 def test_names_of_files_keep_no_characters_that_lead_elsewhere(local, tmp_path):
     table = local.table([(30, 40)], range(1))
     names = ["../../x", "a/b", "a_b", ".hidden", "β Pic", "x" * 300, "", "M31"]
@@ -395,8 +436,11 @@ def test_server_that_fails_for_one_image_serves_the_others(butler, files):
     with serve(files[0].parent, status=lambda path: 403 if path in refused else None) as served:
         images = images_of(butler, [f"{served.url}/{path.name}" for path in files], files)
         refused.add(f"/{files[2].name}")
+        asked = len([path for _, path, *_ in served.requests if path in refused])
         cutouts = get_cutouts(butler, images.table([(30, 40), (60, 60)]), SIZE)
+        assert len([path for _, path, *_ in served.requests if path in refused]) == asked + 1
     assert [failed.row for failed in cutouts.failed] == [4, 5]
+    assert "The server refused another cutout of this image, so that it was not asked again: " in cutouts[5].reason
     assert cutouts[4].reason.startswith("PermissionError: http://127.0.0.1")
     assert "the server answers 403" in cutouts[4].reason
 
@@ -413,12 +457,10 @@ def test_server_that_refuses_again_and_again_is_left_alone(butler, files, tmp_pa
         cutouts = get_cutouts(butler, table, SIZE, folder=tmp_path, connections=5)
         assert len(served.requests) <= (REFUSALS + 4) * (1 if status == 403 else 3)
         assert (cutouts.there, cutouts.fetched, len(cutouts.failed)) == (3, 0, len(table) - 3)
-        assert (
-            f"{served.url} refused 5 cutouts in a row and was not asked any more, the last one so: "
-            in cutouts[-1].reason
-        )
-        assert str(status) in cutouts[-1].reason
-        assert cutouts[-1].reason.endswith("The same call, later, goes on.")
+        told = f"{served.url} refused 5 images in a row and was not asked any more, the last one so: "
+        (*_, last) = [failed.reason for failed in cutouts.failed if failed.reason.startswith(told)]
+        assert str(status) in last
+        assert last.endswith(". Ask again later; the same call goes on where this one stopped.")
         refuses.clear()
         later = get_cutouts(butler, table, SIZE, folder=tmp_path)
         assert (later.there, later.fetched, later.failed) == (3, len(table) - 3, [])
