@@ -21,7 +21,7 @@ from ..names import ObservationId
 from .geometry import corner_degrees
 
 _FIELDS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
-    "exposure_time": ("XPOSURE", lambda value: _number("XPOSURE", value)),
+    "exposure_time": ("XPOSURE", lambda value: _duration("XPOSURE", value)),
     "target_name": ("SPS_TARGET", lambda number: f"SPS_{number}"),
     "science_program": ("SPS_FLAGS", lambda text: str(text).strip()),
     "observation_reason": (
@@ -33,6 +33,9 @@ _FIELDS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
 
 MJD_RANGE = (60_000.0, 80_000.0)
 """Times the mission can have, in MJD; it was launched on 60745.  Julian dates and seconds are far outside."""
+
+_LONGEST = 86_400
+"""Seconds: a day, as MJD-BEG and MJD-END may be apart."""
 
 _REQUIRED = ("OBSID", "DETECTOR", "MJD-BEG", "MJD-END")
 
@@ -63,6 +66,8 @@ class ImageDescription:
 
 def describe_image(header: LazyHeader, shape: tuple[int, ...]) -> ImageDescription:
     """Return what the IMAGE header of an image of ``shape`` says about its exposure."""
+    if len(shape) != 2 or 0 in shape:
+        raise FormatError(f"HDU 'IMAGE' has shape {shape}; expected two axes with pixels (NAXIS, NAXIS1, NAXIS2).")
     obs_id, detector, begin, end = (_required(header, keyword) for keyword in _REQUIRED)
     if detector not in DETECTORS:
         raise FormatError(f"DETECTOR is {detector!r}; expected a number from {min(DETECTORS)} to {max(DETECTORS)}.")
@@ -96,6 +101,13 @@ def _number(keyword: str, value: Any) -> float:
     if not isinstance(value, int | float) or not math.isfinite(value):
         raise FormatError(f"{keyword} is {value!r}; expected a number.")
     return float(value)
+
+
+def _duration(keyword: str, value: Any) -> float:
+    seconds = _number(keyword, value)
+    if not 0 < seconds <= _LONGEST:
+        raise FormatError(f"{keyword} is {value!r}; expected more than 0 and at most {_LONGEST} seconds.")
+    return seconds
 
 
 def _pointing(header: LazyHeader) -> dict[str, float | None]:

@@ -31,6 +31,13 @@ _SIMPLE_CARDS = re.compile(
 _REQUIRED = {f"{name}{axis}" for name in ("CRPIX", "CDELT", "CUNIT", "CTYPE", "CRVAL") for axis in (1, 2)}
 
 
+_FARTHEST = 20_000
+"""Pixels: of the focal plane, which is three detectors wide, the reference point can be no farther from an image."""
+
+_SMALLEST, _LARGEST = 1, 10
+"""Arcseconds, and degrees: a pixel is 6.2 arcseconds wide, a detector 3.5 degrees."""
+
+
 def frame_origin(header: LazyHeader) -> tuple[int, int]:
     """Return the full-frame pixel (x, y) of an image's first pixel, 0-based.
 
@@ -115,7 +122,13 @@ def sky_corners(wcs: WCS | None, shape: tuple[int, ...]) -> SkyCoord:
     """
     if wcs is None:
         raise FormatError("The IMAGE header has no celestial WCS; expected CTYPE1 and CTYPE2.")
-    return wcs.pixel_to_world(*_corner_pixels(shape).T)
+    found = wcs.pixel_to_world(*_corner_pixels(shape).T)
+    if not isinstance(found, SkyCoord):  # of a frame that astropy does not know
+        raise FormatError(
+            f"The IMAGE header has RADESYS={wcs.wcs.radesys!r} with CTYPE {', '.join(wcs.wcs.ctype)}; expected a frame "
+            "on the sky, as RADESYS='ICRS'."
+        )
+    return found
 
 
 def _corner_pixels(shape: tuple[int, ...]) -> NDArray[np.float64]:
@@ -128,6 +141,7 @@ def corner_degrees(header: LazyHeader, shape: tuple[int, ...]) -> tuple[tuple[fl
     wcs = _wcs_of(header, _FORWARD_CARDS)
     if wcs is None:
         return None
+    _require_reference(wcs)
     if (wcs.wcs.lng, wcs.wcs.lngtyp, wcs.wcs.radesys) == (0, "RA", "ICRS"):
         # Without a SkyCoord, which would take twice as long as the rest.
         found = wcs.all_pix2world(_corner_pixels(shape), 0)
@@ -136,7 +150,31 @@ def corner_degrees(header: LazyHeader, shape: tuple[int, ...]) -> tuple[tuple[fl
         found = np.transpose([corners.ra.deg, corners.dec.deg])
     if not np.isfinite(found).all():
         raise FormatError(f"The WCS puts the image's corners at {found.tolist()}; expected finite positions.")
+    _require_extent(found)
     return tuple((ra % 360, dec) for ra, dec in found.tolist())
+
+
+def _require_reference(wcs: WCS) -> None:
+    """Refuse a reference point that is no place on the sky, or far from the image."""
+    for axis, most in ((wcs.wcs.lng, 360), (wcs.wcs.lat, 90)):
+        if axis >= 0 and not abs(value := float(wcs.wcs.crval[axis])) <= most:
+            raise FormatError(f"CRVAL{axis + 1} is {value!r}; expected degrees from {-most} to {most}.")
+    for axis, value in enumerate(map(float, wcs.wcs.crpix)):
+        if not abs(value) <= _FARTHEST:
+            raise FormatError(f"CRPIX{axis + 1} is {value!r}; expected a pixel within {_FARTHEST} of the image.")
+
+
+def _require_extent(corners: NDArray[np.float64]) -> None:
+    """Refuse corners, in degrees, that enclose no area or are farther apart than those of any detector."""
+    ra, dec = np.radians(corners).T
+    points = np.array([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)]).T
+    length = max(np.linalg.norm(points - np.roll(points, by, axis=0), axis=1).max() for by in (1, 2))
+    area = np.linalg.norm(np.cross(points[2] - points[0], points[3] - points[1])) / 2
+    if np.degrees(length) > _LARGEST or area <= length * np.radians(_SMALLEST / 3600):
+        raise FormatError(
+            f"The WCS puts the image's corners at {corners.tolist()}; expected an image at least {_SMALLEST} arcsecond "
+            f"wide, and at most {_LARGEST} degrees from corner to corner. Check CDELT, PC or CD, and SIP."
+        )
 
 
 def describe_corners(wcs: WCS | None, shape: tuple[int, ...]) -> str:

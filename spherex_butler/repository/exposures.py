@@ -17,6 +17,7 @@ from lsst.daf.butler import Butler, DataCoordinate, DimensionRecord, Timespan
 from lsst.sphgeom import ConvexPolygon, LonLat, Pixelization, UnitVector3d
 
 from ..constants import INSTRUMENT, REGION
+from ..errors import FormatError
 from ..images.description import ImageDescription
 from .opened import OpenedRepository
 from .times import nanoseconds_of
@@ -26,7 +27,11 @@ RegionInserter = Callable[[Butler, Sequence[DimensionRecord]], None]
 
 def sky_region(corners: Iterable[tuple[float, float]]) -> ConvexPolygon:
     """Return the region within corners given as ICRS right ascension and declination in degrees."""
-    return ConvexPolygon([UnitVector3d(LonLat.fromDegrees(*corner)) for corner in corners])
+    places = list(corners)
+    try:
+        return ConvexPolygon([UnitVector3d(LonLat.fromDegrees(*corner)) for corner in places])
+    except ValueError as error:
+        raise FormatError(f"The corners at RA, Dec {places} enclose no convex region: {error}") from error
 
 
 def sky_pixels(pixelization: Pixelization, region: ConvexPolygon) -> list[int]:

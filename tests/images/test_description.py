@@ -95,6 +95,17 @@ def test_other_cards_may_be_missing(header, keyword, missing):
         ({"MJD-BEG": 2460745.5, "MJD-END": 2460745.6}, "expected two MJD in order, at most a day apart"),
         ({"MJD-END": "later"}, "MJD-END is 'later'; expected a number"),
         ({"XPOSURE": "long"}, "XPOSURE is 'long'; expected a number"),
+        ({"XPOSURE": -1.0}, "XPOSURE is -1.0; expected more than 0 and at most 86400 seconds"),
+        ({"XPOSURE": 0}, "XPOSURE is 0; expected more than 0"),
+        ({"XPOSURE": 1e308}, r"XPOSURE is 1e\+308; expected more than 0"),
+        ({"CRVAL1": 1e308}, r"CRVAL1 is 1e\+308; expected degrees from -360 to 360"),
+        ({"CTYPE1": "RA---CAR", "CTYPE2": "DEC--CAR", "CRVAL2": 1e3}, "CRVAL2 is 1000.0; expected degrees from -90"),
+        ({"CRPIX1": 1e9}, "CRPIX1 is 1000000000.0; expected a pixel within 20000 of the image"),
+        ({"PC1_1": 1e308}, "at most 10 degrees from corner to corner. Check CDELT, PC or CD"),
+        ({"CDELT1": 1e308}, "at most 10 degrees from corner to corner"),
+        ({"CDELT1": 1e-300}, "expected an image at least 1 arcsecond wide"),
+        ({"A_0_2": 1e308}, "expected an image at least 1 arcsecond wide"),
+        ({"RADESYS": "x"}, "has RADESYS='x' with CTYPE RA---TAN-SIP, DEC--TAN-SIP; expected a frame"),
         ({"SPS_EPA": "north"}, "SPS_EPA is 'north'; expected a number"),
         ({"SPS_ELAT": -90.5}, r"SPS_ELAT is -90\.5; expected a latitude from -90 to 90 degrees"),
         ({"OBSID": "2025W51"}, "'2025W51' is not an observation id"),
@@ -104,6 +115,12 @@ def test_card_of_another_kind_is_refused(header, cards, message):
     header.update(cards)
     with pytest.raises(FormatError, match=message):
         described(header)
+
+
+@pytest.mark.parametrize("shape", [(), (16,), (0, 16), (16, 0), (2, 16, 16)])
+def test_image_without_two_axes_of_pixels_is_refused(header, shape):
+    with pytest.raises(FormatError, match=r"HDU 'IMAGE' has shape .*; expected two axes with pixels"):
+        describe_image(LazyHeader(header), shape)
 
 
 def test_whole_number_of_days_is_a_time(header):

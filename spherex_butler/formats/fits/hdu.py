@@ -81,10 +81,10 @@ class HduInfo:
 
     def _lengths(self, keyword: str) -> tuple[int, ...]:
         count = self.value(keyword, 0)
-        if not isinstance(count, int) or not 0 <= count < 1000:
+        if type(count) is not int or not 0 <= count < 1000:  # True is an int, too
             raise FormatError(f"HDU {self.name!r} has {keyword}={count!r}; expected a number of axes.")
         axes = tuple(self.value(f"{keyword}{n + 1}") for n in range(count))
-        if any(not isinstance(length, int) or length < 0 for length in axes):
+        if any(type(length) is not int or length < 0 for length in axes):
             raise FormatError(f"HDU {self.name!r} has axes {axes}; expected {keyword}={count} lengths.")
         return axes
 
