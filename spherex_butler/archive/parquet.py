@@ -26,8 +26,9 @@ class ParquetRows:
             with pq.ParquetFile(path) as file:
                 self.columns = tuple(file.schema_arrow.names)
                 self._count = int(file.metadata.num_rows)
-        except pa.ArrowException as error:
-            raise FormatError(f"{str(path)!r} is a damaged Parquet file: {error}") from error
+        except (OSError, UnicodeDecodeError, pa.ArrowException) as error:  # OSError of its footer, without a name
+            what = " ".join(str(error).split()).rstrip(".: ")
+            raise FormatError(f"{str(path)!r} is a damaged Parquet file: {what}. Get it again.") from error
 
     def rows(self, positions: Sequence[int]) -> Iterator[tuple[Any, ...] | FormatError]:
         """Yield the values of each row in the columns at these positions."""

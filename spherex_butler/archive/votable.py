@@ -29,12 +29,12 @@ class VOTableRows:
     def __init__(self, opener: Callable[[], BinaryIO], path: Path) -> None:
         self._opener = opener
         document = _Document()
-        for problem in self._parse(document):
-            if problem or document.data:
-                break
+        problem = next((found for found in self._parse(document) if found or document.data), "")
         if document.status == "ERROR" and not document.data:
             raise FormatError(f"{str(path)!r} is an error message of the service: {document.message.strip()!r}.")
         self._data = document.data or ("TABLEDATA" if document.fields else "no table")  # without DATA it is empty
+        if problem and self._data == "no table":
+            raise FormatError(f"{str(path)!r}: {problem}")
         if self._data not in _SERIALIZATIONS:
             raise FormatError(
                 f"{str(path)!r} is a VOTable with {self._data}; expected a table as {', '.join(_SERIALIZATIONS)}."
@@ -90,7 +90,7 @@ class VOTableRows:
                 last = not chunk
                 try:
                     document.parser.Parse(chunk, last)
-                except expat.ExpatError as error:
+                except (expat.ExpatError, LookupError) as error:  # the latter of an encoding that does not exist
                     yield (
                         f"The document is damaged or ends too early ({error}), so rows are missing; expected a whole "
                         "VOTable, up to </VOTABLE>."

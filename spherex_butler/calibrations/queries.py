@@ -23,6 +23,7 @@ from lsst.daf.butler import Butler, CollectionType, DatasetRef, DatasetType, Dim
 from lsst.daf.butler.registry import MissingCollectionError
 
 from ..constants import CALIBRATION_COLLECTION, DEFAULT_COLLECTION, INSTRUMENT
+from ..datasets.finding import require_collections
 from ..errors import ConfigurationError, ParameterError, near
 from ..names import RUN_PREFIX
 from ..repository.times import format_time
@@ -168,6 +169,7 @@ def certifications_at(
     instant = None if time is None else as_time(time)
     wanted = {detectors} if isinstance(detectors, int) else detectors
     require_detectors(wanted or ())
+    require_collections(butler, [collection])
     return [
         found
         for found in certifications(butler, dataset_type, collection=collection)
@@ -208,7 +210,7 @@ def calibrations_at(
     Raises
     ------
     ParameterError
-        Raised if there is no such type or detector.
+        Raised if there is no such type, detector or collection.
     ConfigurationError
         Raised if the collection is not one of calibrations.
     """

@@ -68,6 +68,8 @@ def list_observations(
       butler spherex list repo --begin 2025-12-18 --end 2025-12-19 -o day.ecsv
       butler spherex list repo --where "exposure.exposure_time > 100"
     """
+    if output is not None and as_json:
+        raise click.UsageError("--json prints JSON, and --output writes a table instead; give one of them.")
     if output is not None and output.exists() and not overwrite:
         raise click.UsageError(f"{str(output)!r} exists; give --overwrite to replace it, or another file.")
     most = None if output is not None or limit == 0 else limit

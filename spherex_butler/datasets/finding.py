@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("dimension_names", "find_dataset")
+__all__ = ("dimension_names", "find_dataset", "require_collections")
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -60,7 +60,7 @@ def find_dataset(butler: Butler, dataset: str, data_id: Mapping[str, Any], colle
             )
         return ref
     kind = _dataset_type(butler, dataset)
-    _require_collections(butler, collections)
+    require_collections(butler, collections)
     given = {"instrument": INSTRUMENT, **data_id} if "instrument" in kind.dimensions else data_id
     search = _Search(butler, kind, with_keys(butler, given), collections)
     search.require_dimensions()
@@ -90,7 +90,8 @@ def _dataset_type(butler: Butler, name: str) -> DatasetType:
     return found
 
 
-def _require_collections(butler: Butler, collections: Sequence[str]) -> None:
+def require_collections(butler: Butler, collections: Sequence[str]) -> None:
+    """Refuse names of collections that the repository does not have."""
     for name in collections:
         try:
             butler.collections.get_info(name)

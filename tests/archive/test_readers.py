@@ -139,6 +139,23 @@ def test_a_damaged_parquet_file_is_said(tmp_path):
         list(read_archive_table(path))
 
 
+@pytest.mark.parametrize("distance", [12, 100, 400])
+def test_a_parquet_file_with_a_damaged_footer_is_named(tmp_path, distance):
+    path = tmp_path / "table.parquet"
+    sia_table().write(path)
+    data = path.read_bytes()
+    path.write_bytes(data[:-distance] + b"\xff" * 8 + data[8 - distance :])
+    with pytest.raises(FormatError, match=r"^'.*table\.parquet' is a damaged Parquet file: .*\. Get it again\.$"):
+        list(read_archive_table(path))
+
+
+def test_a_votable_in_an_unknown_encoding_is_named(tmp_path):
+    path = tmp_path / "answer.xml"
+    path.write_text('<?xml version="1.0" encoding="utf61000"?>\n<VOTABLE version="1.4"></VOTABLE>')
+    with pytest.raises(FormatError, match=r"^'.*answer\.xml': The document is damaged .*unknown encoding: utf61000"):
+        list(read_archive_table(path))
+
+
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path, run_python):
     path = tmp_path / "table.parquet"
     sia_table().write(path)

@@ -118,6 +118,8 @@ def test_other_collection_is_made_and_must_be_one_of_calibrations(dark_butler):
 
 def test_collection_that_does_not_exist_has_nothing(dark_butler):
     assert certifications(dark_butler, collection="u/nobody") == []
+    with pytest.raises(ParameterError, match=r"There is no collection 'SPHEREx/cali' .*did you mean 'SPHEREx/calib'"):
+        calibrations_at(dark_butler, collection="SPHEREx/cali")
     assert decertify(dark_butler, "dark", collection="u/nobody").summary == "0 decertified, 0 kept in part"
     assert not dark_butler.collections.query("u/nobody*")
 

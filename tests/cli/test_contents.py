@@ -47,6 +47,12 @@ def test_list_writes_all_rows_and_replaces_nothing(repo, tmp_path, suffix):
     assert set(Table.read(path)["detectors"]) in ({"1"}, {1})
 
 
+def test_list_as_json_writes_no_table(repo, tmp_path):
+    said = run("list", repo, "--json", "-o", tmp_path / "rows.csv", code=2)
+    assert "--json prints JSON, and --output writes a table instead; give one of them." in said
+    assert not (tmp_path / "rows.csv").exists()
+
+
 def test_list_as_json(repo):
     found = json.loads(run("list", repo, "--limit", 1, "--json").replace("… and more; --limit 0 lists all.\n", ""))
     (row,) = found["observations"]

@@ -181,7 +181,7 @@ def _check_doctype(stream: BinaryIO) -> None:
     while not seen and (block := stream.read(1 << 16)):
         try:
             parser.Parse(block, False)
-        except expat.ExpatError:
+        except (expat.ExpatError, LookupError):  # the latter of an encoding that does not exist
             return  # astropy says what it is
 
 

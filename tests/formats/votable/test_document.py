@@ -178,3 +178,8 @@ def test_astropy_still(is_so):
 def test_astropy_still_fails(act, message):
     with pytest.raises((ValueError, MemoryError), match=message):
         act()
+
+
+def test_unknown_encoding_is_refused():
+    text = document("<TABLEDATA></TABLEDATA>")
+    assert "utf61000" in refusal('<?xml version="1.0" encoding="utf61000"?>\n' + text[text.index("<VOTABLE") :])
