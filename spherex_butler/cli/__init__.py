@@ -34,6 +34,7 @@ _COMMANDS = {
     "ingest-calibrations": "ingest_calibrations",
     "list": "contents",
     "register": "register",
+    "search": "search",
     "show": "show",
     "simulate": "simulate",
     "summary": "contents",

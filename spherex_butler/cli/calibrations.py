@@ -12,8 +12,6 @@ import click
 from ..calibrations.lookup import explain as explain_calibration
 from ..calibrations.queries import calibrations_table, certifications_at
 from ..calibrations.ranges import as_time
-from ..errors import FormatError
-from ..names import ObservationId
 from ..repository.opening import open_butler
 from . import options
 
@@ -50,18 +48,15 @@ def calibrations(
         click.echo(line.rstrip())
 
 
-def _exposure(_context: click.Context, _parameter: click.Parameter, value: str) -> int:
-    """Return an exposure id, given as such or as an observation id."""
-    try:
-        return options.whole_number(value) if value.isdecimal() else ObservationId.parse(value).exposure_id
-    except FormatError as error:
-        raise click.BadParameter(f"{error} An exposure id such as 20255110106842 will do, too.") from error
-
-
 @click.command(short_help="Tell which calibration an image gets, and why.")
 @options.repo
 @click.argument("types", nargs=-1, required=True, metavar="TYPE...")
-@click.option("--exposure", required=True, callback=_exposure, help="Exposure id or observation id.")
+@click.option(
+    "--exposure",
+    required=True,
+    callback=lambda _context, _parameter, text: options.exposure_id(text),
+    help="Exposure id or observation id.",
+)
 @options.detector
 @click.option("--collection", help="Where validity is recorded; by default every one in SPHEREx/defaults.")
 @options.as_json

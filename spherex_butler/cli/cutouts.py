@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("cutouts",)
+__all__ = ("cutout_size", "cutouts")
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -25,8 +25,10 @@ from . import options
 _SHOWN = 20
 
 
-def _size(_context: click.Context, _parameter: click.Parameter, text: str) -> u.Quantity:
+def cutout_size(_context: click.Context, _parameter: click.Parameter, text: str | None) -> u.Quantity | None:
     """Return one side, or height and width."""
+    if text is None:
+        return None
     try:
         sides = [u.Quantity(side) for side in text.split(",")]
         return sides_of(u.Quantity(sides if len(sides) > 1 else sides[0]))
@@ -43,7 +45,7 @@ def _size(_context: click.Context, _parameter: click.Parameter, text: str) -> u.
 @click.option(
     "--size",
     required=True,
-    callback=_size,
+    callback=cutout_size,
     metavar="SIZE",
     help="Full side: an angle such as 3arcmin, or pixels such as 64; or HEIGHT,WIDTH.",
 )
@@ -105,6 +107,7 @@ def cutouts(
 
 
 def _say(failed: Sequence[FailedCutout], summary: str, path: Path | None, content: Mapping[str, Any]) -> None:
+    """Say what became of cutouts, and write it to a report if a path is given."""
     details = [*map(str, failed[:_SHOWN])]
     if len(failed) > _SHOWN:
         details.append(f"… and {len(failed) - _SHOWN} more; {path or '--report FILE'} has all.")

@@ -11,6 +11,7 @@ __all__ = (
     "detector",
     "detectors",
     "dry_run",
+    "exposure_id",
     "processes",
     "progress",
     "repo",
@@ -40,7 +41,7 @@ from ..constants import CALIBRATION_COLLECTION, DEFAULT_COLLECTION, DETECTORS
 from ..datasets.finding import dimension_names
 from ..errors import FormatError, near
 from ..files.placement import TRANSFER_MODES
-from ..names import detector_number
+from ..names import ObservationId, detector_number
 from ..repository.json_values import json_text
 from .wording import as_options
 
@@ -101,6 +102,14 @@ def whole_number(digits: str) -> int:
     if len(digits.lstrip("0")) > _MOST_DIGITS:
         raise click.BadParameter(f"{digits} is too large a number; expected one of at most {_MOST_DIGITS} digits.")
     return int(digits)
+
+
+def exposure_id(text: str) -> int:
+    """Return an exposure id, given as such or as an observation id."""
+    try:
+        return whole_number(text) if text.isdecimal() else ObservationId.parse(text).exposure_id
+    except FormatError as error:
+        raise click.BadParameter(f"{error} An exposure id such as 20255110106842 will do, too.") from error
 
 
 repo = click.argument("repo")

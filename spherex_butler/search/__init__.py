@@ -9,11 +9,13 @@ __all__ = (
     "Ephemeris",
     "FailedCutout",
     "RepositorySummary",
+    "channel_counts",
     "coverage",
     "find_images",
     "get_cutouts",
     "observations",
     "summary",
+    "write_images",
 )
 
 from ..lazy import public_names
@@ -24,5 +26,7 @@ from .cutouts import get_cutouts
 from .images import find_images
 from .motion import Ephemeris
 from .observations import observations
+from .wavelengths import channel_counts
+from .writing import write_images
 
 __dir__ = public_names(__name__)

@@ -38,8 +38,9 @@ def parse_position(text: str) -> SkyCoord:
         return SkyCoord.from_name(text)
     except NameResolveError as error:
         raise ParameterError(
-            f"The position {text!r} is no pair of coordinates, and as a name it was not resolved: {error} Expected "
-            "'10.684 41.269' (degrees), '00h42m44.3s +41d16m09s', or the name of an object and a network connection."
+            f"The position {text!r} is no pair of coordinates, and as a name it was not resolved: "
+            f"{' '.join(str(error).split()).rstrip('.')}. Expected '10.684 41.269' (degrees), "
+            "'00h42m44.3s +41d16m09s', or the name of an object and a network connection."
         ) from None
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ("CHANNELS", "WavelengthMaps", "WavelengthRange", "channels_of")
+__all__ = ("CHANNELS", "WavelengthMaps", "WavelengthRange", "channel_counts", "channels_of")
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -12,11 +12,13 @@ from typing import Any, Self
 
 import astropy.units as u
 import numpy as np
+from astropy.table import Table
 from lsst.daf.butler import Butler, DatasetRef
 from numpy.typing import NDArray
 
 from ..calibrations.queries import calibration_types, certifications, search_path
 from ..calibrations.ranges import Certification, release_ranges, token_of
+from ..constants import DETECTORS
 from ..errors import FormatError, ParameterError
 from ..images.wavelengths import EXTNAME, WavelengthTable
 from ..repository.instrument import channel_table
@@ -194,3 +196,17 @@ def _channel_edges(detector: int) -> Numbers:
     table = table[table["detector"] == detector]
     shortest, longest = (np.asarray(table[name], float) for name in ("wavelength_min", "wavelength_max"))
     return np.concatenate([shortest[:1], (shortest[1:] + longest[:-1]) / 2, longest[-1:]])
+
+
+def channel_counts(table: Table) -> dict[tuple[int, int], int]:
+    """Return how often each of the 102 spectral channels was seen, by detector and channel.
+
+    Parameters
+    ----------
+    table
+        From `find_images`.
+    """
+    seen = Counter(zip(table["detector"].tolist(), table["channel"].tolist(), strict=True))
+    return {
+        (detector, channel): seen[detector, channel] for detector in DETECTORS for channel in range(1, CHANNELS + 1)
+    }

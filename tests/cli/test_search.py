@@ -1,0 +1,202 @@
+"""``butler spherex search``: positions in many ways, what it prints, and the files that it writes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from astropy.coordinates import SkyCoord
+from astropy.table import QTable, Table
+from astropy.time import Time
+from command_line import invoke, run
+from made_once import copy_exposures, copy_repo, open_repo
+from sky_images import make_frame, register_frames, sky_of
+
+import spherex_butler
+from spherex_butler import SpectralImage
+from spherex_butler.errors import ParameterError
+from spherex_butler.ingest import ingest_files
+from spherex_butler.search import channel_counts, find_images, write_images
+
+OBS_IDS = ("2025W51_1A_0684_2", "2025W51_1A_0700_1")
+CENTER = sky_of(make_frame(detector=2), 1000.0, 1000.0)
+RA, DEC = f"{CENTER.ra.deg:.6f}", f"{CENTER.dec.deg:.6f}"
+
+
+@pytest.fixture(scope="module")
+def repo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Two exposures of detectors 2 and 5 at one position, and an image at a southern one."""
+    folder = copy_repo(tmp_path_factory.mktemp("search") / "repo")
+    with open_repo(folder) as butler:
+        frames = [make_frame(obs_id=name, detector=d, center=CENTER) for name in OBS_IDS for d in (2, 5)]
+        south = make_frame(obs_id="2025W52_1A_0010_3", detector=2, center=SkyCoord(10, -5.2, unit="deg"))
+        register_frames(butler, *frames, south)
+    return folder
+
+
+@pytest.fixture
+def found(repo: Path) -> QTable:
+    with spherex_butler.open_repo(repo) as butler:
+        return find_images(butler, CENTER)
+
+
+def test_table_is_for_people(repo):
+    lines = run("search", repo, f"{RA} {DEC}", env={"COLUMNS": "120"}).splitlines()
+    assert lines[0].split() == ["source", "obs_id", "detector", "channel", "wavelength", "bandwidth", "x", "y", "time"]
+    assert len(lines) == 6
+    assert "2025W51_1A_0684_2" in lines[1]
+    assert "2025-12-18T" in lines[1]
+    assert lines[-1].startswith("4 images of D2, D5, 1.")
+    narrow = run("search", repo, RA, DEC, env={"COLUMNS": "60"}).splitlines()
+    assert max(map(len, narrow)) <= 60
+
+
+def test_bare_numbers_are_positions_in_pairs(repo):
+    def sources(*words: str) -> list[str]:
+        content = json.loads(run("search", repo, *words, "--json"))
+        return [image["source"] for image in content["images"]]
+
+    assert sources(RA, DEC) == [f"{RA} {DEC}"] * 4
+    assert sources("10", "-5.2") == ["10 -5.2"]
+    assert sources("10", "-5.2", RA, DEC) == ["10 -5.2"] + [f"{RA} {DEC}"] * 4
+    assert sources("10 -5.2", f"{RA} {DEC}") == ["10 -5.2"] + [f"{RA} {DEC}"] * 4
+    assert sources("00h40m00s -05d12m00s") == ["00h40m00s -05d12m00s"]
+
+
+def test_options_choose(repo):
+    def number(*words: str) -> int:
+        return len(json.loads(run("search", repo, RA, DEC, *words, "--json"))["images"])
+
+    assert number() == 4
+    assert number("--detector", "D5") == 2
+    assert number("--exposure", "20255110106842") == 2
+    assert number("--exposure", "2025W51_1A_0684_2") == 2
+    assert number("--period", "2025W52_1A") == 0
+    assert number("--begin", "2025-12-18T06:00:00") == 2
+    assert number("--end", "2025-12-01") == 0
+    assert number("--wavelength", "1.2,1.5um") == number("--wavelength", "1.2um,1500nm") == 2
+    assert number("--wavelength", "1.2-1.5um") == number("--wavelength", "199.86163866,249.827048333THz") == 2
+    assert number("--wavelength", "3um") == 0
+    assert number("--radius", "2deg") >= 4
+    assert number("--all-processings") == 4
+
+
+def test_nothing_found_is_said(repo):
+    assert run("search", repo, "100", "-60") == "No image was found.\n"
+
+
+def test_limit_says_that_there_is_more(repo):
+    result = invoke("search", repo, RA, DEC, "--limit", 1)
+    assert "… and 3 more; --limit 0 prints all." in result.stderr
+    assert len(result.stdout.splitlines()) == 3
+    assert len(run("search", repo, RA, DEC, "--limit", 0).splitlines()) == 6
+
+
+def test_catalogue_gives_the_positions(repo, tmp_path):
+    path = tmp_path / "stars.csv"
+    Table({"name": ["north", "south"], "ra": [CENTER.ra.deg, 10], "dec": [CENTER.dec.deg, -5.2]}).write(path)
+    images = json.loads(run("search", repo, "--catalogue", path, "--json"))["images"]
+    assert [image["source"] for image in images] == ["north"] * 4 + ["south"]
+
+
+def test_ephemeris_gives_the_track(repo, tmp_path):
+    times = Time("2025-12-17") + np.arange(0, 4, 0.1) * u.day
+    path = tmp_path / "track.ecsv"
+    Table({"time": times.isot, "ra": [CENTER.ra.deg] * 40, "dec": [CENTER.dec.deg] * 40}).write(path)
+    assert len(json.loads(run("search", repo, "--ephemeris", path, "--json"))["images"]) == 4
+
+
+def test_coverage_is_drawn(repo, found):
+    lines = run("search", repo, RA, DEC, "--coverage").splitlines()
+    assert len(lines) == 15  # a heading and numbers for each detector, bars for two of them, and a sum
+    assert max(map(len, lines)) <= 80
+    assert lines[0] == "D1, channels 1 to 17: 0.753 to 1.102 um"
+    assert lines[-1] == f"4 images, {len(set(found['detector', 'channel'].as_array().tolist()))} of 102 channels."
+    counts = {
+        (one["detector"], one["channel"]): one["images"]
+        for one in json.loads(run("search", repo, RA, DEC, "--coverage", "--json"))["channels"]
+    }
+    assert counts == channel_counts(found)
+    assert len(counts) == 102
+    assert sum(counts.values()) == 4
+
+
+@pytest.mark.parametrize("extension", ["ecsv", "csv", "fits", "vot", "parquet", "json"])
+def test_file_holds_all_columns_and_digits(repo, found, tmp_path, extension):
+    path = tmp_path / f"images.{extension}"
+    assert run("search", repo, RA, DEC, "-o", path) == f"Wrote 4 rows to {path}.\n"
+    if extension == "json":
+        rows = json.loads(path.read_text())
+        x = [row["x"]["value"] for row in rows]
+        names, times = list(rows[0]), [row["time"]["value"] for row in rows]
+    elif extension == "parquet":
+        table = pq.read_table(path)
+        names, x, times = table.column_names, table["x"].to_pylist(), table["time"].to_pylist()
+        assert table.schema.field("wavelength").metadata == {b"unit": b"um"}
+    else:
+        table = QTable.read(path) if extension != "fits" else QTable.read(path, astropy_native=True)
+        names, x, times = table.colnames, list(getattr(table["x"], "value", table["x"])), list(table["time"])
+        if extension != "csv":
+            assert table["wavelength"].unit == "um"
+    assert names == found.colnames
+    np.testing.assert_allclose(x, found["x"].value, atol=0.02)  # the position that was given has fewer digits
+    np.testing.assert_allclose(Time(times).mjd, found["time"].mjd, atol=1e-8)
+
+
+def test_votable_says_what_columns_mean(repo, tmp_path):
+    path = tmp_path / "images.vot"
+    run("search", repo, RA, DEC, "-o", path)
+    text = path.read_text()
+    assert 'ucd="em.wl"' in text
+    assert 'xtype="timestamp"' in text
+
+
+def test_file_is_not_replaced_unless_told(repo, tmp_path):
+    path = tmp_path / "images.csv"
+    path.write_text("mine")
+    message = run("search", repo, RA, DEC, "-o", path, code=2)
+    assert "exists; give --overwrite to replace it" in message
+    assert path.read_text() == "mine"
+    run("search", repo, RA, DEC, "-o", path, "--overwrite")
+    assert path.read_text().startswith("source,obs_id")
+    assert [one.name for one in tmp_path.iterdir()] == ["images.csv"]
+
+
+@pytest.mark.parametrize("name", ["ecsv", "csv", "votable", "json"])
+def test_text_is_printed(repo, tmp_path, name):
+    printed = run("search", repo, RA, DEC, "--format", name)
+    if name == "json":
+        assert len(json.loads(printed)["images"]) == 4
+    else:
+        path = tmp_path / "printed"
+        path.write_text(printed)
+        assert len(Table.read(path, format={"votable": "votable"}.get(name, f"ascii.{name}"))) == 4
+
+
+def test_cutouts_are_written(tmp_path):
+    folder = copy_repo(tmp_path / "repo")
+    files = copy_exposures(tmp_path / "files")
+    with open_repo(folder) as butler:
+        ingest_files(butler, files, transfer="direct")
+    center = SpectralImage.read(files[0]).wcs.pixel_to_world(8, 8)
+    position = f"{center.ra.deg} {center.dec.deg}"
+    result = invoke("search", folder, position, "--cutouts", tmp_path / "cutouts", "--size", 4)
+    assert "failed, in" in result.stderr
+    written = sorted((tmp_path / "cutouts").glob("*.fits"))
+    assert len(written) == len(result.stdout.splitlines()) - 2 > 0
+    assert SpectralImage.read(written[0]).shape == (4, 4)
+
+
+def test_write_images_refuses_what_makes_no_sense(found, tmp_path):
+    with pytest.raises(ParameterError, match=r"names no known format; expected \.ecsv"):
+        write_images(found, tmp_path / "x.txt")
+    with pytest.raises(ParameterError, match="format='xls' is not known"):
+        write_images(found, tmp_path / "x", format="xls")
+    write_images(found, tmp_path / "x", format="csv")
+    with pytest.raises(FileExistsError, match="pass overwrite=True"):
+        write_images(found, tmp_path / "x", format="csv")
