@@ -11,12 +11,13 @@ import pytest
 from archive_samples import M31
 from command_line import run
 from damage import certify, images, lose_regions, path_of, put_dark
-from lsst.daf.butler import Butler
+from lsst.daf.butler import Butler, Config
 from made_once import copy_exposures, copy_repo, open_repo
 
 from spherex_butler import dimension_config
 from spherex_butler.cli import main
 from spherex_butler.ingest import ingest_files
+from spherex_butler.paths import config_uri
 from spherex_butler.testing import write_calibrations
 
 
@@ -34,7 +35,8 @@ def pristine(tmp_path_factory) -> Path:
         rows = [f"{ref.id},1020,1020" for ref in images(butler)[1:]]
         (folder / "found.csv").write_text("\n".join(["dataset_id,x,y", *rows, "none,1020,1020\n"]))
     copy_repo(folder / "target")
-    Butler.makeRepo(str(folder / "bare"), dimensionConfig=dimension_config())
+    ours = Config({"includeConfigs": [config_uri("repository/butler.yaml")]})
+    Butler.makeRepo(str(folder / "bare"), config=ours, dimensionConfig=dimension_config())
     write_calibrations(folder / "calibrations", detectors=[4], shape=(8, 8))
     return folder
 

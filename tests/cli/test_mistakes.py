@@ -72,7 +72,7 @@ CHANGING = (
 REPOSITORIES = {
     "none": ("NOWHERE/repo", ["There is no repository at 'NOWHERE/repo'", "does not exist", "butler spherex create"]),
     "empty folder": ("EMPTY", ["There is no repository at 'EMPTY'", "butler.yaml", "butler spherex create"]),
-    "plain file": ("PLAIN", ["The repository 'PLAIN' cannot be opened", "extension", "Expected the folder or URI"]),
+    "plain file": ("PLAIN", ["The repository 'PLAIN' cannot be opened", "is a single value", "Expected the folder"]),
     "no YAML": ("BROKEN", ["The repository 'BROKEN' cannot be opened", "Expected the folder or URI of a Butler"]),
     "no database": ("HOLLOW", ["The repository 'HOLLOW' cannot be opened", "database"]),
     "empty name": ("", ["The path of the repository is empty", "expected a folder"]),
