@@ -93,7 +93,8 @@ class _RemoteRanges:
         """Return what is wrong with an answer but may pass, or `None`; raise an error that will not pass."""
         if isinstance(answer, BaseException):
             if not _may_pass(answer):
-                raise _told(answer, self._uri) from answer
+                told = _told(answer, self._uri)
+                raise told from (None if told is answer else answer)  # an error that is its own cause has no end
             return f"{type(answer).__name__}: {answer}"
         self._require_same_file(answer)
         start, stop = wanted

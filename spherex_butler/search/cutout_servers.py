@@ -59,8 +59,11 @@ def told(error: Exception) -> BaseException:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and its causes, each once: libraries have made circles of them."""
     found: BaseException | None = error
-    while found is not None:
+    seen: set[int] = set()
+    while found is not None and id(found) not in seen:
+        seen.add(id(found))
         yield found
         found = found.__cause__
 

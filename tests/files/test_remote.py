@@ -280,3 +280,10 @@ def test_download_of_a_file_that_is_replaced_time_and_again_is_given_up(folder, 
     turns = itertools.count()
     with serve(folder, version=lambda _: {"ETag": f'"{next(turns)}"'}) as served, pytest.raises(ChangedFileError):
         download(ResourcePath(f"{served.url}/data"), copied, piece=20_000)
+
+
+def test_error_that_will_not_pass_is_not_its_own_cause(tmp_path):
+    with serve(tmp_path) as served:
+        with pytest.raises(FileNotFoundError) as raised:
+            remote_ranges(ResourcePath(f"{served.url}/nothing.fits"))([(0, 80)])
+        assert raised.value.__cause__ is None
