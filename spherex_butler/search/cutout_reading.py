@@ -51,7 +51,7 @@ def read_cutouts(butler: Butler, plan: CutoutPlan, request: CutoutRequest, conne
     servers = defaultdict[str, list[ImageJob]](list)
     for job in plan.jobs:
         servers[job.server].append(job)
-    results: queue.SimpleQueue[Outcome | FolderError | None] = queue.SimpleQueue()
+    results: queue.SimpleQueue[Outcome | Exception | None] = queue.SimpleQueue()
     stop = threading.Event()
     threads = 0
     try:
@@ -67,7 +67,7 @@ def read_cutouts(butler: Butler, plan: CutoutPlan, request: CutoutRequest, conne
                     threads += 1
         while threads:
             outcome = results.get()
-            if isinstance(outcome, FolderError):
+            if isinstance(outcome, Exception):
                 raise outcome
             if outcome is None:
                 threads -= 1
@@ -92,7 +92,7 @@ class _Reader:
         butler: Butler,
         request: CutoutRequest,
         server: Server,
-        report: Callable[[Outcome | FolderError | None], None],
+        report: Callable[[Outcome | Exception | None], None],
         stop: threading.Event,
     ) -> None:
         self._butler = butler
@@ -107,9 +107,10 @@ class _Reader:
     def run(self) -> None:
         """Read images until there are no more."""
         try:
-            while (job := self._server.next_job()) is not None:
-                self._refused = None
-                self._read(job)
+            with FailingAlone(self._report):
+                while (job := self._server.next_job()) is not None:
+                    self._refused = None
+                    self._read(job)
         finally:
             self._report(None)
 
@@ -136,8 +137,7 @@ class _Reader:
 
     def _failed(self, wanted: Wanted, error: Exception) -> None:
         if isinstance(error, FolderError):
-            self._report(error)
-            return
+            raise error
         reason = reason_of(told(error))
         if self._server.note(error):
             self._refused = f"The server refused another cutout of this image, so that it was not asked again: {reason}"
