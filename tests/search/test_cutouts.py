@@ -368,11 +368,13 @@ def test_no_rows_give_no_cutouts(local):
 FORMATS = {"t.ecsv": "ascii.ecsv", "t.csv": "ascii.csv", "t.xml": "votable", "t.fits": "fits", "t.parquet": "parquet"}
 
 
-@pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("unit", ["deg", "rad"])
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        (name, unit) for name in FORMATS for unit in ("deg", "rad") if (name, unit) != ("t.csv", "rad")
+    ],  # CSV has no units
+)
 def test_table_may_come_from_a_file(local, tmp_path, name, unit):
-    if name == "t.csv" and unit == "rad":
-        pytest.skip("CSV holds no units, and degrees are meant")
     table = local.table([(30.3, 40.1)])
     saved = QTable(table)
     for column in ("ra", "dec"):
