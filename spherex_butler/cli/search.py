@@ -44,26 +44,32 @@ _SHOWN = {
 """The columns that a person reads, and how; narrow terminals show fewer."""
 
 
-def _quantity(text: str, what: str, example: str) -> u.Quantity:
-    try:
-        return u.Quantity(text)
-    except (TypeError, ValueError):
-        raise click.BadParameter(f"{text!r} is not {what}; expected one such as {example}.") from None
+_WAVELENGTH = "a wavelength; expected one such as 2.2um, 150THz or 0.5eV, or two such as 1.2,1.4um"
 
 
 def _radius(_context: click.Context, _parameter: click.Parameter, text: str | None) -> u.Quantity | None:
-    return None if text is None else _quantity(text, "an angle", "5arcmin")
+    if text is None:
+        return None
+    try:
+        return u.Quantity(text).to(u.deg)
+    except (TypeError, ValueError, u.UnitsError):
+        raise click.BadParameter(f"{text!r} is not an angle; expected one such as 5arcmin.") from None
 
 
 def _wavelength(_context: click.Context, _parameter: click.Parameter, text: str | None) -> u.Quantity | None:
-    """Return one wavelength or two; what the first lacks of a unit it takes from the second."""
+    """Return one wavelength or two in µm; what the first lacks of a unit it takes from the second."""
     if text is None:
         return None
-    parts = re.split(r",|(?<![eE])-", text)
-    found = [_quantity(part, "a wavelength", "2.2um or 1.2,1.4um") for part in parts]
-    if len(found) > 1 and found[0].unit == u.one:
-        found[0] = found[0].value * found[1].unit
-    return found[0] if len(found) == 1 else u.Quantity(found)
+    try:
+        found = [u.Quantity(part) for part in re.split(r",|(?<![eE])-", text)]
+        if found[0].unit == u.one:
+            found[0] = found[0].value * found[-1].unit
+        lengths = [one.to_value(u.um, equivalencies=u.spectral()) for one in found]
+    except (TypeError, ValueError, u.UnitsError):
+        raise click.BadParameter(f"{text!r} is not {_WAVELENGTH}.") from None
+    if len(lengths) > 2:
+        raise click.BadParameter(f"{text!r} is not {_WAVELENGTH}.")
+    return lengths * u.um if len(lengths) > 1 else lengths[0] * u.um
 
 
 def _output(_context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:

@@ -192,7 +192,7 @@ class _Search:
         except (ButlerUserError, LookupError) as error:
             why = reason_of(error).rstrip(".")
             raise ParameterError(
-                f"The images {self.words} cannot be searched in {', '.join(self.collections)}: {why}. "
+                f"{f'The images {self.words}'.rstrip()} cannot be searched in {', '.join(self.collections)}: {why}. "
                 "Expected dimensions and collections of the source, and an expression such as 'detector IN (1, 4)'."
             ) from error
 
