@@ -61,7 +61,7 @@ def find_images(
           to the time of each image, with its parallax if it has a distance;
         - a table with a column of SkyCoord, or with columns ``ra`` and ``dec``;
         - text: ``"10.684 41.269"`` in degrees, sexagesimal, or a name, which astropy resolves by the network;
-        - a region of `lsst.sphgeom`;
+        - a region of `lsst.sphgeom`, or a MOC of mocpy, whose cells are rounded up to order 9, 7 arcmin;
         - an `Ephemeris`, or a function from an array of times to as many positions.
     radius
         Find images that a circle around each position overlaps.

@@ -6,7 +6,6 @@ __all__ = ("Matches", "find_matches")
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import hpgeom
 import numpy as np
@@ -17,8 +16,8 @@ from numpy.typing import NDArray
 from ..repository.butler_internals import ImageTables
 from .candidates import Chosen, ExposureTimes, all_regions, exposure_times, regions_by_pixel
 from .motion import Motion
-from .regions import Regions, Vectors, circles, contains, nearest_points
-from .targets import Area, Fixed, Moving, Targets
+from .regions import Regions, Vectors, circles, contains, nearest_points, unit_vectors, unrepeated
+from .targets import Area, Cells, Fixed, Moving, Targets
 
 _MANY_PIXELS = 300
 """Pixels of the sky from which on it takes less to read every region once than those of each pixel."""
@@ -78,6 +77,8 @@ def find_matches(butler: Butler, tables: ImageTables, targets: Targets, chosen: 
             found = _of_moving(butler, tables, targets, chosen)
         case Area():
             found = _of_area(butler, tables, targets.region, chosen)
+        case Cells():
+            found = _of_cells(butler, tables, targets, chosen)
     return Matches.joined(list(found))
 
 
@@ -90,12 +91,8 @@ def _of_fixed(butler: Butler, tables: ImageTables, targets: Fixed, chosen: Chose
         pixel for direction in targets.directions for pixel in _pixels_around(pixelization, direction, targets.radius)
     }
     index = _Index(targets)
-    if len(pixels) > _MANY_PIXELS:
-        for regions in all_regions(butler, tables, chosen):
-            yield index.pairs(regions)
-    else:
-        for _, regions in regions_by_pixel(butler, tables, sorted(pixels), chosen):
-            yield index.pairs(regions)
+    for regions in _regions_over(butler, tables, sorted(pixels), chosen):
+        yield index.pairs(regions)
 
 
 def _pixels_around(pixelization: PixelizationABC, direction: Vectors, radius: float) -> list[int]:
@@ -205,26 +202,57 @@ def _at_their_times(number: int, motion: Motion, regions: Regions, exposures: Ex
 
 
 def _of_area(butler: Butler, tables: ImageTables, area: Region, chosen: Chosen) -> Iterator[Matches]:
-    pixels = _pixels_of(butler.dimensions.commonSkyPix.pixelization, area)
     circle = area.getBoundingCircle()
     center = np.array(list(circle.getCenter()), float)
     radius = circle.getOpeningAngle().asRadians()
-    many = len(pixels) > _MANY_PIXELS
-    found: Any = (
-        all_regions(butler, tables, chosen)
-        if many
-        else (regions for _, regions in regions_by_pixel(butler, tables, pixels, chosen))
-    )
-    for regions in found:
+    pixels = _pixels_of(butler.dimensions.commonSkyPix.pixelization, area)
+    for regions in _regions_over(butler, tables, pixels, chosen):
         centers, reach = circles(regions.corners)
         near = regions.where(centers @ center >= np.cos(np.minimum(reach + radius, np.pi)))
-        near = near.where(np.array([_overlap(corners, area) for corners in near.corners], bool))
-        points = np.broadcast_to(center, (len(near), 3)).copy()
-        outside = ~contains(near.corners, points)
-        points[outside] = nearest_points(near.corners[outside], points[outside])
-        yield Matches(np.zeros(len(near), np.intp), near, points)
+        overlap = [_overlap(corners, area) for corners in near.corners]
+        yield _with_nearest_points(near.where(np.array(overlap, bool)), center)
 
 
 def _overlap(corners: Vectors, area: Region) -> bool:
     overlap = area.overlaps(ConvexPolygon([UnitVector3d(*corner) for corner in corners]))
     return overlap is not False  # None: it could not be decided
+
+
+def _of_cells(butler: Butler, tables: ImageTables, area: Cells, chosen: Chosen) -> Iterator[Matches]:
+    if not len(area.cells):
+        return
+    nside = 1 << area.order
+    center = unit_vectors(np.sum(hpgeom.pixel_to_vector(nside, area.cells, nest=True), axis=1))
+    for regions in _regions_over(butler, tables, _pixels_of_cells(butler, area), chosen):
+        overlap = [
+            np.isin(hpgeom.query_polygon_vec(nside, unrepeated(corners), inclusive=True, nest=True), area.cells).any()
+            for corners in regions.corners
+        ]
+        yield _with_nearest_points(regions.where(np.array(overlap, bool)), center)
+
+
+def _pixels_of_cells(butler: Butler, area: Cells) -> list[int]:
+    """Return the pixels of the universe's common system that cells are in."""
+    pixelization = butler.dimensions.commonSkyPix.pixelization
+    directions = np.stack(hpgeom.pixel_to_vector(1 << area.order, area.cells, nest=True), axis=-1)
+    if isinstance(pixelization, HealpixPixelization) and area.order >= pixelization.getLevel():
+        return [int(pixel) for pixel in np.unique(_indices(pixelization, directions))]
+    radius = Angle(np.radians(hpgeom.max_pixel_radius(1 << area.order)))
+    circles_around = (Circle(UnitVector3d(*direction), radius) for direction in directions)
+    return sorted({pixel for circle in circles_around for pixel in _pixels_of(pixelization, circle)})
+
+
+def _with_nearest_points(regions: Regions, center: Vectors) -> Matches:
+    """Return matches of one target, at the points of images that are nearest its centre."""
+    points = np.broadcast_to(center, (len(regions), 3)).copy()
+    outside = ~contains(regions.corners, points)
+    points[outside] = nearest_points(regions.corners[outside], points[outside])
+    return Matches(np.zeros(len(regions), np.intp), regions, points)
+
+
+def _regions_over(butler: Butler, tables: ImageTables, pixels: list[int], chosen: Chosen) -> Iterator[Regions]:
+    """Yield the regions over pixels of the sky, some of them several times, or all regions if that takes less."""
+    if len(pixels) > _MANY_PIXELS:
+        yield from all_regions(butler, tables, chosen)
+    else:
+        yield from (regions for _, regions in regions_by_pixel(butler, tables, pixels, chosen))

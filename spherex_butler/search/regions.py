@@ -10,6 +10,7 @@ __all__ = (
     "have_four_corners",
     "nearest_points",
     "unit_vectors",
+    "unrepeated",
     "vectors_of",
 )
 
@@ -126,6 +127,11 @@ def have_four_corners(corners: Vectors) -> NDArray[np.bool_]:
     last = corners[:, _CORNERS - 1 : _CORNERS]
     found = (last[:, 0] != corners[:, _CORNERS - 2]).any(axis=1)
     return np.asarray(found & (corners[:, _CORNERS:] == last).all(axis=(1, 2)))
+
+
+def unrepeated(corners: Vectors) -> Vectors:
+    """Return the corners of one polygon, shape (corners, 3), without the last one's repetitions."""
+    return corners[: 1 + np.count_nonzero((np.diff(corners, axis=0) != 0).any(axis=1))]
 
 
 def circles(corners: Vectors) -> tuple[Vectors, NDArray[np.float64]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ("Area", "Fixed", "Moving", "Position", "Targets", "as_targets")
+__all__ = ("Area", "Cells", "Fixed", "Moving", "Position", "Targets", "as_targets")
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import astropy.units as u
 import numpy as np
@@ -14,13 +14,20 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table
 from astropy.time import Time
 from lsst.sphgeom import Region
+from numpy.typing import NDArray
 
 from ..errors import ParameterError
 from .coordinates import coordinates_in, names_in, parse_position
 from .motion import Ephemeris, Function, Motion, stars
 from .regions import Vectors, vectors_of
 
-Position: TypeAlias = "SkyCoord | Table | str | Region | Ephemeris | Callable[[Time], SkyCoord]"
+if TYPE_CHECKING:
+    from mocpy import MOC
+
+_FINEST = 9
+"""Order to which the cells of a MOC are rounded up: 7 arcmin, a thirtieth of an image."""
+
+Position: TypeAlias = "SkyCoord | Table | str | Region | MOC | Ephemeris | Callable[[Time], SkyCoord]"
 """What may be given as a position."""
 
 
@@ -49,7 +56,16 @@ class Area:
     names: None = None
 
 
-Targets: TypeAlias = Fixed | Moving | Area
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """A part of the sky as HEALPix cells, nested, of one order; from a MOC."""
+
+    order: int
+    cells: NDArray[np.int64]
+    names: None = None
+
+
+Targets: TypeAlias = Fixed | Moving | Area | Cells
 
 
 def as_targets(position: Any, radius: Any = None) -> Targets:
@@ -71,13 +87,15 @@ def as_targets(position: Any, radius: Any = None) -> Targets:
         raise ParameterError(f"radius={radius!r} was given with a {type(position).__name__}; it goes with positions.")
     if isinstance(position, Region):
         return Area(position)
+    if type(position).__module__.partition(".")[0] == "mocpy":  # which is an extra, and not loaded for this
+        return _cells(position)
     if isinstance(position, Ephemeris):
         return Moving([position], None)
     if callable(position):
         return Moving([Function(position)], None)
     raise ParameterError(
         f"The position is {position!r}; expected a SkyCoord, a table with coordinates, text such as '10.684 41.269' or "
-        "a name, a region of lsst.sphgeom, an Ephemeris, or a function of time."
+        "a name, a region of lsst.sphgeom, a MOC, an Ephemeris, or a function of time."
     )
 
 
@@ -90,6 +108,12 @@ def _of_coordinates(positions: SkyCoord, radius: Any, names: Sequence[str] | Non
     if radius is not None:
         raise ParameterError(f"radius={radius!r} was given with positions that move; expected one or the other.")
     return Moving(stars(positions), names)
+
+
+def _cells(moc: MOC) -> Cells:
+    order = min(int(moc.max_order), _FINEST)
+    rounded = moc.degrade_to_order(order) if moc.max_order > order else moc
+    return Cells(order, np.asarray(rounded.flatten(), np.int64))
 
 
 def _radians(radius: Any) -> float:

@@ -16,6 +16,7 @@ from lsst.daf.butler import Butler
 from lsst.sphgeom import Angle as SphereAngle
 from lsst.sphgeom import Circle, ConvexPolygon, LonLat, UnitVector3d
 from made_once import copy_exposures, new_repo
+from mocpy import MOC
 from sky_images import make_frame, register_frames, sky_of
 
 import spherex_butler
@@ -166,6 +167,29 @@ def test_polygon_finds_the_images_it_overlaps(survey):
     area = ConvexPolygon([direction(corner.ra.deg, corner.dec.deg) for corner in corners])
     expected = {str(row["access_url"]) for row in rows if not polygon(row).isDisjointFrom(area)}
     assert {str(uri) for uri in find_images(butler, area)["uri"]} == expected != set()
+
+
+def test_moc_finds_the_images_it_overlaps(survey):
+    butler, rows = survey
+    center = polygon_center(rows[300])
+    fields = [
+        MOC.from_cone(where.ra, where.dec, radius=1 * u.deg, max_depth=10)
+        for where in (center, polygon_center(rows[700]))
+    ]
+    moc = fields[0].union(fields[1])
+
+    def image(row: Table.Row) -> MOC:
+        ra, dec = np.transpose(parse_corners(row["s_region"]))
+        return MOC.from_polygon(ra * u.deg, dec * u.deg, max_depth=9)
+
+    images = {str(row["access_url"]): image(row) for row in rows}
+    coarse = moc.degrade_to_order(9)
+    expected = {uri for uri, footprint in images.items() if not footprint.intersection(coarse).empty()}
+    found = {str(uri) for uri in find_images(butler, moc)["uri"]}
+    assert 0 < len(expected) < len(rows)
+    assert found >= {uri for uri, footprint in images.items() if not footprint.intersection(moc).empty()}
+    assert len(found ^ expected) <= 2  # both round the image up to cells, each in its way
+    assert len(find_images(butler, MOC.new_empty(max_depth=3))) == 0
 
 
 @pytest.mark.parametrize(("detector", "accuracy"), [(3, 0.01), (1, 8), (6, 8)])
