@@ -67,6 +67,7 @@ def require_writeable(butler: Butler, what: str = "The repository") -> None:
 
     SQLite opens a file that is read-only all the same, and fails later, midway.
     """
+    _require_butler(butler)
     if not butler.isWriteable():
         raise ConfigurationError(f"{what} is read-only here; open it with spherex_butler.open_repo(…, writeable=True).")
     denied = next((path for path in _written(butler) if path.exists() and not os.access(path, os.W_OK)), None)
@@ -93,8 +94,18 @@ def _written(butler: Butler) -> Iterator[Path]:
             yield Path(root.ospath)
 
 
+def _require_butler(butler: object) -> None:
+    """Refuse what is no Butler: a path is easily taken for one."""
+    if not isinstance(butler, Butler):
+        raise ParameterError(
+            f"{butler!r} is a {type(butler).__name__}; expected a Butler, such as spherex_butler.open_repo(REPO) "
+            "returns."
+        )
+
+
 def require_universe(butler: Butler) -> None:
     """Refuse a repository of another universe."""
+    _require_butler(butler)
     missing = sorted(_ELEMENTS - set(butler.dimensions.elements.names))
     if missing:
         raise ConfigurationError(

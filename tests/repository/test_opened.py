@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from lsst.daf.butler import Butler, Config
 from lsst.resources import ResourcePath
 from made_once import copy_repo
 
-from spherex_butler.errors import ConfigurationError
+import spherex_butler
+from spherex_butler.errors import ConfigurationError, ParameterError
+from spherex_butler.ingest import ingest_files
 from spherex_butler.repository.opened import check_opened
 from spherex_butler.repository.registration import stored_files
+from spherex_butler.search import find_images
+from spherex_butler.verify import check_repository
 
 
 def test_repository_is_handed_on_with_its_root_and_instrument(butler):
@@ -60,3 +66,20 @@ def test_datastore_without_a_root_is_refused(tmp_path):
             check_opened(memory)
         with pytest.raises(ConfigurationError, match=r"DirectButler with the datastore InMemoryDatastore; expected"):
             stored_files(memory, [])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        check_opened,
+        spherex_butler.observations,
+        spherex_butler.summary,
+        lambda given: ingest_files(given, ["x.fits"]),
+        lambda given: find_images(given, "1 2"),
+        check_repository,
+    ],
+)
+@pytest.mark.parametrize("given", ["repo", None, Path("repo")])
+def test_what_is_no_butler_is_refused(call, given):
+    with pytest.raises(ParameterError, match=r"is a \w+; expected a Butler, such as spherex_butler.open_repo\(REPO\)"):
+        call(given)
