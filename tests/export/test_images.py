@@ -586,7 +586,7 @@ def test_mode_that_would_rob_the_source_is_refused(source, target, mode):
 
 @pytest.mark.parametrize("arguments", [{"collections": "SPHEREx/qr9"}, {"where": "no such = 3"}, {"colour": 3}])
 def test_search_that_makes_no_sense_is_refused(source, target, arguments):
-    with pytest.raises(ParameterError, match=r"The images .* cannot be searched in SPHEREx/"):
+    with pytest.raises(ParameterError, match=r"The images.* cannot be searched in SPHEREx/"):
         export_images(source, target, **arguments)
 
 
