@@ -14,7 +14,7 @@ from typing import Any
 
 from astropy.time import Time
 from lsst.daf.butler import Butler, DataCoordinate, DimensionRecord, Timespan
-from lsst.sphgeom import ConvexPolygon, LonLat, Pixelization, UnitVector3d
+from lsst.sphgeom import ConvexPolygon, LonLat, PixelizationABC, Region, UnitVector3d
 
 from ..constants import INSTRUMENT, REGION
 from ..errors import FormatError
@@ -34,7 +34,7 @@ def sky_region(corners: Iterable[tuple[float, float]]) -> ConvexPolygon:
         raise FormatError(f"The corners at RA, Dec {places} enclose no convex region: {error}") from error
 
 
-def sky_pixels(pixelization: Pixelization, region: ConvexPolygon) -> list[int]:
+def sky_pixels(pixelization: PixelizationABC, region: Region) -> list[int]:
     """Return the pixels of the sky that a region overlaps."""
     return [pixel for begin, end in pixelization.envelope(region) for pixel in range(begin, end)]
 

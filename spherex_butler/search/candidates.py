@@ -7,11 +7,10 @@ into one text, which costs Python the same for one candidate as for a thousand.
 
 from __future__ import annotations
 
-__all__ = ("Chosen", "ExposureTimes", "all_regions", "exposure_times", "period_of", "regions_by_pixel")
+__all__ = ("Chosen", "ExposureTimes", "all_regions", "exposure_times", "overlapping_regions", "period_of")
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from sqlalchemy.sql.functions import aggregate_strings
 
 from ..constants import INSTRUMENT
 from ..repository.butler_internals import ImageTables, selected_rows
+from .joined_texts import SEPARATOR, joined_column
 from .regions import Regions
 
 _PIXELS = 16
@@ -67,16 +67,16 @@ class Chosen:
             yield columns.exposure <= self.last
 
 
-def regions_by_pixel(
+def overlapping_regions(
     butler: Butler, tables: ImageTables, pixels: Sequence[int], chosen: Chosen
-) -> Iterator[tuple[int, Regions]]:
-    """Yield the regions that overlap each pixel of the universe's common system, by pixel."""
+) -> Iterator[Regions]:
+    """Yield the regions that overlap pixels of the universe's common system, again for each pixel they overlap."""
     common = butler.dimensions.commonSkyPix
     overlaps, regions = tables.overlaps.columns, tables.regions.columns
     same = [overlaps[name] == regions[name] for name in ("instrument", "detector", "exposure")]
     for begin in range(0, len(pixels), _PIXELS):
         statement = (
-            _joined(tables, overlaps.skypix_index)
+            _joined(tables)
             .select_from(tables.overlaps.join(tables.regions, sqlalchemy.and_(*same)))
             .where(
                 overlaps.skypix_system == common.system.name,
@@ -86,23 +86,19 @@ def regions_by_pixel(
                 *chosen.conditions(overlaps),
             )
             .group_by(overlaps.skypix_index, regions.detector)
-            .order_by(overlaps.skypix_index)
         )
-        for pixel, rows in groupby(selected_rows(butler, statement), key=lambda row: int(row[0])):
-            yield pixel, Regions.joined([Regions.decoded(*row[1:]) for row in rows])
+        yield from (Regions.decoded(*row) for row in selected_rows(butler, statement))
 
 
 def all_regions(butler: Butler, tables: ImageTables, chosen: Chosen) -> Iterator[Regions]:
     """Yield the regions of all images, some at a time."""
     regions = tables.regions.columns
-    period = period_of(regions.exposure)
     statement = (
-        _joined(tables, period)
+        _joined(tables)
         .where(regions.region.is_not(None), *chosen.conditions(regions))
-        .group_by(regions.instrument, regions.detector, period)
+        .group_by(regions.instrument, regions.detector, period_of(regions.exposure))
     )
-    for row in selected_rows(butler, statement):
-        yield Regions.decoded(*row[1:])
+    yield from (Regions.decoded(*row) for row in selected_rows(butler, statement))
 
 
 def period_of(exposure: Any) -> Any:
@@ -110,12 +106,11 @@ def period_of(exposure: Any) -> Any:
     return exposure - exposure % _PERIOD
 
 
-def _joined(tables: ImageTables, key: Any) -> sqlalchemy.Select[Any]:
-    """Return the statement that joins exposures and encoded regions into texts, for each key and detector."""
+def _joined(tables: ImageTables) -> sqlalchemy.Select[Any]:
+    """Return the statement that joins exposures and encoded regions of each detector into texts."""
     regions = tables.regions.columns
-    exposures = sqlalchemy.cast(regions.exposure, sqlalchemy.Text)
     encoded = sqlalchemy.type_coerce(regions.region, sqlalchemy.Text)  # as it is stored
-    return sqlalchemy.select(key, regions.detector, aggregate_strings(exposures, ","), aggregate_strings(encoded, ","))
+    return sqlalchemy.select(regions.detector, joined_column(regions.exposure), aggregate_strings(encoded, SEPARATOR))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

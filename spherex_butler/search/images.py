@@ -24,6 +24,7 @@ from ..repository.times import times_of
 from .candidates import Chosen
 from .frames import FrameMap, are_full_frames, edge_distances, known_distortions
 from .matching import Matches, find_matches
+from .ragged import spread
 from .refinement import refined
 from .registered import ImageFilter, RegisteredImages, image_keys, registered_images, searched_collections
 from .targets import Position, as_targets
@@ -275,10 +276,8 @@ def _pixels(matches: Matches) -> _Pixels:
 def _joined(keys: NDArray[np.int64], known: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return pairs of places in both at which the keys are the same; ``known`` is in order, and may have one twice."""
     begin, end = np.searchsorted(known, keys, "left"), np.searchsorted(known, keys, "right")
-    number = end - begin
-    first = np.repeat(np.arange(len(keys)), number)
-    within = np.arange(len(first)) - np.repeat(np.cumsum(number) - number, number)
-    return first, np.repeat(begin, number) + within
+    first, within = spread(end - begin)
+    return first, begin[first] + within
 
 
 def _table(found: _Found, names: Sequence[str] | None, images: RegisteredImages) -> QTable:

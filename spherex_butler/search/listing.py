@@ -10,11 +10,11 @@ import numpy as np
 import sqlalchemy
 from lsst.daf.butler import Butler
 from numpy.typing import NDArray
-from sqlalchemy.sql.functions import aggregate_strings
 
 from ..repository.butler_internals import ImageTables, collection_names, selected_rows
 from ..repository.runs import release_of_run
 from .candidates import Chosen, exposure_times, period_of
+from .joined_texts import integers, joined_column
 from .registered import ImageFilter, image_keys
 
 
@@ -62,9 +62,8 @@ def _releases(butler: Butler, numbers: tuple[int, ...]) -> list[str]:
 def _of_collection(butler: Butler, tables: ImageTables, chosen: Chosen, number: int) -> NDArray[np.int64]:
     """Return the keys of a collection's images."""
     tags = tables.tags.columns
-    joined = aggregate_strings(sqlalchemy.cast(tags.exposure, sqlalchemy.Text), ",")
     statement = (
-        sqlalchemy.select(tags.detector, joined)
+        sqlalchemy.select(tags.detector, joined_column(tags.exposure))
         .where(
             tags.dataset_type_id == tables.dataset_type_id,
             tags.collection_id == number,
@@ -73,7 +72,6 @@ def _of_collection(butler: Butler, tables: ImageTables, chosen: Chosen, number: 
         .group_by(tags.detector, period_of(tags.exposure))
     )
     found = [
-        image_keys(np.array(exposures.split(","), np.int64), np.int64(detector))
-        for detector, exposures in selected_rows(butler, statement)
+        image_keys(integers(exposures), np.int64(detector)) for detector, exposures in selected_rows(butler, statement)
     ]
     return np.concatenate([np.zeros(0, np.int64), *found])

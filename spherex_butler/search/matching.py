@@ -14,15 +14,16 @@ from lsst.sphgeom import Angle, Circle, ConvexPolygon, HealpixPixelization, Pixe
 from numpy.typing import NDArray
 
 from ..repository.butler_internals import ImageTables
-from .candidates import Chosen, ExposureTimes, all_regions, exposure_times, regions_by_pixel
+from ..repository.exposures import sky_pixels
+from .candidates import Chosen, ExposureTimes, all_regions, exposure_times, overlapping_regions
 from .motion import Motion
-from .regions import Regions, Vectors, circles, contains, nearest_points, unit_vectors, unrepeated
+from .ragged import spread
+from .regions import MARGIN, Regions, Vectors, circles, contains, nearest_points, unit_vectors, unrepeated
 from .targets import Area, Cells, Fixed, Moving, Targets
 
 _MANY_PIXELS = 300
 """Pixels of the sky from which on it takes less to read every region once than those of each pixel."""
 
-_MARGIN = 1e-9  # radians, for what is rounded
 
 _BINS = 32
 """HEALPix nside of the pixels by which targets are looked up."""
@@ -97,11 +98,7 @@ def _of_fixed(butler: Butler, tables: ImageTables, targets: Fixed, chosen: Chose
 
 def _pixels_around(pixelization: PixelizationABC, direction: Vectors, radius: float) -> list[int]:
     center = UnitVector3d(*direction)
-    return _pixels_of(pixelization, Circle(center, Angle(radius))) if radius else [int(pixelization.index(center))]
-
-
-def _pixels_of(pixelization: PixelizationABC, region: Region) -> list[int]:
-    return [int(pixel) for begin, end in pixelization.envelope(region) for pixel in range(begin, end)]
+    return sky_pixels(pixelization, Circle(center, Angle(radius))) if radius else [int(pixelization.index(center))]
 
 
 class _Index:
@@ -142,8 +139,7 @@ class _Index:
         large = reach > _LARGEST
         bins = hpgeom.vector_to_pixel(_BINS, *centers.T, nest=True) if len(centers) else np.zeros(0, np.int64)
         counts = np.where(large, len(self._targets.directions), self._counts[bins])
-        image = np.repeat(np.arange(len(centers)), counts)
-        within = np.arange(len(image)) - np.repeat(np.cumsum(counts) - counts, counts)
+        image, within = spread(counts)
         place = np.where(large[image], 0, self._starts[bins[image]] + within)
         return image, np.where(large[image], within, self._numbers[place] if len(self._numbers) else 0)
 
@@ -156,7 +152,7 @@ def _of_moving(butler: Butler, tables: ImageTables, targets: Moving, chosen: Cho
     exposures = exposure_times(butler, tables, chosen)
     for number, motion in enumerate(targets.motions):
         for pixels, some in _path(pixelization, motion, exposures, chosen):
-            for _, regions in regions_by_pixel(butler, tables, pixels, some):
+            for regions in overlapping_regions(butler, tables, pixels, some):
                 yield _at_their_times(number, motion, regions, exposures)
 
 
@@ -172,7 +168,7 @@ def _path(
     reach = motion.reach(exposures.middles)
     if reach is not None:
         center = UnitVector3d(*motion.at(exposures.middles[:1])[0])
-        yield _pixels_of(pixelization, Circle(center, Angle(reach + _MARGIN))), chosen
+        yield sky_pixels(pixelization, Circle(center, Angle(reach + MARGIN))), chosen
         return
     directions = motion.at(exposures.middles)
     known = np.isfinite(directions).all(axis=1)
@@ -205,7 +201,7 @@ def _of_area(butler: Butler, tables: ImageTables, area: Region, chosen: Chosen) 
     circle = area.getBoundingCircle()
     center = np.array(list(circle.getCenter()), float)
     radius = circle.getOpeningAngle().asRadians()
-    pixels = _pixels_of(butler.dimensions.commonSkyPix.pixelization, area)
+    pixels = sky_pixels(butler.dimensions.commonSkyPix.pixelization, area)
     for regions in _regions_over(butler, tables, pixels, chosen):
         centers, reach = circles(regions.corners)
         near = regions.where(centers @ center >= np.cos(np.minimum(reach + radius, np.pi)))
@@ -239,7 +235,7 @@ def _pixels_of_cells(butler: Butler, area: Cells) -> list[int]:
         return [int(pixel) for pixel in np.unique(_indices(pixelization, directions))]
     radius = Angle(np.radians(hpgeom.max_pixel_radius(1 << area.order)))
     circles_around = (Circle(UnitVector3d(*direction), radius) for direction in directions)
-    return sorted({pixel for circle in circles_around for pixel in _pixels_of(pixelization, circle)})
+    return sorted({pixel for circle in circles_around for pixel in sky_pixels(pixelization, circle)})
 
 
 def _with_nearest_points(regions: Regions, center: Vectors) -> Matches:
@@ -255,4 +251,4 @@ def _regions_over(butler: Butler, tables: ImageTables, pixels: list[int], chosen
     if len(pixels) > _MANY_PIXELS:
         yield from all_regions(butler, tables, chosen)
     else:
-        yield from (regions for _, regions in regions_by_pixel(butler, tables, pixels, chosen))
+        yield from overlapping_regions(butler, tables, pixels, chosen)

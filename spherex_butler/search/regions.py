@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = (
+    "MARGIN",
     "Regions",
     "Vectors",
     "circles",
@@ -25,15 +26,17 @@ from astropy.coordinates import SkyCoord
 from lsst.sphgeom import ConvexPolygon, Region
 from numpy.typing import NDArray
 
+from .joined_texts import SEPARATOR, integers
+
 Vectors: TypeAlias = NDArray[np.float64]
 """Directions as unit vectors, ICRS, in the last axis."""
 
-_SEPARATOR = ","
 _CORNERS = 4
 _BYTES = 1 + _CORNERS * 3 * 8  # what ConvexPolygon.encode writes of four corners: a letter, and x, y, z of each
 _CHARACTERS = -(-_BYTES // 3) * 4  # in base64, as the registry stores it
 
-_MARGIN = 1e-9  # radians, for what is rounded
+MARGIN = 1e-9
+"""Radians, for what is rounded."""
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +76,7 @@ class Regions:
     @classmethod
     def decoded(cls, detector: int, exposures: str, regions: str) -> Regions:
         """Return those of one detector from the registry's values, joined by commas."""
-        numbers = np.array(exposures.split(_SEPARATOR), np.int64)
+        numbers = integers(exposures)
         if len(regions) == (_CHARACTERS + 1) * len(numbers) - 1:
             corners = _four_corners(regions, len(numbers))
         else:
@@ -90,7 +93,7 @@ class Regions:
 
 
 def _four_corners(regions: str, number: int) -> Vectors:
-    characters = np.frombuffer(f"{regions}{_SEPARATOR}".encode(), np.uint8).reshape(number, -1)[:, :_CHARACTERS]
+    characters = np.frombuffer(f"{regions}{SEPARATOR}".encode(), np.uint8).reshape(number, -1)[:, :_CHARACTERS]
     # Padding ends what b64decode reads; as bits of nothing it lets it read all at once.
     rows = np.frombuffer(b64decode(characters.tobytes().replace(b"=", b"A")), np.uint8).reshape(number, -1)
     return np.ascontiguousarray(rows[:, 1:_BYTES]).view("<f8").astype(float).reshape(number, _CORNERS, 3)
@@ -98,7 +101,7 @@ def _four_corners(regions: str, number: int) -> Vectors:
 
 def _polygons(regions: str) -> Iterator[tuple[int, Vectors]]:
     """Yield the corners of those regions that are polygons, by their places in the text."""
-    for place, text in enumerate(regions.split(_SEPARATOR)):
+    for place, text in enumerate(regions.split(SEPARATOR)):
         region = Region.decodeBase64(text)
         if isinstance(region, ConvexPolygon):
             yield place, np.array([list(corner) for corner in region.getVertices()], float)
@@ -138,7 +141,7 @@ def circles(corners: Vectors) -> tuple[Vectors, NDArray[np.float64]]:
     """Return the centres of circles around polygons, and their radii with a margin."""
     centers = unit_vectors(corners.sum(axis=1))
     chords = np.linalg.norm(corners - centers[:, np.newaxis], axis=2).max(axis=1, initial=0)
-    return centers, 2 * np.arcsin(np.minimum(chords / 2, 1)) + _MARGIN
+    return centers, 2 * np.arcsin(np.minimum(chords / 2, 1)) + MARGIN
 
 
 def contains(corners: Vectors, points: Vectors) -> NDArray[np.bool_]:

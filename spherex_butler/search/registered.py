@@ -29,6 +29,7 @@ from ..errors import FormatError, ParameterError
 from ..repository.butler_internals import ImageTables, collection_names, collection_numbers, selected_rows
 from ..repository.opened import datastore_root
 from ..repository.runs import release_of_run
+from .joined_texts import SEPARATOR, integers, joined_column
 
 _AT_ONCE = 5000  # exposures in one statement; databases bound how many values one may have
 _LINE = "\n"  # between paths, which may have a comma
@@ -102,15 +103,15 @@ def searched_collections(butler: Butler, collections: str | Iterable[str] | None
     names = (given,) if isinstance(given, str) else tuple(given)
     kinds = {CollectionType.RUN, CollectionType.TAGGED}
     try:
-        found = butler.collections.query(names, collection_types=kinds, flatten_chains=True)
+        found = butler.collections.query_info(names, kinds, flatten_chains=True)
     except MissingCollectionError as error:
         if collections is None:  # nothing was ingested yet
             return Searched(names, (), all_runs=True)
         raise ParameterError(
             f"{error} Expected collections of the repository; 'butler query-collections REPO' lists them."
         ) from None
-    runs = butler.collections.query(names, collection_types=CollectionType.RUN, flatten_chains=True)
-    return Searched(names, collection_numbers(butler, found), all_runs=len(runs) == len(found))
+    all_runs = all(info.type is CollectionType.RUN for info in found)
+    return Searched(names, collection_numbers(butler, [info.name for info in found]), all_runs)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -174,20 +175,20 @@ def _exposures(butler: Butler, tables: ImageTables, ids: NDArray[np.int64], want
     for begin in range(0, len(ids), _AT_ONCE):
         statement = (
             sqlalchemy.select(
-                _joined(columns.id),
-                _joined(tables.begin),
-                _joined(tables.end),
-                _joined(length),  # as an integer, since text would round it
-                _joined(sqlalchemy.func.coalesce(columns.obs_id, "")),
+                joined_column(columns.id),
+                joined_column(tables.begin),
+                joined_column(tables.end),
+                joined_column(length),  # as an integer, since text would round it
+                joined_column(sqlalchemy.func.coalesce(columns.obs_id, "")),
             )
             .where(columns.instrument == INSTRUMENT, columns.id.in_(ids[begin : begin + _AT_ONCE].tolist()))
             .where(*wanted.conditions(tables))
         )
         parts += [row for row in selected_rows(butler, statement) if row[0] is not None]
     known, begins, ends, lengths = (
-        np.concatenate([np.zeros(0, np.int64), *(_integers(row[place]) for row in parts)]) for place in range(4)
+        np.concatenate([np.zeros(0, np.int64), *(integers(row[place]) for row in parts)]) for place in range(4)
     )
-    obs_ids = np.array([text for row in parts for text in row[4].split(",")], np.str_)
+    obs_ids = np.array([text for row in parts for text in row[4].split(SEPARATOR)], np.str_)
     order = np.argsort(known)
     seconds = np.where(lengths < 0, np.nan, lengths / _NANO)
     return _Exposures(known[order], obs_ids[order], (begins // 2 + ends // 2)[order], seconds[order])
@@ -223,7 +224,10 @@ def _datasets(butler: Butler, tables: ImageTables, keys: _Keys, wanted: ImageFil
         joined = joined.join(tables.datasets, tags.dataset_id == tables.datasets.columns.id)
         run = tables.datasets.columns.run_id
     path = sqlalchemy.func.coalesce(files.path, "")
-    columns = [*map(_joined, (tags.exposure, tags.collection_id, run, tags.dataset_id)), aggregate_strings(path, _LINE)]
+    columns = [
+        *map(joined_column, (tags.exposure, tags.collection_id, run, tags.dataset_id)),
+        aggregate_strings(path, _LINE),
+    ]
     parts = []
     for detector in np.unique(keys % 10).tolist():
         exposures = (keys[keys % 10 == detector] // 10).tolist()
@@ -254,23 +258,15 @@ def _datasets(butler: Butler, tables: ImageTables, keys: _Keys, wanted: ImageFil
 def _part(detector: int, row: Any) -> _Datasets:
     """Return the datasets of one detector from values that are joined to texts."""
     exposures, collections, runs, ids, paths = row
-    keys = image_keys(_integers(exposures), np.int64(detector))
+    keys = image_keys(integers(exposures), np.int64(detector))
     found = np.array(paths.split(_LINE), np.str_)
     if len(found) != len(keys):
         raise FormatError(
             f"Of {len(keys)} files of detector {detector}, one has a line break in its path; expected none. Search "
             "other collections."
         )
-    identifiers = _with_hyphens(np.array(ids.split(","), np.str_))
-    return _Datasets(keys, _integers(collections), _integers(runs), identifiers, found)
-
-
-def _joined(column: Any) -> Any:
-    return aggregate_strings(sqlalchemy.cast(column, sqlalchemy.Text), ",")
-
-
-def _integers(text: str) -> NDArray[np.int64]:
-    return np.array(text.split(","), np.int64)
+    identifiers = _with_hyphens(np.array(ids.split(SEPARATOR), np.str_))
+    return _Datasets(keys, integers(collections), integers(runs), identifiers, found)
 
 
 def _with_hyphens(ids: NDArray[np.str_]) -> NDArray[np.str_]:
