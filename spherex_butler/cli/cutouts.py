@@ -18,8 +18,8 @@ from ..images.level2 import PLANES
 from ..repository.opening import open_butler
 from ..search.cutout_plan import CutoutRequest, plan_cutouts
 from ..search.cutout_report import Cutouts, FailedCutout
-from ..search.cutout_rows import read_table
 from ..search.cutouts import CONNECTIONS, get_cutouts
+from ..search.reading import read_table
 from . import options
 
 _SHOWN = 20

@@ -23,7 +23,7 @@ from ..repository.instrument import channel_table
 from ..repository.opening import open_butler
 from ..search import Cutouts, Ephemeris, channel_counts, find_images, get_cutouts
 from ..search.coordinates import parse_position
-from ..search.cutout_rows import read_table
+from ..search.reading import read_table
 from ..search.writing import FORMATS, format_of, records, write_images, written
 from . import options
 from .cutouts import cutout_size

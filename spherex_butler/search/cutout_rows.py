@@ -2,44 +2,25 @@
 
 from __future__ import annotations
 
-__all__ = ("CutoutRow", "Position", "cutout_rows", "read_table")
+__all__ = ("CutoutRow", "Position", "cutout_rows")
 
-import gzip
-import importlib
 import math
-import os
-import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
-from astropy.table.meta import get_header_from_yaml
 from numpy.typing import NDArray
 
-from ..errors import ConfigurationError, FormatError, ParameterError, reason_of
-from ..formats.regular import require_regular
+from ..errors import ParameterError
 from .cutout_report import FailedCutout
 
-_GZIP = b"\x1f\x8b"
-_SNIFFED = 4096
-_USED = ("dataset_id", "source", "ra", "dec", "x", "y")
 _SAME_ANGLE = 1e-6  # degrees; 1/1700 of a pixel
 _SAME_PIXEL = 1e-3
-
-_FORMATS: Mapping[str, re.Pattern[bytes]] = {
-    "fits": re.compile(rb"SIMPLE  ="),
-    "parquet": re.compile(rb"PAR1"),
-    "ascii.ecsv": re.compile(rb"# %ECSV"),
-    "votable": re.compile(rb"\s*(\xef\xbb\xbf)?\s*<[^\0]*<?(\w+:)?VOTABLE\b"),
-    "ascii.csv": re.compile(rb"(\xef\xbb\xbf)?[^\0-\x1f<{|\\][^\0-\x1f]*,[^\0-\x1f]*\r?(\n|$)"),
-}
-"""How files begin, by astropy's name of their format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,53 +57,6 @@ class CutoutRow:
     dataset: uuid.UUID
     position: Position
     source: str | None
-
-
-def read_table(path: str | os.PathLike[str]) -> Table:
-    """Return the table in a file: ECSV, CSV, VOTable, FITS or Parquet, told by how it begins.
-
-    Raises
-    ------
-    FormatError
-        Raised if it is none of these, or damaged.
-    """
-    require_regular(path)
-    with Path(path).open("rb") as file:
-        start = file.read(_SNIFFED)
-    if start.startswith(_GZIP):
-        with gzip.open(path) as unzipped:
-            start = unzipped.read(_SNIFFED)
-    name = next((name for name, begin in _FORMATS.items() if begin.match(start)), None)
-    if name is None:
-        raise FormatError(
-            f"{os.fspath(path)!r} begins with {start[:60]!r}; expected a table as ECSV, CSV, VOTable, FITS or Parquet, "
-            "such as find_images returns."
-        )
-    try:
-        return _read_parquet(path) if name == "parquet" else Table.read(path, format=name)
-    except ConfigurationError:
-        raise
-    except Exception as error:  # each of astropy's readers raises what it likes
-        raise FormatError(
-            f"{os.fspath(path)!r} begins as {name.removeprefix('ascii.')}, but cannot be read: {reason_of(error)}"
-        ) from error
-
-
-def _read_parquet(path: str | os.PathLike[str]) -> Table:
-    """Return the columns that count, with the units that astropy wrote; its own reader needs pandas."""
-    try:
-        parquet: Any = importlib.import_module("pyarrow.parquet")
-    except ImportError as error:
-        raise ConfigurationError(
-            f"Reading {os.fspath(path)!r} needs pyarrow: pip install 'spherex-butler[archive]'."
-        ) from error
-    content = parquet.read_table(path)
-    table = Table({name: content[name].to_pylist() for name in content.column_names if name.lower() in _USED})
-    described = (content.schema.metadata or {}).get(b"table_meta_yaml", b"").decode()
-    for column in get_header_from_yaml(described.splitlines())["datatype"] if described else ():
-        if column["name"] in table.colnames:
-            table[column["name"]].unit = column.get("unit")
-    return table
 
 
 def cutout_rows(table: Table) -> list[CutoutRow | FailedCutout]:

@@ -19,7 +19,7 @@ from ..images.cutouts import Size
 from .cutout_plan import CutoutPlan, CutoutRequest, plan_cutouts
 from .cutout_reading import Outcome, read_cutouts
 from .cutout_report import Cutouts, FailedCutout
-from .cutout_rows import read_table
+from .reading import read_table
 
 CONNECTIONS = 16
 """Connections to one server, where nobody says how many."""

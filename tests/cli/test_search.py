@@ -25,6 +25,7 @@ from spherex_butler.search import channel_counts, find_images, write_images
 
 OBS_IDS = ("2025W51_1A_0684_2", "2025W51_1A_0700_1")
 CENTER = sky_of(make_frame(detector=2), 1000.0, 1000.0)
+TABLES = {"t.ecsv": "ascii.ecsv", "t.csv": "ascii.csv", "t.vot": "votable", "t.fits": "fits", "t.parquet": "parquet"}
 RA, DEC = f"{CENTER.ra.deg:.6f}", f"{CENTER.dec.deg:.6f}"
 
 
@@ -97,17 +98,23 @@ def test_limit_says_that_there_is_more(repo):
     assert len(run("search", repo, RA, DEC, "--limit", 0).splitlines()) == 6
 
 
-def test_catalogue_gives_the_positions(repo, tmp_path):
-    path = tmp_path / "stars.csv"
-    Table({"name": ["north", "south"], "ra": [CENTER.ra.deg, 10], "dec": [CENTER.dec.deg, -5.2]}).write(path)
+@pytest.mark.parametrize("name", TABLES)
+def test_catalogue_gives_the_positions(repo, tmp_path, name):
+    path = tmp_path / name
+    catalogue = Table({"name": ["north", "south"], "ra": [CENTER.ra.deg, 10], "dec": [CENTER.dec.deg, -5.2]})
+    catalogue.write(path, format=TABLES[name])
     images = json.loads(run("search", repo, "--catalogue", path, "--json"))["images"]
     assert [image["source"] for image in images] == ["north"] * 4 + ["south"]
 
 
-def test_ephemeris_gives_the_track(repo, tmp_path):
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("column", ["time", "datetime_jd"])
+def test_ephemeris_gives_the_track(repo, tmp_path, name, column):
     times = Time("2025-12-17") + np.arange(0, 4, 0.1) * u.day
-    path = tmp_path / "track.ecsv"
-    Table({"time": times.isot, "ra": [CENTER.ra.deg] * 40, "dec": [CENTER.dec.deg] * 40}).write(path)
+    path = tmp_path / name
+    values = times.isot if column == "time" else times.jd
+    track = Table({column: values, "ra": [CENTER.ra.deg] * 40, "dec": [CENTER.dec.deg] * 40})
+    track.write(path, format=TABLES[name])
     assert len(json.loads(run("search", repo, "--ephemeris", path, "--json"))["images"]) == 4
 
 

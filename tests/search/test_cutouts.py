@@ -395,7 +395,7 @@ def test_file_that_is_no_table_is_refused(local, tmp_path):
     ):
         get_cutouts(local.butler, tmp_path / "x", SIZE)
     (tmp_path / "y").write_bytes(b"SIMPLE  = nothing")
-    with pytest.raises(FormatError, match=r"y' begins as fits, but cannot be read: "):
+    with pytest.raises(FormatError, match=r"y' begins as FITS, but cannot be read: "):
         get_cutouts(local.butler, tmp_path / "y", SIZE)
 
 
