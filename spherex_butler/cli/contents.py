@@ -12,46 +12,29 @@ import click
 from ..repository.opening import open_butler
 from ..search import observations
 from ..search import summary as summary_of
+from ..search.writing import document, format_of, write_table
 from . import options
 
-_FORMATS = {".ecsv": "ascii.ecsv", ".csv": "ascii.csv", ".fits": "fits"}
-
-
-def _table_file(_context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
-    if path is not None and path.suffix not in _FORMATS:
-        raise click.BadParameter(f"{path.name!r} names no known format; expected {', '.join(_FORMATS)} at its end.")
-    if path is not None and not path.parent.is_dir():
-        raise click.BadParameter(f"{str(path.parent)!r} is not a folder; expected one for the table.")
-    return path
+_ROWS = "observations"
+_SHOWN = 100  # rows, unless the limit says otherwise
 
 
 @click.command("list", short_help="List exposures, and the images there are of each.")
 @options.repo
 @options.detectors
-@click.option("--period", "planning_period", metavar="NAME", help="Only this planning period, such as 2025W51_1A.")
-@click.option("--survey", metavar="NAME", help="Only exposures planned for this survey, such as all_sky.")
-@click.option("--begin", metavar="TIME", help="Only exposures that end after this time; UTC such as 2025-12-18.")
-@click.option("--end", metavar="TIME", help="Only exposures that begin before this time; UTC.")
+@options.planning_period
+@options.survey
+@options.timespan
 @click.option("--where", default="", metavar="EXPRESSION", help="Only what satisfies this query expression.")
 @options.collections
-@click.option("--limit", type=click.IntRange(0), default=100, show_default=True, help="Rows to list; 0 for all.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    callback=_table_file,
-    metavar="FILE",
-    help="Write all rows as .ecsv, .csv or .fits, instead of printing some.",
-)
-@click.option("--overwrite", is_flag=True, help="With --output: replace a file that exists.")
+@options.limit
+@options.table_output
 @options.as_json
 def list_observations(
     repo: str,
     *,
-    begin: str | None,
-    end: str | None,
     detectors: tuple[int, ...],
-    limit: int,
+    limit: int | None,
     output: Path | None,
     overwrite: bool,
     as_json: bool,
@@ -68,29 +51,18 @@ def list_observations(
       butler spherex list repo --begin 2025-12-18 --end 2025-12-19 -o day.ecsv
       butler spherex list repo --where "exposure.exposure_time > 100"
     """
-    if output is not None and as_json:
-        raise click.UsageError("--json prints JSON, and --output writes a table instead; give one of them.")
-    if output is not None and output.exists() and not overwrite:
-        raise click.UsageError(f"{str(output)!r} exists; give --overwrite to replace it, or another file.")
-    most = None if output is not None or limit == 0 else limit
+    name = None if output is None else format_of(output)
+    chosen = limit if limit is not None or output is not None else _SHOWN
+    most = chosen or None
     with open_butler(repo) as butler:
-        table = observations(
-            butler,
-            detectors=detectors or None,
-            time=None if begin is None and end is None else (begin, end),
-            limit=None if most is None else most + 1,
-            **filters,
-        )
+        table = observations(butler, detectors=detectors or None, limit=None if most is None else most + 1, **filters)
     more = most is not None and len(table) > most
     table = table[:most]
-    if output is not None:
-        table.write(output, format=_FORMATS[output.suffix], overwrite=overwrite)
-        options.say((), f"Wrote {len(table)} rows to {output}.")
+    if output is not None and name is not None:
+        write_table(table, output, name, overwrite=overwrite, rows=_ROWS, besides={"more": more})
+        options.say(["… and more; --limit 0 writes all."] if more else [], f"Wrote {len(table)} rows to {output}.")
     elif as_json:
-        names = table.colnames
-        options.say_json(
-            {"observations": [dict(zip(names, row, strict=True)) for row in table.iterrows()], "more": more}
-        )
+        options.say_json(document(table, _ROWS) | {"more": more})
     else:
         lines = table.pformat(max_lines=-1, max_width=-1, align="<") if len(table) else ["Nothing was found."]
         options.say(["… and more; --limit 0 lists all."] if more else [], *(line.rstrip() for line in lines))

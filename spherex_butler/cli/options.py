@@ -12,6 +12,8 @@ __all__ = (
     "detectors",
     "dry_run",
     "exposure_id",
+    "limit",
+    "planning_period",
     "processes",
     "progress",
     "repo",
@@ -19,18 +21,22 @@ __all__ = (
     "require_dimensions",
     "say",
     "say_json",
+    "survey",
+    "table_output",
+    "timespan",
     "transfer",
     "whole_number",
     "write_json",
 )
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 from lsst.daf.butler import Butler
@@ -49,11 +55,18 @@ _MOST_DIGITS = 18
 """Of a number that fits into 64 bits, which is what databases hold."""
 
 
-def _writable(_context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
-    """Refuse a file that cannot be written before anything is done."""
-    if path is not None and not path.parent.is_dir():
-        raise click.BadParameter(f"{str(path.parent)!r} is not a folder; expected one for the report.")
-    return path
+_Command: TypeAlias = Callable[..., None]
+
+
+def _writable(what: str) -> Callable[[click.Context, click.Parameter, Path | None], Path | None]:
+    """Return what refuses a file that cannot be written before anything is done."""
+
+    def checked(_context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
+        if path is not None and not path.parent.is_dir():
+            raise click.BadParameter(f"{str(path.parent)!r} is not a folder; expected one for the {what}.")
+        return path
+
+    return checked
 
 
 def _detector(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
@@ -138,12 +151,22 @@ detectors = click.option(
     multiple=True,
     help="Only this detector, 1 to 6 or D1 to D6; repeatable.",
 )
+planning_period = click.option(
+    "--period", "planning_period", metavar="NAME", help="Only this planning period, such as 2025W51_1A."
+)
+survey = click.option("--survey", metavar="NAME", help="Only exposures planned for this survey, such as all_sky.")
+limit = click.option(
+    "--limit",
+    type=click.IntRange(0),
+    metavar="NUMBER",
+    help="At most this many rows, the first; 0 for all. By default 100 are shown, and all are written.",
+)
 dry_run = click.option("-n", "--dry-run", is_flag=True, help="Say what would be done and change nothing.")
 report = click.option(
     "--report",
     "output",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    callback=_writable,
+    callback=_writable("report"),
     metavar="FILE",
     help="Write a report to this file as JSON.",
 )
@@ -157,14 +180,14 @@ as_json = click.option(
 """The option of commands that print what they found; `say_json` prints the document."""
 
 
-def processes(what: str, most: int | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def processes(what: str, most: int | None = None) -> Callable[[_Command], _Command]:
     """Return the option that says how many processes do a job, with its help text and greatest value."""
     return click.option(
         "-j", "--processes", type=click.IntRange(1, most), default=1, show_default=True, metavar="NUMBER", help=what
     )
 
 
-def transfer(modes: Iterable[str] = TRANSFER_MODES) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def transfer(modes: Iterable[str] = TRANSFER_MODES) -> Callable[[_Command], _Command]:
     """Return the option that says how files come into a repository, with its possible values."""
     return click.option(
         "-t",
@@ -205,7 +228,7 @@ def _progress_bar(*, show: bool | None) -> Iterator[None]:
         logger.setLevel(level)
 
 
-def progress(command: Callable[..., None]) -> Callable[..., None]:
+def progress(command: _Command) -> _Command:
     """Return a command that shows its progress, if its option says so."""
 
     @click.option("--progress/--no-progress", default=None, help="Show progress; by default in a terminal.")
@@ -215,6 +238,41 @@ def progress(command: Callable[..., None]) -> Callable[..., None]:
             command(*arguments, **options)
 
     return shown
+
+
+def timespan(command: _Command) -> _Command:
+    """Return a command that gets as ``time`` what two options give, from begin to end; `None` without both."""
+
+    @click.option("--begin", metavar="TIME", help="Only exposures that end after this time; UTC such as 2025-12-18.")
+    @click.option("--end", metavar="TIME", help="Only exposures that begin before this time; UTC.")
+    @wraps(command)
+    def timed(*arguments: Any, begin: str | None, end: str | None, **options: Any) -> None:
+        command(*arguments, time=None if begin is None and end is None else (begin, end), **options)
+
+    return timed
+
+
+def table_output(command: _Command) -> _Command:
+    """Return a command that can write a table to a new file as ``output``, instead of printing it; see `as_json`."""
+
+    @click.option(
+        "-o",
+        "--output",
+        type=click.Path(dir_okay=False, path_type=Path),
+        callback=_writable("table"),
+        metavar="FILE",
+        help="Write to this file: .ecsv, .csv, .fits, .vot, .parquet or .json.",
+    )
+    @click.option("--overwrite", is_flag=True, help="With --output: replace a file that exists.")
+    @wraps(command)
+    def checked(*arguments: Any, output: Path | None, overwrite: bool, as_json: bool, **options: Any) -> None:
+        if output is not None and as_json:
+            raise click.UsageError("--json prints JSON, and --output writes a file instead; give one of them.")
+        if output is not None and os.path.lexists(output) and not overwrite:
+            raise click.UsageError(f"{str(output)!r} exists; give --overwrite to replace it, or another file.")
+        command(*arguments, output=output, overwrite=overwrite, as_json=as_json, **options)
+
+    return checked
 
 
 def say(details: Iterable[object], *summaries: str) -> None:

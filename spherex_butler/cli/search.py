@@ -7,43 +7,26 @@ __all__ = ("search",)
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import astropy.units as u
 import click
-import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import QTable
 from lsst.daf.butler import Butler
 
-from ..constants import DETECTORS
-from ..repository.instrument import channel_table
 from ..repository.opening import open_butler
-from ..search import Cutouts, Ephemeris, channel_counts, find_images, get_cutouts
+from ..search import Cutouts, Ephemeris, find_images, get_cutouts
 from ..search.coordinates import parse_position
 from ..search.reading import read_table
-from ..search.writing import FORMATS, format_of, records, write_images, written
+from ..search.writing import FORMATS, format_of, write_table, written
 from . import options
 from .cutouts import cutout_size
+from .search_tables import counts, coverage_lines, summary, table_lines
 
-_BARS = " ▁▂▃▄▅▆▇█"
-_SHOWN = {
-    "source": "",
-    "obs_id": "",
-    "detector": "",
-    "channel": "",
-    "wavelength": ".4f",
-    "bandwidth": ".4f",
-    "x": ".1f",
-    "y": ".1f",
-    "time": "",
-    "release": "",
-}
-"""The columns that a person reads, and how; narrow terminals show fewer."""
-
-
+_SHOWN = 100  # rows of a table that a person reads, unless the limit says otherwise
 _WAVELENGTH = "a wavelength; expected one such as 2.2um, 150THz or 0.5eV, or two such as 1.2,1.4um"
 
 
@@ -72,12 +55,6 @@ def _wavelength(_context: click.Context, _parameter: click.Parameter, text: str 
     return lengths * u.um if len(lengths) > 1 else lengths[0] * u.um
 
 
-def _output(_context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
-    if path is not None and not path.parent.is_dir():
-        raise click.BadParameter(f"{str(path.parent)!r} is not a folder; expected one for the table.")
-    return path
-
-
 @click.command(
     short_help="Search for the images that saw a position.", context_settings={"ignore_unknown_options": True}
 )
@@ -101,30 +78,21 @@ def _output(_context: click.Context, _parameter: click.Parameter, path: Path | N
     callback=lambda _context, _parameter, texts: tuple(map(options.exposure_id, texts)),
     help="Only this exposure, by its id or observation id; repeatable.",
 )
-@click.option("--period", "planning_period", metavar="NAME", help="Only this planning period, such as 2025W51_1A.")
-@click.option("--survey", metavar="NAME", help="Only exposures planned for this survey, such as all_sky.")
-@click.option("--begin", metavar="TIME", help="Only exposures that end after this time; UTC such as 2025-12-18.")
-@click.option("--end", metavar="TIME", help="Only exposures that begin before this time; UTC.")
+@options.planning_period
+@options.survey
+@options.timespan
 @options.collections
 @click.option("--all-processings", is_flag=True, help="Every processing of an image, and not the newest alone.")
 @click.option("--refine", is_flag=True, help="Read the headers of what is found, for exact pixels and wavelengths.")
-@click.option("--limit", type=click.IntRange(0), default=100, show_default=True, help="Rows to print; 0 for all.")
-@click.option("--coverage", is_flag=True, help="Draw how often each spectral channel was seen, instead of the images.")
+@options.limit
+@click.option("--coverage", is_flag=True, help="How often each spectral channel was seen, instead of the images.")
 @click.option(
     "--format",
     "format_",
     type=click.Choice(["table", *FORMATS]),
     help="How to print or write; by default a table, and with -o as the file's name says.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    callback=_output,
-    metavar="FILE",
-    help="Write all rows to this file: .ecsv, .csv, .fits, .vot, .parquet or .json.",
-)
-@click.option("--overwrite", is_flag=True, help="With --output: replace a file that exists.")
+@options.table_output
 @click.option(
     "--cutouts",
     "folder",
@@ -141,14 +109,12 @@ def search(
     repo: str,
     positions: tuple[str, ...],
     *,
-    begin: str | None,
-    end: str | None,
     detectors: tuple[int, ...],
     exposures: tuple[int, ...],
     catalogue: str | None,
     ephemeris: str | None,
     all_processings: bool,
-    limit: int,
+    limit: int | None,
     coverage: bool,
     format_: str | None,
     output: Path | None,
@@ -173,35 +139,45 @@ def search(
       butler spherex search repo 10.684 41.269 --coverage
       butler spherex search repo 10.684 41.269 --cutouts m31 --size 3arcmin
 
-    'butler spherex cutouts' takes the file that -o writes.
+    'butler spherex cutouts' takes the file that -o writes, but JSON.
     """
-    name = _format(format_, output, overwrite, as_json)
+    name = _format(format_, output, as_json=as_json)
     if (folder is None) != (size is None):
         raise click.UsageError("--cutouts DIR and --size SIZE go together; give both or none.")
+    if coverage and limit:
+        raise click.UsageError("--coverage counts all images, and --limit leaves some out; give one of them.")
     target = _target(positions, catalogue, ephemeris)
     with open_butler(repo) as butler:
-        table = find_images(
+        found = find_images(
             butler,
             target,
-            time=None if begin is None and end is None else (begin, end),
             detectors=detectors or None,
             exposures=exposures or None,
             latest=not all_processings,
             **filters,
         )
-        if output is not None:
-            write_images(table, output, format=name, overwrite=overwrite)
-            options.say((), f"Wrote {len(table)} rows to {output}.")
-        elif coverage:
-            _say_coverage(table, as_json=name == "json")
-        elif name == "json":
-            options.say_json({"images": records(table)})
+        table = found[: limit or None]
+        content, rows = (counts(table), "channels") if coverage else (table, "images")
+        if output is not None and name is not None:
+            write_table(content, output, name, overwrite=overwrite, rows=rows)
+            options.say(_more(found, table, "writes"), f"Wrote {len(content)} rows to {output}.")
         elif name is not None:
-            sys.stdout.write(written(table, name).decode())
+            options.say(_more(found, table))
+            click.echo(written(content, name, rows=rows), nl=False)
+        elif coverage:
+            options.say((), *coverage_lines(table))
         else:
-            _say_table(table, limit)
+            shown = table if limit is not None else table[:_SHOWN]
+            room = shutil.get_terminal_size((120, 24)).columns
+            options.say(_more(found, shown), *table_lines(shown, room), summary(found))
         if folder is not None and size is not None:
             _write_cutouts(butler, table, size, folder)
+
+
+def _more(found: QTable, given: QTable, how: str = "prints") -> list[str]:
+    """Return a line that says how many rows are left out, if there are any."""
+    left_out = len(found) - len(given)
+    return [f"… and {left_out} more; --limit 0 {how} all."] if left_out else []
 
 
 def _write_cutouts(butler: Butler, table: QTable, size: u.Quantity, folder: Path) -> None:
@@ -215,13 +191,13 @@ def _write_cutouts(butler: Butler, table: QTable, size: u.Quantity, folder: Path
         sys.exit(1)
 
 
-def _format(format_: str | None, output: Path | None, overwrite: bool, as_json: bool) -> str | None:
+def _format(format_: str | None, output: Path | None, *, as_json: bool) -> str | None:
     """Return the format to write, `None` for the table that a person reads."""
+    if as_json and format_ not in {None, "json"}:
+        raise click.UsageError(f"--json prints JSON, and --format {format_} does not; give one of them.")
     if output is not None:
-        if as_json or format_ == "table":
-            raise click.UsageError("--output writes a file; leave --json and --format table out, or print instead.")
-        if output.exists() and not overwrite:
-            raise click.UsageError(f"{str(output)!r} exists; give --overwrite to replace it, or another file.")
+        if format_ == "table":
+            raise click.UsageError("--format table is printed, and --output writes a file instead; give one of them.")
         return format_ or format_of(output)
     if format_ in {"fits", "parquet"}:
         raise click.UsageError(f"--format {format_} is not text; give --output FILE as well.")
@@ -261,65 +237,3 @@ def _is_number(word: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _say_table(table: QTable, limit: int) -> None:
-    if not len(table):
-        options.say([], "No image was found.")
-        return
-    shown = table[: limit or None]
-    columns = {name: _cells(shown, name) for name in _SHOWN}
-    room = shutil.get_terminal_size((120, 24)).columns
-    lines = ["" for _ in range(len(shown) + 1)]
-    for name, cells in columns.items():
-        width = max(map(len, [name, *cells])) + 2
-        if len(lines[0]) + width > room and lines[0]:
-            break
-        lines = [line + cell.ljust(width) for line, cell in zip(lines, [name, *cells], strict=True)]
-    more = [f"… and {len(table) - len(shown)} more; --limit 0 prints all."] if len(shown) < len(table) else []
-    options.say(more, *(line.rstrip() for line in lines), _summary(table))
-
-
-def _cells(table: QTable, name: str) -> list[str]:
-    column = table[name]
-    if name == "time":
-        return [str(time)[:19] for time in column.isot]
-    values = getattr(column, "value", column)
-    return [format(value, _SHOWN[name]) if _SHOWN[name] else str(value) for value in values]
-
-
-def _summary(table: QTable) -> str:
-    detectors = ", ".join(f"D{number}" for number in sorted(set(table["detector"].tolist())))
-    wavelengths = table["wavelength"].to_value(u.um)
-    known = wavelengths[np.isfinite(wavelengths)]
-    span = f", {known.min():.3f} to {known.max():.3f} um" if len(known) else ""
-    return f"{len(table)} images of {detectors}{span}."
-
-
-def _say_coverage(table: QTable, *, as_json: bool) -> None:
-    counts = channel_counts(table)
-    if as_json:
-        found = [
-            {"detector": detector, "channel": channel, "images": number}
-            for (detector, channel), number in counts.items()
-        ]
-        options.say_json({"channels": found})
-        return
-    options.say(
-        [], *_drawn(counts), f"{len(table)} images, {sum(map(bool, counts.values()))} of {len(counts)} channels."
-    )
-
-
-def _drawn(counts: dict[tuple[int, int], int]) -> Iterator[str]:
-    """Yield lines that draw how often each channel was seen: a bar, and the number."""
-    channels = channel_table()
-    most = max(1, *counts.values())
-    for detector in DETECTORS:
-        of_detector = channels[channels["detector"] == detector]
-        numbers = [counts[detector, number] for number in of_detector["id"]]
-        first, last = of_detector["wavelength"][0], of_detector["wavelength"][-1]
-        bars = "".join(f"{_BARS[-(-(len(_BARS) - 1) * number // most)] * 3} " for number in numbers)
-        yield f"D{detector}, channels 1 to {len(numbers)}: {first:.3f} to {last:.3f} um"
-        if any(numbers):
-            yield f"    {bars}".rstrip()
-        yield f"    {''.join(f'{number:<4}' for number in numbers)}".rstrip()

@@ -16,6 +16,7 @@ from typing import Any
 import astropy.units as u
 import numpy as np
 from astropy.time import Time
+from astropy.utils.masked import Masked
 from lsst.daf.butler import DataCoordinate, DatasetRef, Timespan
 from lsst.resources import ResourcePath
 
@@ -37,7 +38,8 @@ def json_value(value: Any) -> Any:
     - a time span is ``{"begin": …, "end": …}``, `None` where it is open;
     - a quantity is ``{"value": …, "unit": …}``;
     - a dataset is ``{"dataset_type", "data_id", "run", "id", "storage_class"}``;
-    - an enumeration is its value, an array a list, and a number that is masked, infinite or not one is `None`.
+    - an enumeration is its value, an array a list, and a number that is masked, infinite or not one is `None`, as is a
+      time that is masked.
 
     Passwords in texts are hidden.
 
@@ -70,8 +72,8 @@ def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _time(time: Time) -> dict[str, Any]:
-    return {"value": format_time(time), "scale": "utc"}
+def _time(time: Time) -> dict[str, Any] | None:
+    return None if np.all(time.mask) else {"value": format_time(time), "scale": "utc"}
 
 
 def _dataset(ref: DatasetRef) -> dict[str, Any]:
@@ -96,7 +98,8 @@ _WRITERS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     (u.UnitBase, str),
     (DatasetRef, _dataset),
     (DataCoordinate, lambda data_id: _mapping(data_id.required)),
-    (np.ma.MaskedArray, lambda array: _list(array.tolist())),
+    (np.ma.MaskedArray, lambda array: json_value(array.tolist())),
+    (Masked, lambda array: json_value(np.ma.MaskedArray(array.unmasked, array.mask))),
     (np.ndarray | np.generic, lambda array: json_value(array.tolist())),
     (uuid.UUID | ResourcePath | np.dtype, lambda value: hide_secrets(str(value))),
     (PathLike, fspath),

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-__all__ = ("FORMATS", "format_of", "write_images")
+__all__ = ("FORMATS", "document", "format_of", "write_images", "write_table", "written")
 
 import io
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from astropy.io.votable import from_table
-from astropy.io.votable.tree import VOTableFile
-from astropy.table import Column, QTable, Table
+import numpy as np
+from astropy.table import Column, MaskedColumn, QTable, Table
 from astropy.time import Time
 
-from ..errors import ConfigurationError, ParameterError
+from ..errors import ParameterError
+from ..files.placement import publish
 from ..files.temporary import temporary_file
 from ..repository.json_values import json_text
+from .parquet import parquet_content
+from .votable import votable_content
 
 FORMATS = {
     "ecsv": (".ecsv",),
@@ -28,22 +31,8 @@ FORMATS = {
 }
 """Formats, and the ends of file names that stand for them."""
 
-_UCDS = {
-    "obs_id": "meta.id",
-    "detector": "meta.id;instr.det",
-    "x": "pos.cartesian.x;instr.det",
-    "y": "pos.cartesian.y;instr.det",
-    "wavelength": "em.wl",
-    "bandwidth": "instr.bandwidth",
-    "time": "time.epoch;obs",
-    "exposure_time": "time.duration;obs.exposure",
-    "ra": "pos.eq.ra",
-    "dec": "pos.eq.dec",
-    "position_angle": "pos.posAng",
-    "dataset_id": "meta.id;meta.dataset",
-    "uri": "meta.ref.url",
-}
-"""What columns mean, in the Virtual Observatory's words (UCD1+)."""
+_IMAGES = "images"
+_DIGITS = 9  # of a second: Butler's nanoseconds
 
 
 def format_of(path: str | os.PathLike[str]) -> str:
@@ -79,7 +68,9 @@ def write_images(
         The file, which appears when it is whole.
     format
         ``ecsv``, ``csv``, ``fits``, ``votable``, ``parquet`` or ``json``; by default as the name says. Times are
-        text (ISO 8601, UTC) but in ECSV and FITS, where astropy reads them back as times.
+        text (ISO 8601, UTC, to the nanosecond) but in ECSV and FITS, where astropy reads them back as times. Those that
+        are not known are empty, or null. JSON is what ``butler spherex search --json`` prints. Names of sources that
+        are not ASCII are UTF-8 in FITS, too, which astropy reads; its standard knows ASCII only.
     overwrite
         Whether to replace a file that is there.
 
@@ -89,45 +80,55 @@ def write_images(
         Raised if the file is there and ``overwrite`` was not given.
     ParameterError
         Raised if there is no such format.
-    ConfigurationError
-        Raised if Parquet is wanted and pyarrow is not installed.
     """
     name = format_of(path) if format is None else format
     if name not in FORMATS:
         raise ParameterError(f"format={name!r} is not known; expected one of {', '.join(FORMATS)}.")
+    write_table(table, path, name, overwrite=overwrite)
+
+
+def write_table(
+    table: Table,
+    path: str | os.PathLike[str],
+    name: str,
+    *,
+    overwrite: bool,
+    rows: str = _IMAGES,
+    besides: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a table in one of the formats; in JSON it is a `document`."""
     target = Path(path)
-    if os.path.lexists(target) and not overwrite:
-        raise FileExistsError(f"{str(target)!r} exists; pass overwrite=True to replace it.")
+    content = written(table, name, rows=rows, besides=besides)
     with temporary_file(target.parent) as temporary:
-        temporary.write_bytes(written(table, name))
-        if overwrite:
-            temporary.replace(target)
-        else:
-            os.link(temporary, target)  # and never over what another process wrote meanwhile
+        temporary.write_bytes(content)
+        try:
+            publish(temporary, target, replace=overwrite)
+        except FileExistsError:
+            raise FileExistsError(f"{str(target)!r} exists; pass overwrite=True to replace it.") from None
 
 
-def written(table: Table, name: str) -> bytes:
+def written(table: Table, name: str, *, rows: str = _IMAGES, besides: Mapping[str, Any] | None = None) -> bytes:
     """Return the content of a file in one of the formats."""
-    stream = io.BytesIO()
-    match name:
-        case "ecsv":
-            return _text(table, "ascii.ecsv")
-        case "csv":
-            return _text(_plain(table), "ascii.csv")
-        case "json":
-            return f"{json_text(records(table))}\n".encode()
-        case "votable":
-            _votable(table).to_xml(stream)
-        case "fits":
-            QTable(table, copy=False).write(stream, format="fits")
-        case _:
-            _write_parquet(_plain(table), stream)
-    return stream.getvalue()
+    if name == "json":
+        return f"{json_text(document(table, rows) | dict(besides or {}))}\n".encode()
+    return _WRITERS[name](table)
 
 
-def records(table: Table) -> list[dict[str, Any]]:
-    """Return the rows of a table, each by the names of its columns."""
-    return [dict(zip(table.colnames, row, strict=True)) for row in table.iterrows()]
+def document(table: Table, rows: str = _IMAGES) -> dict[str, Any]:
+    """Return a table as JSON has it: the rows under their name, each by the names of the columns."""
+    return {rows: [dict(zip(table.colnames, row, strict=True)) for row in table.iterrows()]}
+
+
+def _ecsv(table: Table) -> bytes:
+    exact = QTable(table, copy=False)
+    for name in exact.colnames:
+        if isinstance(exact[name], Time):
+            exact[name] = _exact(exact[name])
+    return _text(exact, "ascii.ecsv")
+
+
+def _csv(table: Table) -> bytes:
+    return _text(_plain(table), "ascii.csv")
 
 
 def _text(table: Table, name: str) -> bytes:
@@ -136,33 +137,48 @@ def _text(table: Table, name: str) -> bytes:
     return stream.getvalue().encode()
 
 
+def _fits(table: Table) -> bytes:
+    """Return a FITS file; what is not ASCII is in UTF-8, and the header says so."""
+    encoded = QTable(table, copy=False)
+    texts = [name for name in table.colnames if getattr(table[name], "dtype", np.dtype(int)).kind == "U"]
+    beyond = [name for name in texts if not all(map(str.isascii, _filled(table[name]).tolist()))]
+    for name in beyond:
+        encoded[name] = np.char.encode(_filled(table[name]), "utf-8")
+    encoded.meta = {**table.meta, "comments": [f"Text in the column {name} is UTF-8." for name in beyond]}
+    stream = io.BytesIO()
+    encoded.write(stream, format="fits")
+    return stream.getvalue()
+
+
+def _filled(column: Column) -> Any:
+    return np.asarray(column.filled("") if isinstance(column, MaskedColumn) else column)
+
+
+_WRITERS: Mapping[str, Callable[[Table], bytes]] = {
+    "ecsv": _ecsv,
+    "csv": _csv,
+    "fits": _fits,
+    "votable": lambda table: votable_content(_plain(table)),
+    "parquet": lambda table: parquet_content(_plain(table)),
+}
+
+
 def _plain(table: Table) -> Table:
-    """Return the table with columns that every format has: times are text."""
+    """Return the table with columns that every format has: times are text, masked where they are not known."""
     found = Table()
     for name in table.colnames:
-        column = table[name]
-        if isinstance(column, Time):
-            column = Column([str(time) for time in column.utc.isot], name=name, dtype=str, description="UTC")
-        found[name] = column
+        found[name] = _times_as_text(table[name]) if isinstance(table[name], Time) else table[name]
     return found
 
 
-def _votable(table: Table) -> VOTableFile:
-    document = from_table(_plain(table))
-    for field in document.get_first_table().fields:
-        field.ucd = _UCDS.get(field.name)
-        if field.name == "time":
-            field.xtype = "timestamp"
-    return document
+def _times_as_text(times: Time) -> Column:
+    """Return times in UTC as `.repository.times.format_time` writes each: without zeros at the end."""
+    texts = np.asarray(_exact(times.utc).unmasked.isot, np.str_)
+    shortened = np.char.rstrip(np.char.rstrip(texts, "0"), ".")
+    return MaskedColumn(shortened, mask=np.asarray(times.mask)) if times.masked else Column(shortened)
 
 
-def _write_parquet(table: Table, stream: io.BytesIO) -> None:
-    try:
-        import pyarrow as pa  # noqa: PLC0415 - an extra
-        import pyarrow.parquet as pq  # noqa: PLC0415
-    except ImportError as error:
-        raise ConfigurationError("Parquet needs pyarrow: pip install 'spherex-butler[archive]'.") from error
-    arrays = {name: pa.array(table[name].tolist()) for name in table.colnames}
-    units = {name: {"unit": str(table[name].unit)} if table[name].unit else None for name in table.colnames}
-    fields = [pa.field(name, arrays[name].type, metadata=units[name]) for name in table.colnames]
-    pq.write_table(pa.table(list(arrays.values()), schema=pa.schema(fields)), stream)
+def _exact(times: Time) -> Time:
+    found = times.copy(format="isot")
+    found.precision = _DIGITS
+    return found

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from astropy.table import Table
-from command_line import run
+from command_line import invoke, run
 from made_once import copy_exposures, copy_repo, open_repo
 
 from spherex_butler.ingest import ingest_files
+from spherex_butler.search.reading import read_table
 
 
 @pytest.fixture(scope="module")
@@ -37,19 +37,27 @@ def test_list_finds_nothing(repo):
     assert run("list", repo, "--end", "2025-01-01") == "Nothing was found.\n"
 
 
-@pytest.mark.parametrize("suffix", [".ecsv", ".csv", ".fits"])
+@pytest.mark.parametrize("suffix", [".ecsv", ".csv", ".fits", ".vot", ".parquet"])
 def test_list_writes_all_rows_and_replaces_nothing(repo, tmp_path, suffix):
     path = tmp_path / f"table{suffix}"
-    assert run("list", repo, "-o", path, "--limit", 1) == f"Wrote 2 rows to {path}.\n"
-    assert Table.read(path)["exposure"].tolist() == [20255110106842, 20255110106843]
+    assert run("list", repo, "-o", path) == f"Wrote 2 rows to {path}.\n"
+    assert read_table(path)["exposure"].tolist() == [20255110106842, 20255110106843]
     assert "exists; give --overwrite to replace it" in run("list", repo, "-o", path, code=2)
     run("list", repo, "-o", path, "--overwrite", "--detector", 1)
-    assert set(Table.read(path)["detectors"]) in ({"1"}, {1})
+    assert set(read_table(path)["detectors"]) in ({"1"}, {1})
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
+def test_list_writes_no_more_rows_than_the_limit(repo, tmp_path):
+    path = tmp_path / "table.csv"
+    result = invoke("list", repo, "-o", path, "--limit", 1)
+    assert (result.stdout, result.stderr) == (f"Wrote 1 rows to {path}.\n", "… and more; --limit 0 writes all.\n")
+    assert len(read_table(path)) == 1
 
 
 def test_list_as_json_writes_no_table(repo, tmp_path):
     said = run("list", repo, "--json", "-o", tmp_path / "rows.csv", code=2)
-    assert "--json prints JSON, and --output writes a table instead; give one of them." in said
+    assert "--json prints JSON, and --output writes a file instead; give one of them." in said
     assert not (tmp_path / "rows.csv").exists()
 
 
@@ -60,6 +68,11 @@ def test_list_as_json(repo):
     assert row["exposure"] == 20255110106842
     assert row["time"]["scale"] == "utc"
     assert row["time"]["value"].startswith("2025-12-18T05:1")
+
+
+def test_list_as_json_is_the_same_printed_and_written(repo, tmp_path):
+    run("list", repo, "-o", tmp_path / "rows.json")
+    assert run("list", repo, "--json") == (tmp_path / "rows.json").read_text()
 
 
 def test_summary_prints_ten_lines(repo):

@@ -128,7 +128,26 @@ COMMAND_LINES = {
     ),
     "search: output": (("search", "GOOD", "1 2", "-o", "x.txt"), 1, ["'x.txt' names no known format", ".ecsv"]),
     "search: folder": (("search", "GOOD", "1 2", "-o", "NOWHERE/x/y.csv"), 2, ["'NOWHERE/x' is not a folder"]),
-    "search: both outputs": (("search", "GOOD", "1 2", "-o", "x.csv", "--json"), 2, ["--output writes a file"]),
+    "search: both outputs": (
+        ("search", "GOOD", "1 2", "-o", "x.csv", "--json"),
+        2,
+        ["--json prints JSON, and --output writes"],
+    ),
+    "search: printed file": (
+        ("search", "GOOD", "1 2", "-o", "x.csv", "--format", "table"),
+        2,
+        ["--format table is printed, and --output writes a file instead; give one of them."],
+    ),
+    "search: two formats": (
+        ("search", "GOOD", "1 2", "--json", "--format", "csv"),
+        2,
+        ["--json prints JSON, and --format csv does not; give one of them."],
+    ),
+    "search: limit": (
+        ("search", "GOOD", "1 2", "--coverage", "--limit", 5),
+        2,
+        ["--coverage counts all images, and --limit leaves some out; give one of them."],
+    ),
     "search: size": (("search", "GOOD", "1 2", "--cutouts", "NEW"), 2, ["--cutouts DIR and --size SIZE go together"]),
     "explain: exposure": (("explain", "GOOD", "dark", "--exposure", 1, "--detector", 3), 1, ["1 is not registered"]),
     "explain: type": (
@@ -268,7 +287,7 @@ COMMAND_LINES = {
     "list: query": (("list", "GOOD", "--where", "detector ="), 1, ["Expected an expression such as"]),
     "list: collection": (("list", "GOOD", "--collections", "no"), 1, ["no", "query-collections"]),
     "list: time": (("list", "GOOD", "--begin", "yesterday"), 1, ["'yesterday' is not a time; expected UTC such as"]),
-    "list: format": (("list", "GOOD", "-o", "NEW.xls"), 2, ["names no known format; expected .ecsv, .csv, .fits"]),
+    "list: format": (("list", "GOOD", "-o", "NEW.xls"), 1, ["names no known format; expected .ecsv, .csv, .fits"]),
     "list: folder": (("list", "GOOD", "-o", "NOWHERE/x.csv"), 2, ["is not a folder; expected one for the table"]),
     "summary: argument": (("summary", "GOOD", "level2"), 2, ["unexpected extra argument"]),
     "register: option": (("register", "GOOD", "--force"), 2, ["No such option", "--force"]),

@@ -19,9 +19,8 @@ from sky_images import make_frame, register_frames, sky_of
 
 import spherex_butler
 from spherex_butler import SpectralImage
-from spherex_butler.errors import ParameterError
 from spherex_butler.ingest import ingest_files
-from spherex_butler.search import channel_counts, find_images, write_images
+from spherex_butler.search import channel_counts, find_images
 
 OBS_IDS = ("2025W51_1A_0684_2", "2025W51_1A_0700_1")
 CENTER = sky_of(make_frame(detector=2), 1000.0, 1000.0)
@@ -48,13 +47,37 @@ def found(repo: Path) -> QTable:
 
 def test_table_is_for_people(repo):
     lines = run("search", repo, f"{RA} {DEC}", env={"COLUMNS": "120"}).splitlines()
-    assert lines[0].split() == ["source", "obs_id", "detector", "channel", "wavelength", "bandwidth", "x", "y", "time"]
+    assert lines[0].split() == [*NARROW[:2], "channel", "wavelength", "bandwidth", "x", "y", "time", "release"]
     assert len(lines) == 6
     assert "2025W51_1A_0684_2" in lines[1]
     assert "2025-12-18T" in lines[1]
     assert lines[-1].startswith("4 images of D2, D5, 1.")
+    assert lines[-1].endswith(f" um, at {RA} {DEC}.")
     narrow = run("search", repo, RA, DEC, env={"COLUMNS": "60"}).splitlines()
-    assert max(map(len, narrow)) <= 60
+    assert max(map(len, narrow[:-1])) <= 60
+
+
+NARROW = ["obs_id", "detector", "wavelength", "x", "y", "time"]
+
+
+def test_80_columns_hold_pixel_and_time(repo):
+    (heading, *lines) = run("search", repo, RA, DEC, env={"COLUMNS": "80"}).splitlines()
+    assert heading.split() == NARROW
+    assert max(map(len, lines)) <= 80
+    assert all(line.split()[-1].startswith("2025-12-18T0") for line in lines[:-1])
+
+
+def test_80_columns_hold_the_end_of_long_sources(repo, tmp_path):
+    names = [f"Gaia DR3 1234567890{number}" for number in (1, 2)]
+    Table({"name": names, "ra": [CENTER.ra.deg] * 2, "dec": [CENTER.dec.deg] * 2}).write(tmp_path / "stars.csv")
+    lines = run("search", repo, "--catalogue", tmp_path / "stars.csv", env={"COLUMNS": "80"}).splitlines()
+    assert lines[0].split() == ["source", "obs_id", "det", "um", "x", "y", "time"]
+    assert max(map(len, lines)) <= 80
+    sources = [line.partition("  ")[0] for line in lines[1:-1]]
+    assert [(source[:4], source[-5:]) for source in sources] == [("Gaia", "78901")] * 4 + [("Gaia", "78902")] * 4
+    wide = run("search", repo, "--catalogue", tmp_path / "stars.csv", env={"COLUMNS": "100"}).splitlines()
+    assert wide[0].split() == ["source", *NARROW]
+    assert wide[1].startswith("Gaia DR3 12345678901  ")
 
 
 def test_bare_numbers_are_positions_in_pairs(repo):
@@ -98,6 +121,17 @@ def test_limit_says_that_there_is_more(repo):
     assert len(run("search", repo, RA, DEC, "--limit", 0).splitlines()) == 6
 
 
+def test_limit_is_for_files_and_text_as_well(repo, tmp_path):
+    path = tmp_path / "images.csv"
+    result = invoke("search", repo, RA, DEC, "--limit", 1, "-o", path)
+    assert (result.stdout, result.stderr) == (f"Wrote 1 rows to {path}.\n", "… and 3 more; --limit 0 writes all.\n")
+    assert len(Table.read(path)) == 1
+    result = invoke("search", repo, RA, DEC, "--limit", 2, "--format", "csv")
+    assert (len(result.stdout.splitlines()), result.stderr) == (3, "… and 2 more; --limit 0 prints all.\n")
+    result = invoke("search", repo, RA, DEC, "--limit", 3, "--json")
+    assert len(json.loads(result.stdout)["images"]) == 3
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_catalogue_gives_the_positions(repo, tmp_path, name):
     path = tmp_path / name
@@ -133,12 +167,29 @@ def test_coverage_is_drawn(repo, found):
     assert sum(counts.values()) == 4
 
 
+def test_coverage_is_written_as_counts(repo, found, tmp_path):
+    expected = [(*channel, number) for channel, number in channel_counts(found).items()]
+    for name in ("counts.ecsv", "counts.fits", "counts.vot"):
+        path = tmp_path / name
+        assert run("search", repo, RA, DEC, "--coverage", "-o", path) == f"Wrote 102 rows to {path}.\n"
+        table = Table.read(path)
+        assert table.colnames == ["detector", "channel", "images"]
+        assert [tuple(row) for row in table.iterrows()] == expected
+    printed = run("search", repo, RA, DEC, "--coverage", "--format", "csv").splitlines()
+    assert printed == ["detector,channel,images", *(",".join(map(str, row)) for row in expected)]
+    run("search", repo, RA, DEC, "--coverage", "-o", tmp_path / "counts.json")
+    written = (tmp_path / "counts.json").read_text()
+    assert json.loads(written)["channels"][0] == {"detector": 1, "channel": 1, "images": 0}
+    for words in (["--json"], ["--format", "json"], ["--format", "json", "--json"]):
+        assert run("search", repo, RA, DEC, "--coverage", *words) == written
+
+
 @pytest.mark.parametrize("extension", ["ecsv", "csv", "fits", "vot", "parquet", "json"])
 def test_file_holds_all_columns_and_digits(repo, found, tmp_path, extension):
     path = tmp_path / f"images.{extension}"
     assert run("search", repo, RA, DEC, "-o", path) == f"Wrote 4 rows to {path}.\n"
     if extension == "json":
-        rows = json.loads(path.read_text())
+        rows = json.loads(path.read_text())["images"]
         x = [row["x"]["value"] for row in rows]
         names, times = list(rows[0]), [row["time"]["value"] for row in rows]
     elif extension == "parquet":
@@ -155,14 +206,6 @@ def test_file_holds_all_columns_and_digits(repo, found, tmp_path, extension):
     np.testing.assert_allclose(Time(times).mjd, found["time"].mjd, atol=1e-8)
 
 
-def test_votable_says_what_columns_mean(repo, tmp_path):
-    path = tmp_path / "images.vot"
-    run("search", repo, RA, DEC, "-o", path)
-    text = path.read_text()
-    assert 'ucd="em.wl"' in text
-    assert 'xtype="timestamp"' in text
-
-
 def test_file_is_not_replaced_unless_told(repo, tmp_path):
     path = tmp_path / "images.csv"
     path.write_text("mine")
@@ -172,6 +215,12 @@ def test_file_is_not_replaced_unless_told(repo, tmp_path):
     run("search", repo, RA, DEC, "-o", path, "--overwrite")
     assert path.read_text().startswith("source,obs_id")
     assert [one.name for one in tmp_path.iterdir()] == ["images.csv"]
+
+
+def test_json_is_the_same_printed_and_written(repo, tmp_path):
+    path = tmp_path / "images.json"
+    run("search", repo, RA, DEC, "-o", path)
+    assert run("search", repo, RA, DEC, "--json") == path.read_text()
 
 
 @pytest.mark.parametrize("name", ["ecsv", "csv", "votable", "json"])
@@ -197,13 +246,3 @@ def test_cutouts_are_written(tmp_path):
     written = sorted((tmp_path / "cutouts").glob("*.fits"))
     assert len(written) == len(result.stdout.splitlines()) - 2 > 0
     assert SpectralImage.read(written[0]).shape == (4, 4)
-
-
-def test_write_images_refuses_what_makes_no_sense(found, tmp_path):
-    with pytest.raises(ParameterError, match=r"names no known format; expected \.ecsv"):
-        write_images(found, tmp_path / "x.txt")
-    with pytest.raises(ParameterError, match="format='xls' is not known"):
-        write_images(found, tmp_path / "x", format="xls")
-    write_images(found, tmp_path / "x", format="csv")
-    with pytest.raises(FileExistsError, match="pass overwrite=True"):
-        write_images(found, tmp_path / "x", format="csv")

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from astropy.table import MaskedColumn
 from astropy.time import Time
+from astropy.utils.masked import Masked
 from lsst.daf.butler import Timespan
 from lsst.resources import ResourcePath
 
@@ -49,6 +50,9 @@ NOON = {"value": "2026-07-20T12:00:00", "scale": "utc"}
         (np.array([1.5, np.inf]), [1.5, None]),
         (MaskedColumn([1, 2], mask=[False, True]), [1, None]),
         (np.ma.masked, None),
+        (Time(np.ma.MaskedArray([2026.5, 2026.5], mask=[True, False]), format="jyear")[0], None),
+        (Masked([1, 2] * u.um, mask=[False, True]), {"value": [1.0, None], "unit": "um"}),
+        (Masked(2 * u.um, mask=True), {"value": None, "unit": "um"}),
         (Colour.RED, "red"),
         ({Colour.RED: (1, "a")}, {"red": [1, "a"]}),
         (Time("2026-07-20T12:00:00", scale="utc").tai, NOON),
