@@ -246,3 +246,5 @@ def test_cutouts_are_written(tmp_path):
     written = sorted((tmp_path / "cutouts").glob("*.fits"))
     assert len(written) == len(result.stdout.splitlines()) - 2 > 0
     assert SpectralImage.read(written[0]).shape == (4, 4)
+    run("search", folder, position, "--limit", 1, "--cutouts", tmp_path / "one", "--size", 4)
+    assert len(list((tmp_path / "one").glob("*.fits"))) == 1 < len(written)
