@@ -21,8 +21,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import astropy.units as u
 import numpy as np
-from astropy.coordinates import SkyCoord
+from astropy.coordinates import SkyCoord, UnitSphericalRepresentation
 from lsst.sphgeom import ConvexPolygon, Region
 from numpy.typing import NDArray
 
@@ -114,8 +115,10 @@ def _with_corners(corners: Vectors, number: int) -> Vectors:
 
 
 def vectors_of(position: SkyCoord) -> Vectors:
-    """Return the directions of positions; shape (…, 3)."""
-    return np.moveaxis(position.icrs.spherical.to_cartesian().xyz.value / 1, 0, -1)
+    """Return the directions of positions, whatever their distances; shape (…, 3)."""
+    icrs = position.icrs
+    directions = UnitSphericalRepresentation(icrs.spherical.lon, icrs.spherical.lat)
+    return np.moveaxis(directions.to_cartesian().xyz.to_value(u.one), 0, -1)
 
 
 def unit_vectors(vectors: Vectors) -> Vectors:

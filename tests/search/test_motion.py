@@ -170,6 +170,20 @@ def test_ephemeris_that_is_none_is_refused(make, message):
         make()
 
 
+@pytest.mark.parametrize("distance", [0.5 * u.au, 3 * u.kpc])
+def test_distance_without_motion_changes_nothing(butler, distance):
+    expected = find_images(butler, START)
+    assert len(expected) > 0
+    times = middle_of(OBS_IDS[0]) + np.array([-1, 24]) * u.hour
+    far = SkyCoord(START.ra, START.dec, distance=distance)
+    for given in (far, lambda moments: far[np.newaxis][np.zeros(len(moments), int)]):
+        found = find_images(butler, given)
+        assert list(found["dataset_id"]) == list(expected["dataset_id"])
+        np.testing.assert_allclose(found["x"], expected["x"], atol=1e-6)
+    along = find_images(butler, Ephemeris(times, SkyCoord([START.ra] * 2, [START.dec] * 2, distance=[distance] * 2)))
+    assert list(along["dataset_id"]) == list(expected["dataset_id"])
+
+
 def test_function_that_returns_something_else_is_refused(butler):
     with pytest.raises(ParameterError, match="returned a int for"):
         find_images(butler, lambda _: 3)
