@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,13 @@ ARCHIVE = "https://irsa.ipac.caltech.edu/ibe/data/spherex"
 def register_frames(butler: Butler, *frames: Frame) -> None:
     """Register the images of frames, as the archive's table lists them."""
     report = ingest_archive_table(butler, Table(rows=[archive_row(frame) for frame in frames]))
+    assert len(report.ingested) == len(frames), report
+
+
+def register_tree(butler: Butler, folder: Path, *frames: Frame) -> None:
+    """Register the images of frames, whose files are in a copy of the archive's tree; no header is read."""
+    table = Table(rows=[archive_row(frame) for frame in frames])
+    report = ingest_archive_table(butler, table, access=str(folder))
     assert len(report.ingested) == len(frames), report
 
 
@@ -42,4 +50,4 @@ def sky_of(frame: Frame, x: Any, y: Any) -> SkyCoord:
     return SkyCoord(ra, dec, unit="deg").reshape(np.shape(x))
 
 
-__all__ = ("archive_row", "make_frame", "register_frames", "sky_of")
+__all__ = ("archive_row", "make_frame", "register_frames", "register_tree", "sky_of")

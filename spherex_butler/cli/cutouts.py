@@ -15,7 +15,7 @@ import click
 from ..errors import ParameterError
 from ..images.cutouts import sides_of
 from ..images.level2 import PLANES
-from ..repository.opening import open_butler
+from ..repository.opening import open_to_remember
 from ..search.cutout_plan import CutoutRequest, plan_cutouts
 from ..search.cutout_report import Cutouts, FailedCutout
 from ..search.cutouts import CONNECTIONS, get_cutouts
@@ -93,7 +93,7 @@ def cutouts(
       butler spherex cutouts repo images.ecsv cutouts --size 64 --planes FLAGS,VARIANCE,WCS-WAVE
       butler spherex cutouts repo images.csv cutouts --size 2arcmin,4arcmin --dry-run
     """
-    with open_butler(repo) as butler:
+    with open_to_remember(repo) as butler:
         if dry_run:
             plan = plan_cutouts(butler, read_table(table), CutoutRequest.of(size, planes, folder))
             _say(plan.failed, f"would be: {plan.summary}", output, plan.to_dict())

@@ -10,7 +10,7 @@ from typing import Any
 import click
 from astropy.coordinates import SkyCoord
 
-from ..constants import DETECTORS
+from ..constants import DETECTORS, FULL_FRAME
 from ..errors import FormatError
 from ..names import detector_number
 from ..testing.level2 import PlannedFile, existing_files, plan_exposures, write_level2
@@ -65,10 +65,10 @@ def _position(_context: click.Context, _parameter: click.Parameter, value: str |
 )
 @click.option(
     "--size",
-    type=click.IntRange(1, 2040),
-    default=2040,
+    type=click.IntRange(1, FULL_FRAME),
+    default=FULL_FRAME,
     show_default=True,
-    help="Side in pixels. Below 2040 a file holds the middle of the full frame, as an archive cutout does, "
+    help=f"Side in pixels. Below {FULL_FRAME} a file holds the middle of the full frame, as an archive cutout does, "
     "and a PSF of fewer zones.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of sky and noise.")

@@ -6,6 +6,7 @@ __all__ = (
     "OpenedRepository",
     "check_opened",
     "datastore_root",
+    "may_write",
     "require_batch_size",
     "require_universe",
     "require_writeable",
@@ -70,13 +71,22 @@ def require_writeable(butler: Butler, what: str = "The repository") -> None:
     _require_butler(butler)
     if not butler.isWriteable():
         raise ConfigurationError(f"{what} is read-only here; open it with spherex_butler.open_repo(…, writeable=True).")
-    denied = next((path for path in _written(butler) if path.exists() and not os.access(path, os.W_OK)), None)
-    if denied is not None:
+    if (denied := _denied(butler)) is not None:
         raise ConfigurationError(
             f"{what} is read-only for this user: {str(denied)!r} cannot be written to. Expected write permission for "
             "the database, its folder and the folder of the files; ask the owner of the repository, or work on a copy "
             "of it. Nothing was changed."
         )
+
+
+def may_write(butler: Butler) -> bool:
+    """Return whether `require_writeable` lets a repository pass."""
+    return butler.isWriteable() and _denied(butler) is None
+
+
+def _denied(butler: Butler) -> Path | None:
+    """Return a local file or folder of the repository that this user may not write to."""
+    return next((path for path in _written(butler) if path.exists() and not os.access(path, os.W_OK)), None)
 
 
 def require_batch_size(size: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("open_butler", "open_repo", "require_plain_path")
+__all__ = ("open_butler", "open_repo", "open_to_remember", "require_plain_path")
 
 import logging
 import os
@@ -138,6 +138,20 @@ def open_butler(root: ResourcePathExpression, *, writeable: bool = False, **opti
         _require_writeable(butler, place)
     _log.debug("opened %s for %s, with %s", place, "writing" if writeable else "reading", butler.dimensions)
     return butler
+
+
+def open_to_remember(root: ResourcePathExpression) -> Butler:
+    """Open a repository for writing if this user may, else for reading: for work that leaves what it has learned.
+
+    Raises
+    ------
+    ConfigurationError, ParameterError
+        As of `open_butler`.
+    """
+    try:
+        return open_butler(root, writeable=True)
+    except ConfigurationError:
+        return open_butler(root)
 
 
 def _require_writeable(butler: Butler, place: str) -> None:

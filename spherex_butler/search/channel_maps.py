@@ -7,8 +7,9 @@ __all__ = ("ChannelMap",)
 import numpy as np
 from numpy.typing import NDArray
 
+from ..constants import FULL_FRAME
 from ..images.wavelengths import WavelengthTable
-from .frames import FULL_FRAME, DetectorPlane
+from .frames import DetectorPlane
 from .wavelengths import channels_of
 
 _CELL = 4  # places

@@ -18,15 +18,16 @@ from lsst.daf.butler import Butler
 from lsst.daf.butler.progress import Progress, ProgressBar
 from numpy.typing import NDArray
 
-from ..constants import DETECTORS
+from ..constants import CHANNELS, DETECTORS
 from ..repository.butler_internals import ImageTables
+from ..repository.distortions import distortion_of
 from .candidates import Chosen, all_regions
 from .channel_maps import ChannelMap
-from .frames import DetectorPlane, are_full_frames, held_by_image, known_distortions, sky_bases
+from .frames import DetectorPlane, are_full_frames, held_by_image, sky_bases
 from .listing import ListedImages, listed_images
 from .regions import Regions, Vectors, circles, contains, have_four_corners
 from .registered import ImageFilter, image_keys
-from .wavelengths import CHANNELS, WavelengthMaps
+from .wavelengths import WavelengthMaps
 
 _BINS = 32
 """HEALPix nside of the pixels in which the centres of images lie that are looked at together."""
@@ -117,7 +118,7 @@ class Counter:
         """Yield the channels of a detector by all control points that serve its images."""
         if detector in self._channels:
             whole = are_full_frames(regions.corners)
-            plane = DetectorPlane(known_distortions().get(detector))
+            plane = DetectorPlane(distortion_of(self._butler, detector))
             for wavelengths, images in self._maps.serving(detector, releases, times):
                 yield _Served(images & whole, ChannelMap(detector, plane, wavelengths))
 

@@ -17,7 +17,7 @@ from lsst.daf.butler import Butler
 from numpy.typing import NDArray
 
 from ..calibrations.ranges import UserTime, range_between, require_detectors
-from ..constants import DETECTORS
+from ..constants import CHANNELS, DETECTORS
 from ..errors import ConfigurationError, ParameterError
 from ..images.level2 import write_file
 from ..repository.butler_internals import image_tables
@@ -26,7 +26,6 @@ from .candidates import Chosen
 from .counting import Counter
 from .regions import vectors_of
 from .registered import ImageFilter, searched_collections
-from .wavelengths import CHANNELS
 
 if TYPE_CHECKING:
     from mocpy import MOC

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ("Outcome", "read_cutouts")
 
 import contextvars
+import logging
 import os
 import queue
 import threading
@@ -21,6 +22,7 @@ from ..files.failures import FailingAlone
 from ..files.transports import connections_at_once
 from ..formatters.fits import kept_open
 from ..images.cutouts import box_around, share_psf
+from ..images.distortion import Distortion
 from ..images.psf import DeferredPSF
 from ..images.spectral_image import SpectralImage
 from .cutout_files import FolderError, look_at, write_cutout
@@ -28,14 +30,21 @@ from .cutout_plan import LOCAL, CutoutPlan, CutoutRequest, ImageJob, Wanted
 from .cutout_rows import Position
 from .cutout_servers import Server, told
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a cutout: the image, `None` if that was written to its files, or why it could not be had."""
+    """What became of a cutout: the image, `None` if that was written to its files, or why it could not be had.
+
+    ``ref`` is the dataset, and ``distortion`` what the image's header says of its detector.
+    """
 
     wanted: Wanted
+    ref: DatasetRef
     image: SpectralImage | None = None
     reason: str | None = None
+    distortion: Distortion | None = None
 
 
 def read_cutouts(butler: Butler, plan: CutoutPlan, request: CutoutRequest, connections: int) -> Generator[Outcome]:
@@ -121,9 +130,9 @@ class _Reader:
                 if self._stop.is_set():
                     return
                 if (refused := self._server.given_up or self._refused) is not None:
-                    self._report(Outcome(wanted, reason=f"{refused.rstrip('.')}. {self._goes_on}"))
+                    self._report(Outcome(wanted, job.ref, reason=f"{refused.rstrip('.')}. {self._goes_on}"))
                     continue
-                with FailingAlone(partial(self._failed, wanted)):
+                with FailingAlone(partial(self._failed, wanted, job.ref)):
                     image = self._image(job.ref, wanted.position)
                     share_psf(image, psf)
                     self._finish(job.ref, wanted, image)
@@ -135,13 +144,13 @@ class _Reader:
             return "Ask again later; with a folder, the same call would go on where this one stopped."
         return "Ask again later; the same call goes on where this one stopped."
 
-    def _failed(self, wanted: Wanted, error: Exception) -> None:
+    def _failed(self, wanted: Wanted, ref: DatasetRef, error: Exception) -> None:
         if isinstance(error, FolderError):
             raise error
         reason = reason_of(told(error))
         if self._server.note(error):
             self._refused = f"The server refused another cutout of this image, so that it was not asked again: {reason}"
-        self._report(Outcome(wanted, reason=reason))
+        self._report(Outcome(wanted, ref, reason=reason))
 
     def _finish(self, ref: DatasetRef, wanted: Wanted, image: SpectralImage) -> None:
         for path in wanted.files:
@@ -150,7 +159,7 @@ class _Reader:
                 write_cutout(image, path, what, replace=path in wanted.damaged)
             except FileExistsError:  # unless another process was faster, an error that says more
                 look_at(path, what)
-        self._report(Outcome(wanted, None if wanted.files else image))
+        self._report(Outcome(wanted, ref, None if wanted.files else image, distortion=_distortion(image)))
 
     def _image(self, ref: DatasetRef, position: Position) -> SpectralImage:
         parameters: dict[str, Any] = {} if self._request.planes is None else {"planes": self._request.planes}
@@ -167,3 +176,9 @@ class _Reader:
         wcs = None if in_pixels else self._butler.get(ref.makeComponentRef("wcs"))
         box = box_around(position.first, position.second, self._request.sides, wcs)
         return box.x_min, box.x_max, box.y_min, box.y_max
+
+
+def _distortion(image: SpectralImage) -> Distortion | None:
+    with FailingAlone(lambda error: _log.debug("The distortion of %r is not known: %s", image, error)):
+        return Distortion.of_wcs(image.wcs, image.origin)
+    return None

@@ -16,6 +16,8 @@ from lsst.daf.butler.progress import Progress, ProgressBar
 from ..errors import ParameterError
 from ..files.temporary import remove_leftovers
 from ..images.cutouts import Size
+from ..repository.distortions import remember_distortion
+from ..repository.image_refs import dataset_text
 from .cutout_plan import CutoutPlan, CutoutRequest, plan_cutouts
 from .cutout_reading import Outcome, read_cutouts
 from .cutout_report import Cutouts, FailedCutout
@@ -104,6 +106,7 @@ def get_cutouts(
     with bar as progress, closing(read_cutouts(butler, plan, request, connections)) as outcomes:
         for outcome in outcomes:
             _note(cutouts, plan, outcome)
+            _remember(butler, outcome)
             progress.update(len(outcome.wanted.rows))
     return cutouts
 
@@ -128,3 +131,10 @@ def _note(cutouts: Cutouts, plan: CutoutPlan, outcome: Outcome) -> None:
         cutouts.add(wanted.rows, outcome.image)
     for path, rows in wanted.files.items():
         cutouts.add(rows, path)
+
+
+def _remember(butler: Butler, outcome: Outcome) -> None:
+    """Remember the distortion of a detector, by which the next search is exact."""
+    if (distortion := outcome.distortion) is not None:
+        source, detector = dataset_text(outcome.ref), int(outcome.ref.dataId["detector"])
+        remember_distortion(butler, detector, source, lambda: distortion)

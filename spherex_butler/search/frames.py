@@ -2,39 +2,26 @@
 
 A registered region has the outer corners of an image on the sky, and no more. They fix the map between the sky,
 projected from the middle of the sphere to a plane, and the plane of the detector without distortion: a homography,
-which is exact for every gnomonic projection. Between this plane and the pixels lie the detector's SIP polynomials
-(Shupe et al. 2005, ASP Conf. Ser. 347, 491), which hardly change from image to image.
+which is exact for every gnomonic projection. Between this plane and the pixels lies the detector's distortion.
 """
 
 from __future__ import annotations
 
 __all__ = (
-    "FULL_FRAME",
     "DetectorPlane",
-    "Distortion",
     "FrameMap",
     "are_full_frames",
     "edge_distances",
     "held_by_image",
-    "known_distortions",
     "sky_bases",
 )
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
-
 import numpy as np
-from lsst.daf.butler import Config
-from numpy.polynomial.polynomial import polyval2d
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from ..paths import config_uri
+from ..constants import FULL_FRAME
+from ..images.distortion import Distortion
 from .regions import Vectors, have_four_corners, unit_vectors
-
-FULL_FRAME = 2040
-"""Pixels along each side of a detector."""
 
 Pixels = NDArray[np.float64]
 
@@ -46,61 +33,7 @@ lsst.sphgeom keeps corners counter-clockwise as seen from outside the sphere. Im
 ascension grows to the left, and get them turned round like this.
 """
 _SHORTEST, _LONGEST = np.radians([3.40, 3.56])  # of the sides of an image; real ones are from 3.46 to 3.51 degrees
-_ITERATIONS = 6  # each leaves a hundredth of the error of that before
 _NORTH = np.array([0.0, 0.0, 1.0])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Distortion:
-    """The SIP polynomials of a detector.
-
-    Parameters
-    ----------
-    reference
-        0-based full-frame pixel (x, y) from which they count.
-    a, b
-        Coefficients for x and y: square matrices, by powers of x and y.
-    """
-
-    reference: tuple[float, float]
-    a: NDArray[np.float64]
-    b: NDArray[np.float64]
-
-    def removed(self, x: Pixels, y: Pixels) -> tuple[Pixels, Pixels]:
-        """Return where pixels would be without distortion."""
-        u, v = x - self.reference[0], y - self.reference[1]
-        return x + polyval2d(u, v, self.a), y + polyval2d(u, v, self.b)
-
-    def applied(self, x: Pixels, y: Pixels) -> tuple[Pixels, Pixels]:
-        """Return the pixels of what would be at (x, y) without distortion."""
-        px, py = x, y
-        for _ in range(_ITERATIONS):
-            fx, fy = self.removed(px, py)
-            px, py = px + (x - fx), py + (y - fy)
-        return px, py
-
-
-class _Entry(BaseModel):
-    """One entry of ``distortions.yaml``."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    detector: int
-    file: str
-    crpix: tuple[float, float]
-    a: list[list[float]]
-    b: list[list[float]]
-
-    def distortion(self) -> Distortion:
-        return Distortion((self.crpix[0] - 1, self.crpix[1] - 1), np.array(self.a), np.array(self.b))
-
-
-@lru_cache
-def known_distortions() -> Mapping[int, Distortion]:
-    """Return the distortion of each detector of which a real header is known."""
-    entries = Config(config_uri("repository/distortions.yaml")).toDict()["detectors"]
-    known = TypeAdapter(list[_Entry]).validate_python(entries)
-    return {entry.detector: entry.distortion() for entry in known}
 
 
 def edge_distances(x: Pixels, y: Pixels) -> Pixels:

@@ -19,10 +19,11 @@ from ..calibrations.ranges import UserTime, range_between, require_detectors
 from ..errors import FormatError, ParameterError
 from ..names import ObservationId
 from ..repository.butler_internals import ImageTables, image_tables
+from ..repository.distortions import distortion_of
 from ..repository.opened import require_universe
 from ..repository.times import times_of
 from .candidates import Chosen
-from .frames import FrameMap, are_full_frames, edge_distances, known_distortions
+from .frames import FrameMap, are_full_frames, edge_distances
 from .matching import Matches, find_matches
 from .ragged import spread
 from .refinement import refined
@@ -131,9 +132,10 @@ def find_images(
     A position counts as seen if the region on record of the image holds it: the polygon of its corners, which the
     archive's ``s_region`` has as well. Distortion bends the edges of the real image by up to 8 pixels.
 
-    Pixels follow from that polygon and the distortion of the detector. Where the distortion is known, they are those of
-    the image's header to 0.01 pixel; elsewhere it is left out, and they are good to 8 pixels, which is 1/15 of a
-    spectral channel. The wavelength is that of the ``spectral_wcs`` that is certified for the image, or else of the
+    Pixels follow from that polygon and the distortion of the detector, which the repository remembers from the first
+    header of the detector that is read: by `~spherex_butler.ingest_files`, `get_cutouts`, or with ``refine``. Then they
+    are those of the image's header to half a pixel. Elsewhere it is left out, and they are good to 8 pixels, which is
+    1/15 of a spectral channel; detector 3's is part of this package. The wavelength is that of the ``spectral_wcs`` that is certified for the image, or else of the
     control points that its release's files hold.
     """
     require_universe(butler)
@@ -223,7 +225,7 @@ class _Search:
     wanted: ImageFilter
 
     def table(self, matches: Matches, names: Sequence[str] | None) -> QTable:
-        pixels = _pixels(matches)
+        pixels = self._pixels(matches)
         if self.range_ is not None:
             possible = self._possible(matches, pixels, self.range_)
             matches, pixels = matches.where(possible), pixels.where(possible)
@@ -236,6 +238,17 @@ class _Search:
             order = order[self.range_.meets(wavelength, bandwidth)[order]]
         found = _Found(matches.where(match), pixels.where(match), wavelength, bandwidth, image)
         return _table(found.where(order), names, images)
+
+    def _pixels(self, matches: Matches) -> _Pixels:
+        """Return where the positions of matches are in their images, NaN where the region is not that of a detector."""
+        found = _Pixels(*(np.full(len(matches), np.nan) for _ in range(3)))
+        whole = are_full_frames(matches.images.corners)
+        for detector in np.unique(matches.images.detectors).tolist():
+            some = np.flatnonzero(whole & (matches.images.detectors == detector))
+            frames = FrameMap(matches.images.corners[some], distortion_of(self.butler, detector))
+            x, y = frames.pixels(matches.directions[some])
+            found.x[some], found.y[some], found.angles[some] = x, y, frames.position_angles(x, y)
+        return found
 
     def _possible(self, matches: Matches, pixels: _Pixels, wanted: WavelengthRange) -> NDArray[np.bool_]:
         """Return which images may meet the range with any of the maps there are: fewer are then looked up."""
@@ -259,18 +272,6 @@ class _Search:
                 detector, images.releases[some], images.times[some], pixels.x[of_detector], pixels.y[of_detector]
             )
         return wavelength, bandwidth
-
-
-def _pixels(matches: Matches) -> _Pixels:
-    """Return where the positions of matches are in their images, NaN where the region is not that of a detector."""
-    found = _Pixels(*(np.full(len(matches), np.nan) for _ in range(3)))
-    whole = are_full_frames(matches.images.corners)
-    for detector in np.unique(matches.images.detectors).tolist():
-        some = np.flatnonzero(whole & (matches.images.detectors == detector))
-        frames = FrameMap(matches.images.corners[some], known_distortions().get(detector))
-        x, y = frames.pixels(matches.directions[some])
-        found.x[some], found.y[some], found.angles[some] = x, y, frames.position_angles(x, y)
-    return found
 
 
 def _joined(keys: NDArray[np.int64], known: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -12,12 +12,13 @@ from astropy.coordinates import SkyCoord
 from astropy.table import QTable, Table
 from lsst.daf.butler import Butler
 
+from ..constants import FULL_FRAME
 from ..images.positions import sky_pixels
 from ..images.spectral_image import SpectralImage
 from ..images.wavelengths import EXTNAME
 from .cutout_report import FailedCutout
 from .cutouts import get_cutouts
-from .frames import FULL_FRAME, edge_distances
+from .frames import edge_distances
 from .wavelengths import channels_of
 
 _SLACK = 1e-3  # pixels, for what is rounded

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("CHANNELS", "WavelengthMaps", "WavelengthRange", "channel_counts", "channels_of")
+__all__ = ("WavelengthMaps", "WavelengthRange", "channel_counts", "channels_of")
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -18,17 +18,14 @@ from numpy.typing import NDArray
 
 from ..calibrations.queries import calibration_types, certifications, search_path
 from ..calibrations.ranges import Certification, release_ranges, token_of
-from ..constants import DETECTORS
+from ..constants import CHANNELS, DETECTORS
 from ..errors import FormatError, ParameterError
 from ..images.wavelengths import EXTNAME, WavelengthTable
 from ..repository.instrument import channel_table
 from ..repository.runs import calibration_tokens
 
-CHANNELS = 17
-"""Spectral channels of a detector."""
-
 _TYPE = "spectral_wcs"
-_TENTH = 0.1
+_TOLERANCE = 0.1  # bandwidths
 _RELEASES = ("qr2", "qr3")
 """Those whose control points are shipped, the oldest first."""
 
@@ -65,7 +62,7 @@ class WavelengthRange:
 
     def widened(self) -> Self:
         """Return the range for bands that are not known well, but to a tenth of a bandwidth."""
-        return replace(self, tolerance=_TENTH)
+        return replace(self, tolerance=_TOLERANCE)
 
     def meets(self, wavelength: Numbers, bandwidth: Numbers) -> NDArray[np.bool_]:
         """Return where a band half a bandwidth to both sides of a wavelength meets the range."""
@@ -180,22 +177,25 @@ def channels_of(detectors: NDArray[np.int64], wavelengths: Numbers) -> NDArray[n
     found = np.zeros(len(wavelengths), np.int64)
     for detector in np.unique(detectors).tolist():
         of_detector = np.flatnonzero((detectors == detector) & np.isfinite(wavelengths))
-        edges = _channel_edges(detector)
+        edges = _channel_edges()[detector]
         number = np.searchsorted(edges, wavelengths[of_detector], side="right")
         found[of_detector] = np.where(number < len(edges), number, 0)
     return found
 
 
 @cache
-def _channel_edges(detector: int) -> Numbers:
-    """Return where channels of a detector begin and the last one ends, µm.
+def _channel_edges() -> dict[int, Numbers]:
+    """Return where channels of each detector begin and the last one ends, µm.
 
     The shortest and longest wavelengths that the archive gives of neighbours overlap by rounding: they meet between.
     """
     table = channel_table()
-    table = table[table["detector"] == detector]
-    shortest, longest = (np.asarray(table[name], float) for name in ("wavelength_min", "wavelength_max"))
-    return np.concatenate([shortest[:1], (shortest[1:] + longest[:-1]) / 2, longest[-1:]])
+    found = {}
+    for detector in DETECTORS:
+        channels = table[table["detector"] == detector]
+        shortest, longest = (np.asarray(channels[name], float) for name in ("wavelength_min", "wavelength_max"))
+        found[detector] = np.concatenate([shortest[:1], (shortest[1:] + longest[:-1]) / 2, longest[-1:]])
+    return found
 
 
 def channel_counts(table: Table) -> dict[tuple[int, int], int]:

@@ -27,7 +27,7 @@ import yaml
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from ..constants import DETECTORS
+from ..constants import DETECTORS, FULL_FRAME
 from ..errors import ParameterError
 from ..formats.fits.boxes import Box
 from ..images.wavelengths import WavelengthTable
@@ -35,7 +35,6 @@ from ..names import ProcessingToken, ProductName
 from .level2 import level2_hdulist
 from .spectral_channels import channel_hdus
 
-_SIDE = 2040
 _READOUT_CHANNELS = 32
 _DICHROIC_BANDS = (3, 4)
 _SPECTRAL_WCS_RELEASES = {"cal-wcs": "qr2", "cal-swcs": "qr3"}
@@ -63,7 +62,7 @@ class _Frame:
     @property
     def box(self) -> Box:
         """Its part of the full frame, from the middle."""
-        y, x = ((_SIDE - length) // 2 for length in self.shape)
+        y, x = ((FULL_FRAME - length) // 2 for length in self.shape)
         return Box(x, x + self.shape[1], y, y + self.shape[0])
 
     def about(self, level: float, spread: float) -> NDArray[np.float32]:
@@ -154,7 +153,7 @@ def _gain_factors(frame: _Frame) -> bytes:
 
 
 def _is_full(frame: _Frame) -> bool:
-    return frame.shape == (_SIDE, _SIDE)
+    return frame.shape == (FULL_FRAME, FULL_FRAME)
 
 
 def _fits(make: Callable[[_Frame], list[Any]], frame: _Frame) -> bytes:
@@ -281,8 +280,8 @@ def _require(dataset_type: str, detector: int | None, shape: tuple[int, int]) ->
     if (detector is None) != product.one_file or detector not in {None, *DETECTORS}:
         expected = "None: one file is for all" if product.one_file else "1 to 6"
         raise ParameterError(f"detector={detector!r} has no {dataset_type!r}; expected {expected}.")
-    if not all(0 < length <= _SIDE for length in shape):
-        raise ParameterError(f"shape={shape!r} is not a part of a frame; expected lengths of 1 to {_SIDE}.")
+    if not all(0 < length <= FULL_FRAME for length in shape):
+        raise ParameterError(f"shape={shape!r} is not a part of a frame; expected lengths of 1 to {FULL_FRAME}.")
     return product
 
 

@@ -14,13 +14,13 @@ from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS, Sip
 from numpy.typing import NDArray
 
-from ..constants import DATASET_TYPE, DETECTORS
+from ..constants import DATASET_TYPE, DETECTORS, FULL_FRAME
 from ..errors import ParameterError
 from ..formats.fits.boxes import Box
 from ..images.wavelengths import WavelengthTable
 from .observations import Observation, processing_date, token_of
 from .pointing import Pointing, celestial_cards
-from .templates import FULL_SIZE, image_template
+from .templates import image_template
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ def make_frame(**options: Unpack[Level2Options]) -> Frame:
     observation = Observation.parse(options.get("obs_id") or form.obs_id)
     token = options.get("token") or token_of(observation, form.token_version)
     processing_date(token)  # refuses anything else
-    box = _box(options.get("size", FULL_SIZE), options.get("origin"))
+    box = _box(options.get("size", FULL_FRAME), options.get("origin"))
     full_psf = options.get("full_psf")
     return Frame(
         observation=observation,
@@ -159,7 +159,7 @@ def make_frame(**options: Unpack[Level2Options]) -> Frame:
         pointing=_pointing(observation, options.get("center"), options.get("position_angle")),
         box=box,
         wavelengths=WavelengthTable.of_detector(detector, release),
-        full_psf=box.shape == (FULL_SIZE, FULL_SIZE) if full_psf is None else full_psf,
+        full_psf=box.shape == (FULL_FRAME, FULL_FRAME) if full_psf is None else full_psf,
     )
 
 
@@ -173,9 +173,9 @@ def _is_whole(value: object, low: int, high: int) -> bool:
 
 
 def _box(size: int, origin: tuple[int, int] | None) -> Box:
-    _require("size", size, _is_whole(size, 1, FULL_SIZE), f"a side of 1 to {FULL_SIZE} pixels")
-    x, y = origin if origin is not None else ((FULL_SIZE - size) // 2,) * 2
-    last = FULL_SIZE - size
+    _require("size", size, _is_whole(size, 1, FULL_FRAME), f"a side of 1 to {FULL_FRAME} pixels")
+    x, y = origin if origin is not None else ((FULL_FRAME - size) // 2,) * 2
+    last = FULL_FRAME - size
     if not (_is_whole(x, 0, last) and _is_whole(y, 0, last)):
         raise ParameterError(
             f"origin={(x, y)!r} leaves no room for {size} x {size} pixels in the full frame; "

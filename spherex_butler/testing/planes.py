@@ -17,13 +17,13 @@ from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
+from ..constants import FULL_FRAME
 from ..formats.fits.boxes import Box
 from .frames import Frame
 from .headers import flag_bits, pixel_solid_angle
 from .pointing import ecliptic
 from .psf_models import pixel_fractions, stamps, widths_at
 from .sky import catalogued_positions, source_catalog, source_flux, zodiacal_shape, zodiacal_spectrum
-from .templates import FULL_SIZE
 
 _READ_VARIANCE = 0.010**2  # (MJy/sr)^2, that of a pixel without light
 _PHOTON_VARIANCE = 2e-4  # MJy/sr, variance a unit of brightness
@@ -63,7 +63,7 @@ def make_planes(frame: Frame) -> Planes:
     flags |= _bit("OVERFLOW") * (sources > _OVERFLOW)
     low, high = _DICHROIC_EDGE.get(frame.detector, (0.0, 0.0))
     flags |= _bit("DICHROIC") * ((wavelengths > low) & (wavelengths < high))
-    deviation = _rows(frame, "noise", lambda random: random.standard_normal(FULL_SIZE, dtype=np.float32))
+    deviation = _rows(frame, "noise", lambda random: random.standard_normal(FULL_FRAME, dtype=np.float32))
     image = zodi + sources + noise * (deviation + _excess(flags))
     image[(flags & _bit("COLD")) != 0] *= 0.4
     return Planes(image.astype(np.float32), flags, variance.astype(np.float32), zodi.astype(np.float32))
@@ -101,7 +101,7 @@ def _circle(frame: Frame, wcs: WCS) -> tuple[SkyCoord, u.Quantity]:
 
 
 def _zodiacal_shape(frame: Frame, wcs: WCS) -> NDArray[np.float64]:
-    points = np.linspace(0, FULL_SIZE - 1, 9)
+    points = np.linspace(0, FULL_FRAME - 1, 9)
     columns, rows = np.meshgrid(points, points)
     ra, dec = wcs.all_pix2world(columns.ravel(), rows.ravel(), 0)
     longitude, latitude = ecliptic(ra, dec)
@@ -173,9 +173,9 @@ def _random_flags(frame: Frame) -> NDArray[np.int32]:
     """Return the flags of bad pixels, the detector's own and the exposure's, and of full samples."""
     flags = np.zeros(frame.box.shape, dtype=np.int32)
     for stream, counts in (("detector", _DETECTOR_COUNTS), ("exposure", _EXPOSURE_COUNTS)):
-        limits = np.cumsum(list(counts.values())) / FULL_SIZE**2
+        limits = np.cumsum(list(counts.values())) / FULL_FRAME**2
         bits = np.array([*(_bit(name) for name in counts), 0], dtype=np.int32)
-        uniform = _rows(frame, stream, lambda random: random.random(FULL_SIZE))
+        uniform = _rows(frame, stream, lambda random: random.random(FULL_FRAME))
         flags |= bits[np.searchsorted(limits, uniform, side="right")]
     # The real positions are not published: a raster of about as many pixels (240), one in the middle.
     full_rows, full_columns = (

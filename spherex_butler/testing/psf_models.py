@@ -24,9 +24,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..constants import FULL_FRAME
+
 CUBE_OVERSAMPLING = 10
 TABLE_OVERSAMPLING = 5
-_SIDE = 2040
 _PIXEL = 6.15  # arcsec
 _WING_FRACTION, _WING_SCALE = 0.12, 2.5
 _FWHM_OPTICS = 4.6  # arcsec; with diffraction 5.1 at 2 µm, where the saved real header has 5.2
@@ -58,7 +59,7 @@ def make_zones(shape: tuple[int, int]) -> Zones:
     """Return the zones of a grid of (nx, ny) equal boxes."""
     columns, rows = shape
     row, column = (index.ravel().astype(np.int32) for index in np.indices((rows, columns)))
-    x_width, y_width = _SIDE / columns, _SIDE / rows
+    x_width, y_width = FULL_FRAME / columns, FULL_FRAME / rows
     x_center = np.asarray((column + 0.5) * x_width - 0.5, dtype=np.float64)
     y_center = np.asarray((row + 0.5) * y_width - 0.5, dtype=np.float64)
     return Zones(column, row, x_center, y_center, np.full(row.size, x_width), np.full(row.size, y_width))

@@ -17,10 +17,10 @@ from astropy.table import Table
 from numpy.polynomial import polynomial
 from numpy.typing import NDArray
 
+from ..constants import CHANNELS
 from ..formats.fits.boxes import Box
 from ..paths import config_path
 
-_CHANNELS = 17  # of a detector
 _COLUMNS = {
     "DETECTOR": ("detector", "B", None),
     "SUBCHAN": ("id", "B", None),
@@ -49,5 +49,5 @@ def _channel_map(box: Box) -> NDArray[np.uint8]:
     model = json.loads((files(__package__) / "data" / "channel_contours.json").read_text(encoding="utf-8"))
     y, x = np.mgrid[box.slices]
     channel = np.floor((polynomial.polyval((x - 1019.5) / 1020, model["contour"]) - y) / model["pitch"]) + 1
-    numbers: NDArray[np.uint8] = np.clip(channel, 0, _CHANNELS + 1).astype(np.uint8)
+    numbers: NDArray[np.uint8] = np.clip(channel, 0, CHANNELS + 1).astype(np.uint8)
     return numbers

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ("FULL_SIZE", "flags_template", "image_template")
+__all__ = ("flags_template", "image_template")
 
 from functools import lru_cache
 from importlib.resources import files
 
 from astropy.io import fits
 
-FULL_SIZE = 2040
+from ..constants import FULL_FRAME
 
 
 @lru_cache
@@ -29,7 +29,7 @@ def _full_frame(name: str) -> fits.Header:
     text = (files(__package__) / "data" / name).read_text(encoding="ascii")
     header = fits.Header.fromstring(text, sep="\n")
     for axis in (1, 2):
-        header[f"NAXIS{axis}"] = FULL_SIZE
+        header[f"NAXIS{axis}"] = FULL_FRAME
         header[f"CRPIX{axis}"] += 1 - header[f"CRPIX{axis}A"]
         header[f"CRPIX{axis}A"] = header[f"CRPIX{axis}W"] = 1.0
     return header

@@ -42,7 +42,7 @@ def test_numbers_are_those_of_queries(filled):
         number: len(filled.query_datasets("level2", "SPHEREx/defaults", where=f"detector = {number}"))
         for number in range(1, 7)
     }
-    assert (found.calibrations, found.others) == ({"dark": 2}, {"notes": 1})
+    assert (found.calibrations, found.others) == ({"dark": 2}, {"notes": 1, "distortion": 6})
     assert found.defaults == ("SPHEREx/qr2", "SPHEREx/calib")
     assert found.universe == "spherex 1"
 

@@ -12,7 +12,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 from lsst.daf.butler import Butler
 from made_once import copy_exposures, new_repo
-from sky_images import make_frame, sky_of
+from sky_images import make_frame, register_tree, sky_of
 
 from spherex_butler import SpectralImage
 from spherex_butler.ingest import ingest_files
@@ -23,11 +23,18 @@ X, Y = np.array([50.0, 700.0, 1900.0, 1020.0]), np.array([40.0, 1950.0, 800.0, 1
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Butler]:
-    """An image of full size, of a detector whose distortion is not known."""
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An image of full size in a copy of the archive's tree."""
+    folder = tmp_path_factory.mktemp("tree")
+    write_level2(folder / make_frame(detector=1).folder, detector=1)
+    return folder
+
+
+@pytest.fixture
+def whole(tree: Path) -> Iterator[Butler]:
+    """A repository that has not read the image's header: the distortion of its detector is not known."""
     with new_repo() as butler:
-        path = write_level2(tmp_path_factory.mktemp("whole"), detector=1)
-        ingest_files(butler, [path], transfer="direct")
+        register_tree(butler, tree, make_frame(detector=1))
         yield butler
 
 
