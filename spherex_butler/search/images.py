@@ -135,8 +135,10 @@ def find_images(
     Pixels follow from that polygon and the distortion of the detector, which the repository remembers from the first
     header of the detector that is read: by `~spherex_butler.ingest_files`, `get_cutouts`, or with ``refine``. Then they
     are those of the image's header to half a pixel. Elsewhere it is left out, and they are good to 8 pixels, which is
-    1/15 of a spectral channel; detector 3's is part of this package. The wavelength is that of the ``spectral_wcs`` that is certified for the image, or else of the
-    control points that its release's files hold.
+    1/15 of a spectral channel; detector 3's is part of this package.
+
+    The wavelength is that of the ``spectral_wcs`` that is certified for the image, or else of the control points that
+    its release's files hold.
     """
     require_universe(butler)
     if limit is not None and limit < 0:
