@@ -33,7 +33,7 @@ def test_a_configuration_that_is_not_found_is_a_warning(monkeypatch, tmp_path):
 
 
 def test_repository_without_problems(repo):
-    assert run("verify", repo).endswith("6 images, 6 datasets, 6 files checked; no problems\n")
+    assert run("verify", repo).endswith("6 images, 12 datasets, 12 files checked; no problems\n")
     text = run("verify", repo, "--remote", "--requests", 2, "--progress")
     assert "Checking planning periods" in text
     assert text.endswith("no problems\n")
@@ -42,7 +42,7 @@ def test_repository_without_problems(repo):
 def test_checksums_that_are_not_on_record_are_said_first(repo):
     text = run("verify", repo, "--checksum")
     assert text.startswith(
-        "note: content not compared: checksums: 6 files without a checksum on record, of which only "
+        "note: content not compared: checksums: 12 files without a checksum on record, of which only "
     )
     assert "Butler records checksums of what comes in after 'checksum: true' was set under 'datastore:'" in text
     assert text.endswith("checked; no problems\n")
