@@ -17,7 +17,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import QTable
 from lsst.daf.butler import Butler
 
-from ..repository.opening import open_butler
+from ..repository.opening import open_butler, open_to_remember
 from ..search import Cutouts, Ephemeris, find_images, get_cutouts
 from ..search.coordinates import parse_position
 from ..search.reading import read_table
@@ -147,7 +147,7 @@ def search(
     if coverage and limit:
         raise click.UsageError("--coverage counts all images, and --limit leaves some out; give one of them.")
     target = _target(positions, catalogue, ephemeris)
-    with open_butler(repo) as butler:
+    with (open_to_remember if folder is not None or filters["refine"] else open_butler)(repo) as butler:
         found = find_images(
             butler,
             target,

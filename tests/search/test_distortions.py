@@ -12,6 +12,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import QTable
 from astropy.wcs import WCS
+from command_line import run
 from lsst.daf.butler import Butler, DatasetRef
 from made_once import new_repo
 from sky_images import make_frame, register_frames, register_tree, sky_of
@@ -134,6 +135,21 @@ def test_refinement_is_remembered(butler, tmp_path):
     middle = sky_of(make_frame(detector=1, obs_id=FILE), 1020.0, 1020.0)
     assert find_images(butler, middle, refine=True)["refined"].all()
     assert stored(butler) == [1]
+
+
+@pytest.mark.parametrize("command", ["cutouts", "refine", "search"])
+def test_commands_remember_what_they_read(butler, tmp_path, command):
+    ref = listed(butler, tmp_path)
+    repo = Path(butler._config.configDir.ospath)
+    middle = sky_of(make_frame(detector=1, obs_id=FILE), 1020.0, 1020.0).to_string("decimal", precision=6)
+    (tmp_path / "table.csv").write_text(f"dataset_id,x,y\n{ref.id},1020,1020\n")
+    lines = {
+        "cutouts": ("cutouts", repo, tmp_path / "table.csv", tmp_path / "cut", "--size", "9"),
+        "refine": ("search", repo, middle, "--refine"),
+        "search": ("search", repo, middle),
+    }
+    run(*lines[command])
+    assert stored(butler) == ([] if command == "search" else [1])
 
 
 def test_read_only_repository_remembers_in_this_process_alone(butler, tmp_path):
