@@ -21,11 +21,14 @@ from sqlalchemy.sql.functions import aggregate_strings
 
 from ..constants import INSTRUMENT
 from ..repository.butler_internals import ImageTables, selected_rows
-from .joined_texts import SEPARATOR, joined_column
+from .joined_texts import SEPARATOR, is_one_of, joined_column
 from .regions import Regions
 
 _PIXELS = 16
 """Pixels of the sky in one statement; at the mission's end each has some 6,000 candidates, of 150 bytes each."""
+
+_NAMED = 5000
+"""Exposures that a statement names; SQLite bounds its length to a million characters."""
 
 _PERIOD = 100_000
 """Exposures that differ in their last five digits only are of one planning period: that many are joined into a text."""
@@ -59,12 +62,20 @@ class Chosen:
         yield columns.instrument == INSTRUMENT
         if self.detectors is not None:
             yield columns.detector.in_(sorted(self.detectors))
-        if self.exposures is not None:
-            yield columns.exposure.in_(sorted(self.exposures))
+        if self.exposures is not None and len(self.exposures) <= _NAMED:
+            yield is_one_of(columns.exposure, sorted(self.exposures))
+        elif self.exposures is not None:
+            yield columns.exposure.between(min(self.exposures), max(self.exposures))
         if self.first is not None:
             yield columns.exposure >= self.first
         if self.last is not None:
             yield columns.exposure <= self.last
+
+    def of(self, regions: Regions) -> Regions:
+        """Return those of regions whose exposures are chosen, where there are too many to name them in a statement."""
+        if self.exposures is None or len(self.exposures) <= _NAMED:
+            return regions
+        return regions.where(np.isin(regions.exposures, np.fromiter(self.exposures, np.int64)))
 
 
 def overlapping_regions(
@@ -87,7 +98,7 @@ def overlapping_regions(
             )
             .group_by(overlaps.skypix_index, regions.detector)
         )
-        yield from (Regions.decoded(*row) for row in selected_rows(butler, statement))
+        yield from (chosen.of(Regions.decoded(*row)) for row in selected_rows(butler, statement))
 
 
 def all_regions(butler: Butler, tables: ImageTables, chosen: Chosen) -> Iterator[Regions]:
@@ -98,7 +109,7 @@ def all_regions(butler: Butler, tables: ImageTables, chosen: Chosen) -> Iterator
         .where(regions.region.is_not(None), *chosen.conditions(regions))
         .group_by(regions.instrument, regions.detector, period_of(regions.exposure))
     )
-    yield from (Regions.decoded(*row) for row in selected_rows(butler, statement))
+    yield from (chosen.of(Regions.decoded(*row)) for row in selected_rows(butler, statement))
 
 
 def period_of(exposure: Any) -> Any:

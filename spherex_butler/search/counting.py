@@ -11,6 +11,7 @@ __all__ = ("Counter",)
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import hpgeom
 import numpy as np
@@ -22,7 +23,7 @@ from ..constants import CHANNELS, DETECTORS
 from ..repository.butler_internals import ImageTables
 from ..repository.distortions import distortion_of
 from .candidates import Chosen, all_regions
-from .channel_maps import ChannelMap
+from .channel_maps import MIXED, ChannelMap
 from .frames import DetectorPlane, are_full_frames, held_by_image, sky_bases
 from .listing import ListedImages, listed_images
 from .regions import Regions, Vectors, circles, contains, have_four_corners
@@ -34,6 +35,8 @@ _BINS = 32
 
 _BIN_RADIUS = np.radians(hpgeom.max_pixel_radius(_BINS))  # from the centre of such a pixel to its farthest corner
 _AT_ONCE = 2_000_000  # pairs of image and pixel; each takes 24 bytes
+_WAITING = 200_000  # places; each takes 24 bytes
+_KINDS = CHANNELS + 2  # mixed, outside all channels, and the channels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,19 +48,65 @@ class _Neighbours:
     directions: Vectors
     """Of the pixels' centres."""
 
-    def weights(self, corners: Vectors) -> NDArray[np.float64]:
-        """Return the weights of every direction in every image, shape (images, 3, pixels)."""
-        inverse = np.linalg.inv(sky_bases(corners))
-        found: NDArray[np.float64] = (inverse.reshape(-1, 3) @ self.directions.T).reshape(len(corners), 3, -1)
+    def weights(self, inverse: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the weights of every direction in every image, shape (images, 3, pixels), from inverse bases."""
+        found: NDArray[np.float64] = (inverse.reshape(-1, 3) @ self.directions.T).reshape(len(inverse), 3, -1)
         return found
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class _Served:
-    """Images of a detector, and the channels that they have."""
+    """The images of a detector that have the same channels, and how often each channel was seen in each pixel.
 
-    images: NDArray[np.bool_]
-    channels: ChannelMap
+    Places in mixed cells wait until there are many: to compute a few takes as long.
+    """
+
+    def __init__(
+        self, images: NDArray[np.bool_], plane: DetectorPlane, channels: ChannelMap, counts: NDArray[np.int32]
+    ) -> None:
+        self._images = images
+        self._plane = plane
+        self._channels = channels
+        self._counts = counts
+        self._waiting: list[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]] = []
+        self._number = 0
+
+    def count(self, near: _Neighbours, images: NDArray[np.intp], held: NDArray[np.bool_], weights: Any) -> None:
+        """Count the places of pixels in the images that hold them."""
+        served = self._images[images]
+        image, pixel = np.nonzero(held if served.all() else held & served[:, np.newaxis])
+        x, y = self._plane.places(weights[image, :, pixel].T)
+        found = self._channels.looked_up(x, y)
+        seen = np.bincount(pixel * _KINDS + (found - MIXED), minlength=len(near.pixels) * _KINDS)
+        self._counts[near.pixels] += seen.reshape(-1, _KINDS)[:, 1 - MIXED :].astype(np.int32)
+        mixed = np.flatnonzero(found == MIXED)
+        self._waiting.append((near.pixels[pixel[mixed]], x[mixed], y[mixed]))
+        self._number += len(mixed)
+        if self._number > _WAITING:
+            self.count_waiting()
+
+    def count_waiting(self) -> None:
+        """Count the places that wait."""
+        if self._waiting:
+            pixels, x, y = map(np.concatenate, zip(*self._waiting, strict=True))
+            channels = self._channels.computed(x, y)
+            np.add.at(self._counts, (pixels[channels > 0], channels[channels > 0] - 1), 1)
+            self._waiting, self._number = [], 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Images:
+    """The images of a detector."""
+
+    regions: Regions
+    inverse: NDArray[np.float64]
+    """Of their bases, shape (n, 3, 3); NaN for polygons that have not four corners."""
+
+    @classmethod
+    def of(cls, regions: Regions) -> Self:
+        four = have_four_corners(regions.corners)
+        inverse = np.full((len(regions), 3, 3), np.nan)
+        inverse[four] = np.linalg.inv(sky_bases(regions.corners[four]))
+        return cls(regions, inverse)
 
 
 class Counter:
@@ -98,10 +147,13 @@ class Counter:
             for detector in sorted(chosen.detectors or DETECTORS):
                 regions, places = self._listed_regions(chosen.of_detector(detector), listed)
                 served = list(self._served(detector, regions, listed.releases[places], listed.times[places]))
+                images = _Images.of(regions)
                 self.images += len(regions)
                 for near in self._neighbours(regions):
-                    self._count(detector, regions.corners[near.images], near, served)
+                    self._count(images, near, served)
                     bar.update(len(near.images))
+                for some in served:
+                    some.count_waiting()
 
     def _listed_regions(self, chosen: Chosen, listed: ListedImages) -> tuple[Regions, NDArray[np.intp]]:
         """Return the regions of images that are listed, and where in the list each is."""
@@ -120,7 +172,8 @@ class Counter:
             whole = are_full_frames(regions.corners)
             plane = DetectorPlane(distortion_of(self._butler, detector))
             for wavelengths, images in self._maps.serving(detector, releases, times):
-                yield _Served(images & whole, ChannelMap(detector, plane, wavelengths))
+                channels = ChannelMap(detector, plane, wavelengths)
+                yield _Served(images & whole, plane, channels, self._channels[detector])
 
     def _neighbours(self, regions: Regions) -> Iterator[_Neighbours]:
         """Yield all images, some at a time."""
@@ -137,20 +190,18 @@ class Counter:
                 for begin in range(0, len(images), step):
                     yield _Neighbours(images[begin : begin + step], pixels, directions)
 
-    def _count(self, detector: int, corners: Vectors, near: _Neighbours, served: Sequence[_Served]) -> None:
-        four = have_four_corners(corners)
-        self._count_others(corners[~four], near)
+    def _count(self, every: _Images, near: _Neighbours, served: Sequence[_Served]) -> None:
+        inverse = every.inverse[near.images]
+        four = np.isfinite(inverse[:, 0, 0])
+        self._count_others(every.regions.corners[near.images[~four]], near)
         images = near.images[four]
         if not (len(images) and len(near.pixels)):
             return
-        weights = near.weights(corners[four])
+        weights = near.weights(inverse[four])
         held = held_by_image(weights)
         self.depth[near.pixels] += held.sum(axis=0, dtype=np.int32)
         for some in served:
-            image, pixel = np.nonzero(held & some.images[images, np.newaxis])
-            channels = some.channels.of_weights(weights[image, :, pixel].T)
-            cells = np.bincount(pixel * (CHANNELS + 1) + channels, minlength=len(near.pixels) * (CHANNELS + 1))
-            self._channels[detector][near.pixels] += cells.reshape(len(near.pixels), -1)[:, 1:].astype(np.int32)
+            some.count(near, images, held, weights)
 
     def _count_others(self, corners: Vectors, near: _Neighbours) -> None:
         """Count polygons with more corners or fewer than an image has, and so without channels."""

@@ -304,7 +304,7 @@ def _table(found: _Found, names: Sequence[str] | None, images: RegisteredImages)
     table["edge_distance"] = edge_distances(pixels.x, pixels.y) * u.pix
     for name, values in (("release", images.releases), ("run", images.runs), ("dataset_id", images.dataset_ids)):
         table[name] = values[image]
-    table["uri"] = images.uris[image]
+    table["uri"] = images.uris_of(image)
     return table
 
 

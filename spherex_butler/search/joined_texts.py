@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ("SEPARATOR", "integers", "joined_column")
+__all__ = ("SEPARATOR", "integers", "is_one_of", "joined_column")
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,17 @@ from sqlalchemy.sql.functions import aggregate_strings
 SEPARATOR = ","
 
 
+def is_one_of(column: Any, numbers: Iterable[int]) -> sqlalchemy.ColumnElement[bool]:
+    """Return the condition that a column has one of some integers, which are part of the statement.
+
+    As parameters, thousands of them would take longer to pass than the database needs to find their rows.
+    """
+    listed = ",".join(map(str, map(int, numbers)))
+    return sqlalchemy.type_coerce(
+        column.op("IN")(sqlalchemy.literal_column(f"({listed or 'NULL'})")), sqlalchemy.Boolean
+    )
+
+
 def joined_column(column: Any) -> Any:
     """Return the expression that joins a column of a statement's rows into one text."""
     return aggregate_strings(sqlalchemy.cast(column, sqlalchemy.Text), SEPARATOR)
@@ -21,4 +33,4 @@ def joined_column(column: Any) -> Any:
 
 def integers(text: str) -> NDArray[np.int64]:
     """Return the integers in a joined text."""
-    return np.array(text.split(SEPARATOR), np.int64)
+    return np.fromstring(text, np.int64, sep=SEPARATOR)

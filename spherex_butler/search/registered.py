@@ -14,7 +14,7 @@ __all__ = (
 import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import quote
 
 import numpy as np
@@ -26,17 +26,28 @@ from sqlalchemy.sql.functions import aggregate_strings
 
 from ..constants import DEFAULT_COLLECTION, INSTRUMENT
 from ..errors import FormatError, ParameterError
-from ..repository.butler_internals import ImageTables, collection_names, collection_numbers, selected_rows
+from ..repository.butler_internals import (
+    ImageTables,
+    collection_names,
+    collection_numbers,
+    fast_reading,
+    selected_rows,
+)
 from ..repository.opened import datastore_root
 from ..repository.runs import release_of_run
-from .joined_texts import SEPARATOR, integers, joined_column
+from .joined_texts import SEPARATOR, integers, is_one_of, joined_column
 
-_AT_ONCE = 5000  # exposures in one statement; databases bound how many values one may have
+_AT_ONCE = 5000  # exposures in one statement; SQLite bounds its length to a million characters
+_MANY = 10_000  # images from which on a large page cache pays
 _LINE = "\n"  # between paths, which may have a comma
 _NANO = 10**9
 _UNKNOWN = -1
 
-_Keys = NDArray[np.int64]
+_TEXT = np.dtypes.StringDType()
+"""Of texts that are long: the longest decides how much memory each takes in an array of `numpy.str_`."""
+
+_Keys: TypeAlias = NDArray[np.int64]
+_Texts: TypeAlias = NDArray[Any]
 
 
 def image_keys(exposures: NDArray[np.int64], detectors: NDArray[np.int64] | np.int64) -> _Keys:
@@ -128,15 +139,22 @@ class RegisteredImages:
     releases: NDArray[np.str_]
     runs: NDArray[np.str_]
     dataset_ids: NDArray[np.str_]
-    uris: NDArray[np.str_]
+    uris: _Texts
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def uris_of(self, rows: NDArray[np.intp]) -> NDArray[np.str_]:
+        """Return where the files of some of them are, as users know texts."""
+        uris = self.uris[rows]
+        return uris.astype(f"U{max(1, np.strings.str_len(uris).max(initial=1))}")
 
 
 def registered_images(butler: Butler, tables: ImageTables, keys: _Keys, wanted: ImageFilter) -> RegisteredImages:
     """Return the datasets of images, which are given by their keys."""
     unique = np.unique(keys)
+    if len(unique) > _MANY:
+        fast_reading(butler)
     exposures = _exposures(butler, tables, np.unique(unique // 10), wanted)
     unique = unique[np.isin(unique // 10, exposures.ids)]
     found = _datasets(butler, tables, unique, wanted).found_first(wanted)
@@ -170,21 +188,16 @@ class _Exposures:
 def _exposures(butler: Butler, tables: ImageTables, ids: NDArray[np.int64], wanted: ImageFilter) -> _Exposures:
     """Return those exposures that are wanted, as texts that the database joins: a row each would take much longer."""
     columns = tables.exposures.columns
-    parts = []
     length = sqlalchemy.cast(sqlalchemy.func.coalesce(columns.exposure_time, _UNKNOWN) * _NANO, sqlalchemy.BigInteger)
-    for begin in range(0, len(ids), _AT_ONCE):
-        statement = (
-            sqlalchemy.select(
-                joined_column(columns.id),
-                joined_column(tables.begin),
-                joined_column(tables.end),
-                joined_column(length),  # as an integer, since text would round it
-                joined_column(sqlalchemy.func.coalesce(columns.obs_id, "")),
-            )
-            .where(columns.instrument == INSTRUMENT, columns.id.in_(ids[begin : begin + _AT_ONCE].tolist()))
-            .where(*wanted.conditions(tables))
-        )
-        parts += [row for row in selected_rows(butler, statement) if row[0] is not None]
+    joined = sqlalchemy.select(
+        joined_column(columns.id),
+        joined_column(tables.begin),
+        joined_column(tables.end),
+        joined_column(length),  # as an integer, since text would round it
+        joined_column(sqlalchemy.func.coalesce(columns.obs_id, "")),
+    ).where(columns.instrument == INSTRUMENT, *wanted.conditions(tables))
+    statements = (joined.where(is_one_of(columns.id, some)) for some in _some_at_once(ids))
+    parts = [row for one in statements for row in selected_rows(butler, one) if row[0] is not None]
     known, begins, ends, lengths = (
         np.concatenate([np.zeros(0, np.int64), *(integers(row[place]) for row in parts)]) for place in range(4)
     )
@@ -202,7 +215,7 @@ class _Datasets:
     collections: NDArray[np.int64]
     runs: NDArray[np.int64]
     ids: NDArray[np.str_]
-    paths: NDArray[np.str_]
+    paths: _Texts
 
     def found_first(self, wanted: ImageFilter) -> _Datasets:
         """Return the first dataset of each image, or each once, in order of keys and collections."""
@@ -228,25 +241,23 @@ def _datasets(butler: Butler, tables: ImageTables, keys: _Keys, wanted: ImageFil
         *map(joined_column, (tags.exposure, tags.collection_id, run, tags.dataset_id)),
         aggregate_strings(path, _LINE),
     ]
+    chosen = (
+        sqlalchemy.select(*columns)
+        .select_from(joined)
+        .where(
+            # Sums use no index: there is a better one, of exposures. By that of collections the database would go
+            # through all images of the detector in each, or look for every exposure in each.
+            tags.dataset_type_id + 0 == tables.dataset_type_id,
+            (tags.collection_id + 0).in_(wanted.collections),
+            tags.instrument == INSTRUMENT,
+        )
+    )
     parts = []
     for detector in np.unique(keys % 10).tolist():
-        exposures = (keys[keys % 10 == detector] // 10).tolist()
-        for begin in range(0, len(exposures), _AT_ONCE):
-            statement = (
-                sqlalchemy.select(*columns)
-                .select_from(joined)
-                .where(
-                    # Sums use no index: there is a better one, of exposures. By that of collections the database would
-                    # go through all images of the detector in each, or look for every exposure in each.
-                    tags.dataset_type_id + 0 == tables.dataset_type_id,
-                    (tags.collection_id + 0).in_(wanted.collections),
-                    tags.detector + 0 == detector,
-                    tags.instrument == INSTRUMENT,
-                    tags.exposure.in_(exposures[begin : begin + _AT_ONCE]),
-                )
-            )
+        for some in _some_at_once(keys[keys % 10 == detector] // 10):
+            statement = chosen.where(tags.detector + 0 == detector, is_one_of(tags.exposure, some))
             parts += [_part(detector, row) for row in selected_rows(butler, statement) if row[0] is not None]
-    empty = _Datasets(*(np.zeros(0, kind) for kind in (np.int64, np.int64, np.int64, "U36", "U1")))
+    empty = _Datasets(*(np.zeros(0, kind) for kind in (np.int64, np.int64, np.int64, "U36", _TEXT)))
     return _Datasets(
         *(
             np.concatenate([getattr(part, field.name) for part in (empty, *parts)])
@@ -259,31 +270,33 @@ def _part(detector: int, row: Any) -> _Datasets:
     """Return the datasets of one detector from values that are joined to texts."""
     exposures, collections, runs, ids, paths = row
     keys = image_keys(integers(exposures), np.int64(detector))
-    found = np.array(paths.split(_LINE), np.str_)
+    found = np.array(paths.split(_LINE), _TEXT)
     if len(found) != len(keys):
         raise FormatError(
             f"Of {len(keys)} files of detector {detector}, one has a line break in its path; expected none. Search "
             "other collections."
         )
-    identifiers = _with_hyphens(np.array(ids.split(SEPARATOR), np.str_))
-    return _Datasets(keys, integers(collections), integers(runs), identifiers, found)
+    return _Datasets(keys, integers(collections), integers(runs), _identifiers(ids, len(keys)), found)
 
 
-def _with_hyphens(ids: NDArray[np.str_]) -> NDArray[np.str_]:
+def _identifiers(text: str, number: int) -> NDArray[np.str_]:
     """Return UUIDs as they are written; SQLite has them without hyphens."""
-    if ids.dtype.itemsize != 32 * 4:
-        return ids
-    digits = ids.view("U1").reshape(len(ids), 32)
-    written = np.full((len(ids), 36), "-")
-    written[:, [place for place in range(36) if place not in {8, 13, 18, 23}]] = digits
-    return written.view("U36").reshape(len(ids))
+    characters = np.frombuffer(f"{text}{SEPARATOR}".encode("ascii"), np.uint8).reshape(number, -1)[:, :-1]
+    written = np.full((number, 36), ord("-"), np.uint32)
+    hyphens = {8, 13, 18, 23} if characters.shape[1] == 32 else set()
+    written[:, [place for place in range(36) if place not in hyphens]] = characters
+    return written.view("U36").reshape(number)
 
 
-def _uris(base: str, paths: NDArray[np.str_]) -> NDArray[np.str_]:
+def _some_at_once(numbers: NDArray[np.int64]) -> Iterator[list[int]]:
+    for begin in range(0, len(numbers), _AT_ONCE):
+        yield numbers[begin : begin + _AT_ONCE].tolist()
+
+
+def _uris(base: str, paths: _Texts) -> _Texts:
     """Return where files are: the registry has paths in the datastore, and absolute addresses of files outside it."""
     outside = (np.strings.find(paths, "://") >= 0) | (paths == "")  # or the file was given up
-    if outside.all():
-        return paths
-    return np.array(
-        [path if out else f"{base}{quote(path)}" for path, out in zip(paths.tolist(), outside, strict=True)], np.str_
-    )
+    inside = np.flatnonzero(~outside)
+    found = paths.copy()
+    found[inside] = np.array([f"{base}{quote(path)}" for path in paths[inside].tolist()], _TEXT)
+    return found
