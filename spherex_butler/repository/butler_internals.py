@@ -15,7 +15,6 @@ __all__ = (
     "collection_names",
     "collection_numbers",
     "database_file",
-    "fast_reading",
     "fast_writing",
     "file_datastore",
     "image_tables",
@@ -207,17 +206,6 @@ def selected_rows(butler: Butler, statement: sqlalchemy.SelectBase) -> Iterator[
     """Yield the rows that a statement selects."""
     with _parts(butler)[0]._registry._db.query(statement) as rows:
         yield from rows
-
-
-def fast_reading(butler: Butler) -> None:
-    """Give an open SQLite file a page cache that holds the upper part of its indexes, as does `fast_writing`.
-
-    It stays, in memory that is taken when it is used. Whoever reads a few rows needs none.
-    """
-    database = _parts(butler)[0]._registry._db
-    if database._engine.dialect.name == "sqlite":
-        with database.query(sqlalchemy.text(f"PRAGMA cache_size = {-_PAGE_CACHE // 1024}")):
-            pass
 
 
 def with_file_records(butler: Butler, refs: Iterable[DatasetRef]) -> dict[DatasetRef, list[StoredFile]]:

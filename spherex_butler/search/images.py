@@ -27,6 +27,7 @@ from .frames import FrameMap, are_full_frames, edge_distances
 from .matching import Matches, find_matches
 from .ragged import spread
 from .refinement import refined
+from .regions import Vectors
 from .registered import ImageFilter, RegisteredImages, image_keys, registered_images, searched_collections
 from .targets import Position, as_targets
 from .wavelengths import WavelengthMaps, WavelengthRange, channels_of
@@ -200,20 +201,12 @@ class _Pixels:
 class _Found:
     """Rows of the answer; ``image`` says which of the registered images each is of."""
 
-    matches: Matches
+    sources: NDArray[np.intp]
+    directions: Vectors
     pixels: _Pixels
     wavelength: Numbers
     bandwidth: Numbers
     image: NDArray[np.intp]
-
-    def where(self, chosen: Any) -> _Found:
-        return _Found(
-            self.matches.where(chosen),
-            self.pixels.where(chosen),
-            self.wavelength[chosen],
-            self.bandwidth[chosen],
-            self.image[chosen],
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -238,8 +231,17 @@ class _Search:
         order = np.lexsort([images.keys[image], images.times[image], matches.sources[match]])
         if self.range_ is not None:
             order = order[self.range_.meets(wavelength, bandwidth)[order]]
-        found = _Found(matches.where(match), pixels.where(match), wavelength, bandwidth, image)
-        return _table(found.where(order), names, images)
+        match, image = match[order], image[order]
+        found = _Found(
+            matches.sources[match],
+            matches.directions[match],
+            pixels.where(match),
+            wavelength[order],
+            bandwidth[order],
+            image,
+        )
+        del matches, pixels, match, order, wavelength, bandwidth  # as large as the answer
+        return _table(found, names, images)
 
     def _pixels(self, matches: Matches) -> _Pixels:
         """Return where the positions of matches are in their images, NaN where the region is not that of a detector."""
@@ -285,27 +287,30 @@ def _joined(keys: NDArray[np.int64], known: NDArray[np.int64]) -> tuple[NDArray[
 
 def _table(found: _Found, names: Sequence[str] | None, images: RegisteredImages) -> QTable:
     image, pixels = found.image, found.pixels
-    x, y, z = found.matches.directions.T
+    x, y, z = found.directions.T
     detectors = images.keys[image] % 10
-    sources = found.matches.sources
-    table = QTable()
-    table["source"] = sources if names is None else np.array(names, np.str_)[sources]
-    table["obs_id"] = images.obs_ids[image]
-    table["exposure"] = images.keys[image] // 10
-    table["detector"] = detectors
-    table["x"], table["y"] = pixels.x * u.pix, pixels.y * u.pix
-    table["wavelength"], table["bandwidth"] = found.wavelength * u.um, found.bandwidth * u.um
-    table["channel"] = channels_of(detectors, found.wavelength)
-    table["time"] = _times(images.times[image])
-    table["exposure_time"] = images.exposure_times[image] * u.s
-    table["ra"] = np.degrees(np.arctan2(y, x)) % 360 * u.deg
-    table["dec"] = np.degrees(np.arctan2(z, np.hypot(x, y))) * u.deg
-    table["position_angle"] = pixels.angles * u.deg
-    table["edge_distance"] = edge_distances(pixels.x, pixels.y) * u.pix
-    for name, values in (("release", images.releases), ("run", images.runs), ("dataset_id", images.dataset_ids)):
-        table[name] = values[image]
-    table["uri"] = images.uris_of(image)
-    return table
+    columns = {
+        "source": found.sources if names is None else np.array(names, np.str_)[found.sources],
+        "obs_id": images.obs_ids[image],
+        "exposure": images.keys[image] // 10,
+        "detector": detectors,
+        "x": pixels.x * u.pix,
+        "y": pixels.y * u.pix,
+        "wavelength": found.wavelength * u.um,
+        "bandwidth": found.bandwidth * u.um,
+        "channel": channels_of(detectors, found.wavelength),
+        "time": _times(images.times[image]),
+        "exposure_time": images.exposure_times[image] * u.s,
+        "ra": np.degrees(np.arctan2(y, x)) % 360 * u.deg,
+        "dec": np.degrees(np.arctan2(z, np.hypot(x, y))) * u.deg,
+        "position_angle": pixels.angles * u.deg,
+        "edge_distance": edge_distances(pixels.x, pixels.y) * u.pix,
+        "release": images.releases[image],
+        "run": images.runs[image],
+        "dataset_id": images.dataset_ids_of(image),
+        "uri": images.uris_of(image),
+    }
+    return QTable(columns, copy=False)
 
 
 def _times(nanoseconds: NDArray[np.int64]) -> Time:

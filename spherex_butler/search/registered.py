@@ -30,7 +30,6 @@ from ..repository.butler_internals import (
     ImageTables,
     collection_names,
     collection_numbers,
-    fast_reading,
     selected_rows,
 )
 from ..repository.opened import datastore_root
@@ -38,10 +37,11 @@ from ..repository.runs import release_of_run
 from .joined_texts import SEPARATOR, integers, is_one_of, joined_column
 
 _AT_ONCE = 5000  # exposures in one statement; SQLite bounds its length to a million characters
-_MANY = 10_000  # images from which on a large page cache pays
 _LINE = "\n"  # between paths, which may have a comma
 _NANO = 10**9
 _UNKNOWN = -1
+_UUID = 36  # characters, with hyphens
+_HYPHENS = (8, 13, 18, 23)
 
 _TEXT = np.dtypes.StringDType()
 """Of texts that are long: the longest decides how much memory each takes in an array of `numpy.str_`."""
@@ -138,11 +138,21 @@ class RegisteredImages:
     obs_ids: NDArray[np.str_]
     releases: NDArray[np.str_]
     runs: NDArray[np.str_]
-    dataset_ids: NDArray[np.str_]
+    ids: NDArray[np.bytes_]
     uris: _Texts
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def dataset_ids_of(self, rows: NDArray[np.intp]) -> NDArray[np.str_]:
+        """Return the ids of some of them, as UUIDs are written; SQLite has them without hyphens."""
+        ids = self.ids[rows]
+        written = np.full((len(ids), _UUID), ord("-"), np.uint32)
+        hyphens = () if ids.dtype.itemsize == _UUID else _HYPHENS
+        digits = [place for place in range(_UUID) if place not in hyphens]
+        if len(ids):
+            written[:, digits] = ids.view(np.uint8).reshape(len(ids), -1)
+        return written.view(f"U{_UUID}").reshape(len(ids))
 
     def uris_of(self, rows: NDArray[np.intp]) -> NDArray[np.str_]:
         """Return where the files of some of them are, as users know texts."""
@@ -153,8 +163,6 @@ class RegisteredImages:
 def registered_images(butler: Butler, tables: ImageTables, keys: _Keys, wanted: ImageFilter) -> RegisteredImages:
     """Return the datasets of images, which are given by their keys."""
     unique = np.unique(keys)
-    if len(unique) > _MANY:
-        fast_reading(butler)
     exposures = _exposures(butler, tables, np.unique(unique // 10), wanted)
     unique = unique[np.isin(unique // 10, exposures.ids)]
     found = _datasets(butler, tables, unique, wanted).found_first(wanted)
@@ -170,7 +178,7 @@ def registered_images(butler: Butler, tables: ImageTables, keys: _Keys, wanted: 
         obs_ids=exposures.obs_ids[place],
         releases=releases[run],
         runs=names[run],
-        dataset_ids=found.ids,
+        ids=found.ids,
         uris=_uris(datastore_root(butler).geturl(), found.paths),
     )
 
@@ -214,7 +222,7 @@ class _Datasets:
     keys: _Keys
     collections: NDArray[np.int64]
     runs: NDArray[np.int64]
-    ids: NDArray[np.str_]
+    ids: NDArray[np.bytes_]
     paths: _Texts
 
     def found_first(self, wanted: ImageFilter) -> _Datasets:
@@ -257,7 +265,7 @@ def _datasets(butler: Butler, tables: ImageTables, keys: _Keys, wanted: ImageFil
         for some in _some_at_once(keys[keys % 10 == detector] // 10):
             statement = chosen.where(tags.detector + 0 == detector, is_one_of(tags.exposure, some))
             parts += [_part(detector, row) for row in selected_rows(butler, statement) if row[0] is not None]
-    empty = _Datasets(*(np.zeros(0, kind) for kind in (np.int64, np.int64, np.int64, "U36", _TEXT)))
+    empty = _Datasets(*(np.zeros(0, kind) for kind in (np.int64, np.int64, np.int64, "S1", _TEXT)))
     return _Datasets(
         *(
             np.concatenate([getattr(part, field.name) for part in (empty, *parts)])
@@ -276,16 +284,13 @@ def _part(detector: int, row: Any) -> _Datasets:
             f"Of {len(keys)} files of detector {detector}, one has a line break in its path; expected none. Search "
             "other collections."
         )
-    return _Datasets(keys, integers(collections), integers(runs), _identifiers(ids, len(keys)), found)
+    return _Datasets(keys, integers(collections), integers(runs), _ids(ids, len(keys)), found)
 
 
-def _identifiers(text: str, number: int) -> NDArray[np.str_]:
-    """Return UUIDs as they are written; SQLite has them without hyphens."""
+def _ids(text: str, number: int) -> NDArray[np.bytes_]:
+    """Return ids, which have all the same length, from a joined text."""
     characters = np.frombuffer(f"{text}{SEPARATOR}".encode("ascii"), np.uint8).reshape(number, -1)[:, :-1]
-    written = np.full((number, 36), ord("-"), np.uint32)
-    hyphens = {8, 13, 18, 23} if characters.shape[1] == 32 else set()
-    written[:, [place for place in range(36) if place not in hyphens]] = characters
-    return written.view("U36").reshape(number)
+    return np.ascontiguousarray(characters).view(f"S{characters.shape[1]}").reshape(number)
 
 
 def _some_at_once(numbers: NDArray[np.int64]) -> Iterator[list[int]]:
