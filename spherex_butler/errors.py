@@ -14,7 +14,7 @@ __all__ = (
 
 import difflib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 _HIDDEN = "***"
 
@@ -63,6 +63,15 @@ def reason_of(error: BaseException) -> str:
     said = getattr(error, "orig", None)  # by a database, to which SQLAlchemy adds the statement and its parameters
     text = hide_secrets(" ".join(str(error if said is None else said).split()))
     return text if isinstance(error, SpherexButlerError) else ": ".join(filter(None, (type(error).__name__, text)))
+
+
+def causes_of(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and its causes, each once: libraries have made circles of them."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__
 
 
 def near(name: str, known: Collection[str]) -> str:

@@ -16,7 +16,7 @@ import spherex_butler
 ROOT = Path(spherex_butler.__file__).parent
 
 ORDER = {
-    "pure": ("lazy", "summaries", "errors", "names", "constants", "paths", "formats", "images"),
+    "pure": ("lazy", "summaries", "errors", "names", "constants", "arguments", "paths", "formats", "images"),
     "butler": (
         "files",
         "configuration",

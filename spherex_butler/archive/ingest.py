@@ -15,8 +15,8 @@ from lsst.daf.butler import Butler, DatasetRef, DatasetType
 from lsst.daf.butler.progress import Progress, ProgressBar
 from lsst.sphgeom import Pixelization
 
+from ..arguments import require_number
 from ..constants import DATASET_TYPE
-from ..errors import ParameterError
 from ..files.failures import FailedFile
 from ..ingest.contradictions import contradictions, known_records, require_no_contradiction
 from ..ingest.plan import PlannedFile
@@ -97,8 +97,7 @@ def ingest_archive_table(
     dataset type and run: the same call finishes an ingest that was interrupted.
     """
     dataset_type = check_opened(butler).dataset_type(DATASET_TYPE)
-    if processes not in {1, 2}:
-        raise ParameterError(f"processes={processes} is useless; expected 1 or 2.")
+    require_number("processes", processes, most=2)
     pixelization = butler.dimensions.commonSkyPix.pixelization if processes > 1 else None
     arguments: tuple[Any, ...] = (table, access, tuple(allow_hosts), release, pixelization)
     batches = in_another_process(_prepare, *arguments) if processes > 1 else _prepare(*arguments)

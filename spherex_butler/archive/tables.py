@@ -21,10 +21,10 @@ from typing import Any, TypeAlias
 
 from astropy.table import Table
 
+from ..arguments import require_number
 from ..errors import ParameterError
 from ..files.failures import FailedFile, FailingAlone
 from ..ingest.plan import PlannedFile
-from ..repository.opened import require_batch_size
 from ..repository.reports import Report
 from ..repository.runs import chain_of
 from .access import relocation
@@ -58,7 +58,7 @@ def read_archive_table(
 
     ``table``, ``access``, ``allow_hosts`` and ``release`` are as for `spherex_butler.archive.ingest_archive_table`.
     """
-    require_batch_size(batch_size)
+    require_number("batch_size", batch_size)
     if release is not None:
         chain_of(release)
     relocate = relocation(access, allow_hosts)

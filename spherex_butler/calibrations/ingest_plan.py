@@ -29,9 +29,10 @@ import yaml
 from lsst.daf.butler.progress import Progress
 from lsst.resources import ResourcePath
 
+from ..arguments import require_number
 from ..configuration.dataset_types import DatasetTypeDefinition, definitions
 from ..constants import INSTRUMENT
-from ..errors import FormatError, ParameterError
+from ..errors import FormatError
 from ..files.failures import FailedFile, or_failed
 from ..files.fits import open_fits
 from ..files.paths import Paths, expand_paths
@@ -80,8 +81,7 @@ def plan_calibrations(
 
     Names and contents are checked; the parameters are those of `.ingest_calibrations`.
     """
-    if processes < 1:
-        raise ParameterError(f"processes={processes} cannot read anything; expected at least 1.")
+    require_number("processes", processes)
     known = known_archive_ids(archive_ids or {})
     found = list(dict.fromkeys(expand_paths(paths, _is_calibration, what="calibration file")))
     uris = [entry for entry in found if isinstance(entry, str)]

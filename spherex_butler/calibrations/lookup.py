@@ -19,6 +19,7 @@ from lsst.daf.butler import (
     Timespan,
 )
 
+from ..arguments import require_detectors
 from ..constants import CALIBRATION_COLLECTION, INSTRUMENT
 from ..errors import ConfigurationError, ParameterError
 from ..formats.fits.lazy_header import LazyHeader
@@ -30,7 +31,7 @@ from ..repository.json_values import json_value
 from ..repository.times import format_time
 from ..summaries import Summarized
 from .queries import calibration_types, candidates, certifications, search_path
-from .ranges import Certification, Rule, range_text, release_ranges, require_detectors, token_of
+from .ranges import Certification, Rule, range_text, release_ranges, token_of
 
 Image: TypeAlias = Mapping[str, Any] | DataCoordinate | DatasetRef | SpectralImage
 """What an image may be given as."""

@@ -22,12 +22,13 @@ from astropy.time import Time
 from lsst.daf.butler import Butler, CollectionType, DatasetRef, DatasetType, DimensionRecord
 from lsst.daf.butler.registry import MissingCollectionError
 
+from ..arguments import detectors_given
 from ..constants import CALIBRATION_COLLECTION, DEFAULT_COLLECTION, INSTRUMENT
 from ..datasets.finding import require_collections
 from ..errors import ConfigurationError, ParameterError, near
 from ..names import RUN_PREFIX
 from ..repository.times import format_time
-from .ranges import Certification, UserTime, as_time, require_detectors, token_of, token_rank
+from .ranges import Certification, UserTime, as_time, token_of, token_rank
 
 
 def calibration_types(butler: Butler, names: str | Iterable[str] | None = None) -> list[DatasetType]:
@@ -167,8 +168,7 @@ def certifications_at(
 ) -> list[Certification]:
     """Return the validity ranges that `calibrations_at` makes a table of; the parameters are the same."""
     instant = None if time is None else as_time(time)
-    wanted = {detectors} if isinstance(detectors, int) else detectors
-    require_detectors(wanted or ())
+    wanted = detectors_given(detectors)
     require_collections(butler, [collection])
     return [
         found

@@ -14,7 +14,6 @@ __all__ = (
     "range_between",
     "range_text",
     "release_ranges",
-    "require_detectors",
     "token_of",
     "token_rank",
 )
@@ -31,7 +30,6 @@ from astropy.time import ScaleValueError, Time
 from lsst.daf.butler import DatasetRef, Timespan
 from lsst.daf.butler.time_utils import TimeConverter
 
-from ..constants import DETECTORS
 from ..errors import FormatError, ParameterError
 from ..names import RUN_PREFIX, ProcessingToken
 from ..repository.json_values import json_value
@@ -196,11 +194,3 @@ def is_covered(timespan: Timespan, by: Iterable[Timespan]) -> bool:
     for other in by:
         left = [part for span in left for part in span.difference(other)]
     return not left
-
-
-def require_detectors(numbers: Iterable[int]) -> None:
-    """Refuse detectors that do not exist, for which a look-up would just find nothing."""
-    if unknown := sorted(set(numbers) - set(DETECTORS), key=str):
-        raise ParameterError(
-            f"There is no detector {', '.join(map(str, unknown))}; expected numbers from 1 to {len(DETECTORS)}."
-        )

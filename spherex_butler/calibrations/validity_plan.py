@@ -11,6 +11,7 @@ from uuid import UUID
 
 from lsst.daf.butler import DataCoordinate, DatasetRef, DatasetType, Timespan
 
+from ..arguments import detectors_given
 from ..errors import ParameterError
 from ..repository.runs import chain_of
 from .ranges import (
@@ -22,7 +23,6 @@ from .ranges import (
     is_covered,
     range_between,
     release_ranges,
-    require_detectors,
     token_of,
     token_rank,
 )
@@ -117,12 +117,9 @@ def _ranges_of_releases(release: str | None) -> dict[str | None, Timespan]:
 
 
 def _detectors(detectors: int | Iterable[int] | None) -> frozenset[int] | None:
-    if detectors is None:
-        return None
-    given = frozenset([detectors]) if isinstance(detectors, int) else frozenset(detectors)
-    if not given:
+    given = detectors_given(detectors)
+    if given is not None and not given:
         raise ParameterError("detectors is empty; leave it out for all.")
-    require_detectors(given)
     return given
 
 

@@ -12,12 +12,11 @@ from typing import Any
 from lsst.daf.butler import Butler, ButlerUserError, DatasetRef
 from lsst.daf.butler.progress import Progress
 
-from ..calibrations.ranges import require_detectors
+from ..arguments import require_detectors, require_number
 from ..constants import DATASET_TYPE, DEFAULT_COLLECTION, INSTRUMENT
 from ..errors import ParameterError, reason_of
 from ..repository.data_ids import is_key, with_keys
 from ..repository.image_refs import images_between
-from ..repository.opened import require_batch_size
 from ..repository.reports import FailedDataset, Report
 from .calibrations import UsedCalibrations, certify_as_in
 from .transfer import ExportMode, Transfer
@@ -134,7 +133,7 @@ def export_images(
     valid then in it any more.
     """
     names = [collections] if isinstance(collections, str) else list(collections)
-    require_batch_size(batch_size)
+    require_number("batch_size", batch_size)
     report = ExportReport() if report is None else report
     transferred = Transfer(source, target, transfer, report.failed, dry_run=dry_run)
     used = UsedCalibrations(source, names) if calibrations else None

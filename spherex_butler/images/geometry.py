@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ("celestial_wcs", "corner_degrees", "describe_corners", "frame_origin", "replace_celestial", "sky_corners")
+__all__ = (
+    "celestial_wcs",
+    "corner_degrees",
+    "describe_corners",
+    "direction_of",
+    "frame_origin",
+    "longitude_latitude",
+    "replace_celestial",
+    "sky_corners",
+)
 
 import re
 from collections.abc import Mapping
@@ -13,7 +22,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS, Sip
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..errors import FormatError
 from ..formats.fits.lazy_header import LazyHeader
@@ -166,8 +175,7 @@ def _require_reference(wcs: WCS) -> None:
 
 def _require_extent(corners: NDArray[np.float64]) -> None:
     """Refuse corners, in degrees, that enclose no area or are farther apart than those of any detector."""
-    ra, dec = np.radians(corners).T
-    points = np.array([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)]).T
+    points = direction_of(*corners.T).T
     length = max(np.linalg.norm(points - np.roll(points, by, axis=0), axis=1).max() for by in (1, 2))
     area = np.linalg.norm(np.cross(points[2] - points[0], points[3] - points[1])) / 2
     if np.degrees(length) > _LARGEST or area <= length * np.radians(_SMALLEST / 3600):
@@ -175,6 +183,18 @@ def _require_extent(corners: NDArray[np.float64]) -> None:
             f"The WCS puts the image's corners at {corners.tolist()}; expected an image at least {_SMALLEST} arcsecond "
             f"wide, and at most {_LARGEST} degrees from corner to corner. Check CDELT, PC or CD, and SIP."
         )
+
+
+def direction_of(longitude: ArrayLike, latitude: ArrayLike) -> NDArray[np.float64]:
+    """Return unit vectors, shape (3, …), from degrees."""
+    lon, lat = np.radians(longitude), np.radians(latitude)
+    return np.array([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
+
+
+def longitude_latitude(direction: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return degrees from vectors of any length, shape (3, …)."""
+    x, y, z = direction
+    return np.degrees(np.arctan2(y, x)) % 360, np.degrees(np.arctan2(z, np.hypot(x, y)))
 
 
 def describe_corners(wcs: WCS | None, shape: tuple[int, ...]) -> str:

@@ -14,6 +14,7 @@ from lsst.daf.butler import Butler, DatasetRef
 from lsst.daf.butler.progress import Progress, ProgressBar
 from lsst.resources import ResourcePath
 
+from ..arguments import require_number
 from ..constants import DATASET_TYPE
 from ..files.failures import EmptyFolder, FailedFile
 from ..files.paths import Paths
@@ -25,7 +26,7 @@ from ..repository.distortions import distortion_in, remember_distortion
 from ..repository.exposures import data_id_with_records, insert_exposures
 from ..repository.failures import one_item, told_as_repository_failures
 from ..repository.image_refs import dataset_text
-from ..repository.opened import OpenedRepository, check_opened, require_batch_size
+from ..repository.opened import OpenedRepository, check_opened
 from ..repository.placed_files import Arrival, PlacedFile, has_own_copy, moved_before, place_file, remove_moved_sources
 from ..repository.registration import FileRecords, known_ids, register
 from ..repository.reports import IngestReport
@@ -107,7 +108,7 @@ def ingest_files(
     """
     repository = check_opened(butler)
     require_transfer(transfer)
-    require_batch_size(batch_size)
+    require_number("batch_size", batch_size)
     if release is not None:
         chain_of(release)
     report = IngestReport.of_images() if report is None else report

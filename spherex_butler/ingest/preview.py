@@ -13,6 +13,7 @@ from lsst.daf.butler import Butler
 from lsst.daf.butler.progress import Progress, ProgressBar
 from lsst.resources import ResourcePath
 
+from ..arguments import require_number
 from ..constants import DATASET_TYPE
 from ..files.failures import EmptyFolder, FailedFile
 from ..files.paths import Paths
@@ -20,7 +21,7 @@ from ..files.placement import TransferMode, require_transfer
 from ..files.sameness import require_same_bytes
 from ..repository.exposures import data_id_with_records
 from ..repository.failures import one_item, told_as_repository_failures
-from ..repository.opened import OpenedRepository, check_opened, require_batch_size
+from ..repository.opened import OpenedRepository, check_opened
 from ..repository.placed_files import moved_before, planned_place
 from ..repository.reports import Report
 from ..repository.runs import chain_of
@@ -113,7 +114,7 @@ def preview_ingest(
         Raised if a transfer mode or a release does not exist, or a path is empty.
     """
     repository = check_opened(butler, writeable=False)
-    require_batch_size(batch_size)
+    require_number("batch_size", batch_size)
     preview = _Preview(repository, transfer, update_records=update_records)
     require_transfer(transfer)
     if release is not None:

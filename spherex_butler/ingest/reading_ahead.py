@@ -14,8 +14,8 @@ from functools import cache, partial
 from itertools import groupby, islice
 from typing import Any
 
+from ..arguments import require_number
 from ..constants import DATASET_TYPE
-from ..errors import ParameterError
 from ..files.failures import FailedFile
 from ..files.paths import Paths, expand_paths
 from ..repository.reports import Report
@@ -64,8 +64,7 @@ def read_plans(paths: Paths, *, processes: int = 1, release: str | None = None) 
 
     However many files there are, no more than a few hundred are held in memory.
     """
-    if processes < 1:
-        raise ParameterError(f"processes={processes} cannot read anything; expected at least 1.")
+    require_number("processes", processes)
     waiting: deque[_Result] = deque()
     with _readers(processes, release) as read:
         for reader, group in groupby(find_images(paths), key=_reader_of):

@@ -13,7 +13,7 @@ from pathlib import Path
 from lsst.resources import ResourcePath
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 
-from ..errors import RepositoryError, reason_of
+from ..errors import RepositoryError, causes_of, reason_of
 from ..files.failures import FailingAlone
 from .database_errors import explain_database_error, lacks_rights
 
@@ -74,6 +74,4 @@ def _may_be_written(target: ResourcePath) -> bool:
 
 def database_error(error: BaseException | None) -> DBAPIError | None:
     """Return the error of the database, which Butler may have wrapped in its own."""
-    while error is not None and not isinstance(error, DBAPIError):
-        error = error.__cause__
-    return error
+    return next((one for one in causes_of(error) if isinstance(one, DBAPIError)), None)

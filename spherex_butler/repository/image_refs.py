@@ -35,10 +35,10 @@ def _data_id(dataset_type: DatasetType, exposure: int, detector: int) -> DataCoo
     return DataCoordinate.from_required_values(dimensions, tuple(values[name] for name in dimensions.required))
 
 
-def dataset_text(ref: DatasetRef) -> str:
-    """Return a dataset in words: its type, data ID without the instrument, run and id."""
+def dataset_text(ref: DatasetRef, *, with_id: bool = True) -> str:
+    """Return a dataset in words: its type, data ID without the instrument, run, and its id if that is wanted."""
     values = [f"{name}={value}" for name, value in ref.dataId.required.items() if name != "instrument"]
-    return " ".join([ref.datasetType.name, *values, "in", ref.run, f"({ref.id})"])
+    return " ".join([ref.datasetType.name, *values, "in", ref.run, *([f"({ref.id})"] if with_id else [])])
 
 
 def images_between(query: Query, exposures: Collection[int]) -> Predicate:

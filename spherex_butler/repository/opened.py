@@ -7,7 +7,6 @@ __all__ = (
     "check_opened",
     "datastore_root",
     "may_write",
-    "require_batch_size",
     "require_universe",
     "require_writeable",
 )
@@ -87,12 +86,6 @@ def may_write(butler: Butler) -> bool:
 def _denied(butler: Butler) -> Path | None:
     """Return a local file or folder of the repository that this user may not write to."""
     return next((path for path in _written(butler) if path.exists() and not os.access(path, os.W_OK)), None)
-
-
-def require_batch_size(size: int) -> None:
-    """Refuse batches of nothing."""
-    if size < 1:
-        raise ParameterError(f"batch_size={size} is too small; expected at least 1.")
 
 
 def _written(butler: Butler) -> Iterator[Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("format_time", "nanoseconds_of", "times_of")
+__all__ = ("format_time", "known_times_of", "nanoseconds_of", "times_of")
 
 import numpy as np
 from astropy.time import Time
@@ -32,4 +32,13 @@ def times_of(nanoseconds: ArrayLike) -> Time:
     days, rest = np.divmod(np.asarray(nanoseconds, np.int64), _DAY)
     times = Time(_EPOCH.jd1 + days, _EPOCH.jd2 + rest / _DAY, format="jd", scale="tai").utc.copy()
     times.format = "isot"
+    return times
+
+
+def known_times_of(nanoseconds: ArrayLike) -> Time:
+    """Return times as `times_of` does, masked where they are not known: 0."""
+    unknown = np.asarray(nanoseconds, np.int64) == 0
+    times = times_of(nanoseconds)
+    if unknown.any():
+        times[unknown] = np.ma.masked
     return times

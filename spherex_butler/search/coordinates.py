@@ -73,10 +73,12 @@ def coordinates_in(table: Table) -> SkyCoord:
 
 
 def names_in(table: Table) -> list[str] | None:
-    """Return what the rows of a table are called, `None` if no column says so."""
+    """Return what the rows of a table are called, `None` if no column says so; one without a name is its number."""
     by_name = {name.lower(): name for name in table.colnames}
     found = next((by_name[name] for name in _NAMES if name in by_name), None)
-    return None if found is None else [str(value) for value in table[found]]
+    if found is None:
+        return None
+    return [str(row if value is np.ma.masked else value) for row, value in enumerate(table[found])]
 
 
 def _angle(column: Any) -> u.Quantity:

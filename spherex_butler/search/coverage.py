@@ -16,7 +16,8 @@ from astropy.io import fits
 from lsst.daf.butler import Butler
 from numpy.typing import NDArray
 
-from ..calibrations.ranges import UserTime, range_between, require_detectors
+from ..arguments import detectors_given
+from ..calibrations.ranges import UserTime, range_between
 from ..constants import CHANNELS, DETECTORS
 from ..errors import ConfigurationError, ParameterError
 from ..images.level2 import write_file
@@ -166,9 +167,7 @@ def coverage(
     require_universe(butler)
     if order not in range(_LARGEST + 1):
         raise ParameterError(f"order={order!r} is out of range; expected a HEALPix order from 0 to {_LARGEST}.")
-    numbers = [detectors] if isinstance(detectors, int) else detectors
-    known = None if numbers is None else frozenset(numbers)
-    require_detectors(known or ())
+    known = detectors_given(detectors)
     wanted = _wanted(channels, known)
     timespan = None if time is None else range_between(*time)
     with butler.registry.caching_context():

@@ -18,6 +18,7 @@ from ..errors import FormatError, ParameterError, hide_secrets
 from ..images.cutouts import Size, sides_of
 from ..images.level2 import checked_planes
 from ..repository.butler_internals import StoredFile, with_file_records
+from ..repository.image_refs import dataset_text
 from ..repository.opened import require_universe
 from ..repository.registration import artifact_uri
 from .cutout_files import CutoutFile, FileState, file_name, look_at
@@ -168,12 +169,8 @@ class _Images:
     def subject(self, row: CutoutRow) -> str:
         """Return what a row is about."""
         ref = self.refs.get(row.dataset)
-        image = f"dataset {row.dataset}" if ref is None else f"{ref.datasetType.name} {_data_id(ref)} in {ref.run}"
+        image = f"dataset {row.dataset}" if ref is None else dataset_text(ref, with_id=False)
         return " ".join(filter(None, [row.source and f"source {row.source}", f"at {row.position} of", image]))
-
-
-def _data_id(ref: DatasetRef) -> str:
-    return " ".join(f"{name}={value}" for name, value in ref.dataId.required.items() if name != "instrument")
 
 
 def _server(butler: Butler, files: Sequence[StoredFile]) -> str | None:

@@ -7,9 +7,9 @@ __all__ = ("REFUSALS", "Server", "told")
 import errno
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from ..errors import SpherexButlerError, reason_of
+from ..errors import SpherexButlerError, causes_of, reason_of
 from .cutout_plan import LOCAL, ImageJob
 
 REFUSALS = 5
@@ -55,17 +55,7 @@ class Server:
 
 def told(error: Exception) -> BaseException:
     """Return the error of ours, or of the system, that Butler wrapped."""
-    return next((one for one in _causes(error) if isinstance(one, SpherexButlerError | OSError)), error)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and its causes, each once: libraries have made circles of them."""
-    found: BaseException | None = error
-    seen: set[int] = set()
-    while found is not None and id(found) not in seen:
-        seen.add(id(found))
-        yield found
-        found = found.__cause__
+    return next((one for one in causes_of(error) if isinstance(one, SpherexButlerError | OSError)), error)
 
 
 def _is_refusal(error: Exception) -> bool:
@@ -75,5 +65,5 @@ def _is_refusal(error: Exception) -> bool:
         or getattr(one, "errno", None) == errno.EBUSY  # SlowDown of S3, as s3fs tells it
         or getattr(one, "status", None) in _REFUSED  # of aiohttp
         or getattr(getattr(one, "response", None), "status_code", None) in _REFUSED  # of requests
-        for one in _causes(error)
+        for one in causes_of(error)
     )

@@ -13,7 +13,7 @@ from astropy.table import Table
 from lsst.daf.butler import Butler
 from lsst.daf.butler.progress import Progress, ProgressBar
 
-from ..errors import ParameterError
+from ..arguments import require_number
 from ..files.temporary import remove_leftovers
 from ..images.cutouts import Size
 from ..repository.distortions import remember_distortion
@@ -92,8 +92,7 @@ def get_cutouts(
     Of a remote image the PSF is loaded when it is first used. In a folder it is part of each file; in QR2 it has 5 MB,
     far more than all other planes of a small cutout. Leave it out by ``planes`` if you do not need it.
     """
-    if connections < 1:
-        raise ParameterError(f"connections={connections} is too few; expected at least 1.")
+    require_number("connections", connections)
     request = CutoutRequest.of(size, planes, None if folder is None else Path(folder))
     plan = plan_cutouts(butler, table if isinstance(table, Table) else read_table(table), request)
     cutouts = Cutouts() if report is None else report

@@ -11,17 +11,18 @@ from typing import Any
 import astropy.units as u
 import numpy as np
 from astropy.table import QTable
-from astropy.time import Time
 from lsst.daf.butler import Butler
 from numpy.typing import NDArray
 
-from ..calibrations.ranges import UserTime, range_between, require_detectors
+from ..arguments import detectors_given, require_number
+from ..calibrations.ranges import UserTime, range_between
 from ..errors import FormatError, ParameterError
+from ..images.geometry import longitude_latitude
 from ..names import ObservationId
 from ..repository.butler_internals import ImageTables, image_tables
 from ..repository.distortions import distortion_of
 from ..repository.opened import require_universe
-from ..repository.times import times_of
+from ..repository.times import known_times_of
 from .candidates import Chosen
 from .frames import FrameMap, are_full_frames, edge_distances
 from .matching import Matches, find_matches
@@ -142,8 +143,8 @@ def find_images(
     its release's files hold.
     """
     require_universe(butler)
-    if limit is not None and limit < 0:
-        raise ParameterError(f"limit={limit} is less than none; expected a number of rows, or None for all.")
+    if limit is not None:
+        require_number("limit", limit, least=0)
     targets = as_targets(position, radius)
     chosen = _chosen(detectors, exposures, planning_period)
     range_ = None if wavelength is None else WavelengthRange.of(wavelength)
@@ -165,12 +166,9 @@ def find_images(
 def _chosen(
     detectors: int | Iterable[int] | None, exposures: int | Iterable[int] | None, planning_period: str | None
 ) -> Chosen:
-    numbers = [detectors] if isinstance(detectors, int) else detectors
     ids = [exposures] if isinstance(exposures, int) else exposures
-    known = None if numbers is None else frozenset(numbers)
-    require_detectors(known or ())
     first, last = (None, None) if planning_period is None else _bounds(planning_period)
-    return Chosen(known, None if ids is None else frozenset(map(int, ids)), first, last)
+    return Chosen(detectors_given(detectors), None if ids is None else frozenset(map(int, ids)), first, last)
 
 
 def _bounds(planning_period: str) -> tuple[int, int]:
@@ -287,7 +285,7 @@ def _joined(keys: NDArray[np.int64], known: NDArray[np.int64]) -> tuple[NDArray[
 
 def _table(found: _Found, names: Sequence[str] | None, images: RegisteredImages) -> QTable:
     image, pixels = found.image, found.pixels
-    x, y, z = found.directions.T
+    ra, dec = longitude_latitude(found.directions.T)
     detectors = images.keys[image] % 10
     columns = {
         "source": found.sources if names is None else np.array(names, np.str_)[found.sources],
@@ -299,10 +297,10 @@ def _table(found: _Found, names: Sequence[str] | None, images: RegisteredImages)
         "wavelength": found.wavelength * u.um,
         "bandwidth": found.bandwidth * u.um,
         "channel": channels_of(detectors, found.wavelength),
-        "time": _times(images.times[image]),
+        "time": known_times_of(images.times[image]),
         "exposure_time": images.exposure_times[image] * u.s,
-        "ra": np.degrees(np.arctan2(y, x)) % 360 * u.deg,
-        "dec": np.degrees(np.arctan2(z, np.hypot(x, y))) * u.deg,
+        "ra": ra * u.deg,
+        "dec": dec * u.deg,
         "position_angle": pixels.angles * u.deg,
         "edge_distance": edge_distances(pixels.x, pixels.y) * u.pix,
         "release": images.releases[image],
@@ -311,11 +309,3 @@ def _table(found: _Found, names: Sequence[str] | None, images: RegisteredImages)
         "uri": images.uris_of(image),
     }
     return QTable(columns, copy=False)
-
-
-def _times(nanoseconds: NDArray[np.int64]) -> Time:
-    """Return the middles of exposures, masked where they are not known."""
-    times = times_of(nanoseconds)
-    if (missing := nanoseconds == 0).any():
-        times[missing] = np.ma.masked
-    return times

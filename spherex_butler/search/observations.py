@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ("observations",)
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any, TypeAlias
@@ -12,17 +12,16 @@ from typing import Any, TypeAlias
 import astropy.units as u
 import numpy as np
 from astropy.table import MaskedColumn, Table
-from astropy.time import Time
 from lsst.daf.butler import Butler, Timespan
 from lsst.daf.butler.queries import Query
 from lsst.daf.butler.queries.tree import Predicate
 
-from ..calibrations.ranges import UserTime, range_between, require_detectors
+from ..arguments import detectors_given, require_number
+from ..calibrations.ranges import UserTime, range_between
 from ..constants import DATASET_TYPE, DEFAULT_COLLECTION, INSTRUMENT
-from ..errors import ParameterError
 from ..repository.opened import require_universe
 from ..repository.runs import release_of_run
-from ..repository.times import times_of
+from ..repository.times import known_times_of
 
 _FIELDS = {"obs_id", "timespan", "exposure_time", "science_program", "target_name"}
 _Row: TypeAlias = tuple[Any, ...]
@@ -75,10 +74,9 @@ def observations(
         Raised if it is no SPHEREx repository.
     """
     require_universe(butler)
-    if limit is not None and limit < 0:
-        raise ParameterError(f"limit={limit} is less than none; expected a number of rows, or None for all.")
-    numbers = [detectors] if isinstance(detectors, int) else None if detectors is None else list(detectors)
-    require_detectors(numbers or ())
+    if limit is not None:
+        require_number("limit", limit, least=0)
+    numbers = detectors_given(detectors)
     timespan = None if time is None else range_between(*time)
     searched = [DEFAULT_COLLECTION] if collections is None else collections
     with butler.query() as query:
@@ -97,7 +95,7 @@ def observations(
 
 def _conditions(
     query: Query,
-    detectors: list[int] | None,
+    detectors: frozenset[int] | None,
     planning_period: str | None,
     survey: str | None,
     timespan: Timespan | None,
@@ -134,9 +132,9 @@ def _rows(found: Iterable[dict[str, Any]]) -> Iterator[_Row]:
             )
 
 
-def _middle(timespan: Timespan | None) -> int | None:
-    """Return the middle of an exposure in Butler's nanoseconds, TAI."""
-    return None if timespan is None else sum(timespan.nsec) // 2
+def _middle(timespan: Timespan | None) -> int:
+    """Return the middle of an exposure in Butler's nanoseconds, TAI; 0 where it is not known."""
+    return 0 if timespan is None else sum(timespan.nsec) // 2
 
 
 def _table(rows: list[_Row]) -> Table:
@@ -145,21 +143,12 @@ def _table(rows: list[_Row]) -> Table:
     table = Table()
     table["obs_id"] = np.array(obs_id, dtype=str)
     table["exposure"] = np.array(exposure, dtype=np.int64)
-    table["time"] = _times(middle)
+    table["time"] = known_times_of(middle)
     table["exposure_time"] = _masked(exposure_time, float, unit=u.s)
     names = ("planning_period", "survey", "target", "detectors", "release", "run")
     for name, values in zip(names, texts, strict=True):
         table[name] = _masked(values, str)
     return table
-
-
-def _times(middles: Sequence[int | None]) -> Time:
-    """Return times in UTC, masked where there are none."""
-    times = times_of([middle or 0 for middle in middles])
-    missing = [middle is None for middle in middles]
-    if any(missing):
-        times[np.array(missing)] = np.ma.masked
-    return times
 
 
 def _masked(values: Iterable[Any], kind: type, unit: u.UnitBase | None = None) -> MaskedColumn:

@@ -20,6 +20,7 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from ..images.geometry import direction_of, longitude_latitude
 from .observations import Observation
 from .templates import image_template
 
@@ -83,7 +84,7 @@ class Pointing:
     def _of_angles(cls, longitude: float, latitude: float, angle: float, frame: NDArray[np.float64]) -> Pointing:
         east, north = _tangents(longitude, latitude)
         sine, cosine = np.sin(np.radians(angle)), np.cos(np.radians(angle))
-        columns = (sine * north - cosine * east, sine * east + cosine * north, _direction(longitude, latitude))
+        columns = (sine * north - cosine * east, sine * east + cosine * north, direction_of(longitude, latitude))
         return cls(frame @ np.stack(columns, axis=1))
 
     @property
@@ -110,13 +111,13 @@ class Pointing:
 
 def ecliptic(ra: Any, dec: Any) -> tuple[Any, Any]:
     """Return ecliptic longitude and latitude (J2000) of ICRS positions, all in deg."""
-    return _longitude_latitude(np.tensordot(_ecliptic_matrix().T, _direction(ra, dec), axes=1))
+    return longitude_latitude(np.tensordot(_ecliptic_matrix().T, direction_of(ra, dec), axes=1))
 
 
 def celestial_cards(pointing: Pointing, detector: int) -> dict[str, float]:
     """Return ``CRVAL``, ``LATPOLE`` and the ``PC`` matrix of one detector, to 12 digits."""
     center, axes = _detector_vectors(_COLUMNS[detector])
-    longitude, latitude = _longitude_latitude(pointing.matrix @ center)
+    longitude, latitude = longitude_latitude(pointing.matrix @ center)
     components = np.stack(_tangents(longitude, latitude)) @ pointing.matrix @ axes
     cards = {"CRVAL1": longitude, "CRVAL2": latitude, "LATPOLE": latitude}
     cards |= {f"PC{i + 1}_{j + 1}": components[i, j] for i in range(2) for j in range(2)}
@@ -128,7 +129,7 @@ def _detector_vectors(columns: int) -> tuple[NDArray[np.float64], NDArray[np.flo
     """Return a detector's reference position and pixel axes (3, 2) in the focal plane."""
     template = image_template()
     reference = Pointing.of_observation(Observation.parse(template["OBSID"])).matrix.T
-    center = reference @ _direction(template["CRVAL1"], template["CRVAL2"])
+    center = reference @ direction_of(template["CRVAL1"], template["CRVAL2"])
     axes = reference @ np.stack(_tangents(template["CRVAL1"], template["CRVAL2"]), axis=1) @ _pc(template)
     angle = -columns * np.arctan2(center[0], center[2])
     cosine, sine = np.cos(angle), np.sin(angle)
@@ -145,25 +146,15 @@ def _ecliptic_matrix() -> NDArray[np.float64]:
     return np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
 
 
-def _direction(longitude: Any, latitude: Any) -> NDArray[np.float64]:
-    lon, lat = np.radians(longitude), np.radians(latitude)
-    return np.array([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
-
-
-def _tangents(longitude: float, latitude: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _tangents(longitude: Any, latitude: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the directions East and North at a position."""
     lon, lat = np.radians(longitude), np.radians(latitude)
     east = np.array([-np.sin(lon), np.cos(lon), 0])
     return east, np.array([-np.sin(lat) * np.cos(lon), -np.sin(lat) * np.sin(lon), np.cos(lat)])
 
 
-def _longitude_latitude(direction: NDArray[np.float64]) -> tuple[Any, Any]:
-    x, y, z = direction
-    return np.degrees(np.arctan2(y, x)) % 360, np.degrees(np.arctan2(z, np.hypot(x, y)))
-
-
 def _angles(matrix: NDArray[np.float64]) -> tuple[float, float, float]:
-    longitude, latitude = _longitude_latitude(matrix[:, 2])
+    longitude, latitude = longitude_latitude(matrix[:, 2])
     east, north = _tangents(longitude, latitude)
     angle = np.degrees(np.arctan2(matrix[:, 1] @ east, matrix[:, 1] @ north)) % 360
     return float(longitude), float(latitude), float(angle)

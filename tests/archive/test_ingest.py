@@ -213,7 +213,7 @@ def test_chains_find_the_latest_processing(butler):
 
 
 def test_more_processes_than_are_of_use_are_refused(butler):
-    with pytest.raises(ParameterError, match="processes=3 is useless; expected 1 or 2"):
+    with pytest.raises(ParameterError, match="processes=3 is not possible; expected a whole number from 1 to 2"):
         ingest_archive_table(butler, M31, processes=3)
 
 

@@ -30,7 +30,7 @@ def test_rows_come_in_batches_in_their_order():
     batches = list(read_archive_table(M31, batch_size=4))
     assert [len(batch) for batch in batches] == [4, 2]
     assert [file for batch in batches for file in batch.planned] == planned_of(M31)
-    with pytest.raises(ParameterError, match=r"batch_size=0 is too small; expected at least 1\."):
+    with pytest.raises(ParameterError, match=r"batch_size=0 is not possible; expected a whole number of at least 1\."):
         read_archive_table(M31, batch_size=0)
 
 

@@ -123,7 +123,7 @@ def test_folder_is_searched_for_calibrations_only(tmp_path):
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"processes": 0}, "processes=0 cannot read anything"),
+        ({"processes": 0}, "processes=0 is not possible"),
         ({"archive_ids": {"a.fits": "seven"}}, "The archive's id of 'a.fits' is given as 'seven'; expected a UUID"),
         (
             {"archive_ids": {name: uuid.UUID(int=1) for name in ("a.fits", "b.fits")}},

@@ -125,9 +125,9 @@ def test_file_inside_the_repository_stays_where_it_is(butler, files):
     ("options", "reason"),
     [
         ({"transfer": "teleport"}, r"no transfer mode 'teleport'; known ones are auto, "),
-        ({"batch_size": 0}, "batch_size=0 is too small; expected at least 1"),
+        ({"batch_size": 0}, "batch_size=0 is not possible; expected a whole number of at least 1"),
         ({"release": "qr9"}, r"no release 'qr9'; known ones are qr1, qr2, qr3"),
-        ({"processes": 0}, "processes=0 cannot read anything"),
+        ({"processes": 0}, "processes=0 is not possible"),
     ],
 )
 @pytest.mark.parametrize("function", [ingest_files, preview_ingest])

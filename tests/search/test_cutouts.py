@@ -345,7 +345,7 @@ def test_what_is_no_size_is_refused(local, size, words):
 
 def test_arguments_that_make_no_sense_are_refused(local):
     table = local.table([(30, 40)])
-    with pytest.raises(ParameterError, match=r"connections=0 is too few; expected at least 1"):
+    with pytest.raises(ParameterError, match=r"connections=0 is not possible; expected a whole number of at least 1"):
         get_cutouts(local.butler, table, SIZE, connections=0)
     with pytest.raises(ParameterError, match="planes names X; expected some of"):
         get_cutouts(local.butler, table, SIZE, planes=["X"])

@@ -8,7 +8,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
-from astropy.table import QTable, Table
+from astropy.table import MaskedColumn, QTable, Table
 from astropy.time import Time
 from lsst.daf.butler import Butler, CollectionType
 from made_once import copy_exposures, new_repo
@@ -130,6 +130,12 @@ def test_nothing_found_is_an_empty_table(butler):
     assert isinstance(nothing["time"], Time)
 
 
+def test_row_of_a_catalogue_without_a_name_is_called_by_its_number(butler):
+    names = MaskedColumn(["a", "b", "c"], mask=[False, True, False])
+    catalogue = Table({"name": names, "ra": [CENTER.ra.deg] * 3, "dec": [CENTER.dec.deg] * 3})
+    assert set(find_images(butler, catalogue)["source"]) == {"a", "1", "c"}
+
+
 def test_empty_repository_finds_nothing():
     with new_repo() as butler:
         assert len(find_images(butler, CENTER)) == 0
@@ -158,7 +164,7 @@ def test_empty_repository_finds_nothing():
         (CENTER, {"time": ("2026-01-01", "2025-01-01")}, "is empty"),
         (CENTER, {"planning_period": "2025"}, "planning_period='2025' is no planning period"),
         (CENTER, {"collections": "SPHEREx/default"}, "No collection with name 'SPHEREx/default' found"),
-        (CENTER, {"limit": -1}, "limit=-1 is less than none"),
+        (CENTER, {"limit": -1}, "limit=-1 is not possible"),
         (lambda _: CENTER, {"radius": 1 * u.deg}, "radius=.* was given with a function"),
         (SkyCoord(1, 2, unit="deg", pm_ra_cosdec=1 * u.mas / u.yr, pm_dec=0 * u.mas / u.yr), {}, "but no epoch"),
     ],

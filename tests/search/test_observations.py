@@ -133,7 +133,7 @@ def test_exposure_without_time_is_masked(butler, tmp_path):
         ({"detectors": 7}, ParameterError, "There is no detector 7; expected numbers from 1 to 6"),
         ({"time": ("yesterday", None)}, ParameterError, "'yesterday' is not a time; expected UTC such as"),
         ({"time": ("2026-01-01", "2025-01-01")}, ParameterError, "is empty; expected a begin before the end"),
-        ({"limit": -1}, ParameterError, "limit=-1 is less than none"),
+        ({"limit": -1}, ParameterError, "limit=-1 is not possible"),
         ({"where": "exposure.colour = 3"}, InvalidQueryError, "colour"),
     ],
 )

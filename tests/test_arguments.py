@@ -1,0 +1,71 @@
+"""Arguments that make no sense are refused by name, whatever their type."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spherex_butler.archive import ingest_archive_table
+from spherex_butler.arguments import detectors_given, require_number
+from spherex_butler.errors import ParameterError
+from spherex_butler.ingest import ingest_files, plan_files
+from spherex_butler.search import coverage, find_images, get_cutouts, observations
+
+
+@pytest.mark.parametrize("value", [1, 7, np.int64(3)])
+def test_whole_numbers_pass(value):
+    require_number("processes", value, most=7)
+
+
+@pytest.mark.parametrize("value", [0, -1, 8, "2", 2.0, None, True, np.float64(3), [2]])
+def test_anything_else_is_refused_by_name(value):
+    with pytest.raises(ParameterError) as raised:
+        require_number("processes", value, most=7)
+    assert str(raised.value) == f"processes={value!r} is not possible; expected a whole number from 1 to 7."
+
+
+@pytest.mark.parametrize("given", [3, np.int64(3), [3], (3, 3), {3}, iter([3]), np.array([3])])
+def test_one_detector_is_as_good_as_several(given):
+    (found,) = detectors_given(given)
+    assert (found, type(found)) == (3, int)
+
+
+def test_no_detectors_and_all_are_not_the_same():
+    assert detectors_given(None) is None
+    assert detectors_given([]) == frozenset()
+
+
+@pytest.mark.parametrize(("given", "words"), [("D3", "D3"), ([1, 9], "9"), (0, "0"), (2.5, "2.5"), ([[3]], r"\[3\]")])
+def test_detector_that_does_not_exist_is_refused(given, words):
+    with pytest.raises(ParameterError, match=rf"There is no detector {words}; expected numbers from 1 to 6\."):
+        detectors_given(given)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda butler: find_images(butler, "1 2", limit="x"),
+        lambda butler: observations(butler, limit=2.5),
+        lambda butler: get_cutouts(butler, [], 5, connections="16"),
+        lambda butler: ingest_files(butler, [], processes="2"),
+        lambda butler: ingest_files(butler, [], batch_size=None),
+        lambda butler: ingest_archive_table(butler, "none.csv", processes="2"),
+        lambda _: plan_files([], processes=2.0),
+    ],
+)
+def test_functions_refuse_what_is_no_number(butler, call):
+    with pytest.raises(ParameterError, match="is not possible; expected a whole number"):
+        call(butler)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda butler: find_images(butler, "1 2", detectors="D3"),
+        lambda butler: observations(butler, detectors=7),
+        lambda butler: coverage(butler, detectors=[0]),
+    ],
+)
+def test_functions_refuse_detectors_that_do_not_exist(butler, call):
+    with pytest.raises(ParameterError, match="There is no detector"):
+        call(butler)
