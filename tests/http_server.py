@@ -85,7 +85,7 @@ def serve(
         How fast bodies are sent, all together.
     """
     served = Served("")
-    over, line = threading.Event(), threading.Lock()
+    over, line, counting = threading.Event(), threading.Lock(), threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -102,8 +102,10 @@ def serve(
             data = path.read_bytes() if path.is_file() else b""
             start, stop = _span(wanted, len(data))
             start, stop = (start + shift, stop + shift) if wanted else (start, stop)
-            problem = fault(len(served.requests))
-            served.requests.append((self.command, self.path, wanted, stop - start if send else 0))
+            with counting:  # so that no two requests have one number
+                number = len(served.requests)
+                served.requests.append((self.command, self.path, wanted, stop - start if send else 0))
+            problem = fault(number)
             time.sleep(latency)
             if refused := status(self.path):
                 self._refuse(refused)

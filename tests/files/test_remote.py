@@ -6,8 +6,10 @@ import itertools
 import sys
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from http_server import exchange, serve
@@ -287,3 +289,17 @@ def test_error_that_will_not_pass_is_not_its_own_cause(tmp_path):
         with pytest.raises(FileNotFoundError) as raised:
             remote_ranges(ResourcePath(f"{served.url}/nothing.fits"))([(0, 80)])
         assert raised.value.__cause__ is None
+
+
+def test_every_request_to_the_stand_in_has_its_own_number(tmp_path):
+    (tmp_path / "file").write_bytes(b"content")
+    numbers: list[int] = []
+
+    def note(number: int) -> None:
+        numbers.append(number)
+        time.sleep(0.01)
+
+    with serve(tmp_path, fault=note) as served, ThreadPoolExecutor(8) as threads:
+        done = list(threads.map(lambda _: urlopen(f"{served.url}/file").read(), range(40)))
+    assert done == [b"content"] * 40
+    assert sorted(numbers) == list(range(40))
