@@ -12,6 +12,7 @@ from astropy.coordinates import SkyCoord
 
 from ..constants import DETECTORS, FULL_FRAME
 from ..errors import FormatError
+from ..files.folders import require_permission
 from ..names import detector_number
 from ..testing.level2 import PlannedFile, existing_files, plan_exposures, write_level2
 from . import options
@@ -107,6 +108,7 @@ def simulate(output: Path, dry_run: bool, overwrite: bool, **choices: Any) -> No
     """
     plan = plan_exposures(output, **choices)
     if dry_run:
+        require_permission(output)
         _print_plan(plan)
         return
     _require_absent(plan, overwrite=overwrite)

@@ -7,8 +7,9 @@ folder to give the first file.
 
 from __future__ import annotations
 
-__all__ = ("Folder", "folder_uri", "has_magic", "search")
+__all__ = ("Folder", "folder_uri", "has_magic", "may_be_made", "require_permission", "search")
 
+import errno
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -31,6 +32,18 @@ _ANY_DEPTH = "**"
 def folder_uri(folder: Folder) -> str:
     """Return where a folder is, without a slash at the end."""
     return (folder.as_uri() if isinstance(folder, Path) else str(folder)).removesuffix("/")
+
+
+def may_be_made(folder: Path) -> bool:
+    """Return whether permissions let this user write to a folder, or make it where it is not there."""
+    there = next((one for one in (folder, *folder.absolute().parents) if one.exists()), None)
+    return there is None or os.access(there, os.W_OK | os.X_OK)
+
+
+def require_permission(folder: Path) -> None:
+    """Raise the error that writing to a folder, or making it, would end in for lack of permission; nothing is tried."""
+    if not may_be_made(folder):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
 
 def has_magic(text: str) -> bool:

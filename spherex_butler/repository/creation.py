@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ..configuration.universe import claim_universe, dimension_config, repository_config, require_ours
 from ..errors import ConfigurationError, ParameterError, hide_secrets, reason_of
+from ..files.folders import require_permission
 from .database_errors import explain_database_error
 from .instrument import register
 from .opening import open_repo, require_plain_path
@@ -74,7 +75,7 @@ def preview_repo(
 ) -> RepositoryPreview:
     """Return what `make_repo` would make, having changed nothing.
 
-    Parameters and errors are those of `make_repo`. That a folder may not be written to is noticed by `make_repo` alone.
+    Parameters and errors are those of `make_repo`.
     """
     plan = _plan(root, database, datastore_root, dimensions)
     for place in (_marker(plan.root), None if plan.sqlite is None else ResourcePath(str(plan.sqlite))):
@@ -83,6 +84,8 @@ def preview_repo(
     for folder in (plan.root, plan.datastore):
         if folder is not None and folder.isLocal and Path(folder.ospath).is_file():
             raise ConfigurationError(_no_folder(Path(folder.ospath)))
+        if folder is not None and folder.isLocal:
+            require_permission(Path(folder.ospath))
     _require_empty(plan)
     where = hide_secrets(str(plan.config["registry", "db"])) if plan.sqlite is None else str(plan.sqlite)
     return RepositoryPreview(_text(plan.root), where, _text(plan.datastore or plan.root))
@@ -230,8 +233,8 @@ def _require_bucket(uri: ResourcePath | None) -> None:
         found = bucket.exists()
     except Exception as error:
         raise ConfigurationError(
-            f"The bucket {str(bucket)!r} cannot be looked at: {reason_of(error)} Expected one that can be read and "
-            "written; check the credentials (AWS_PROFILE, AWS_ACCESS_KEY_ID) and S3_ENDPOINT_URL."
+            f"The bucket {str(bucket)!r} cannot be looked at: {reason_of(error).rstrip('.')}. Expected one that can be "
+            "read and written; check the credentials (AWS_PROFILE, AWS_ACCESS_KEY_ID) and S3_ENDPOINT_URL."
         ) from error
     if not found:
         raise ConfigurationError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ("database_error", "one_item", "require_item_failure", "told_as_repository_failures", "writing_to")
 
 import errno
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, Operationa
 
 from ..errors import RepositoryError, causes_of, reason_of
 from ..files.failures import FailingAlone
+from ..files.folders import may_be_made
 from .database_errors import explain_database_error, lacks_rights
 
 _OF_DATABASE = (OperationalError, InterfaceError, InternalError)
@@ -57,19 +57,13 @@ def writing_to(target: ResourcePath) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _OF_DISK or (isinstance(error, PermissionError) and not _may_be_written(target)):
+        forbidden = isinstance(error, PermissionError) and target.isLocal
+        if error.errno in _OF_DISK or (forbidden and not may_be_made(Path(target.ospath).parent)):
             raise RepositoryError(
                 f"The repository's files cannot be written: {reason_of(error)}. Expected room on its disk and the "
                 f"permission to write. {_GOES_ON}"
             ) from error
         raise
-
-
-def _may_be_written(target: ResourcePath) -> bool:
-    """Return whether a file can be made, as far as permissions tell: not where no folder is, or it is remote."""
-    folders = Path(target.ospath).parents if target.isLocal else ()
-    there = next((folder for folder in folders if folder.exists()), None)
-    return there is None or os.access(there, os.W_OK | os.X_OK)
 
 
 def database_error(error: BaseException | None) -> DBAPIError | None:

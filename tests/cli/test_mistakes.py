@@ -584,6 +584,7 @@ def on_read_only(places, tmp_path_factory):
     given = {**places, "REPO": str(repo), "SIMULATED": str(repo / "simulated"), "INSIDE": str(repo / "inside")}
     lines = {name: (name.partition(" ")[0], *ON_REPOSITORIES[name]) for name in CHANGING}
     lines |= {"create": ("create", "INSIDE"), "simulate": ("simulate", "SIMULATED", "--size", "8")}
+    lines |= {f"{name} -n": (*lines[name], "-n") for name in ("create", "simulate")}
     lines |= {"verify": ("verify", "REPO"), "calibrations": ("calibrations", "REPO")}
     words = {name: [spelt_out(word, given) for word in line] for name, line in lines.items()}
     script = start_script(READ_ONLY, json.dumps(words), folder=folder / "elsewhere")
@@ -604,7 +605,7 @@ def test_repository_without_write_permission_is_one_message(on_read_only, comman
     )
 
 
-@pytest.mark.parametrize("command", ["create", "simulate"])
+@pytest.mark.parametrize("command", ["create", "simulate", "create -n", "simulate -n"])
 def test_folder_without_write_permission_is_one_message(on_read_only, command):
     repo, results = on_read_only
     code, text, _ = results[command]
