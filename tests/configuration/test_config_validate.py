@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import pytest
 from lsst.daf.butler import DatasetTypeExpressionError
-from made_once import new_repo
+from made_once import copy_exposures, new_repo
+
+from spherex_butler.ingest import ingest_files
 
 TEMPLATE = "physical_filter+detector+exposure"
 """A key of Butler's default templates, whose dimension physical_filter our universe does not have."""
 
 
-def test_our_repositories_pass():
+def test_our_repositories_pass(tmp_path):
     with new_repo() as butler:
+        butler.validateConfiguration(ignore=[TEMPLATE])
+        ingest_files(butler, copy_exposures(tmp_path), transfer="direct")  # which registers a dataset type of ours
+        assert butler.registry.queryDatasetTypes("distortion")
         butler.validateConfiguration(ignore=[TEMPLATE])
 
 
