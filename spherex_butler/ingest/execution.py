@@ -25,7 +25,6 @@ from ..repository.contention import retry, split_on_failure
 from ..repository.distortions import distortion_in, remember_distortion
 from ..repository.exposures import data_id_with_records, insert_exposures
 from ..repository.failures import one_item, told_as_repository_failures
-from ..repository.image_refs import dataset_text
 from ..repository.opened import OpenedRepository, check_opened
 from ..repository.placed_files import Arrival, PlacedFile, has_own_copy, moved_before, place_file, remove_moved_sources
 from ..repository.registration import FileRecords, known_ids, register
@@ -294,16 +293,8 @@ class BatchIngest:
         self._report.skipped.extend(ref for ref in described if ref.id not in new)
         self._report.warn(remove_moved_sources(arrival.placed for arrival in arrivals))
         for arrival in arrivals:
-            self._remember_distortion(arrival)
-
-    def _remember_distortion(self, arrival: _Arrival) -> None:
-        image = arrival.placed
-        remember_distortion(
-            self._butler,
-            arrival.file.description.detector,
-            dataset_text(image.ref),
-            lambda: distortion_in(image.uri, arrival.file.size),
-        )
+            placed = arrival.placed
+            remember_distortion(self._butler, placed.ref, partial(distortion_in, placed.uri, arrival.file.size))
 
     def _give_up(self, arrival: _Arrival, error: Exception) -> None:
         self._fail(arrival.file, error)

@@ -82,10 +82,11 @@ def preview_repo(
         if place is not None and place.exists():
             raise ConfigurationError(_taken(_text(place)))
     for folder in (plan.root, plan.datastore):
-        if folder is not None and folder.isLocal and Path(folder.ospath).is_file():
-            raise ConfigurationError(_no_folder(Path(folder.ospath)))
         if folder is not None and folder.isLocal:
-            require_permission(Path(folder.ospath))
+            path = Path(folder.ospath)
+            if path.is_file():
+                raise ConfigurationError(_no_folder(path))
+            require_permission(path)
     _require_empty(plan)
     where = hide_secrets(str(plan.config["registry", "db"])) if plan.sqlite is None else str(plan.sqlite)
     return RepositoryPreview(_text(plan.root), where, _text(plan.datastore or plan.root))

@@ -28,6 +28,7 @@ from ..formats.fits.lazy_header import LazyHeader
 from ..images.distortion import Distortion
 from ..images.geometry import celestial_wcs, frame_origin
 from ..paths import config_uri
+from .image_refs import dataset_text
 from .opened import may_write
 from .runs import register_run
 
@@ -93,7 +94,7 @@ def distortion_of(butler: Butler, detector: int) -> Distortion | None:
     return known.distortions[detector]
 
 
-def remember_distortion(butler: Butler, detector: int, source: str, read: Callable[[], Distortion | None]) -> None:
+def remember_distortion(butler: Butler, ref: DatasetRef, read: Callable[[], Distortion | None]) -> None:
     """Remember a detector's distortion if there is none yet: in the repository, or in this process if it is read-only.
 
     What fails is warned of in the log.
@@ -102,17 +103,16 @@ def remember_distortion(butler: Butler, detector: int, source: str, read: Callab
     ----------
     butler
         The repository.
-    detector
-        1 to 6.
-    source
-        Which image's header says it.
+    ref
+        The image whose header says it.
     read
         Returns the distortion, `None` where the header has none. It is called only if it is needed.
     """
-    known = _known(butler)
+    known, detector = _known(butler), int(ref.dataId["detector"])
     if detector in known.asked:
         return
     known.asked.add(detector)
+    source = dataset_text(ref)
     with FailingAlone(lambda error: _log.warning(_NOT_KEPT, detector, source, reason_of(error))):
         if (found := read()) is not None:
             known.distortions[detector] = found

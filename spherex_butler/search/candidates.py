@@ -21,14 +21,11 @@ from sqlalchemy.sql.functions import aggregate_strings
 
 from ..constants import INSTRUMENT
 from ..repository.butler_internals import ImageTables, selected_rows
-from .joined_texts import SEPARATOR, is_one_of, joined_column
+from .joined_texts import MOST_NUMBERS, SEPARATOR, is_one_of, joined_column
 from .regions import Regions
 
 _PIXELS = 16
 """Pixels of the sky in one statement; at the mission's end each has some 6,000 candidates, of 150 bytes each."""
-
-_NAMED = 5000
-"""Exposures that a statement names; SQLite bounds its length to a million characters."""
 
 _PERIOD = 100_000
 """Exposures that differ in their last five digits only are of one planning period: that many are joined into a text."""
@@ -62,7 +59,7 @@ class Chosen:
         yield columns.instrument == INSTRUMENT
         if self.detectors is not None:
             yield columns.detector.in_(sorted(self.detectors))
-        if self.exposures is not None and len(self.exposures) <= _NAMED:
+        if self.exposures is not None and len(self.exposures) <= MOST_NUMBERS:
             yield is_one_of(columns.exposure, sorted(self.exposures))
         elif self.exposures is not None:
             yield columns.exposure.between(min(self.exposures), max(self.exposures))
@@ -73,7 +70,7 @@ class Chosen:
 
     def of(self, regions: Regions) -> Regions:
         """Return those of regions whose exposures are chosen, where there are too many to name them in a statement."""
-        if self.exposures is None or len(self.exposures) <= _NAMED:
+        if self.exposures is None or len(self.exposures) <= MOST_NUMBERS:
             return regions
         return regions.where(np.isin(regions.exposures, np.fromiter(self.exposures, np.int64)))
 

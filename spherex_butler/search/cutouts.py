@@ -17,7 +17,6 @@ from ..arguments import require_number
 from ..files.temporary import remove_leftovers
 from ..images.cutouts import Size
 from ..repository.distortions import remember_distortion
-from ..repository.image_refs import dataset_text
 from .cutout_plan import CutoutPlan, CutoutRequest, plan_cutouts
 from .cutout_reading import Outcome, read_cutouts
 from .cutout_report import Cutouts, FailedCutout
@@ -135,5 +134,4 @@ def _note(cutouts: Cutouts, plan: CutoutPlan, outcome: Outcome) -> None:
 def _remember(butler: Butler, outcome: Outcome) -> None:
     """Remember the distortion of a detector, by which the next search is exact."""
     if (distortion := outcome.distortion) is not None:
-        source, detector = dataset_text(outcome.ref), int(outcome.ref.dataId["detector"])
-        remember_distortion(butler, detector, source, lambda: distortion)
+        remember_distortion(butler, outcome.ref, lambda: distortion)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("SEPARATOR", "integers", "is_one_of", "joined_column")
+__all__ = ("MOST_NUMBERS", "SEPARATOR", "integers", "is_one_of", "joined_column")
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from sqlalchemy.sql.functions import aggregate_strings
 
 SEPARATOR = ","
+
+MOST_NUMBERS = 5000
+"""Numbers that a statement names; SQLite bounds its length to a million characters."""
 
 
 def is_one_of(column: Any, numbers: Iterable[int]) -> sqlalchemy.ColumnElement[bool]:

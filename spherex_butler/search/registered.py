@@ -34,9 +34,8 @@ from ..repository.butler_internals import (
 )
 from ..repository.opened import datastore_root
 from ..repository.runs import release_of_run
-from .joined_texts import SEPARATOR, integers, is_one_of, joined_column
+from .joined_texts import MOST_NUMBERS, SEPARATOR, integers, is_one_of, joined_column
 
-_AT_ONCE = 5000  # exposures in one statement; SQLite bounds its length to a million characters
 _LINE = "\n"  # between paths, which may have a comma
 _NANO = 10**9
 _UNKNOWN = -1
@@ -294,8 +293,8 @@ def _ids(text: str, number: int) -> NDArray[np.bytes_]:
 
 
 def _some_at_once(numbers: NDArray[np.int64]) -> Iterator[list[int]]:
-    for begin in range(0, len(numbers), _AT_ONCE):
-        yield numbers[begin : begin + _AT_ONCE].tolist()
+    for begin in range(0, len(numbers), MOST_NUMBERS):
+        yield numbers[begin : begin + MOST_NUMBERS].tolist()
 
 
 def _uris(base: str, paths: _Texts) -> _Texts:
