@@ -16,7 +16,6 @@ from ..search.writing import document, format_of, write_table
 from . import options
 
 _ROWS = "observations"
-_SHOWN = 100  # rows, unless the limit says otherwise
 
 
 @click.command("list", short_help="List exposures, and the images there are of each.")
@@ -52,7 +51,7 @@ def list_observations(
       butler spherex list repo --where "exposure.exposure_time > 100"
     """
     name = None if output is None else format_of(output)
-    chosen = limit if limit is not None or output is not None else _SHOWN
+    chosen = limit if limit is not None or output is not None else options.ROWS_SHOWN
     most = chosen or None
     with open_butler(repo) as butler:
         table = observations(butler, detectors=detectors or None, limit=None if most is None else most + 1, **filters)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = (
+    "ROWS_SHOWN",
     "always_said",
     "as_json",
     "calibration_collection",
@@ -50,6 +51,9 @@ from ..files.placement import TRANSFER_MODES
 from ..names import ObservationId, detector_number
 from ..repository.json_values import json_text
 from .wording import as_options
+
+ROWS_SHOWN = 100
+"""Rows of a table that a person reads, unless the limit says otherwise."""
 
 _MOST_DIGITS = 18
 """Of a number that fits into 64 bits, which is what databases hold."""
@@ -159,7 +163,7 @@ limit = click.option(
     "--limit",
     type=click.IntRange(0),
     metavar="NUMBER",
-    help="At most this many rows, the first; 0 for all. By default 100 are shown, and all are written.",
+    help=f"At most this many rows, the first; 0 for all. By default {ROWS_SHOWN} are shown, and all are written.",
 )
 dry_run = click.option("-n", "--dry-run", is_flag=True, help="Say what would be done and change nothing.")
 report = click.option(

@@ -26,7 +26,6 @@ from . import options
 from .cutouts import cutout_size
 from .search_tables import counts, coverage_lines, summary, table_lines
 
-_SHOWN = 100  # rows of a table that a person reads, unless the limit says otherwise
 _WAVELENGTH = "a wavelength; expected one such as 2.2um, 150THz or 0.5eV, or two such as 1.2,1.4um"
 
 
@@ -167,7 +166,7 @@ def search(
         elif coverage:
             options.say((), *coverage_lines(table))
         else:
-            shown = table if limit is not None else table[:_SHOWN]
+            shown = table if limit is not None else table[: options.ROWS_SHOWN]
             room = shutil.get_terminal_size((120, 24)).columns
             options.say(_more(found, shown), *table_lines(shown, room), summary(found))
         if folder is not None and size is not None:

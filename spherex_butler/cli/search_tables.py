@@ -119,12 +119,11 @@ def summary(table: QTable) -> str:
 
 
 def _where(table: QTable) -> str:
-    """Return the source, if there is only one."""
-    sources = set(table["source"].tolist())
-    if len(sources) > 1:
+    """Return the source, if there is only one: its name, or the number that the column ``source`` has."""
+    source, *others = set(table["source"].tolist())
+    if others:
         return ""
-    (source,) = sources
-    return f", at {source}" if isinstance(source, str) else f", at position {source}"
+    return f", at {source}" if isinstance(source, str) else f", of source {source}"
 
 
 def counts(table: QTable) -> Table:

@@ -18,7 +18,7 @@ from ..constants import DETECTORS
 from ..errors import FormatError
 from ..formats.fits.lazy_header import LazyHeader
 from ..names import ObservationId
-from .geometry import corner_degrees
+from .geometry import corner_degrees, direction_of, longitude_latitude, tangents_of
 
 _FIELDS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "exposure_time": ("XPOSURE", lambda value: _duration("XPOSURE", value)),
@@ -125,25 +125,13 @@ def _pointing(header: LazyHeader) -> dict[str, float | None]:
 def _icrs_pointing(longitude: float, latitude: float, angle: float) -> tuple[float, float, float]:
     if not -90 <= latitude <= 90:
         raise FormatError(f"SPS_ELAT is {latitude!r}; expected a latitude from -90 to 90 degrees.")
-    (x, y, z), toward = _directions(*np.radians([longitude, latitude, angle])) @ _ecliptic_axes()
-    ra, dec = np.arctan2(y, x), np.arctan2(z, np.hypot(x, y))
-    east, north = _tangents(ra, dec)
-    sky_angle = np.arctan2(toward @ east, toward @ north)
-    return float(np.degrees(ra) % 360), float(np.degrees(dec)), float(np.degrees(sky_angle) % 360)
-
-
-def _directions(longitude: float, latitude: float, angle: float) -> NDArray[np.float64]:
-    """Return the directions to a point, and along a position angle away from it."""
-    east, north = _tangents(longitude, latitude)
-    point = [np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)]
-    return np.array([point, np.cos(angle) * north + np.sin(angle) * east])
-
-
-def _tangents(longitude: float, latitude: float) -> NDArray[np.float64]:
-    """Return the directions east and north at a point."""
-    east = [-np.sin(longitude), np.cos(longitude), 0.0]
-    north = [-np.sin(latitude) * np.cos(longitude), -np.sin(latitude) * np.sin(longitude), np.cos(latitude)]
-    return np.array([east, north])
+    east, north = tangents_of(longitude, latitude)
+    toward = np.cos(np.radians(angle)) * north + np.sin(np.radians(angle)) * east
+    point, toward = np.array([direction_of(longitude, latitude), toward]) @ _ecliptic_axes()
+    ra, dec = longitude_latitude(point)
+    east, north = tangents_of(ra, dec)
+    sky_angle = np.degrees(np.arctan2(toward @ east, toward @ north)) % 360
+    return float(ra), float(dec), float(sky_angle)
 
 
 @cache

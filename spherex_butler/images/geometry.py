@@ -11,6 +11,7 @@ __all__ = (
     "longitude_latitude",
     "replace_celestial",
     "sky_corners",
+    "tangents_of",
 )
 
 import re
@@ -195,6 +196,14 @@ def longitude_latitude(direction: NDArray[np.float64]) -> tuple[NDArray[np.float
     """Return degrees from vectors of any length, shape (3, …)."""
     x, y, z = direction
     return np.degrees(np.arctan2(y, x)) % 360, np.degrees(np.arctan2(z, np.hypot(x, y)))
+
+
+def tangents_of(longitude: ArrayLike, latitude: ArrayLike) -> NDArray[np.float64]:
+    """Return the unit vectors to the East and to the North at positions in degrees, shape (2, 3, …)."""
+    lon, lat = np.radians(longitude), np.radians(latitude)
+    east = [-np.sin(lon), np.cos(lon), np.zeros_like(lon)]
+    north = [-np.sin(lat) * np.cos(lon), -np.sin(lat) * np.sin(lon), np.cos(lat)]
+    return np.array([east, north])
 
 
 def describe_corners(wcs: WCS | None, shape: tuple[int, ...]) -> str:

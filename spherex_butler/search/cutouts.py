@@ -88,6 +88,9 @@ def get_cutouts(
     refuses five images in a row (401, 403, 429, 503, or the like of S3), it is not asked any more, and the rows that
     are left fail for that reason.
 
+    Where the distortion of a detector is not known yet, the first header that is read tells it to this repository, or
+    to this process if the repository is read-only, so that later searches give pixels to a fraction of one.
+
     Of a remote image the PSF is loaded when it is first used. In a folder it is part of each file; in QR2 it has 5 MB,
     far more than all other planes of a small cutout. Leave it out by ``planes`` if you do not need it.
     """

@@ -20,7 +20,7 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from ..images.geometry import direction_of, longitude_latitude
+from ..images.geometry import direction_of, longitude_latitude, tangents_of
 from .observations import Observation
 from .templates import image_template
 
@@ -82,7 +82,7 @@ class Pointing:
 
     @classmethod
     def _of_angles(cls, longitude: float, latitude: float, angle: float, frame: NDArray[np.float64]) -> Pointing:
-        east, north = _tangents(longitude, latitude)
+        east, north = tangents_of(longitude, latitude)
         sine, cosine = np.sin(np.radians(angle)), np.cos(np.radians(angle))
         columns = (sine * north - cosine * east, sine * east + cosine * north, direction_of(longitude, latitude))
         return cls(frame @ np.stack(columns, axis=1))
@@ -118,7 +118,7 @@ def celestial_cards(pointing: Pointing, detector: int) -> dict[str, float]:
     """Return ``CRVAL``, ``LATPOLE`` and the ``PC`` matrix of one detector, to 12 digits."""
     center, axes = _detector_vectors(_COLUMNS[detector])
     longitude, latitude = longitude_latitude(pointing.matrix @ center)
-    components = np.stack(_tangents(longitude, latitude)) @ pointing.matrix @ axes
+    components = tangents_of(longitude, latitude) @ pointing.matrix @ axes
     cards = {"CRVAL1": longitude, "CRVAL2": latitude, "LATPOLE": latitude}
     cards |= {f"PC{i + 1}_{j + 1}": components[i, j] for i in range(2) for j in range(2)}
     return {name: float(f"{value:.12g}") for name, value in cards.items()}
@@ -130,7 +130,7 @@ def _detector_vectors(columns: int) -> tuple[NDArray[np.float64], NDArray[np.flo
     template = image_template()
     reference = Pointing.of_observation(Observation.parse(template["OBSID"])).matrix.T
     center = reference @ direction_of(template["CRVAL1"], template["CRVAL2"])
-    axes = reference @ np.stack(_tangents(template["CRVAL1"], template["CRVAL2"]), axis=1) @ _pc(template)
+    axes = reference @ tangents_of(template["CRVAL1"], template["CRVAL2"]).T @ _pc(template)
     angle = -columns * np.arctan2(center[0], center[2])
     cosine, sine = np.cos(angle), np.sin(angle)
     rotation = np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
@@ -146,15 +146,8 @@ def _ecliptic_matrix() -> NDArray[np.float64]:
     return np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
 
 
-def _tangents(longitude: Any, latitude: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the directions East and North at a position."""
-    lon, lat = np.radians(longitude), np.radians(latitude)
-    east = np.array([-np.sin(lon), np.cos(lon), 0])
-    return east, np.array([-np.sin(lat) * np.cos(lon), -np.sin(lat) * np.sin(lon), np.cos(lat)])
-
-
 def _angles(matrix: NDArray[np.float64]) -> tuple[float, float, float]:
     longitude, latitude = longitude_latitude(matrix[:, 2])
-    east, north = _tangents(longitude, latitude)
+    east, north = tangents_of(longitude, latitude)
     angle = np.degrees(np.arctan2(matrix[:, 1] @ east, matrix[:, 1] @ north)) % 360
     return float(longitude), float(latitude), float(angle)

@@ -51,5 +51,5 @@ def test_needed_columns_always_fit(room, sources):
 
 def test_summary_says_the_source_that_the_table_leaves_out():
     assert summary(images(["M31", "M31"])) == "2 images of D3, 2.200 to 2.200 um, at M31."
-    assert summary(images([7, 7])) == "2 images of D3, 2.200 to 2.200 um, at position 7."
+    assert summary(images([7, 7])) == "2 images of D3, 2.200 to 2.200 um, of source 7."
     assert summary(images(["M31", "M33"])) == "2 images of D3, 2.200 to 2.200 um."

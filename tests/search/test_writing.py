@@ -13,13 +13,15 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.io.votable import parse_single_table, validate
 from astropy.io.votable.ucd import parse_ucd
-from astropy.table import QTable, Table
+from astropy.table import MaskedColumn, QTable, Table
 from astropy.time import Time
+from astropy.utils.masked import Masked
 from lsst.daf.butler import Butler
 from made_once import new_repo
 from sky_images import make_frame, register_frames, sky_of
 
 from spherex_butler.errors import ParameterError
+from spherex_butler.repository.json_values import json_value
 from spherex_butler.search import find_images, write_images
 from spherex_butler.search.reading import read_table
 from spherex_butler.search.writing import FORMATS
@@ -101,6 +103,16 @@ def test_parquet_is_read_back_with_units(found, tmp_path):
     assert table.colnames == found.colnames
     assert table["ra"].unit == u.deg
     assert SkyCoord(table["ra"], table["dec"]).separation(SkyCoord(found["ra"], found["dec"])).max() == 0
+
+
+def test_json_has_of_each_row_what_a_row_by_itself_has(found, tmp_path):
+    found["bandwidth"] = Masked(found["bandwidth"], mask=[True, False])
+    found["channel"] = MaskedColumn(found["channel"], mask=[False, True])
+    write_images(found, tmp_path / "images.json")
+    rows = json.loads((tmp_path / "images.json").read_text())["images"]
+    assert rows == [json_value(dict(zip(found.colnames, row, strict=True))) for row in found.iterrows()]
+    assert rows[0]["bandwidth"] == {"value": None, "unit": "um"}
+    assert rows[1]["channel"] is None
 
 
 def test_json_has_null_for_what_is_not_a_number(found, tmp_path):
