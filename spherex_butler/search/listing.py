@@ -11,11 +11,10 @@ import sqlalchemy
 from lsst.daf.butler import Butler
 from numpy.typing import NDArray
 
-from ..repository.butler_internals import ImageTables, collection_names, selected_rows
-from ..repository.runs import release_of_run
+from ..repository.butler_internals import ImageTables, selected_rows
 from .candidates import Chosen, exposure_times, period_of
 from .joined_texts import integers, joined_column
-from .registered import ImageFilter, image_keys
+from .registered import ImageFilter, image_keys, runs_and_releases
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,11 +39,10 @@ class ListedImages:
 
 def listed_images(butler: Butler, tables: ImageTables, chosen: Chosen, wanted: ImageFilter) -> ListedImages:
     """Return all images in the collections that are searched; of several datasets of one the first counts."""
-    found = [_of_collection(butler, tables, chosen, number) for number in wanted.collections]
-    every = np.concatenate([np.zeros(0, np.int64), *found])
-    origin = np.repeat(np.arange(len(found)), [len(some) for some in found])
+    found = [_of_collection(butler, tables, chosen, wanted, number) for number in wanted.collections]
+    every, runs = (np.concatenate([np.zeros(0, np.int64), *(some[place] for some in found)]) for place in range(2))
     keys, first = np.unique(every, return_index=True)  # of equal keys, that of the first collection
-    releases = np.array([*_releases(butler, wanted.collections), ""], np.str_)[origin[first]]
+    _, releases = runs_and_releases(butler, runs[first])
     conditions = list(wanted.conditions(tables))
     exposures = exposure_times(butler, tables, chosen, conditions)
     timed = exposures.have(keys // 10)
@@ -54,24 +52,24 @@ def listed_images(butler: Butler, tables: ImageTables, chosen: Chosen, wanted: I
     return ListedImages(keys[kept], releases[kept], times[kept])
 
 
-def _releases(butler: Butler, numbers: tuple[int, ...]) -> list[str]:
-    names = collection_names(butler, numbers)
-    return [release_of_run(names[number]) or "" for number in numbers]
-
-
-def _of_collection(butler: Butler, tables: ImageTables, chosen: Chosen, number: int) -> NDArray[np.int64]:
-    """Return the keys of a collection's images."""
+def _of_collection(
+    butler: Butler, tables: ImageTables, chosen: Chosen, wanted: ImageFilter, number: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the keys of a collection's images, and the numbers of their runs."""
     tags = tables.tags.columns
+    joined, run = wanted.with_runs(tables, tables.tags)
     statement = (
-        sqlalchemy.select(tags.detector, joined_column(tags.exposure))
+        sqlalchemy.select(tags.detector, run, joined_column(tags.exposure))
+        .select_from(joined)
         .where(
             tags.dataset_type_id == tables.dataset_type_id,
             tags.collection_id == number,
             *chosen.conditions(tags),
         )
-        .group_by(tags.detector, period_of(tags.exposure))
+        .group_by(tags.detector, run, period_of(tags.exposure))
     )
-    found = [
-        image_keys(integers(exposures), np.int64(detector)) for detector, exposures in selected_rows(butler, statement)
-    ]
-    return np.concatenate([np.zeros(0, np.int64), *found])
+    keys, runs = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for detector, of_run, exposures in selected_rows(butler, statement):
+        keys.append(image_keys(integers(exposures), np.int64(detector)))
+        runs.append(np.full(len(keys[-1]), of_run, np.int64))
+    return np.concatenate(keys), np.concatenate(runs)

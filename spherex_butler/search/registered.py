@@ -8,6 +8,7 @@ __all__ = (
     "Searched",
     "image_keys",
     "registered_images",
+    "runs_and_releases",
     "searched_collections",
 )
 
@@ -78,6 +79,13 @@ class ImageFilter:
     timespan: Timespan | None = None
     planning_period: str | None = None
     survey: str | None = None
+
+    def with_runs(self, tables: ImageTables, joined: Any) -> tuple[Any, Any]:
+        """Return joined tables of datasets that know the run of each, and the column with its number."""
+        tags, datasets = tables.tags.columns, tables.datasets.columns
+        if self.all_runs:
+            return joined, tags.collection_id
+        return joined.join(tables.datasets, tags.dataset_id == datasets.id), datasets.run_id
 
     def conditions(self, tables: ImageTables) -> Iterator[sqlalchemy.ColumnElement[bool]]:
         """Yield conditions on exposures."""
@@ -166,20 +174,26 @@ def registered_images(butler: Butler, tables: ImageTables, keys: _Keys, wanted: 
     unique = unique[np.isin(unique // 10, exposures.ids)]
     found = _datasets(butler, tables, unique, wanted).found_first(wanted)
     place = np.searchsorted(exposures.ids, found.keys // 10)
-    runs = collection_names(butler, np.unique(found.runs).tolist())
-    names = np.array([runs[number] for number in sorted(runs)], np.str_)
-    releases = np.array([release_of_run(runs[number]) or "" for number in sorted(runs)], np.str_)
-    run = np.searchsorted(np.array(sorted(runs), np.int64), found.runs)
+    runs, releases = runs_and_releases(butler, found.runs)
     return RegisteredImages(
         keys=found.keys,
         times=exposures.times[place],
         exposure_times=exposures.exposure_times[place],
         obs_ids=exposures.obs_ids[place],
-        releases=releases[run],
-        runs=names[run],
+        releases=releases,
+        runs=runs,
         ids=found.ids,
         uris=_uris(datastore_root(butler).geturl(), found.paths),
     )
+
+
+def runs_and_releases(butler: Butler, numbers: NDArray[np.int64]) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
+    """Return the names of runs, given by their numbers, and the release that each is of; empty where it is of none."""
+    unique, place = np.unique(numbers, return_inverse=True)
+    by_number = collection_names(butler, unique.tolist())
+    names = [by_number[number] for number in unique.tolist()]
+    releases = [release_of_run(name) or "" for name in names]
+    return np.array(names, np.str_)[place], np.array(releases, np.str_)[place]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -238,11 +252,8 @@ class _Datasets:
 
 def _datasets(butler: Butler, tables: ImageTables, keys: _Keys, wanted: ImageFilter) -> _Datasets:
     tags, files = tables.tags.columns, tables.files.columns
-    joined: Any = tables.tags.outerjoin(tables.files, tags.dataset_id == files.dataset_id)
-    run = tags.collection_id
-    if not wanted.all_runs:
-        joined = joined.join(tables.datasets, tags.dataset_id == tables.datasets.columns.id)
-        run = tables.datasets.columns.run_id
+    with_files = tables.tags.outerjoin(tables.files, tags.dataset_id == files.dataset_id)
+    joined, run = wanted.with_runs(tables, with_files)
     path = sqlalchemy.func.coalesce(files.path, "")
     columns = [
         *map(joined_column, (tags.exposure, tags.collection_id, run, tags.dataset_id)),

@@ -136,10 +136,11 @@ class WavelengthMaps:
                 yield WavelengthTable.of_detector(detector, release), remaining
 
     def _releases_at(self, releases: NDArray[np.str_], times: NDArray[np.int64]) -> NDArray[np.str_]:
-        found = releases.copy()
+        found = releases
         for release, timespan in release_ranges().items():
             begin, end = timespan.nsec
-            found[(releases == "") & (times >= begin) & (times < end)] = release
+            # An array of empty texts has no room for a release; np.where makes it.
+            found = np.where((releases == "") & (times >= begin) & (times < end), release, found)
         return found
 
     @cached_property

@@ -11,13 +11,15 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table
-from lsst.daf.butler import Butler
+from lsst.daf.butler import Butler, CollectionType
 from made_once import copy_exposures, new_repo
 from sky_images import archive_row, make_frame, register_frames, sky_of
 
 from spherex_butler.archive import ingest_archive_table
+from spherex_butler.constants import DATASET_TYPE
 from spherex_butler.errors import ParameterError
 from spherex_butler.ingest import ingest_files
+from spherex_butler.repository.runs import release_of_run
 from spherex_butler.search import Coverage, coverage, find_images
 
 
@@ -124,6 +126,41 @@ def test_polygons_with_other_corners_count():
         pixels = np.arange(len(counted.depth))
         np.testing.assert_array_equal(counted.depth, counts(found_at(butler, 6, pixels), len(pixels)))
         assert counted.depth.max() == 2
+
+
+def test_channels_in_a_tagged_collection_are_those_that_a_search_finds():
+    """Some of its images are of QR2, and some were processed again for QR3, whose detector 5 sees other wavelengths."""
+    again = {"release": "qr3", "obs_id": "2025W51_1A_0684_2", "token": "l2b-v27-2026-200"}
+    with new_repo() as butler:
+        for options in ({}, again):
+            register_frames(butler, *(make_frame(detector=detector, **options) for detector in (2, 5)))
+        butler.registry.registerCollection("u/me/good", CollectionType.TAGGED)
+        every = butler.query_datasets(DATASET_TYPE, collections="SPHEREx/*", find_first=False)
+        for release in ("qr2", "qr3"):
+            chosen = [ref for ref in every if (release_of_run(ref.run) == release) == (ref.dataId["detector"] == 5)]
+            butler.registry.associate("u/me/good", chosen)
+            counted = coverage(butler, order=7, channels=True, collections="u/me/good")
+            pixels = np.flatnonzero(counted.depth)
+            found = found_at(butler, 7, pixels, collections="u/me/good")
+            assert len(set(found["run"])) == 2
+            for (detector, channel), depth in counted.channels.items():
+                some = found[(found["detector"] == detector) & (found["channel"] == channel)]
+                np.testing.assert_array_equal(depth[pixels], counts(some, len(pixels)))
+            assert sum(depth.sum() for depth in counted.channels.values()) > 10
+            butler.registry.disassociate("u/me/good", chosen)
+
+
+def test_channels_in_a_run_of_no_release_are_those_that_a_search_finds():
+    with new_repo() as butler:
+        register_frames(butler, make_frame(detector=5))
+        (ref,) = butler.query_datasets(DATASET_TYPE)
+        butler.registry.registerRun("u/me/own")
+        butler.registry.insertDatasets(DATASET_TYPE, [ref.dataId], run="u/me/own")
+        own = coverage(butler, order=7, channels=True, collections="u/me/own")
+        known = coverage(butler, order=7, channels=True)
+        assert sum(depth.sum() for depth in own.channels.values()) > 10
+        for channel, depth in known.channels.items():
+            np.testing.assert_array_equal(own.channels[channel], depth)
 
 
 def test_depth_at_a_position_is_that_of_its_pixel(counted):

@@ -13,6 +13,7 @@ from made_once import new_repo
 from sky_images import make_frame, register_frames, sky_of
 
 from spherex_butler.calibrations import certify, ingest_calibrations
+from spherex_butler.constants import DATASET_TYPE
 from spherex_butler.errors import FormatError
 from spherex_butler.search import find_images
 from spherex_butler.testing.calibrations import write_calibration
@@ -40,6 +41,23 @@ def shifted_map(folder: Path, token: str, release: str = "qr2") -> Path:
 def wavelength(butler: Butler, **options: object) -> float:
     (found,) = find_images(butler, CENTER, **options)
     return float(found["wavelength"].to_value(u.um))
+
+
+def in_own_run(butler: Butler) -> str:
+    """Return a run of no release that has a dataset of the image."""
+    (ref,) = butler.query_datasets(DATASET_TYPE)
+    butler.registry.registerRun("u/me/own")
+    butler.registry.insertDatasets(DATASET_TYPE, [ref.dataId], run="u/me/own")
+    return "u/me/own"
+
+
+def test_image_of_no_release_has_that_of_its_time(butler):
+    shipped = wavelength(butler)
+    own = in_own_run(butler)
+    assert wavelength(butler, collections=own) == shipped
+    (found,) = find_images(butler, CENTER, collections=own, wavelength=shipped * u.um)
+    assert (found["release"], found["run"]) == ("", own)
+    assert len(find_images(butler, CENTER, collections=[own, "SPHEREx/defaults"], latest=False)) == 2
 
 
 def test_certified_map_counts(butler, tmp_path):
