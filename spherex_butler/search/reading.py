@@ -19,18 +19,19 @@ from .parquet import read_parquet
 
 _GZIP = b"\x1f\x8b"
 _SNIFFED = 4096
+_ENCODING = "utf-8-sig"  # UTF-8, with the byte-order mark of spreadsheets or without
 
 _FORMATS: Mapping[str, tuple[re.Pattern[bytes], Callable[..., Table]]] = {
     "FITS": (re.compile(rb"SIMPLE  ="), partial(Table.read, format="fits", astropy_native=True)),
     "Parquet": (re.compile(rb"PAR1"), read_parquet),
-    "ECSV": (re.compile(rb"# %ECSV"), partial(Table.read, format="ascii.ecsv")),
+    "ECSV": (re.compile(rb"(\xef\xbb\xbf)?# %ECSV"), partial(Table.read, format="ascii.ecsv", encoding=_ENCODING)),
     "VOTable": (
         re.compile(rb"\s*(\xef\xbb\xbf)?\s*<[^\0]*<?(\w+:)?VOTABLE\b"),
         partial(Table.read, format="votable"),
     ),
     "CSV": (
         re.compile(rb"(\xef\xbb\xbf)?[^\0-\x1f<{|\\][^\0-\x1f]*,[^\0-\x1f]*\r?(\n|$)"),
-        partial(Table.read, format="ascii.csv"),
+        partial(Table.read, format="ascii.csv", encoding=_ENCODING),
     ),
 }
 """How files of a format begin, and what reads them; ``astropy_native`` has it make times of what FITS says are some."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import gzip
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,6 +36,19 @@ def test_all_columns_are_read(tmp_path, extension):
     assert found["n"].tolist() == [1, 2, 3]
     if extension != "csv":
         assert found["pmra"].unit == u.mas / u.yr
+
+
+@pytest.mark.parametrize("extension", ["ecsv", "csv", "csv.gz"])
+def test_byte_order_mark_of_a_spreadsheet_is_no_part_of_the_first_column(tmp_path, extension):
+    table = Table({"ra": [10.5, 11.0], "dec": [1.0, 2.0], "name": ["ä", "b"]})
+    table.write(tmp_path / "plain", format=FORMATS[extension.partition(".")[0]])
+    content = b"\xef\xbb\xbf" + (tmp_path / "plain").read_bytes()
+    path = tmp_path / f"table.{extension}"
+    path.write_bytes(gzip.compress(content) if extension.endswith("gz") else content)
+    found = read_table(path)
+    assert found.colnames == ["ra", "dec", "name"]
+    assert found["ra"].tolist() == [10.5, 11.0]
+    assert found["name"].tolist() == ["ä", "b"]
 
 
 @pytest.mark.parametrize("extension", ["ecsv", "fits", "parquet"])
