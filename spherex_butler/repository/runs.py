@@ -9,6 +9,7 @@ __all__ = (
     "chain_order",
     "doubt_of",
     "ensure_run",
+    "newest_first",
     "put_in_order",
     "ranked",
     "register_run",
@@ -175,8 +176,8 @@ def chain_order(members: Iterable[str], added: Iterable[str] = ()) -> tuple[str,
     among the others, so that nothing else is found in them or hidden by them than before.
     """
     names = list(dict.fromkeys(members))
-    newest_first = iter(sorted(ranked(names), key=_rank, reverse=True))
-    names = [next(newest_first) if _is_ranked(name) else name for name in names]
+    in_order = iter(newest_first(names))
+    names = [next(in_order) if _is_ranked(name) else name for name in names]
     for name in dict.fromkeys(added):
         if name not in names:
             names.insert(_place_in(names, name), name)
@@ -198,6 +199,13 @@ def _place_in(names: Sequence[str], added: str) -> int:
 def ranked(members: Iterable[str]) -> tuple[str, ...]:
     """Return those collections whose place in a chain follows from their names: releases and processings."""
     return tuple(filter(_is_ranked, members))
+
+
+def newest_first(collections: Iterable[str]) -> tuple[str, ...]:
+    """Return releases and processings, newest first, and then the other collections in the order given."""
+    names = list(dict.fromkeys(collections))
+    others = [name for name in names if not _is_ranked(name)]
+    return (*sorted(ranked(names), key=_rank, reverse=True), *others)
 
 
 def _is_ranked(collection: str) -> bool:

@@ -81,7 +81,8 @@ def find_images(
     planning_period
         Only exposures of this planning period: ``"2025W51_1A"``.
     collections
-        Where to search; by default `SPHEREx/defaults`.
+        Where to search, in this order; by default `SPHEREx/defaults`. A pattern such as ``"spx/*"`` means what it
+        matches: processings newest first, then others, and members of chains that it matches in the chain's order.
     latest
         Whether of several processings of an image only the newest counts: the first in the order of the collections.
     refine

@@ -20,8 +20,9 @@ from urllib.parse import quote
 
 import numpy as np
 import sqlalchemy
-from lsst.daf.butler import Butler, CollectionType, Timespan
+from lsst.daf.butler import Butler, CollectionInfo, CollectionType, Timespan
 from lsst.daf.butler.registry import MissingCollectionError
+from lsst.daf.butler.utils import has_globs
 from numpy.typing import NDArray
 from sqlalchemy.sql.functions import aggregate_strings
 
@@ -34,9 +35,10 @@ from ..repository.butler_internals import (
     selected_rows,
 )
 from ..repository.opened import datastore_root
-from ..repository.runs import release_of_run
+from ..repository.runs import newest_first, release_of_run
 from .joined_texts import MOST_NUMBERS, SEPARATOR, integers, is_one_of, joined_column
 
+_HOLD_IMAGES = {CollectionType.RUN, CollectionType.TAGGED}
 _LINE = "\n"  # between paths, which may have a comma
 _NANO = 10**9
 _UNKNOWN = -1
@@ -112,16 +114,18 @@ class Searched:
 def searched_collections(butler: Butler, collections: str | Iterable[str] | None) -> Searched:
     """Return the collections that are searched, and of them and their members those that hold images, in their order.
 
+    What a pattern matches has no order of its own: processings come newest first, then others, in the order of chains
+    that are matched as well.
+
     Raises
     ------
     ParameterError
-        Raised if one does not exist.
+        Raised if one does not exist, or a pattern matches none.
     """
     given = DEFAULT_COLLECTION if collections is None else collections
     names = (given,) if isinstance(given, str) else tuple(given)
-    kinds = {CollectionType.RUN, CollectionType.TAGGED}
     try:
-        found = butler.collections.query_info(names, kinds, flatten_chains=True)
+        found = list({info.name: info for name in names for info in _meant(butler, name)}.values())
     except MissingCollectionError as error:
         if collections is None:  # nothing was ingested yet
             return Searched(names, (), all_runs=True)
@@ -130,6 +134,24 @@ def searched_collections(butler: Butler, collections: str | Iterable[str] | None
         ) from None
     all_runs = all(info.type is CollectionType.RUN for info in found)
     return Searched(names, collection_numbers(butler, [info.name for info in found]), all_runs)
+
+
+def _meant(butler: Butler, name: str) -> list[CollectionInfo]:
+    """Return the collections that a name or a pattern means, in their order."""
+    if not isinstance(name, str):
+        raise ParameterError(f"The collection {name!r} is no text; expected a name such as {DEFAULT_COLLECTION!r}.")
+    found = list(butler.collections.query_info(name, _HOLD_IMAGES, flatten_chains=True))
+    if not has_globs(name):
+        return found
+    if not butler.collections.query(name):
+        raise ParameterError(
+            f"No collection matches {name!r}; expected collections of the repository: 'butler query-collections REPO' "
+            "lists them."
+        )
+    chains = butler.collections.query(name, CollectionType.CHAINED)
+    of_chains = butler.collections.query_info(chains, _HOLD_IMAGES, flatten_chains=True)
+    by_name = {info.name: info for info in (*of_chains, *found)}
+    return [by_name[one] for one in newest_first(by_name)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -61,6 +61,32 @@ def test_collections_are_searched_in_their_order(butler):
     assert {obs_id for obs_id, _ in found_of(butler, collections=old)} == set(OBS_IDS[:2])
 
 
+@pytest.mark.parametrize(
+    "pattern", ["*", "spx/*", "SPHEREx/*", "u/me/*", ["*", "spx/l2b-v20-2025-300"], ["u/me/none", "spx/*"]]
+)
+def test_pattern_finds_the_newest_processing_first(pattern):
+    tokens = ["l2b-v24-2026-001", "l2b-v20-2025-300", "l2b-v27-2026-200", "l2b-v27-2026-100", "l2b-v22-2026-010"]
+    with new_repo() as butler:
+        register_frames(butler, *(make_frame(detector=2, center=CENTER, token=token) for token in tokens))
+        butler.collections.register("u/me/none", CollectionType.CHAINED)
+        butler.collections.register("u/me/old", CollectionType.CHAINED)
+        butler.collections.redefine_chain("u/me/old", [f"spx/{token}" for token in sorted(tokens)])
+        found = find_images(butler, CENTER, collections=pattern)
+        assert list(found["run"]) == ["spx/l2b-v27-2026-200"]
+
+
+def test_pattern_that_matches_a_chain_keeps_its_order_of_other_collections(butler):
+    ref = butler.get_dataset(str(find_images(butler, CENTER)["dataset_id"][3]))
+    runs = [f"u/you/{name}" for name in ("a", "c", "b")]
+    for run in runs:
+        butler.collections.register(run)
+        butler.registry.insertDatasets(ref.datasetType, [ref.dataId], run=run)
+    butler.collections.register("u/you/x", CollectionType.CHAINED)
+    butler.collections.redefine_chain("u/you/x", ["u/you/c", "u/you/b", "u/you/a"])
+    (found,) = find_images(butler, CENTER, collections="u/you/*")
+    assert found["run"] == "u/you/c"
+
+
 def test_tagged_collection_is_searched(butler):
     butler.collections.register("u/me/good", CollectionType.TAGGED)
     ref = butler.get_dataset(str(find_images(butler, CENTER)["dataset_id"][3]))
@@ -164,6 +190,8 @@ def test_empty_repository_finds_nothing():
         (CENTER, {"time": ("2026-01-01", "2025-01-01")}, "is empty"),
         (CENTER, {"planning_period": "2025"}, "planning_period='2025' is no planning period"),
         (CENTER, {"collections": "SPHEREx/default"}, "No collection with name 'SPHEREx/default' found"),
+        (CENTER, {"collections": "spx/l3*"}, r"No collection matches 'spx/l3\*'"),
+        (CENTER, {"collections": [3]}, "The collection 3 is no text"),
         (CENTER, {"limit": -1}, "limit=-1 is not possible"),
         (lambda _: CENTER, {"radius": 1 * u.deg}, "radius=.* was given with a function"),
         (SkyCoord(1, 2, unit="deg", pm_ra_cosdec=1 * u.mas / u.yr, pm_dec=0 * u.mas / u.yr), {}, "but no epoch"),
