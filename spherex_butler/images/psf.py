@@ -156,7 +156,8 @@ class SpectralImagePSF:
         Returns
         -------
         kernel
-            Samples, `oversampling` to a pixel, centered on the array's middle;
+            Samples as they stand in the file, `oversampling` to a pixel, centered
+            on the array's middle, in QR2 to about 0.05 pixel;
             shape (101, 101) in QR2, (33, 33) in QR3, behind the shape of the positions.
 
         Raises
@@ -171,8 +172,11 @@ class SpectralImagePSF:
     ) -> NDArray[np.float64]:
         """Return what the detector's pixels see of a point source, normalised to unit sum.
 
-        QR2's kernel is integrated over each pixel.  QR3's is integrated already,
-        and is interpolated linearly at the centers of the pixels.
+        QR2's kernel is integrated over each pixel, with its own centroid at the
+        position: the samples' is off the middle by about 0.05 pixel.  QR3's is
+        integrated already, and is interpolated at the centers of the pixels.
+        Both are interpolated by cubic convolution (Keys 1981, IEEE Trans. ASSP
+        29, 1153); linear interpolation would lose up to 3 % of the peak.
 
         Parameters
         ----------
@@ -194,8 +198,9 @@ class SpectralImagePSF:
             Raised if a position is outside the image.
         """
         px, py = self._inner_pixels(x, y, outside)
-        rows, columns = (self._weights(side, at) for side, at in zip(self.kernels.shape[1:], (py, px), strict=True))
-        pixels = rows @ self._kernels_at(px, py).astype(float) @ np.swapaxes(columns, -1, -2)
+        kernels = self._kernels_at(px, py).astype(float)
+        rows, columns = self._weights(kernels.sum(axis=-1), py), self._weights(kernels.sum(axis=-2), px)
+        pixels = rows @ kernels @ np.swapaxes(columns, -1, -2)
         return np.asarray(pixels / pixels.sum(axis=(-2, -1), keepdims=True))
 
     def _inner_pixels(
@@ -225,15 +230,20 @@ class SpectralImagePSF:
         kernels[np.isnan(x)] = np.nan
         return kernels
 
-    def _weights(self, samples: int, position: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return how much of each sample each pixel around a source sees along one axis; shape (…, pixels, samples)."""
+    def _weights(self, profiles: NDArray[np.float64], position: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return how much of each sample each pixel around a source sees along one axis; shape (…, pixels, samples).
+
+        ``profiles`` are the sums of the kernels over the other axis.
+        """
+        samples = profiles.shape[-1]
         reach = int(np.ceil(samples / 2 / self.oversampling))
         pixels = np.arange(-reach, reach + 1) - (position - np.floor(position + 0.5))[..., np.newaxis]
         middles = np.arange(samples) - (samples - 1) / 2
-        distance = np.abs(pixels[..., np.newaxis] * self.oversampling - middles)
-        if self.is_effective:  # linear interpolation at the pixel's center
-            return np.asarray(np.clip(1 - distance, 0, None))
-        return np.asarray(np.clip((self.oversampling + 1) / 2 - distance, 0, 1))  # part of the sample in the pixel
+        if self.is_effective:
+            return _cubic_convolution(pixels[..., np.newaxis] * self.oversampling - middles)
+        centroids = profiles @ middles / profiles.sum(axis=-1)
+        places = pixels * self.oversampling + centroids[..., np.newaxis]
+        return _below(places + self.oversampling / 2, samples) - _below(places - self.oversampling / 2, samples)
 
     def cutout(self, origin: tuple[int, int]) -> SpectralImagePSF:
         """Return the PSF of a cutout whose first pixel is ``origin`` (x, y) of this image, without a frame."""
@@ -250,6 +260,26 @@ class SpectralImagePSF:
         """Return the PSF as it stands in a file."""
         cls = fits.BinTableHDU if self.is_effective else fits.ImageHDU
         return cls(self.data, header=self.header.header.copy())
+
+
+def _cubic_convolution(offset: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the weights of samples so far away, in samples."""
+    distance = np.abs(offset)
+    near = (1.5 * distance - 2.5) * distance**2 + 1
+    far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
+    return np.where(distance < 1, near, np.where(distance < 2, far, 0.0))
+
+
+def _below(place: NDArray[np.float64], samples: int) -> NDArray[np.float64]:
+    """Return how much of each sample counts towards the sum up to a place; shape (…, samples).
+
+    Sums up to the samples' edges are exact, and interpolated in between. The middle of all samples is at 0.
+    """
+    margin = 2  # edges beyond the samples, that interpolation has its four everywhere
+    edges = np.arange(-margin, samples + margin + 1) - samples / 2
+    inside = np.clip(place, -samples / 2, samples / 2)
+    whole = np.arange(-margin, samples + margin + 1)[:, np.newaxis] > np.arange(samples)
+    return np.asarray(_cubic_convolution(inside[..., np.newaxis] - edges) @ whole)
 
 
 def _no_sky_positions(_: SkyCoord) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -34,6 +34,9 @@ _FWHM_OPTICS = 4.6  # arcsec; with diffraction 5.1 at 2 µm, where the saved rea
 _FWHM_DIFFRACTION = 1.06  # arcsec a µm: 1.03 wavelengths over an aperture of 0.2 m
 _FWHM_TO_SIGMA = 1 / (2 * math.sqrt(2 * math.log(2)))
 
+_CUBE_OFFSET = (-0.053, -0.048)
+"""Pixels by which QR2's kernels are off the middle of their samples, along x and y, as real ones are."""
+
 _erf = np.frompyfunc(math.erf, 1, 1)
 
 
@@ -106,8 +109,8 @@ def stamps(along_y: NDArray[np.float64], along_x: NDArray[np.float64]) -> NDArra
 
 
 def cube_kernels(widths: Widths, side: int) -> NDArray[np.float32]:
-    """Return QR2 kernels (zones, side, side), ten samples a pixel, of sum 1."""
-    return _kernels(widths, side, CUBE_OVERSAMPLING, 1 / CUBE_OVERSAMPLING, 1.0).astype(np.float32)
+    """Return QR2 kernels (zones, side, side), ten samples a pixel, of sum 1, slightly off the middle."""
+    return _kernels(widths, side, CUBE_OVERSAMPLING, 1 / CUBE_OVERSAMPLING, 1.0, _CUBE_OFFSET).astype(np.float32)
 
 
 def effective_kernels(widths: Widths, side: int) -> NDArray[np.float64]:
@@ -119,9 +122,19 @@ def effective_kernels(widths: Widths, side: int) -> NDArray[np.float64]:
     return _kernels(widths, side, TABLE_OVERSAMPLING, 1.0, TABLE_OVERSAMPLING**2)
 
 
-def _kernels(widths: Widths, side: int, oversampling: int, pixel: float, total: float) -> NDArray[np.float64]:
-    offsets = np.broadcast_to((np.arange(side) - side // 2) / oversampling, (widths.x.size, side))
-    along_y, along_x = (pixel_fractions(offsets, sigma, pixel=pixel) for sigma in (widths.y, widths.x))
+def _kernels(
+    widths: Widths,
+    side: int,
+    oversampling: int,
+    pixel: float,
+    total: float,
+    offset: tuple[float, float] = (0.0, 0.0),
+) -> NDArray[np.float64]:
+    samples = np.broadcast_to((np.arange(side) - side // 2) / oversampling, (widths.x.size, side))
+    along_x, along_y = (
+        pixel_fractions(samples - shift, sigma, pixel=pixel)
+        for shift, sigma in zip(offset, (widths.x, widths.y), strict=True)
+    )
     kernels = stamps(along_y, along_x)
     scaled: NDArray[np.float64] = kernels * (total / kernels.sum(axis=(1, 2), keepdims=True))
     return scaled

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from simulated import REAL, hdulist
 
-from spherex_butler.testing import level2_hdulist
+from spherex_butler.testing import level2_hdulist, make_spectral_image
 
 
 def zone_cards(hdus, name):
@@ -53,16 +53,22 @@ def test_kernels_vary_over_the_field_differently_along_x_and_y():
     assert fwhm == pytest.approx(REAL["IMAGE"]["PSF_FWHM"], abs=0.7)
 
 
+def test_cube_is_off_the_middle_as_real_ones_are():
+    kernel = level2_hdulist(size=16, detector=3, full_psf=True)["PSF"].data[60].astype(float)
+    y, x = np.indices(kernel.shape) - 50
+    assert (kernel * x).sum() / kernel.sum() / 10 == pytest.approx(-0.053, abs=1e-3)
+    assert (kernel * y).sum() / kernel.sum() / 10 == pytest.approx(-0.048, abs=1e-3)
+
+
 def test_effective_kernels_are_those_of_the_cube_seen_by_a_pixel():
-    cube = level2_hdulist(size=16, detector=3)["PSF"].data[4].astype(float)
+    psf = make_spectral_image(size=16, detector=3, full_psf=True).psf
     table = level2_hdulist(size=16, detector=3, release="qr3")["EPSF"].data
     effective = table["EPSF"][4]
     assert effective.sum() == pytest.approx(25)
-    in_pixel = effective[16, 16]
-    pixel = cube[15:26, 15:26].copy()
-    pixel[[0, -1]] /= 2  # half of the samples at the pixel's edges are its own
-    pixel[:, [0, -1]] /= 2
-    assert in_pixel == pytest.approx(pixel.sum(), rel=0.01)
+    seen = psf.detector_kernel(7, 7)
+    middle = seen.shape[0] // 2
+    assert effective[16, 16] == pytest.approx(seen[middle, middle], rel=2e-3)
+    assert effective[16, 21] == pytest.approx(seen[middle, middle + 1], rel=0.02)
     assert 1 < table["NEFF_MEAN"][4] < 5
     assert table["CWAVE"][4] == pytest.approx(1.98, abs=0.02)
     assert table["CWAVE"][4] / table["CBAND"][4] == pytest.approx(40.5, abs=0.5)
