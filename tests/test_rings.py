@@ -27,6 +27,7 @@ ORDER = {
         "archive",
         "calibrations",
         "search",
+        "spectra",
         "export",
         "verify",
     ),

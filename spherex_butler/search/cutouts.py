@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ("CONNECTIONS", "get_cutouts")
+__all__ = ("CONNECTIONS", "get_cutouts", "stream_cutouts")
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from lsst.daf.butler.progress import Progress, ProgressBar
 from ..arguments import require_number
 from ..files.temporary import remove_leftovers
 from ..images.cutouts import Size
+from ..images.spectral_image import SpectralImage
 from ..repository.distortions import remember_distortion
 from .cutout_plan import CutoutPlan, CutoutRequest, plan_cutouts
 from .cutout_reading import Outcome, read_cutouts
@@ -94,44 +95,73 @@ def get_cutouts(
     Of a remote image the PSF is loaded when it is first used. In a folder it is part of each file; in QR2 it has 5 MB,
     far more than all other planes of a small cutout. Leave it out by ``planes`` if you do not need it.
     """
+    cutouts = Cutouts() if report is None else report
+    found = stream_cutouts(butler, table, size, folder=folder, planes=planes, connections=connections, report=cutouts)
+    for rows, cutout in found:
+        cutouts.add(rows, cutout)
+    return cutouts
+
+
+def stream_cutouts(
+    butler: Butler,
+    table: Table | str | os.PathLike[str],
+    size: Size,
+    *,
+    folder: str | os.PathLike[str] | None,
+    planes: str | Iterable[str] | None,
+    connections: int,
+    report: Cutouts,
+) -> Iterator[tuple[Sequence[int], SpectralImage | Path]]:
+    """Yield the cutouts of a table as they are had, with their rows, in any order; `get_cutouts` keeps them all.
+
+    Parameters
+    ----------
+    butler, table, size, folder, planes, connections
+        See `get_cutouts`.
+    report
+        Takes in what was done, and the rows that get none.
+
+    Raises
+    ------
+    ConfigurationError, FormatError, ParameterError
+        As of `get_cutouts`.
+    """
     require_number("connections", connections)
     request = CutoutRequest.of(size, planes, None if folder is None else Path(folder))
     plan = plan_cutouts(butler, table if isinstance(table, Table) else read_table(table), request)
-    cutouts = Cutouts() if report is None else report
-    _begin(cutouts, plan)
+    _begin(report, plan)
     if request.folder is not None:
         request.folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(request.folder)
+    for path, rows in plan.there.items():
+        report.there += 1
+        yield rows, path
     bar: AbstractContextManager[ProgressBar[None]]
     bar = Progress(__name__).bar(desc="Fetching cutouts", total=plan.rows, skip_scalar=False)
     with bar as progress, closing(read_cutouts(butler, plan, request, connections)) as outcomes:
         for outcome in outcomes:
-            _note(cutouts, plan, outcome)
+            yield from _had(report, plan, outcome)
             _remember(butler, outcome)
             progress.update(len(outcome.wanted.rows))
-    return cutouts
 
 
-def _begin(cutouts: Cutouts, plan: CutoutPlan) -> None:
-    cutouts.begin(plan.subjects)
+def _begin(report: Cutouts, plan: CutoutPlan) -> None:
+    report.begin(plan.subjects)
     for failure in plan.failed:
-        cutouts.fail(failure)
-    for path, rows in plan.there.items():
-        cutouts.add(rows, path)
-        cutouts.there += 1
+        report.fail(failure)
 
 
-def _note(cutouts: Cutouts, plan: CutoutPlan, outcome: Outcome) -> None:
+def _had(report: Cutouts, plan: CutoutPlan, outcome: Outcome) -> Iterator[tuple[Sequence[int], SpectralImage | Path]]:
     wanted = outcome.wanted
     if outcome.reason is not None:
         for row in wanted.rows:
-            cutouts.fail(FailedCutout(row, plan.subjects[row], outcome.reason))
+            report.fail(FailedCutout(row, plan.subjects[row], outcome.reason))
         return
-    cutouts.fetched += 1
+    report.fetched += 1
     if outcome.image is not None:
-        cutouts.add(wanted.rows, outcome.image)
+        yield wanted.rows, outcome.image
     for path, rows in wanted.files.items():
-        cutouts.add(rows, path)
+        yield rows, path
 
 
 def _remember(butler: Butler, outcome: Outcome) -> None:

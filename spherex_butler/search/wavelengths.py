@@ -4,10 +4,10 @@ from __future__ import annotations
 
 __all__ = ("WavelengthMaps", "WavelengthRange", "channel_counts", "channels_of")
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache
 from typing import Any, Self
 
 import astropy.units as u
@@ -16,8 +16,8 @@ from astropy.table import Table
 from lsst.daf.butler import Butler, DatasetRef
 from numpy.typing import NDArray
 
-from ..calibrations.queries import calibration_types, certifications, search_path
-from ..calibrations.ranges import Certification, release_ranges, token_of
+from ..calibrations.certified import CertifiedCalibrations
+from ..calibrations.ranges import release_ranges, token_of
 from ..constants import CHANNELS, DETECTORS
 from ..errors import FormatError, ParameterError
 from ..images.wavelengths import EXTNAME, WavelengthTable
@@ -88,13 +88,13 @@ class WavelengthMaps:
 
     def __init__(self, butler: Butler, collections: Iterable[str]) -> None:
         self._butler = butler
-        self._collections = list(collections)
+        self._certified = CertifiedCalibrations(butler, _TYPE, collections)
         self._read: dict[Any, WavelengthTable] = {}
 
     def possible(self, detector: int) -> list[WavelengthTable]:
         """Return all control points that an image of a detector may have."""
         shipped = [WavelengthTable.of_detector(detector, release) for release in _RELEASES]
-        return [*shipped, *(self._table(found.ref) for found in self._certified[detector])]
+        return [*shipped, *(self._table(found.ref) for found in self._certified.of(detector))]
 
     def at(
         self, detector: int, releases: NDArray[np.str_], times: NDArray[np.int64], x: Numbers, y: Numbers
@@ -126,7 +126,7 @@ class WavelengthMaps:
         by_release = self._releases_at(releases, times)
         for release in _RELEASES:
             remaining = by_release == release
-            for found in self._certified[detector]:
+            for found in self._certified.of(detector):
                 begin, end = found.timespan.nsec
                 valid = remaining & (times >= begin) & (times < end)
                 if valid.any() and not _is_of_another_release(found.ref, release):
@@ -143,19 +143,12 @@ class WavelengthMaps:
             found = np.where((releases == "") & (times >= begin) & (times < end), release, found)
         return found
 
-    @cached_property
-    def _certified(self) -> defaultdict[int, list[Certification]]:
-        """The validity ranges of each detector, in the first collection that has any."""
-        found: defaultdict[int, list[Certification]] = defaultdict(list)
-        if not [kind for kind in calibration_types(self._butler) if kind.name == _TYPE]:
-            return found
-        for collection in search_path(self._butler, self._collections):
-            known = set(found)
-            for one in certifications(self._butler, _TYPE, collection=collection):
-                detector = int(one.ref.dataId["detector"])
-                if detector not in known:
-                    found[detector].append(one)
-        return found
+    def of_release(self, detector: int, release: str) -> WavelengthTable:
+        """Return the control points of a release: certified ones that the archive made for it, or those shipped."""
+        for found in self._certified.of(detector):
+            if token_of(found.ref.run) in calibration_tokens(release):
+                return self._table(found.ref)
+        return WavelengthTable.of_detector(detector, release)
 
     def _table(self, ref: DatasetRef) -> WavelengthTable:
         if ref.id not in self._read:

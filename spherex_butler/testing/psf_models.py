@@ -110,7 +110,7 @@ def stamps(along_y: NDArray[np.float64], along_x: NDArray[np.float64]) -> NDArra
 
 def cube_kernels(widths: Widths, side: int) -> NDArray[np.float32]:
     """Return QR2 kernels (zones, side, side), ten samples a pixel, of sum 1, slightly off the middle."""
-    return _kernels(widths, side, CUBE_OVERSAMPLING, 1 / CUBE_OVERSAMPLING, 1.0, _CUBE_OFFSET).astype(np.float32)
+    return _kernels(widths, side, CUBE_OVERSAMPLING, 1 / CUBE_OVERSAMPLING, 1.0, offset=_CUBE_OFFSET).astype(np.float32)
 
 
 def effective_kernels(widths: Widths, side: int) -> NDArray[np.float64]:
@@ -128,6 +128,7 @@ def _kernels(
     oversampling: int,
     pixel: float,
     total: float,
+    *,
     offset: tuple[float, float] = (0.0, 0.0),
 ) -> NDArray[np.float64]:
     samples = np.broadcast_to((np.arange(side) - side // 2) / oversampling, (widths.x.size, side))

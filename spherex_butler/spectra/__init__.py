@@ -1,0 +1,13 @@
+"""From a position to a spectrum: the flux of a source in every image that saw it.
+
+Imports `..search`, `..calibrations`, `..repository` and what those import.
+"""
+
+__all__ = ("BAD_FLAGS", "Measurement", "Method", "apply_gains", "extract_spectra", "extract_spectrum", "measure")
+
+from ..images.gains import apply_gains
+from ..lazy import public_names
+from .extraction import extract_spectra, extract_spectrum
+from .photometry import BAD_FLAGS, Measurement, Method, measure
+
+__dir__ = public_names(__name__)
