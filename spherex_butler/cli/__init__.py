@@ -37,6 +37,7 @@ _COMMANDS = {
     "search": "search",
     "show": "show",
     "simulate": "simulate",
+    "spectrum": "spectrum",
     "summary": "contents",
     "verify": "verify",
 }

@@ -4,29 +4,23 @@ from __future__ import annotations
 
 __all__ = ("search",)
 
-import re
 import shutil
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import astropy.units as u
 import click
-from astropy.coordinates import SkyCoord
 from astropy.table import QTable
 from lsst.daf.butler import Butler
 
 from ..repository.opening import open_butler, open_to_remember
-from ..search import Cutouts, Ephemeris, find_images, get_cutouts
-from ..search.coordinates import parse_position
-from ..search.reading import read_table
+from ..search import Cutouts, find_images, get_cutouts
 from ..search.writing import FORMATS, format_of, write_table, written
 from . import options
 from .cutouts import cutout_size
 from .search_tables import counts, coverage_lines, summary, table_lines
-
-_WAVELENGTH = "a wavelength; expected one such as 2.2um, 150THz or 0.5eV, or two such as 1.2,1.4um"
+from .targets import exposures, target, targets, wavelength
 
 
 def _radius(_context: click.Context, _parameter: click.Parameter, text: str | None) -> u.Quantity | None:
@@ -38,45 +32,15 @@ def _radius(_context: click.Context, _parameter: click.Parameter, text: str | No
         raise click.BadParameter(f"{text!r} is not an angle; expected one such as 5arcmin.") from None
 
 
-def _wavelength(_context: click.Context, _parameter: click.Parameter, text: str | None) -> u.Quantity | None:
-    """Return one wavelength or two in µm; what the first lacks of a unit it takes from the second."""
-    if text is None:
-        return None
-    try:
-        found = [u.Quantity(part) for part in re.split(r",|(?<![eE])-", text)]
-        if found[0].unit == u.one:
-            found[0] = found[0].value * found[-1].unit
-        lengths = [one.to_value(u.um, equivalencies=u.spectral()) for one in found]
-    except (TypeError, ValueError, u.UnitsError):
-        raise click.BadParameter(f"{text!r} is not {_WAVELENGTH}.") from None
-    if len(lengths) > 2:
-        raise click.BadParameter(f"{text!r} is not {_WAVELENGTH}.")
-    return lengths * u.um if len(lengths) > 1 else lengths[0] * u.um
-
-
 @click.command(
     short_help="Search for the images that saw a position.", context_settings={"ignore_unknown_options": True}
 )
 @options.repo
-@click.argument("positions", nargs=-1, metavar="[POSITION]...")
-@click.option("--catalogue", metavar="FILE", help="Search for each row of this table.")
-@click.option("--ephemeris", metavar="FILE", help="Search along this table of times and positions.")
+@targets
 @click.option("--radius", callback=_radius, metavar="ANGLE", help="Images that a circle overlaps, such as 5arcmin.")
-@click.option(
-    "--wavelength",
-    callback=_wavelength,
-    metavar="WAVELENGTH[,WAVELENGTH]",
-    help="Only where the position is seen at this: 2.2um, 1.2,1.4um, 150,160THz, 0.5eV.",
-)
+@wavelength
 @options.detectors
-@click.option(
-    "--exposure",
-    "exposures",
-    multiple=True,
-    metavar="EXPOSURE",
-    callback=lambda _context, _parameter, texts: tuple(map(options.exposure_id, texts)),
-    help="Only this exposure, by its id or observation id; repeatable.",
-)
+@exposures
 @options.planning_period
 @options.survey
 @options.timespan
@@ -145,11 +109,11 @@ def search(
         raise click.UsageError("--cutouts DIR and --size SIZE go together; give both or none.")
     if coverage and limit:
         raise click.UsageError("--coverage counts all images, and --limit leaves some out; give one of them.")
-    target = _target(positions, catalogue, ephemeris)
+    wanted = target(positions, catalogue, ephemeris)
     with (open_to_remember if folder is not None or filters["refine"] else open_butler)(repo) as butler:
         found = find_images(
             butler,
-            target,
+            wanted,
             detectors=detectors or None,
             exposures=exposures or None,
             latest=not all_processings,
@@ -201,38 +165,3 @@ def _format(format_: str | None, output: Path | None, *, as_json: bool) -> str |
     if format_ in {"fits", "parquet"}:
         raise click.UsageError(f"--format {format_} is not text; give --output FILE as well.")
     return "json" if as_json else None if format_ == "table" else format_
-
-
-def _target(positions: Sequence[str], catalogue: str | None, ephemeris: str | None) -> Any:
-    """Return what to search for."""
-    if unknown := next((word for word in positions if word.startswith("--")), None):
-        raise click.NoSuchOption(unknown)
-    given = [one for one in (positions, catalogue, ephemeris) if one]
-    if len(given) != 1:
-        raise click.UsageError(
-            f"{'Nothing' if not given else 'More than one kind of position'} was given to search for; expected "
-            "POSITIONs, or --catalogue FILE, or --ephemeris FILE."
-        )
-    if catalogue:
-        return read_table(catalogue)
-    if ephemeris:
-        return Ephemeris.from_table(read_table(ephemeris))
-    texts = _texts(positions)
-    if len(texts) == 1:
-        return texts[0]
-    return QTable({"source": texts, "position": SkyCoord([parse_position(text).icrs for text in texts])})
-
-
-def _texts(words: Sequence[str]) -> list[str]:
-    """Return a text for each position: bare numbers go in pairs."""
-    if len(words) % 2 == 0 and all(map(_is_number, words)):
-        return [" ".join(pair) for pair in zip(words[::2], words[1::2], strict=True)]
-    return list(words)
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True

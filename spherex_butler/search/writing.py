@@ -159,7 +159,9 @@ def _fits(table: Table) -> bytes:
     beyond = [name for name in texts if not all(map(str.isascii, _filled(table[name]).tolist()))]
     for name in beyond:
         encoded[name] = np.char.encode(_filled(table[name]), "utf-8")
-    encoded.meta = {**table.meta, "comments": [f"Text in the column {name} is UTF-8." for name in beyond]}
+    # As comments: the names of cards are shorter than those of what a table tells of itself.
+    told = [f"{name}: {value}" for name, value in table.meta.items()]
+    encoded.meta = {"comments": [*told, *(f"Text in the column {name} is UTF-8." for name in beyond)]}
     stream = io.BytesIO()
     encoded.write(stream, format="fits")
     return stream.getvalue()

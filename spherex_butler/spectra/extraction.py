@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("extract_spectra", "extract_spectrum")
+__all__ = ("SIZE", "extract_spectra", "extract_spectrum")
 
 import logging
 import os
@@ -35,7 +35,7 @@ from .photometry import BAD_FLAGS, Method, measure
 from .solid_angles import SolidAngles
 from .table import spectrum_table
 
-_SIZE = 31  # pixels: 3 arcmin, with some 300 for the background where SOURCE flags seven in ten
+SIZE = 31  # pixels: 3 arcmin, with some 300 for the background where SOURCE flags seven in ten
 _SMALLEST, _LARGEST = 11, 301
 _PLANES = ("FLAGS", "VARIANCE", "WCS-WAVE")
 _GAINS = "qr3"
@@ -79,7 +79,7 @@ def extract_spectra(
     positions: Position | None = None,
     *,
     table: Table | None = None,
-    size: int = _SIZE,
+    size: int = SIZE,
     aperture: float | None = None,
     gains: Literal["qr3"] | None = None,
     deblend: bool = False,

@@ -1,0 +1,143 @@
+"""``butler spherex spectrum``."""
+
+from __future__ import annotations
+
+__all__ = ("spectrum",)
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import astropy.units as u
+import click
+import numpy as np
+from astropy.table import QTable
+
+from ..repository.opening import open_to_remember
+from ..search import Cutouts
+from ..search.cutouts import CONNECTIONS
+from ..search.writing import document, format_of, write_table
+from ..spectra import extract_spectra
+from ..spectra.extraction import SIZE
+from . import options
+from .targets import exposures, target, targets, wavelength
+
+_ROWS = "measurements"
+_SHOWN = {
+    "source": "",
+    "wavelength": ".4f",
+    "flux": ".6g",
+    "flux_error": ".2g",
+    "chi2": ".2f",
+    "masked_fraction": ".2f",
+    "detector": "",
+    "time": "",
+    "release": "",
+}
+"""The columns that are printed, and how."""
+
+
+@click.command(short_help="Measure the spectrum of a source.", context_settings={"ignore_unknown_options": True})
+@options.repo
+@targets
+@wavelength
+@options.detectors
+@exposures
+@options.planning_period
+@options.survey
+@options.timespan
+@options.collections
+@click.option("--aperture", type=float, metavar="PIXELS", help="Measure in a circle of this radius, by photutils.")
+@click.option("--gains", type=click.Choice(["qr3"]), help="Put images of QR2 onto the gains and wavelengths of QR3.")
+@click.option("--deblend", is_flag=True, help="Fit all the sources that are given together where they are near.")
+@click.option("--size", type=click.IntRange(1), default=SIZE, show_default=True, help="Side of cutouts, in pixels.")
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Keep cutouts and PSFs here, so that the same command reads none again.",
+)
+@click.option(
+    "--connections",
+    type=click.IntRange(1),
+    default=CONNECTIONS,
+    show_default=True,
+    help="Requests that are under way to one server, at most.",
+)
+@options.limit
+@options.table_output
+@options.as_json
+@options.progress
+def spectrum(
+    repo: str,
+    positions: tuple[str, ...],
+    *,
+    detectors: tuple[int, ...],
+    exposures: tuple[int, ...],
+    catalogue: str | None,
+    ephemeris: str | None,
+    limit: int | None,
+    output: Path | None,
+    overwrite: bool,
+    as_json: bool,
+    **how: Any,
+) -> None:
+    """Measure the flux of the source at each POSITION in every image of REPO that saw it.
+
+    Fluxes are those of a matched filter: pixels are weighed by the PSF, above a
+    plane of background that is fitted around the source. Positions are given as
+    for 'butler spherex search'. Of remote images only small cutouts are read;
+    with --folder, the same command goes on where it was interrupted.
+    Measurements that fail are told of and do not stop the others; the exit
+    status is then 1.
+
+    \b
+      butler spherex spectrum repo 10.684 41.269
+      butler spherex spectrum repo M31 --gains qr3 -o m31.ecsv --folder m31
+      butler spherex spectrum repo --catalogue stars.csv --deblend -o stars.parquet
+      butler spherex spectrum repo --ephemeris ceres.ecsv --wavelength 1.2,1.4um
+    """
+    name = None if output is None else format_of(output)
+    wanted = target(positions, catalogue, ephemeris)
+    done = Cutouts()
+    with open_to_remember(repo) as butler:
+        table = extract_spectra(
+            butler, wanted, detectors=detectors or None, exposures=exposures or None, report=done, **how
+        )
+    table = table[: limit or None]
+    failed = [*map(str, done.failed)]
+    if output is not None and name is not None:
+        write_table(table, output, name, overwrite=overwrite, rows=_ROWS)
+        options.say(failed, f"Wrote {len(table)} measurements to {output}.")
+    elif as_json:
+        options.say_json(document(table, _ROWS) | {"made": dict(table.meta), "failed": failed})
+    else:
+        options.say(failed, *_lines(table, options.ROWS_SHOWN if limit is None else len(table)), _summary(table))
+    sys.exit(bool(done.failed))
+
+
+def _lines(table: QTable, most: int) -> list[str]:
+    """Return a line for each measurement, in order of source and wavelength."""
+    if not len(table):
+        return []
+    ordered = table[np.lexsort([table["wavelength"].value, np.asarray(table["source"])])]
+    shown = ordered[:most][[*_SHOWN]]
+    shown["time"] = np.array([str(time)[:19] for time in shown["time"].isot], np.str_)
+    for column, form in _SHOWN.items():
+        shown[column].info.format = form or None
+    lines = shown.pformat(max_lines=-1, max_width=-1, show_unit=True)
+    more = [f"… and {len(table) - most} more; --limit 0 prints all."] if len(table) > most else []
+    return [*(line.rstrip() for line in lines), *more]
+
+
+def _summary(table: QTable) -> str:
+    """Return how many measurements there are, of which wavelengths, and how good they are."""
+    known = np.isfinite(table["flux"].value)
+    if not known.any():
+        return "Nothing was measured." if len(table) else "No image was found."
+    wavelengths = table["wavelength"][known].to_value(u.um)
+    significance = np.median((table["flux"] / table["flux_error"])[known].value)
+    return (
+        f"{known.sum()} measurements, {wavelengths.min():.3f} to {wavelengths.max():.3f} um, "
+        f"median signal to noise {significance:.1f}."
+    )
