@@ -25,6 +25,7 @@ PACKAGES = (
     "spherex_butler.ingest",
     "spherex_butler.names",
     "spherex_butler.search",
+    "spherex_butler.spectra",
     "spherex_butler.testing",
     "spherex_butler.verify",
 )
