@@ -13,20 +13,18 @@ import time
 from pathlib import Path
 
 import astropy.units as u
-import matplotlib as mpl
 import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.nddata import CCDData
 from astropy.table import QTable
 from lsst.daf.butler import Butler, DatasetRef, DatasetType
 from lsst.sphgeom import LonLat
+from matplotlib.figure import Figure
 
 import spherex_butler
 from spherex_butler.ingest import ingest_files
+from spherex_butler.plot import plot_image
 from spherex_butler.testing import source_catalog, write_exposures
-
-mpl.use("Agg")
-from matplotlib import pyplot as plt  # after the choice of a backend that needs no screen
 
 LATEST = "SPHEREx/defaults"
 DERIVED = "u/demo/derived"
@@ -164,25 +162,14 @@ def sources_in(image: spherex_butler.SpectralImage, seed: int) -> QTable:
     return QTable({"x": x * u.pix, "y": y * u.pix, "wavelength": image.wavelength_at(x, y), "peak": peak})
 
 
-def quick_look(image: spherex_butler.SpectralImage, path: Path) -> None:
+def quick_look(image: spherex_butler.SpectralImage, center: SkyCoord, path: Path) -> None:
     step(6, "Look at it")
-    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 5.6), layout="constrained")
-    low, high = np.nanpercentile(image.data, [1, 99])
-    shown = left.imshow(image.data, origin="lower", cmap="gray", vmin=low, vmax=high)
-    figure.colorbar(shown, ax=left, label=f"surface brightness [{image.unit}]", shrink=0.8)
-    lines = left.contour(image.wavelength.to_value(u.um), levels=8, colors="tab:orange", linewidths=0.9)
-    left.clabel(lines, fmt="%.3f µm", fontsize=8)
-    left.set_title(f"{image.obs_id} detector {image.detector}: image and wavelengths")
-    kinds = np.where(image.mask, 2, image.flags != 0)
-    shown = right.imshow(kinds, origin="lower", cmap="magma", vmin=0, vmax=2, interpolation="none")
-    ticks = figure.colorbar(shown, ax=right, ticks=[0, 1, 2], shrink=0.8)
-    ticks.set_ticklabels(["no flag", "flagged,\ngood", "masked"])
-    right.set_title("flags")
-    for axes in (left, right):
-        axes.set(xlabel="x [pixel]", ylabel="y [pixel]")
+    figure = Figure(figsize=(14, 6.6), layout="constrained")
+    left, right = (figure.add_subplot(1, 2, place, projection=image.wcs) for place in (1, 2))
+    plot_image(image, ax=left, flags=False, mark=center)
+    plot_image(image, ax=right, channels=False)
     figure.savefig(path, dpi=110)
-    plt.close(figure)
-    say(f"quick look:  {path.name} (image, wavelength contours, flags)")
+    say(f"quick look:  {path.name} (image and spectral channels; the flags that mask)")
 
 
 def main() -> None:
@@ -206,7 +193,7 @@ def main() -> None:
     ref, center = query(butler)
     image = read(butler, ref, center)
     derive(butler, ref, image, options.seed, output / "repository")
-    quick_look(image, output / "quick-look.png")
+    quick_look(image, center, output / "quick-look.png")
     butler.close()
     say(f"\nAll of it is in {output}.")
     say(f'Go on with: import spherex_butler; butler = spherex_butler.open_repo("{output / "repository"}")')

@@ -14,6 +14,7 @@ __all__ = (
     "dry_run",
     "exposure_id",
     "limit",
+    "picture",
     "planning_period",
     "processes",
     "progress",
@@ -58,6 +59,8 @@ ROWS_SHOWN = 100
 _MOST_DIGITS = 18
 """Of a number that fits into 64 bits, which is what databases hold."""
 
+
+_PICTURES = (".png", ".svg", ".pdf")  # as of plot.files, which needs an extra
 
 _Command: TypeAlias = Callable[..., None]
 
@@ -203,6 +206,30 @@ def transfer(modes: Iterable[str] = TRANSFER_MODES) -> Callable[[_Command], _Com
     )
 
 
+def picture(command: _Command) -> _Command:
+    """Return a command that gets as ``picture`` the file to draw to, `None` for none."""
+
+    @click.option(
+        "--plot",
+        "picture",
+        type=click.Path(dir_okay=False, path_type=Path),
+        callback=_writable("picture"),
+        metavar="FILE",
+        help="Draw the image to this file: .png, .svg or .pdf. Needs the extra plot.",
+    )
+    @click.option("--overwrite", is_flag=True, help="With --plot: replace a file that exists.")
+    @wraps(command)
+    def checked(*arguments: Any, picture: Path | None, overwrite: bool, **options: Any) -> None:
+        if picture is not None and picture.suffix.lower() not in _PICTURES:
+            raise click.UsageError(
+                f"{str(picture)!r} is no picture; expected a name that ends in {', '.join(_PICTURES)}."
+            )
+        _refuse_existing(picture, overwrite=overwrite)
+        command(*arguments, picture=picture, **options)
+
+    return checked
+
+
 class _Bars(ProgressHandler):
     """Bars on the standard error; without a total they show count and rate."""
 
@@ -272,11 +299,15 @@ def table_output(command: _Command) -> _Command:
     def checked(*arguments: Any, output: Path | None, overwrite: bool, as_json: bool, **options: Any) -> None:
         if output is not None and as_json:
             raise click.UsageError("--json prints JSON, and --output writes a file instead; give one of them.")
-        if output is not None and os.path.lexists(output) and not overwrite:
-            raise click.UsageError(f"{str(output)!r} exists; give --overwrite to replace it, or another file.")
+        _refuse_existing(output, overwrite=overwrite)
         command(*arguments, output=output, overwrite=overwrite, as_json=as_json, **options)
 
     return checked
+
+
+def _refuse_existing(path: Path | None, *, overwrite: bool) -> None:
+    if path is not None and os.path.lexists(path) and not overwrite:
+        raise click.UsageError(f"{str(path)!r} exists; give --overwrite to replace it, or another file.")
 
 
 def say(details: Iterable[object], *summaries: str) -> None:

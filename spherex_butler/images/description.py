@@ -11,14 +11,14 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from astropy.coordinates import BarycentricMeanEcliptic, CartesianRepresentation, SkyCoord
+from astropy.coordinates import BarycentricMeanEcliptic
 from numpy.typing import NDArray
 
 from ..constants import DETECTORS
 from ..errors import FormatError
 from ..formats.fits.lazy_header import LazyHeader
 from ..names import ObservationId
-from .geometry import corner_degrees, direction_of, longitude_latitude, tangents_of
+from .geometry import corner_degrees, direction_of, frame_axes, longitude_latitude, tangents_of
 
 _FIELDS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "exposure_time": ("XPOSURE", lambda value: _duration("XPOSURE", value)),
@@ -136,6 +136,5 @@ def _icrs_pointing(longitude: float, latitude: float, angle: float) -> tuple[flo
 
 @cache
 def _ecliptic_axes() -> NDArray[np.float64]:
-    """Return the axes of the mean ecliptic of J2000 in ICRS, a row each: the rotation that astropy applies."""
-    axes = SkyCoord(CartesianRepresentation(np.eye(3)), frame=BarycentricMeanEcliptic())
-    return np.array(axes.icrs.cartesian.xyz.value.T)
+    """Return the axes of the mean ecliptic of J2000 in ICRS, a row each."""
+    return frame_axes(BarycentricMeanEcliptic())

@@ -7,6 +7,7 @@ __all__ = (
     "corner_degrees",
     "describe_corners",
     "direction_of",
+    "frame_axes",
     "frame_origin",
     "longitude_latitude",
     "replace_celestial",
@@ -20,7 +21,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from astropy.coordinates import SkyCoord
+from astropy.coordinates import BaseCoordinateFrame, CartesianRepresentation, SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS, Sip
 from numpy.typing import ArrayLike, NDArray
@@ -190,6 +191,12 @@ def direction_of(longitude: ArrayLike, latitude: ArrayLike) -> NDArray[np.float6
     """Return unit vectors, shape (3, …), from degrees."""
     lon, lat = np.radians(longitude), np.radians(latitude)
     return np.array([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
+
+
+def frame_axes(frame: BaseCoordinateFrame) -> NDArray[np.float64]:
+    """Return the axes of a frame of directions in ICRS, a row each: the rotation that astropy applies."""
+    axes = SkyCoord(CartesianRepresentation(np.eye(3)), frame=frame)
+    return np.array(axes.icrs.cartesian.xyz.value.T)
 
 
 def longitude_latitude(direction: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -24,7 +24,7 @@ from ..formats.fits.file import open_local_fits
 from . import arithmetic, cutouts, level2, representation
 from .cutouts import CutoutOptions
 from .derived import DERIVED, Default, Derived
-from .flags import bit_mask, flagged, read_flag_definitions
+from .flags import bit_mask, default_bad_flags, flagged, read_flag_definitions
 from .geometry import celestial_wcs, frame_origin, sky_corners
 from .headers import Header, ImageHeaders, card_text, read_calibrations
 from .level2 import Level2File, file_of_hdulist, parse_unit
@@ -238,6 +238,13 @@ class SpectralImage(_CCDData):
     def flag_definitions(self) -> dict[str, int]:
         """Bit number of each flag, as the file defines them."""
         return read_flag_definitions(self._loaded("FLAGS", self._headers.planes.get("FLAGS")).header)
+
+    @property
+    def bad_flags(self) -> tuple[str, ...]:
+        """Names of the flags that spoil a pixel, and that ``mask`` follows from; none if no flags were loaded."""
+        if self._flags is None:
+            return ()
+        return default_bad_flags(self.flag_definitions) if self._bad_flags is None else self._bad_flags
 
     @Derived.checked(lambda image, mask: as_mask(mask, image.data.shape))
     def mask(self) -> NDArray[np.bool_] | None:
@@ -465,6 +472,7 @@ class SpectralImage(_CCDData):
         return type(self)(**{**self._parts(), **changes})
 
     __repr__ = __str__ = representation.one_line
+    _repr_html_ = representation.as_html
 
     def copy(self) -> Self:
         """Return an image that shares nothing with this one."""

@@ -7,7 +7,6 @@ __all__ = ("WavelengthMaps", "WavelengthRange", "channel_counts", "channels_of")
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any, Self
 
 import astropy.units as u
@@ -20,8 +19,8 @@ from ..calibrations.certified import CertifiedCalibrations
 from ..calibrations.ranges import release_ranges, token_of
 from ..constants import CHANNELS, DETECTORS
 from ..errors import FormatError, ParameterError
+from ..images.channels import channel_edges
 from ..images.wavelengths import EXTNAME, WavelengthTable
-from ..repository.instrument import channel_table
 from ..repository.runs import calibration_tokens
 
 _TYPE = "spectral_wcs"
@@ -171,24 +170,9 @@ def channels_of(detectors: NDArray[np.int64], wavelengths: Numbers) -> NDArray[n
     found = np.zeros(len(wavelengths), np.int64)
     for detector in np.unique(detectors).tolist():
         of_detector = np.flatnonzero((detectors == detector) & np.isfinite(wavelengths))
-        edges = _channel_edges()[detector]
+        edges = channel_edges(detector)
         number = np.searchsorted(edges, wavelengths[of_detector], side="right")
         found[of_detector] = np.where(number < len(edges), number, 0)
-    return found
-
-
-@cache
-def _channel_edges() -> dict[int, Numbers]:
-    """Return where channels of each detector begin and the last one ends, µm.
-
-    The shortest and longest wavelengths that the archive gives of neighbours overlap by rounding: they meet between.
-    """
-    table = channel_table()
-    found = {}
-    for detector in DETECTORS:
-        channels = table[table["detector"] == detector]
-        shortest, longest = (np.asarray(channels[name], float) for name in ("wavelength_min", "wavelength_max"))
-        found[detector] = np.concatenate([shortest[:1], (shortest[1:] + longest[:-1]) / 2, longest[-1:]])
     return found
 
 

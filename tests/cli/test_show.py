@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import astropy.units as u
@@ -170,3 +171,60 @@ def test_damaged_file_of_the_size_on_record_is_shown_and_fails(repo):
     path.write_bytes(b"x" * path.stat().st_size)
     text = run("show", repo, ref.id, code=1)
     assert "problem     astropy cannot read the VOTable" in text
+
+
+@pytest.mark.parametrize(("name", "begin"), [("a.png", b"\x89PNG"), ("a.svg", b"<?xml"), ("a.PDF", b"%PDF")])
+def test_image_is_drawn_to_a_file(images, tmp_path, name, begin):
+    path = tmp_path / name
+    result = invoke("show", images, "level2", *IMAGE, "--plot", path)
+    assert path.read_bytes().startswith(begin)
+    assert result.stderr == f"Wrote the picture to {path}.\n"
+    assert result.stdout == run("show", images, "level2", *IMAGE)
+
+
+def test_picture_leaves_json_alone_and_no_file_is_replaced_unasked(images, tmp_path):
+    path = tmp_path / "a.svg"
+    assert json.loads(invoke("show", images, "level2", *IMAGE, "--json", "--plot", path).stdout)["ok"]
+    assert "2025W51_1A_0684_2 D3" in svg_text(path)
+    path.write_text("precious")
+    text = run("show", images, "level2", *IMAGE, "--plot", path, code=2)
+    assert "exists; give --overwrite to replace it" in text
+    assert path.read_text() == "precious"
+    run("show", images, "level2", *IMAGE, "--plot", path, "--overwrite")
+    assert path.read_bytes().startswith(b"<?xml")
+
+
+def svg_text(path: Path) -> str:
+    """Return the comments of an SVG file, in which matplotlib says what its text is."""
+    return " ".join(re.findall(r"<!-- (.*?) -->", path.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("a.jpg", "'a.jpg' is no picture; expected a name that ends in .png, .svg, .pdf"),
+        ("no/a.png", "is not a folder"),
+    ],
+)
+def test_file_that_cannot_be_drawn_to_is_refused_before_anything(images, path, message):
+    text = run("show", images, "level2", *IMAGE, "--plot", path, code=2)
+    assert message in " ".join(text.split())
+    assert "dataset " not in text
+
+
+def test_calibration_is_drawn_and_what_is_no_image_is_refused(repo, tmp_path):
+    dark = put(repo, "my_dark", "CCDData", CCDData(np.arange(6.0).reshape(2, 3), unit="electron/s"))
+    run("show", repo, dark.id, "--plot", tmp_path / "dark.svg")
+    assert "image [electron / s]" in svg_text(tmp_path / "dark.svg")
+    table = put(repo, "sources", "VOTable", Table({"id": [1, 2]}))
+    text = run("show", repo, table.id, "--plot", tmp_path / "table.png", code=2)
+    assert "--plot draws images; sources is of the storage class VOTable" in text
+    assert not (tmp_path / "table.png").exists()
+
+
+def test_damaged_image_is_not_drawn(images, tmp_path):
+    with open_repo(images) as butler:
+        (ref,) = butler.query_datasets("level2", collections="SPHEREx/defaults", detector=3)
+        Path(butler.getURI(ref).ospath).unlink()
+    run("show", images, "level2", *IMAGE, "--plot", tmp_path / "a.png", code=1)
+    assert not (tmp_path / "a.png").exists()

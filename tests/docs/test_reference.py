@@ -24,6 +24,7 @@ PACKAGES = (
     "spherex_butler.images",
     "spherex_butler.ingest",
     "spherex_butler.names",
+    "spherex_butler.plot",
     "spherex_butler.search",
     "spherex_butler.spectra",
     "spherex_butler.testing",
