@@ -165,11 +165,11 @@ def sources_in(image: spherex_butler.SpectralImage, seed: int) -> QTable:
 def quick_look(image: spherex_butler.SpectralImage, center: SkyCoord, path: Path) -> None:
     step(6, "Look at it")
     figure = Figure(figsize=(14, 6.6), layout="constrained")
-    left, right = (figure.add_subplot(1, 2, place, projection=image.wcs) for place in (1, 2))
-    plot_image(image, ax=left, flags=False, mark=center)
-    plot_image(image, ax=right, channels=False)
+    part = image.cutout(center, min(100, *image.shape))
+    plot_image(image, ax=figure.add_subplot(1, 2, 1, projection=image.wcs), mark=center)
+    plot_image(part, ax=figure.add_subplot(1, 2, 2, projection=part.wcs), mark=center)
     figure.savefig(path, dpi=110)
-    say(f"quick look:  {path.name} (image and spectral channels; the flags that mask)")
+    say(f"quick look:  {path.name} (image and spectral channels; around the mark, pixel by pixel, the flags that mask)")
 
 
 def main() -> None:

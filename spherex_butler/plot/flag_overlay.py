@@ -27,6 +27,9 @@ Flags: TypeAlias = bool | str | Iterable[str]
 Color: TypeAlias = tuple[float, float, float, float]
 
 _MASK = "masked"
+_USUAL = dict(zip(("DICHROIC", "TRANSIENT", "SUR_ERROR", "NONFUNC", "PERSIST", "COLD", "HOT"), LAYERS, strict=True))
+"""The flags that nearly every image has, in the same colour in every picture; others have what these leave."""
+
 _HARMLESS = 0.4  # opaque
 _ENTRY = 1.5  # inches
 _LEAST = 1e-4  # of all pixels; smaller shares are only said to be that
@@ -132,12 +135,6 @@ def legend_handles(layers: FlagLayers) -> list[Patch]:
     ]
 
 
-def _colors(layers: FlagLayers) -> list[Color]:
-    """Return the colour of each flag; one that spoils no pixel lets the image shine through."""
-    named = zip(layers.shares, (*LAYERS, REST), strict=False)
-    return [to_rgba(color, _HARMLESS if name in USABLE_FLAGS else 1.0) for name, color in named]
-
-
 def legend_columns(width: float) -> int:
     """Return how many columns a legend of flags has in so many inches."""
     return int(np.clip(width / _ENTRY, 1, 4))
@@ -147,6 +144,16 @@ def no_value_handles(values: NDArray[Any]) -> list[Patch]:
     """Return what a legend shows of pixels that are NaN or infinite, if there are any."""
     share = 1 - float(np.isfinite(values).mean())
     return [Patch(facecolor=NO_VALUE, edgecolor="0.5", lw=0.5, label=f"NaN {_percent(share)}")] if share else []
+
+
+def _colors(layers: FlagLayers) -> list[Color]:
+    """Return the colour of each flag; one that spoils no pixel lets the image shine through."""
+    free = [color for name, color in _USUAL.items() if name not in layers.shares]
+    chosen = [_USUAL.get(name) or (free.pop(0) if free else REST) for name in layers.shares]
+    return [
+        to_rgba(color, _HARMLESS if name in USABLE_FLAGS else 1.0)
+        for name, color in zip(layers.shares, chosen, strict=True)
+    ]
 
 
 def _percent(share: float) -> str:

@@ -53,7 +53,7 @@ def draw_compass(ax: Axes, wcs: WCS, shape: tuple[int, ...], *, small: bool = Fa
             arrowprops={
                 "arrowstyle": "<-",
                 "color": "white",
-                "shrinkA": 0.7 * font,
+                "shrinkA": 0.55 * font,
                 "shrinkB": 0,
                 "path_effects": outlined(),
             },
