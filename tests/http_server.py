@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import mmap
 import re
 import socket
 import threading
@@ -26,6 +27,14 @@ class Served:
     @property
     def bytes_sent(self) -> int:
         return sum(size for *_, size in self.requests)
+
+
+def _content(path: Path) -> bytes | mmap.mmap:
+    """Return the bytes of a file, of which only those that are sent are read."""
+    if not path.is_file() or not path.stat().st_size:
+        return b""
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _span(wanted: str | None, size: int) -> tuple[int, int]:
@@ -99,7 +108,7 @@ def serve(
         def _answer(self, *, send: bool) -> None:
             path = folder / self.path.lstrip("/").partition("?")[0]
             wanted = self.headers.get("Range") if ranges else None
-            data = path.read_bytes() if path.is_file() else b""
+            data = _content(path)
             start, stop = _span(wanted, len(data))
             start, stop = (start + shift, stop + shift) if wanted else (start, stop)
             with counting:  # so that no two requests have one number
