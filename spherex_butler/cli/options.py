@@ -21,6 +21,7 @@ __all__ = (
     "repo",
     "report",
     "require_dimensions",
+    "require_picture",
     "say",
     "say_json",
     "survey",
@@ -220,14 +221,23 @@ def picture(command: _Command) -> _Command:
     @click.option("--overwrite", is_flag=True, help="With --plot: replace a file that exists.")
     @wraps(command)
     def checked(*arguments: Any, picture: Path | None, overwrite: bool, **options: Any) -> None:
-        if picture is not None and picture.suffix.lower() not in _PICTURES:
-            raise click.UsageError(
-                f"{str(picture)!r} is no picture; expected a name that ends in {', '.join(_PICTURES)}."
-            )
-        _refuse_existing(picture, overwrite=overwrite)
+        require_picture(picture, overwrite=overwrite)
         command(*arguments, picture=picture, **options)
 
     return checked
+
+
+def require_picture(path: Path | None, *, overwrite: bool) -> None:
+    """Refuse a file that no picture can be written to.
+
+    Raises
+    ------
+    click.UsageError
+        Raised if its name ends otherwise, or it is there and not to be replaced.
+    """
+    if path is not None and path.suffix.lower() not in _PICTURES:
+        raise click.UsageError(f"{str(path)!r} is not a picture; expected a name that ends in {', '.join(_PICTURES)}.")
+    _refuse_existing(path, overwrite=overwrite)
 
 
 class _Bars(ProgressHandler):

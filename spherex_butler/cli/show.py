@@ -66,5 +66,5 @@ def _draw(butler: Butler, ref: DatasetRef, path: Path) -> None:
             f"--plot draws images; {ref.datasetType.name} is of the storage class {ref.datasetType.storageClass_name}, "
             "and no image of astropy. Expected such as level2 or dark."
         )
-    write_picture(image, path)
+    write_picture(image, path, overwrite=True)  # where it may not be replaced, the option was refused
     options.say([f"Wrote the picture to {path}."])

@@ -64,6 +64,14 @@ _SHOWN = {
     show_default=True,
     help="Requests that are under way to one server, at most.",
 )
+@click.option(
+    "--plot",
+    "picture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Draw the spectrum to this file: .png, .svg or .pdf. Needs the extra plot.",
+)
+@click.option("--binned", is_flag=True, help="With --plot: draw the mean of each spectral channel.")
 @options.limit
 @options.table_output
 @options.as_json
@@ -76,6 +84,8 @@ def spectrum(
     exposures: tuple[int, ...],
     catalogue: str | None,
     ephemeris: str | None,
+    picture: Path | None,
+    binned: bool,
     limit: int | None,
     output: Path | None,
     overwrite: bool,
@@ -98,6 +108,7 @@ def spectrum(
       butler spherex spectrum repo --ephemeris ceres.ecsv --wavelength 1.2,1.4um
     """
     name = None if output is None else format_of(output)
+    options.require_picture(picture, overwrite=overwrite)
     wanted = target(positions, catalogue, ephemeris)
     done = Cutouts()
     with open_to_remember(repo) as butler:
@@ -105,6 +116,8 @@ def spectrum(
             butler, wanted, detectors=detectors or None, exposures=exposures or None, report=done, **how
         )
     table = table[: limit or None]
+    if picture is not None:
+        _draw(table, picture, binned=binned)
     failed = [*map(str, done.failed)]
     if output is not None and name is not None:
         write_table(table, output, name, overwrite=overwrite, rows=_ROWS)
@@ -114,6 +127,13 @@ def spectrum(
     else:
         options.say(failed, *_lines(table, options.ROWS_SHOWN if limit is None else len(table)), _summary(table))
     sys.exit(bool(done.failed))
+
+
+def _draw(table: QTable, path: Path, *, binned: bool) -> None:
+    from ..plot.files import write_spectrum_picture  # noqa: PLC0415  (of an extra)
+
+    write_spectrum_picture(table, path, overwrite=True, binned=binned)  # otherwise the option was refused
+    click.echo(f"Wrote the picture to {path}.", err=True)
 
 
 def _lines(table: QTable, most: int) -> list[str]:

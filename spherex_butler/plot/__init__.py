@@ -1,4 +1,4 @@
-"""Pictures: an image, a row of cutouts, the depth of the sky, and when a position was seen at which wavelength.
+"""Pictures: an image, a row of cutouts, the depth of the sky, the sampling of a position, and a spectrum.
 
 Each function draws into the axes that it is given, and leaves pyplot alone; without, it makes a figure by pyplot. It
 returns the axes. Needs matplotlib, the extra ``plot``. Imports `..images`, and `..search` for what that returns.
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from .cutouts import plot_cutouts
     from .image import plot_image
     from .sampling import plot_sampling
+    from .spectrum import plot_spectrum
 
-__all__ = ("plot_coverage", "plot_cutouts", "plot_image", "plot_sampling")
+__all__ = ("plot_coverage", "plot_cutouts", "plot_image", "plot_sampling", "plot_spectrum")
 
 if not TYPE_CHECKING:  # for which any name would be one of these
     __getattr__, __dir__ = lazy_names(
@@ -33,5 +34,6 @@ if not TYPE_CHECKING:  # for which any name would be one of these
             "plot_cutouts": "cutouts",
             "plot_image": "image",
             "plot_sampling": "sampling",
+            "plot_spectrum": "spectrum",
         },
     )

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Self
 
-import astropy.units as u
 import numpy as np
 from astropy.table import Table
 from astropy.time import Time
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
 from ..constants import DETECTORS
@@ -22,12 +20,11 @@ from ..errors import ParameterError
 from ..images.channels import channel_edges
 from .axes import given_axes, new_axes
 from .colors import DETECTOR_MARKS
+from .tables import RANGE, label_wavelengths, micrometres, rows_of_position
 
 _SIZE = 9.0, 5.0  # inches
 _COLUMNS = ("detector", "wavelength", "bandwidth", "time")
-_TICKS = (0.75, 1, 1.5, 2, 2.5, 3, 4, 5)
 _DAY = timedelta(days=1)
-_SHOWN = 5  # sources in a message
 
 
 def plot_sampling(table: Table, *, source: object = None, ax: Axes | None = None) -> Axes:
@@ -54,7 +51,7 @@ def plot_sampling(table: Table, *, source: object = None, ax: Axes | None = None
     ParameterError
         Raised if the table lacks a column, is of several positions of which none is chosen, or has none of that name.
     """
-    rows = _rows_of(table, source)
+    rows = rows_of_position(table, _COLUMNS, source, made_by="find_images")
     ax = new_axes(*_SIZE) if ax is None else given_axes(ax)
     seen = _Seen.of(rows)
     for detector in reversed(DETECTORS):  # as they lie above each other
@@ -89,7 +86,7 @@ class _Seen:
     @classmethod
     def of(cls, table: Table) -> Self:
         """Return those of a table, which may be one of plain columns; times are then text, UTC."""
-        wavelength, bandwidth = (_micrometres(table[name]) for name in ("wavelength", "bandwidth"))
+        wavelength, bandwidth = (micrometres(table[name]) for name in ("wavelength", "bandwidth"))
         known = np.isfinite(wavelength)
         times = _times(table["time"][known]) if known.any() else np.empty(0, object)
         return cls(np.asarray(table["detector"])[known], wavelength[known], bandwidth[known], times)
@@ -105,41 +102,9 @@ def _times(column: Any) -> NDArray[Any]:
     return np.asarray(times.utc.datetime)
 
 
-def _micrometres(column: Any) -> NDArray[np.float64]:
-    values = column.filled(np.nan) if hasattr(column, "filled") else column
-    found: NDArray[np.float64] = u.Quantity(values, getattr(values, "unit", None) or u.um, dtype=float).to_value(u.um)
-    return found
-
-
-def _rows_of(table: object, source: object) -> Table:
-    """Return the rows of one position."""
-    if not isinstance(table, Table):
-        raise ParameterError(
-            f"The table is a {type(table).__name__}; expected what find_images returns, or Table.read."
-        )
-    if missing := [name for name in _COLUMNS if name not in table.colnames]:
-        raise ParameterError(
-            f"The table has no column {', '.join(missing)}, but {', '.join(table.colnames) or 'none'}; expected one of "
-            "spherex_butler.search.find_images."
-        )
-    sources = np.asarray(table["source"]) if "source" in table.colnames else np.zeros(len(table))
-    names = list(dict.fromkeys(sources.tolist()))
-    if source is None and len(names) > 1:
-        shown = ", ".join(map(repr, names[:_SHOWN])) + (" …" if len(names) > _SHOWN else "")
-        raise ParameterError(f"The table is of {len(names)} positions ({shown}); choose one by source={names[0]!r}.")
-    if source is not None and source not in names:
-        known = ", ".join(map(repr, names[:_SHOWN])) + (" …" if len(names) > _SHOWN else "")
-        raise ParameterError(
-            f"source={source!r} is not in the table; expected one of {known or 'none: it has no rows'}."
-        )
-    return table if source is None else table[sources == source]
-
-
 def _label(ax: Axes, seen: _Seen, unknown: int) -> None:
-    ax.set(yscale="log", ylim=(0.7, 5.2), xlabel="time [UTC]", ylabel="wavelength [µm]")
-    ax.yaxis.set(
-        major_locator=FixedLocator(_TICKS), major_formatter=StrMethodFormatter("{x:g}"), minor_locator=NullLocator()
-    )
+    ax.set(yscale="log", ylim=RANGE, xlabel="time [UTC]", ylabel="wavelength [µm]")
+    label_wavelengths(ax.yaxis)
     left_out = f"; {unknown} more of unknown wavelength" if unknown else ""
     if not len(seen.time):
         ax.set(xticks=[])

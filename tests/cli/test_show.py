@@ -202,7 +202,7 @@ def svg_text(path: Path) -> str:
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("a.jpg", "'a.jpg' is no picture; expected a name that ends in .png, .svg, .pdf"),
+        ("a.jpg", "'a.jpg' is not a picture; expected a name that ends in .png, .svg, .pdf"),
         ("no/a.png", "is not a folder"),
     ],
 )

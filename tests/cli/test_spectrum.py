@@ -54,6 +54,15 @@ def test_writes_what_it_measures(repo, position, tmp_path):
     assert "exists; give --overwrite" in again.output
 
 
+def test_draws_what_it_measures(repo, position, tmp_path):
+    picture = tmp_path / "spectrum.svg"
+    result = invoke("spectrum", repo, position, "--plot", picture, "--binned")
+    assert f"Wrote the picture to {picture}." in result.stderr
+    assert "flux density [mJy]" in picture.read_text(encoding="utf-8")
+    again = invoke("spectrum", repo, position, "--plot", picture, code=2)
+    assert "exists; give --overwrite" in again.output
+
+
 def test_json_says_what_was_measured_and_how(repo, position):
     found = json.loads(invoke("spectrum", repo, position, "--json").stdout)
     assert {one["flux"]["unit"] for one in found["measurements"]} == {"Jy"}

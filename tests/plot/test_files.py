@@ -36,3 +36,13 @@ def test_nothing_is_written_if_nothing_can_be_drawn(image, tmp_path):
     with pytest.raises(ParameterError, match="The image is a ndarray"):
         write_picture(np.zeros((3, 3)), tmp_path / "a.png")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_replace_nothing_unless_asked(image, tmp_path):
+    (tmp_path / "a.png").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"a\.png' exists; pass overwrite=True to replace it"):
+        write_picture(image, tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_text() == "mine"
+    write_picture(image, tmp_path / "a.png", overwrite=True)
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
