@@ -9,6 +9,7 @@ __all__ = (
     "cutout",
     "part",
     "requested_box",
+    "separate",
     "share_psf",
     "sides_of",
     "sliced_box",
@@ -113,6 +114,16 @@ def part(image: Image, box: Box) -> Image:
     parts["psf"] = None if parts["psf"] is None else parts["psf"].cutout(corner)
     cut: Image = type(image)(**parts)
     return cut
+
+
+def separate(image: Image) -> Image:
+    """Return a part of an image by itself, so that it does not keep the whole in memory."""
+    parts = image._parts()
+    for name in ("data", "variance", "flags", "zodi", "mask"):
+        if isinstance(parts[name], np.ndarray):
+            parts[name] = parts[name].copy()
+    alone: Image = type(image)(**parts)
+    return alone
 
 
 def share_psf(image: Image, known: list[DeferredPSF]) -> None:

@@ -10,7 +10,7 @@ import os
 import queue
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,12 +20,16 @@ from lsst.daf.butler import Butler, DatasetRef
 from ..errors import reason_of
 from ..files.failures import FailingAlone
 from ..files.transports import connections_at_once
+from ..formats.fits.boxes import Box
+from ..formats.fits.lazy_header import LazyHeader
 from ..formatters.fits import kept_open
-from ..images.cutouts import box_around, share_psf
+from ..images.cutouts import box_around, requested_box, separate, share_psf
 from ..images.distortion import Distortion
+from ..images.geometry import celestial_wcs, frame_origin
 from ..images.psf import DeferredPSF
 from ..images.spectral_image import SpectralImage
 from .cutout_files import FolderError, look_at, write_cutout
+from .cutout_groups import boxes_to_read
 from .cutout_plan import LOCAL, CutoutPlan, CutoutRequest, ImageJob, Wanted
 from .cutout_rows import Position
 from .cutout_servers import Server, told
@@ -113,6 +117,9 @@ class _Reader:
         self._refused: str | None = None
         """Why the server does not give the image."""
 
+        self._held: tuple[Box, SpectralImage] | None = None
+        """The part of the image that the cutouts at hand are in."""
+
     def run(self) -> None:
         """Read images until there are no more."""
         try:
@@ -125,15 +132,16 @@ class _Reader:
 
     def _read(self, job: ImageJob) -> None:
         psf: list[DeferredPSF] = []
+        self._held = None
         with kept_open():
-            for wanted in job.wanted:
+            for wanted, box in self._together(job):
                 if self._stop.is_set():
                     return
                 if (refused := self._server.given_up or self._refused) is not None:
                     self._report(Outcome(wanted, job.ref, reason=f"{refused.rstrip('.')}. {self._goes_on}"))
                     continue
                 with FailingAlone(partial(self._failed, wanted, job.ref)):
-                    image = self._image(job.ref, wanted.position)
+                    image = self._image(job.ref, wanted.position, box)
                     share_psf(image, psf)
                     self._finish(job.ref, wanted, image)
                     self._server.note(None)
@@ -161,14 +169,53 @@ class _Reader:
                 look_at(path, what)
         self._report(Outcome(wanted, ref, None if wanted.files else image, distortion=_distortion(image)))
 
-    def _image(self, ref: DatasetRef, position: Position) -> SpectralImage:
-        parameters: dict[str, Any] = {} if self._request.planes is None else {"planes": self._request.planes}
-        if position.on_sky:
-            parameters |= {"center": position.center, "size": self._request.sides}
-        else:
-            parameters["bbox"] = self._box(ref, position)
-        image: SpectralImage = self._butler.get(ref, parameters=parameters)
+    def _together(self, job: ImageJob) -> Sequence[tuple[Wanted, Box | None]]:
+        """Return the cutouts of an image by rows, each with the box that is read for it, `None` for its own."""
+        if job.server == LOCAL or len(job.wanted) == 1:
+            return [(wanted, None) for wanted in job.wanted]
+        with FailingAlone(partial(self._failed, job.wanted[0], job.ref)):
+            return self._by_rows(job)
+        return [(wanted, None) for wanted in job.wanted[1:]]
+
+    def _by_rows(self, job: ImageJob) -> Sequence[tuple[Wanted, Box | None]]:
+        cards = self._butler.get(job.ref.makeComponentRef("header"))
+        header = LazyHeader(cards)
+        bounds = Box.of_shape((cards["NAXIS2"], cards["NAXIS1"]), frame_origin(header))
+        wcs = celestial_wcs(header)
+        outside: list[Wanted] = []
+        inside: list[tuple[Wanted, Box]] = []
+        for wanted in job.wanted:
+            parameters = self._parameters(job.ref, wanted.position)
+            with FailingAlone(lambda _, wanted=wanted: outside.append(wanted)):  # type: ignore[misc]
+                if (box := requested_box(parameters, bounds=bounds, wcs=wcs)) is not None:
+                    inside.append((wanted, box))
+        inside.sort(key=lambda pair: pair[1].y_min)
+        read = boxes_to_read([box for _, box in inside])
+        together = [(wanted, None if box == own else box) for (wanted, own), box in zip(inside, read, strict=True)]
+        return [*together, *((wanted, None) for wanted in outside)]
+
+    def _image(self, ref: DatasetRef, position: Position, box: Box | None) -> SpectralImage:
+        parameters = self._parameters(ref, position)
+        if box is not None:
+            return separate(self._around(ref, box).cutout(**parameters))
+        return self._got(ref, parameters)
+
+    def _around(self, ref: DatasetRef, box: Box) -> SpectralImage:
+        """Return the part of an image that holds several cutouts; the last one is kept."""
+        if self._held is None or self._held[0] != box:
+            self._held = None  # before the next is read
+            self._held = box, self._got(ref, {"bbox": (box.x_min, box.x_max, box.y_min, box.y_max)})
+        return self._held[1]
+
+    def _got(self, ref: DatasetRef, parameters: dict[str, Any]) -> SpectralImage:
+        planes = {} if self._request.planes is None else {"planes": self._request.planes}
+        image: SpectralImage = self._butler.get(ref, parameters=planes | parameters)
         return image
+
+    def _parameters(self, ref: DatasetRef, position: Position) -> dict[str, Any]:
+        if position.on_sky:
+            return {"center": position.center, "size": self._request.sides}
+        return {"bbox": self._box(ref, position)}
 
     def _box(self, ref: DatasetRef, position: Position) -> tuple[int, int, int, int]:
         """Return the pixels around one, which as a center may be taken for degrees."""

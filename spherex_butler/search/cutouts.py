@@ -78,7 +78,7 @@ def get_cutouts(
     Notes
     -----
     Rows that ask the same of an image share one cutout, and several positions in an image are read from one opened
-    file.
+    file; of a remote one, those whose rows are near each other are read together.
 
     In a folder, a file is called ``{source}_{observation}D{detector}_{run}.fits`` and appears when it is whole; its
     primary header says which dataset, position and size it is of. The same call does not read again what is there: so

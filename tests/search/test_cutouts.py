@@ -114,10 +114,21 @@ def test_remote_cutouts_take_few_requests_and_share_headers(remote):
     images, served = remote
     cutouts = get_cutouts(images.butler, images.table([(30, 40), (100, 90), (60, 20)]), SIZE)
     assert not cutouts.failed
-    assert len(served.requests) <= NUMBER * (9 + 4 + 4)
+    assert len(served.requests) <= NUMBER * 9  # as for one, since their rows are near each other
     for number, full in enumerate(images.full):
-        found = cutouts[3 * number + 1]
-        assert_same(found, full.cutout(full.wcs.pixel_to_world(100, 90), SIZE), psf=False)
+        for place, pixel in enumerate([(30, 40), (100, 90), (60, 20)]):
+            found = cutouts[3 * number + place]
+            assert_same(found, full.cutout(full.wcs.pixel_to_world(*pixel), SIZE), psf=False)
+            assert found.data.base is None or found.data.base.size == found.data.size  # not the rows of all three
+
+
+def test_a_position_outside_an_image_keeps_the_others_of_it_together(remote):
+    images, served = remote
+    table = images.table([(30, 40), (9000, 9000), (60, 20)], range(1))
+    cutouts = get_cutouts(images.butler, table, SIZE)
+    assert [failure.row for failure in cutouts.failed] == [1]
+    assert "outside" in cutouts.failed[0].reason
+    assert len(served.requests) <= 10
 
 
 def test_psf_of_cutouts_of_an_image_is_loaded_once(remote):
