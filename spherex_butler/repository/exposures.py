@@ -14,13 +14,24 @@ from typing import Any
 
 from astropy.time import Time
 from lsst.daf.butler import Butler, DataCoordinate, DimensionRecord, Timespan
-from lsst.sphgeom import ConvexPolygon, LonLat, PixelizationABC, Region, UnitVector3d
+from lsst.sphgeom import (
+    Angle,
+    Box,
+    ConvexPolygon,
+    LonLat,
+    NormalizedAngleInterval,
+    PixelizationABC,
+    Region,
+    UnitVector3d,
+)
 
 from ..constants import INSTRUMENT, REGION
 from ..errors import FormatError
 from ..images.description import ImageDescription
 from .opened import OpenedRepository
 from .times import nanoseconds_of
+
+_BOX_MARGIN = Angle(1e-9)  # radians
 
 RegionInserter = Callable[[Butler, Sequence[DimensionRecord]], None]
 
@@ -36,7 +47,22 @@ def sky_region(corners: Iterable[tuple[float, float]]) -> ConvexPolygon:
 
 def sky_pixels(pixelization: PixelizationABC, region: Region) -> list[int]:
     """Return the pixels of the sky that a region overlaps."""
-    return [pixel for begin, end in pixelization.envelope(region) for pixel in range(begin, end)]
+    parts = _box_parts(region) if isinstance(region, Box) and not region.isEmpty() else [region]
+    found = {pixel for part in parts for begin, end in pixelization.envelope(part) for pixel in range(begin, end)}
+    return sorted(found)
+
+
+def _box_parts(box: Box) -> list[Region]:
+    """Return boxes that together cover a box, and of which sphgeom finds the pixels.
+
+    ``HealpixPixelization.envelope`` finds none, as of sphgeom 30 with hpgeom 1.6, for a box over all longitudes, since
+    ``hpgeom.query_box`` takes 2 pi for 0, and for a box without area.
+    """
+    wide = box.dilatedBy(_BOX_MARGIN)
+    if not wide.getLon().isFull():
+        return [wide]
+    halves = (NormalizedAngleInterval.fromDegrees(begin, begin + 180) for begin in (0, 180))
+    return [Box(longitudes, wide.getLat()) for longitudes in halves]
 
 
 def insert_exposures(

@@ -14,7 +14,7 @@ from astropy.table import Table
 from astropy.time import Time
 from lsst.daf.butler import Butler
 from lsst.sphgeom import Angle as SphereAngle
-from lsst.sphgeom import Circle, ConvexPolygon, LonLat, UnitVector3d
+from lsst.sphgeom import AngleInterval, Box, Circle, ConvexPolygon, LonLat, NormalizedAngleInterval, UnitVector3d
 from made_once import copy_exposures, new_repo
 from mocpy import MOC
 from sky_images import make_frame, register_frames, sky_of
@@ -167,6 +167,33 @@ def test_polygon_finds_the_images_it_overlaps(survey):
     area = ConvexPolygon([direction(corner.ra.deg, corner.dec.deg) for corner in corners])
     expected = {str(row["access_url"]) for row in rows if not polygon(row).isDisjointFrom(area)}
     assert {str(uri) for uri in find_images(butler, area)["uri"]} == expected != set()
+
+
+def test_box_over_all_right_ascensions_finds_the_images_it_overlaps(survey):
+    butler, rows = survey
+    heights = {str(row["access_url"]): np.array([dec for _, dec in parse_corners(row["s_region"])]) for row in rows}
+    every = np.concatenate(list(heights.values()))
+    for south, north in [
+        (-90, 90),
+        (-90, every.min() + 1),
+        (every.max() - 1, 90),
+        (np.median(every) - 1, np.median(every) + 2),
+    ]:
+        box = Box(NormalizedAngleInterval.full(), AngleInterval.fromDegrees(south, north))
+        found = {str(uri) for uri in find_images(butler, box)["uri"]}
+        surely = {uri for uri, dec in heights.items() if ((dec >= south) & (dec <= north)).any()}
+        never = {uri for uri, dec in heights.items() if dec.min() > north + 6 or dec.max() < south - 6}
+        assert set() != surely <= found
+        assert not found & never
+        assert (len(found) == len(rows)) == ((south, north) == (-90, 90))
+
+
+def test_box_that_is_a_point_finds_the_images_that_hold_it(survey):
+    butler, rows = survey
+    center = polygon_center(rows[300])
+    expected = {str(uri) for uri in find_images(butler, center)["uri"]}
+    point = Box(LonLat.fromDegrees(center.ra.deg, center.dec.deg))
+    assert set() != expected <= {str(uri) for uri in find_images(butler, point)["uri"]}
 
 
 def test_moc_finds_the_images_it_overlaps(survey):
