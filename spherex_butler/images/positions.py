@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("Bounds", "Frame", "Outside", "inner_pixels", "require_celestial", "sky_pixels")
+__all__ = ("Bounds", "Frame", "Outside", "as_seen", "inner_pixels", "require_celestial", "sky_pixels")
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,21 @@ from typing import Literal, Self, TypeAlias, get_args
 
 import astropy.units as u
 import numpy as np
-from astropy.coordinates import SkyCoord
+from astropy.coordinates import (
+    CIRS,
+    GCRS,
+    ICRS,
+    ITRS,
+    TEME,
+    TETE,
+    AltAz,
+    GeocentricMeanEcliptic,
+    GeocentricTrueEcliptic,
+    HADec,
+    PrecessedGeocentric,
+    SkyCoord,
+    UnitSphericalRepresentation,
+)
 from astropy.wcs import WCS, NoConvergence
 from astropy.wcs.utils import wcs_to_celestial_frame
 from numpy.typing import ArrayLike, NDArray
@@ -28,6 +42,12 @@ Pixels: TypeAlias = NDArray[np.float64]
 
 _DISTORTED_MARGIN = 1000  # pixels around the image in which distortion may decide what is inside
 _SKY_SLACK = 1e-3  # pixels; the inverse of the distortion is good to 1e-4, so that corners on the sky stay inside
+
+_OF_OBSERVERS = (
+    *(AltAz, CIRS, GCRS, HADec, ITRS, TEME, TETE),
+    *(GeocentricMeanEcliptic, GeocentricTrueEcliptic, PrecessedGeocentric),
+)
+"""Frames with their origin in the Earth or on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +124,8 @@ def _message(x: Pixels, y: Pixels, outside: NDArray[np.bool_], sky: SkyCoord | N
     pixel = f"({np.atleast_1d(x)[first]:.6g}, {np.atleast_1d(y)[first]:.6g})"
     where = f"Pixel {pixel}"
     if sky is not None:
-        found = (sky if sky.shape else sky.reshape(1))[first].icrs
-        where = f"The position RA, Dec {found.to_string('decimal', precision=5)} (pixel {pixel})"
+        found = (sky if sky.shape else sky.reshape(1))[first]
+        where = f"The position RA, Dec {as_seen(found).to_string('decimal', precision=5)} (pixel {pixel})"
     if (count := int(outside.sum())) > 1:
         where = f"{where} and {count - 1} more of {outside.size} positions are outside"
     else:
@@ -116,6 +136,23 @@ def _message(x: Pixels, y: Pixels, outside: NDArray[np.bool_], sky: SkyCoord | N
     )
 
 
+def as_seen(position: SkyCoord) -> SkyCoord:
+    """Return the directions of positions, ICRS, as observers see them, and NaN for masked ones.
+
+    A position that has a distance from the Earth is where it is seen from there. Converted with its distance, it would
+    be where the barycentre of the solar system sees it: Mars is tens of degrees elsewhere.
+    """
+    frame = position.frame
+    if type(frame) is ICRS and not position.masked:
+        return position
+    data = frame.data.without_differentials().represent_as(UnitSphericalRepresentation)
+    seen = SkyCoord(frame.realize_frame(data))
+    # Not all of astropy's transformations take masked values.
+    found = (seen if isinstance(frame, _OF_OBSERVERS) else position).unmasked.icrs.spherical
+    lon, lat = (np.where(seen.mask, np.nan, angle.deg) for angle in (found.lon, found.lat))
+    return SkyCoord(lon, lat, unit="deg", frame="icrs")
+
+
 def sky_pixels(position: SkyCoord, shape: tuple[int, ...], wcs: WCS) -> tuple[Pixels, Pixels]:
     """Return the pixels of sky positions in an image of ``shape``; infinity or NaN where the projection has none.
 
@@ -123,7 +160,7 @@ def sky_pixels(position: SkyCoord, shape: tuple[int, ...], wcs: WCS) -> tuple[Pi
     with warnings, or converges to pixels of the image, and the position is
     outside with or without it.
     """
-    found = position.transform_to(wcs_to_celestial_frame(wcs)).spherical
+    found = as_seen(position).transform_to(wcs_to_celestial_frame(wcs)).spherical
     world = np.array([np.ravel(found.lon.deg), np.ravel(found.lat.deg)])[:: 1 if wcs.wcs.lng < wcs.wcs.lat else -1]
     x, y = (np.array(axis, float) for axis in wcs.wcs_world2pix(*world, 0))
     margin = max(shape) + _DISTORTED_MARGIN

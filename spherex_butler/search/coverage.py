@@ -25,7 +25,7 @@ from ..repository.butler_internals import image_tables
 from ..repository.opened import require_universe
 from .candidates import Chosen
 from .counting import Counter
-from .regions import vectors_of
+from .regions import require_finite, vectors_of
 from .registered import ImageFilter, searched_collections
 
 if TYPE_CHECKING:
@@ -84,8 +84,16 @@ class Coverage:
         return self.channels[channel]
 
     def at(self, position: SkyCoord, channel: Channel | None = None) -> NDArray[np.int32]:
-        """Return the depth of the pixels that positions lie in, in their shape."""
-        pixels = hpgeom.vector_to_pixel(1 << self.order, *np.moveaxis(vectors_of(position), -1, 0), nest=True)
+        """Return the depth of the pixels that positions lie in, in their shape.
+
+        Raises
+        ------
+        ParameterError
+            Raised if a position is not finite, or masked.
+        """
+        directions = vectors_of(position)
+        require_finite(directions)
+        pixels = hpgeom.vector_to_pixel(1 << self.order, *np.moveaxis(directions, -1, 0), nest=True)
         return np.asarray(self.map(channel)[pixels])
 
     def moc(self, channel: Channel | None = None, *, at_least: int = 1) -> MOC:

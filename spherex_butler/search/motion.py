@@ -7,6 +7,7 @@ __all__ = ("Ephemeris", "Function", "Motion", "Star", "stars")
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Any, Protocol, Self
 
 import astropy.units as u
@@ -27,7 +28,6 @@ Nanoseconds = NDArray[np.int64]
 _YEAR = 365.25 * 86_400e9  # ns
 _POINTS = 4  # of an ephemeris for one position, which makes the interpolation cubic
 _PRECISION = (0.1 * u.arcsec).to_value(u.rad)
-_SIXTEENTH = 1 / 16  # of the error of a cubic interpolation remains with half the step
 _TIMES = {"datetime_jd": "jd", "jd": "jd", "mjd": "mjd", "time": None, "epoch": None, "datetime_str": None}
 """Columns with the times of an ephemeris, and their format where it is a number."""
 
@@ -145,12 +145,12 @@ class Ephemeris:
     Raises
     ------
     ParameterError
-        Raised if there are not as many times as positions, or too few.
+        Raised if there are not as many times as positions, or too few, or one that is not known.
 
     Notes
     -----
-    The interpolation is cubic. If it is not good to 0.1 arcsec, judged by leaving out every second position, a warning
-    says so.
+    The interpolation is cubic. If it is not good to 0.1 arcsec, judged in each step by how well it meets the positions
+    beside, a warning says so.
     """
 
     def __init__(self, times: Time, positions: SkyCoord) -> None:
@@ -159,6 +159,7 @@ class Ephemeris:
                 f"An ephemeris of {times.shape} times and {positions.shape} positions; expected as many of both, at "
                 "least two, in one dimension."
             )
+        _require_known(np.asarray(times.mask))
         moments = nanoseconds_of(times)
         order = np.argsort(moments)
         self._times, self._directions = moments[order], vectors_of(positions)[order]
@@ -205,23 +206,38 @@ class Ephemeris:
         """It is not known to stay near."""
 
     def _warn(self) -> None:
-        """Warn of steps that are too large to interpolate."""
-        if len(self._times) < 2 * _POINTS:
+        """Warn of steps that are too large to interpolate, and of gaps."""
+        errors = _errors(self._times, self._directions)
+        worst = int(np.argmax(errors))
+        if errors[worst] <= _PRECISION:
             return
-        left_out = slice(1, len(self._times) - 1, 2)
-        guessed = _interpolated(self._times[::2], self._directions[::2], self._times[left_out])
-        error = _SIXTEENTH * np.linalg.norm(guessed - self._directions[left_out], axis=1).max()
-        if error > _PRECISION:
+        count, error = len(self._times), np.degrees(min(errors[worst], np.pi)) * 3600
+        if count <= _POINTS:
             _log.warning(
-                "Between the times of the ephemeris positions are good to %.1f arcsec only; smaller steps make them "
-                "better.",
-                np.degrees(error) * 3600,
-            )
+                "An ephemeris of %d positions does not tell how good those between them are: at worst to %.1f arcsec. "
+                "Give more positions, %d or more.",
+                count, error, _POINTS + 1,
+            )  # fmt: skip
+            return
+        begin, end = times_of(self._times[worst : worst + 2]).isot
+        _log.warning(
+            "Between the times of the ephemeris positions are good to %.1f arcsec only, which is so from %s to %s; "
+            "smaller steps make them better.",
+            error, begin, end,
+        )  # fmt: skip
+
+
+def _require_known(unknown: NDArray[np.bool_]) -> None:
+    if unknown.any():
+        raise ParameterError(
+            f"{np.count_nonzero(unknown)} of {unknown.size} times of the ephemeris are not known; leave such rows out."
+        )
 
 
 def _as_times(column: Any, name: str) -> Time:
+    _require_known(np.asarray(getattr(column, "mask", False)))
     try:
-        return Time(np.asarray(column), format=_TIMES[name], scale="utc")
+        return Time(np.asarray(getattr(column, "unmasked", column)), format=_TIMES[name], scale="utc")
     except (ValueError, TypeError) as error:
         raise ParameterError(
             f"The column {column.name!r} of the ephemeris holds no times ({error}); expected ISO 8601 text, numbers "
@@ -231,15 +247,41 @@ def _as_times(column: Any, name: str) -> Time:
 
 def _interpolated(known: Nanoseconds, directions: Vectors, times: Nanoseconds) -> Vectors:
     """Return directions by Lagrange's interpolation between the four points around each time."""
-    points = min(_POINTS, len(known))
+    nodes = _nodes(known, times, min(_POINTS, len(known)))
+    return unit_vectors(_by_nodes(known, directions, nodes, times))
+
+
+def _nodes(known: Nanoseconds, times: Nanoseconds, points: int) -> NDArray[np.intp]:
+    """Return the places of the points around each time, shape (n, points)."""
     first = np.clip(np.searchsorted(known, times) - points // 2, 0, len(known) - points)
-    index = first[:, np.newaxis] + np.arange(points)
-    scale = float(known[-1] - known[0])
-    nodes = (known[index] - known[0]) / scale
-    moments = ((times - known[0]) / scale)[:, np.newaxis]
-    weights = np.ones((len(times), points))
-    for j in range(points):
-        for k in range(points):
-            if j != k:
-                weights[:, j] *= (moments[:, 0] - nodes[:, k]) / (nodes[:, j] - nodes[:, k])
-    return unit_vectors(np.einsum("nj,njk->nk", weights, directions[index]))
+    return np.asarray(first[:, np.newaxis] + np.arange(points))
+
+
+def _by_nodes(known: Nanoseconds, directions: Vectors, nodes: NDArray[np.intp], times: Nanoseconds) -> Vectors:
+    """Return the values of polynomials through some points, one polynomial for each time; not of length 1."""
+    weights = np.ones(nodes.shape)
+    for j, k in permutations(range(nodes.shape[1]), 2):
+        weights[:, j] *= (times - known[nodes[:, k]]) / (known[nodes[:, j]] - known[nodes[:, k]])
+    return np.asarray(np.einsum("nj,njk->nk", weights, directions[nodes]))
+
+
+def _errors(known: Nanoseconds, directions: Vectors) -> NDArray[np.float64]:
+    """Return about how good interpolation is in the middle between points, in radians.
+
+    A polynomial misses a function by the product of the distances to its nodes, times a derivative that changes little:
+    by how much it misses the next point on either side tells that. Of so few points that there is no next one, the
+    polynomial through one of them less is judged, which is worse.
+    """
+    middles = known[:-1] + np.diff(known) // 2
+    nodes = _nodes(known, middles, min(_POINTS, len(known) - 1))
+    found = np.zeros(len(middles))
+    for beside in (nodes[:, 0] - 1, nodes[:, -1] + 1):
+        some = np.flatnonzero((beside >= 0) & (beside < len(known)))
+        places, others = nodes[some], beside[some]
+        missed = _by_nodes(known, directions, places, known[others]) - directions[others]
+        here, there = (
+            np.prod(times[:, np.newaxis] - known[places], axis=1, dtype=float)
+            for times in (middles[some], known[others])
+        )
+        found[some] = np.maximum(found[some], np.linalg.norm(missed, axis=1) * np.abs(here / there))
+    return found

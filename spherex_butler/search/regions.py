@@ -10,6 +10,7 @@ __all__ = (
     "contains",
     "have_four_corners",
     "nearest_points",
+    "require_finite",
     "unit_vectors",
     "unrepeated",
     "vectors_of",
@@ -27,6 +28,8 @@ from astropy.coordinates import SkyCoord, UnitSphericalRepresentation
 from lsst.sphgeom import ConvexPolygon, Region
 from numpy.typing import NDArray
 
+from ..errors import ParameterError
+from ..images.positions import as_seen
 from .joined_texts import SEPARATOR, integers
 
 Vectors: TypeAlias = NDArray[np.float64]
@@ -115,10 +118,17 @@ def _with_corners(corners: Vectors, number: int) -> Vectors:
 
 
 def vectors_of(position: SkyCoord) -> Vectors:
-    """Return the directions of positions, whatever their distances; shape (…, 3)."""
-    icrs = position.icrs
-    directions = UnitSphericalRepresentation(icrs.spherical.lon, icrs.spherical.lat)
+    """Return the directions of positions, whatever their distances, NaN for masked ones; shape (…, 3)."""
+    found = as_seen(position).spherical
+    directions = UnitSphericalRepresentation(found.lon, found.lat)
     return np.moveaxis(directions.to_cartesian().xyz.to_value(u.one), 0, -1)
+
+
+def require_finite(directions: Vectors) -> None:
+    """Raise `ParameterError` if there are directions, shape (…, 3), that are not finite."""
+    known = np.isfinite(directions).all(axis=-1)
+    if unknown := np.count_nonzero(~known):
+        raise ParameterError(f"{unknown} of {known.size} positions are not finite; expected none. Leave them out.")
 
 
 def unit_vectors(vectors: Vectors) -> Vectors:

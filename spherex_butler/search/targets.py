@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..errors import ParameterError
 from .coordinates import coordinates_in, names_in, parse_position
 from .motion import Ephemeris, Function, Motion, stars
-from .regions import Vectors, vectors_of
+from .regions import Vectors, require_finite, vectors_of
 
 if TYPE_CHECKING:
     from mocpy import MOC
@@ -101,13 +101,16 @@ def as_targets(position: Any, radius: Any = None) -> Targets:
 
 def _of_coordinates(positions: SkyCoord, radius: Any, names: Sequence[str] | None) -> Targets:
     directions = vectors_of(positions)
-    if unknown := int((~np.isfinite(directions).all(axis=1)).sum()):
-        raise ParameterError(f"{unknown} of {len(positions)} positions are not finite; expected none. Leave them out.")
-    if "s" not in positions.data.differentials:
+    moves = "s" in positions.data.differentials
+    if moves:  # by motions, distances and epochs, of which each may be masked
+        epochs = getattr(positions.obstime, "mask", False)
+        directions[np.broadcast_to(positions.mask | epochs, len(positions))] = np.nan
+    require_finite(directions)
+    if not moves:
         return Fixed(directions, _radians(radius), names)
     if radius is not None:
         raise ParameterError(f"radius={radius!r} was given with positions that move; expected one or the other.")
-    return Moving(stars(positions), names)
+    return Moving(stars(positions.unmasked), names)
 
 
 def _cells(moc: MOC) -> Cells:

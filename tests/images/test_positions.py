@@ -8,8 +8,9 @@ import pickle
 import astropy.units as u
 import numpy as np
 import pytest
-from astropy.coordinates import SkyCoord
+from astropy.coordinates import GCRS, SkyCoord
 from astropy.io import fits
+from astropy.utils.masked import Masked
 from astropy.wcs import WCS
 
 from spherex_butler import SpectralImage
@@ -122,6 +123,22 @@ def test_position_elsewhere_on_the_sky_is_outside(ask, image, distance):
     values = ask(mixed, outside="nan")
     assert np.isfinite(values[0]).all()
     assert np.isnan(values[1:]).all()
+
+
+def test_distance_from_the_earth_does_not_move_a_position(ask, image):
+    sky = image.wcs.pixel_to_world([3, 40], [7, 12]).transform_to(GCRS(obstime="2025-12-19"))
+    near = SkyCoord(sky.ra, sky.dec, distance=[0.01, 0.5] * u.au, frame=GCRS(obstime="2025-12-19"))
+    assert np.allclose(ask(near), ask(sky), rtol=1e-6)
+
+
+def test_masked_position_is_outside(ask, image):
+    sky = image.wcs.pixel_to_world([3, 40], [7, 12])
+    masked = SkyCoord(Masked(sky.ra.deg, mask=[False, True]) * u.deg, sky.dec)
+    values = ask(masked, outside="nan")
+    assert np.array_equal(values[0], ask(sky)[0])
+    assert np.isnan(values[1]).all()
+    with pytest.raises(ParameterError, match="is outside the image"):
+        ask(masked)
 
 
 def test_no_position_of_a_wide_sky_is_taken_for_one_inside(image):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import astropy.units as u
 import hpgeom
 import mission
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table
+from astropy.utils.masked import Masked
 from lsst.daf.butler import Butler, CollectionType
 from made_once import copy_exposures, new_repo
 from sky_images import archive_row, make_frame, register_frames, sky_of
@@ -233,3 +235,9 @@ def test_channel_that_was_not_counted_is_refused(butler):
     counted = coverage(butler, order=2)
     with pytest.raises(ParameterError, match="is not in this coverage"):
         counted.map((3, 9))
+
+
+def test_depth_at_a_masked_position_is_refused(butler):
+    position = SkyCoord(Masked([1.0, 2.0], mask=[False, True]) * u.deg, [3, 4] * u.deg)
+    with pytest.raises(ParameterError, match="1 of 2 positions are not finite"):
+        coverage(butler, order=2).at(position)

@@ -10,6 +10,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.table import MaskedColumn, QTable, Table
 from astropy.time import Time
+from astropy.utils.masked import Masked
 from lsst.daf.butler import Butler, CollectionType
 from made_once import copy_exposures, new_repo
 from sky_images import make_frame, register_frames, sky_of
@@ -162,6 +163,13 @@ def test_row_of_a_catalogue_without_a_name_is_called_by_its_number(butler):
     assert set(find_images(butler, catalogue)["source"]) == {"a", "1", "c"}
 
 
+def test_masks_without_a_masked_value_change_nothing(butler):
+    motions = {"pm_ra_cosdec": Masked([0.0]) * u.mas / u.yr, "pm_dec": [0] * u.mas / u.yr, "obstime": "J2016"}
+    for options in ({}, motions):
+        found = find_images(butler, SkyCoord(Masked([CENTER.ra.deg]) * u.deg, [CENTER.dec.deg] * u.deg, **options))
+        assert [(str(obs_id), int(detector)) for obs_id, detector in found["obs_id", "detector"].iterrows()] == EVERY
+
+
 def test_empty_repository_finds_nothing():
     with new_repo() as butler:
         assert len(find_images(butler, CENTER)) == 0
@@ -171,11 +179,21 @@ def test_empty_repository_finds_nothing():
         assert len(find_images(butler, moving)) == 0
 
 
+MASKED = Masked([1.0, 2.0], mask=[False, True])
+STARS = SkyCoord(
+    [1, 2] * u.deg, [2, 3] * u.deg, pm_ra_cosdec=MASKED * u.mas / u.yr, pm_dec=[1, 2] * u.mas / u.yr, obstime="J2016"
+)
+
+
 @pytest.mark.parametrize(
     ("position", "options", "message"),
     [
         ((10.7, 41.3), {}, r"The position is \(10.7, 41.3\); expected a SkyCoord"),
         (SkyCoord([1, np.nan], [2, 3], unit="deg"), {}, "1 of 2 positions are not finite"),
+        (SkyCoord(MASKED * u.deg, [2, 3] * u.deg), {}, "1 of 2 positions are not finite"),
+        (Table({"at": SkyCoord(MASKED * u.deg, [2, 3] * u.deg)}), {}, "1 of 2 positions are not finite"),
+        (SkyCoord(MASKED * u.deg, [2, 3] * u.deg), {"radius": 1 * u.deg}, "1 of 2 positions are not finite"),
+        (STARS, {}, "1 of 2 positions are not finite"),
         ("10.7", {}, "The position '10.7' is not understood"),
         (Table({"a": [1]}), {}, "The table has the columns a; expected one that holds SkyCoord"),
         (Table({"ra": ["x"], "dec": [1]}), {}, "The column 'ra' holds no angles"),

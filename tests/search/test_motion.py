@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 
 import astropy.units as u
 import numpy as np
 import pytest
-from astropy.coordinates import SkyCoord, get_body_barycentric
-from astropy.table import Table
+from astropy.constants import c
+from astropy.coordinates import (
+    GCRS,
+    TETE,
+    GeocentricTrueEcliptic,
+    SkyCoord,
+    UnitSphericalRepresentation,
+    get_body,
+    get_body_barycentric,
+)
+from astropy.table import MaskedColumn, QTable, Table
 from astropy.time import Time
+from astropy.utils.masked import Masked
 from lsst.daf.butler import Butler
 from made_once import new_repo
 from sky_images import make_frame, register_frames, sky_of
@@ -19,6 +30,7 @@ from spherex_butler.errors import ParameterError
 from spherex_butler.repository.times import nanoseconds_of
 from spherex_butler.search import Ephemeris, find_images
 from spherex_butler.search.motion import stars
+from spherex_butler.search.regions import vectors_of
 
 OBS_IDS = [f"2025W51_1A_{slew:04d}_{small}" for slew in range(600, 690, 6) for small in (1, 2, 3)]
 START = sky_of(make_frame(obs_id=OBS_IDS[0], detector=3), 300.0, 1020.0)
@@ -108,6 +120,107 @@ def test_large_steps_are_warned_of(caplog):
     assert caplog.text == ""
 
 
+def comet(times: Time) -> SkyCoord:
+    """Return where something is that goes round in 300 days, in a loop of 20 degrees."""
+    phase = ((times - Time("2025-06-01")) / (300 * u.day)).to_value(u.one) * 2 * np.pi
+    return SkyCoord(100 + 20 * np.sin(phase), 10 * np.cos(phase), unit="deg")
+
+
+def worst_error(days: np.ndarray) -> float:
+    """Return by how many arcseconds an ephemeris misses the comet."""
+    times = Time("2025-06-01") + days * u.day
+    moments = Time("2025-06-01") + np.linspace(days[0], days[-1], 5000) * u.day
+    found = SkyCoord(*Ephemeris(times, comet(times)).at(nanoseconds_of(moments)).T, representation_type="cartesian")
+    return float(found.separation(comet(moments)).max().to_value(u.arcsec))
+
+
+HALVES = np.arange(0, 250, 0.5)
+
+
+@pytest.mark.parametrize(
+    "days",
+    [
+        np.arange(5) * 20.0,
+        np.arange(7) * 20.0,
+        np.arange(12) * 5.0,
+        HALVES[(HALVES <= 100) | (HALVES >= 190)],
+        HALVES[(HALVES <= 100) | (HALVES >= 115)],
+        HALVES[(HALVES <= 0.5) | (HALVES >= 40)],
+    ],
+)
+def test_warning_tells_the_error_in_the_worst_step(days, caplog):
+    with caplog.at_level(logging.WARNING):
+        expected = worst_error(days)
+    (said,) = re.findall(r"positions are good to ([\d.]+) arcsec only, which is so from (\S+) to (\S+);", caplog.text)
+    assert 0.1 < expected < 2 * float(said[0]) < 10 * expected
+    gap = int(np.argmax(np.diff(days)))
+    if np.ptp(np.diff(days)):
+        assert said[1:] == tuple((Time("2025-06-01") + days[gap : gap + 2] * u.day).isot)
+
+
+@pytest.mark.parametrize("number", [2, 3, 4])
+def test_ephemeris_too_short_to_be_judged_says_so(number, caplog):
+    days = np.arange(number) * 20.0
+    with caplog.at_level(logging.WARNING):
+        expected = worst_error(days)
+    (said,) = re.findall(
+        rf"An ephemeris of {number} positions does not tell .* at worst to ([\d.]+) arcsec", caplog.text
+    )
+    assert 0.1 < expected < float(said)
+    caplog.clear()
+    Ephemeris(Time("2025-06-01") + days * u.s, comet(Time("2025-06-01") + np.zeros(number) * u.s))
+    assert caplog.text == ""
+
+
+def test_positions_as_horizons_rounds_them_are_not_warned_of(caplog):
+    days = HALVES[(HALVES <= 100) | (HALVES >= 102)]
+    positions = comet(Time("2025-06-01") + days * u.day)
+    Ephemeris(
+        Time("2025-06-01") + days * u.day, SkyCoord(positions.ra.deg.round(5), positions.dec.deg.round(5), unit="deg")
+    )
+    assert caplog.text == ""
+
+
+def test_planet_is_where_the_earth_sees_it():
+    """And not where the barycentre of the solar system sees it, degrees away."""
+    time = Time("2025-12-18T06:00:00") + np.arange(-12, 13, 2) * u.hour
+    earth, mars = get_body_barycentric("earth", time), get_body_barycentric("mars", time)
+    before = get_body_barycentric("mars", time - (mars - earth).norm() / c)
+    expected = SkyCoord(before - earth)
+    for frame in (GCRS(obstime=time), TETE(obstime=time), GeocentricTrueEcliptic(obstime=time)):
+        given = get_body("mars", time).transform_to(frame)
+        found = SkyCoord(*vectors_of(given).T, representation_type="cartesian")
+        assert expected.separation(found).max() < 0.1 * u.arcsec
+    assert (
+        expected.separation(
+            SkyCoord(get_body("mars", time).icrs.spherical.represent_as(UnitSphericalRepresentation))
+        ).min()
+        > 1 * u.deg
+    )
+
+
+def test_planet_is_found_in_the_images_that_hold_it():
+    time = middle_of(OBS_IDS[0])
+    seen = SkyCoord(*vectors_of(get_body("mars", time)), representation_type="cartesian")
+    seen.representation_type = "unitspherical"
+    frame = make_frame(obs_id=OBS_IDS[0], detector=2, center=seen)
+    times = time + np.arange(-24, 25, 2) * u.hour
+    with new_repo() as butler:
+        register_frames(butler, frame)
+        every = [
+            find_images(butler, position)
+            for position in (
+                lambda moments: get_body("mars", moments),
+                Ephemeris(times, get_body("mars", times)),
+                get_body("mars", time),
+                QTable({"time": times, "mars": get_body("mars", times)})[12:13],
+            )
+        ]
+    for found in every:
+        assert list(found["obs_id"]) == [OBS_IDS[0]]
+        assert np.hypot(found["x"].value - every[0]["x"].value, found["y"].value - every[0]["y"].value).max() < 0.05
+
+
 def test_star_of_large_proper_motion_is_found_where_it_is(butler):
     """A star that was 4 degrees away in 2016 is in the images now, and one that was in them has left."""
     center = sky_of(make_frame(obs_id=OBS_IDS[0], detector=3, center=boresight()), 1000.0, 1000.0)
@@ -151,6 +264,11 @@ def test_parallax_moves_a_star():
     assert 1.5 < moved < 2.0
 
 
+def masked(values: list[float]) -> Masked:
+    """Return numbers of which the last is masked."""
+    return Masked(values, mask=[False] * (len(values) - 1) + [True])
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -159,6 +277,29 @@ def test_parallax_moves_a_star():
         (
             lambda: Ephemeris(Time(["2025-01-01", "2025-01-02"]), SkyCoord([1, np.nan], [2, 2], unit="deg")),
             "is not finite",
+        ),
+        (
+            lambda: Ephemeris(Time(["2025-01-01", "2025-01-02"]), SkyCoord(masked([1.0, 2.0]) * u.deg, [2, 2] * u.deg)),
+            "is not finite",
+        ),
+        (
+            lambda: Ephemeris(Time(masked([60000.0, 60001.0]), format="mjd"), SkyCoord([1, 2], [2, 2], unit="deg")),
+            "1 of 2 times of the ephemeris are not known; leave such rows out",
+        ),
+        *(
+            (
+                lambda name=name, times=times: Ephemeris.from_table(
+                    Table({name: MaskedColumn(times, mask=[False, True]), "ra": [1, 2], "dec": [2, 3]})
+                ),
+                "1 of 2 times of the ephemeris are not known",
+            )
+            for name, times in [("mjd", [60000, 60001]), ("time", ["2025-01-01", "2025-01-02"])]
+        ),
+        (
+            lambda: Ephemeris.from_table(
+                QTable({"mjd": masked([60000.0, 60001.0]) * u.day, "ra": [1, 2] * u.deg, "dec": [2, 3] * u.deg})
+            ),
+            "1 of 2 times of the ephemeris are not known",
         ),
         (lambda: Ephemeris.from_table(Table({"ra": [1], "dec": [2]})), "expected one for the time"),
         (lambda: Ephemeris.from_table(Table({"time": ["x"], "ra": [1], "dec": [2]})), "holds no times"),
