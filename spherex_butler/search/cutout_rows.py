@@ -6,8 +6,9 @@ __all__ = ("CutoutRow", "Position", "cutout_rows")
 
 import math
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import astropy.units as u
@@ -17,6 +18,7 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from ..errors import ParameterError
+from ..images.positions import as_seen
 from .cutout_report import FailedCutout
 
 _SAME_ANGLE = 1e-6  # degrees; 1/1700 of a pixel
@@ -71,6 +73,10 @@ def cutout_rows(table: Table) -> list[CutoutRow | FailedCutout]:
     return [columns.row(number) for number in range(len(table))]
 
 
+class _NoPositionError(Exception):
+    """A row has no position; its text says why."""
+
+
 class _Columns:
     def __init__(self, table: Table) -> None:
         by_name = {name.lower(): table[name] for name in reversed(table.colnames)}
@@ -82,16 +88,27 @@ class _Columns:
                 f"The table has the columns {', '.join(table.colnames) or 'of none'}; expected dataset_id, and ra and "
                 "dec (degrees) or x and y (pixels of the full frame), as find_images returns."
             )
-        nowhere = np.full(len(table), np.nan)
+        self._by_name = by_name
+        self._number = len(table)
         self._datasets = [_text(value) for value in by_name["dataset_id"]]
         self._sources = [_text(value) for value in by_name["source"]] if "source" in by_name else None
-        self._sky: Sequence[NDArray[np.float64]] = (nowhere, nowhere)
-        if {"ra", "dec"} <= set(by_name):
-            self._sky = [_numbers(by_name[name], u.deg) for name in ("ra", "dec")]
-        elif sky is not None:
-            self._sky = [np.ma.filled(angle.to_value(u.deg), np.nan) for angle in (sky.icrs.ra, sky.icrs.dec)]
-        in_pixels = {"x", "y"} <= set(by_name)
-        self._pixels = [_numbers(by_name[name], u.pix) for name in ("x", "y")] if in_pixels else (nowhere, nowhere)
+        self._sky = self._numbers(("ra", "dec"), u.deg)
+        if sky is not None and not {"ra", "dec"} <= set(by_name):
+            seen = as_seen(sky)
+            self._sky = _Numbers("ra", seen.ra.deg), _Numbers("dec", seen.dec.deg)
+
+    @cached_property
+    def _pixels(self) -> tuple[_Numbers, _Numbers]:
+        """Columns that no row may need: they are not looked at before."""
+        return self._numbers(("x", "y"), u.pix)
+
+    def _numbers(self, names: tuple[str, str], unit: u.UnitBase) -> tuple[_Numbers, _Numbers]:
+        """Return two columns, of NaN if the table has not both."""
+        first, second = names
+        if {first, second} <= set(self._by_name):
+            return _numbers(self._by_name[first], unit), _numbers(self._by_name[second], unit)
+        nowhere = np.full(self._number, np.nan)
+        return _Numbers(first, nowhere), _Numbers(second, nowhere)
 
     def row(self, number: int) -> CutoutRow | FailedCutout:
         text = self._datasets[number]
@@ -100,19 +117,41 @@ class _Columns:
             dataset = uuid.UUID(text)
         except ValueError:
             return FailedCutout(number, subject, f"dataset_id is {text!r}; expected the id of a dataset.")
-        position = self._position(number)
-        if position is None:
-            (ra, dec), (x, y) = ([float(column[number]) for column in pair] for pair in (self._sky, self._pixels))
-            found = f"ra, dec are {ra}, {dec} and x, y are {x}, {y}"
-            return FailedCutout(number, subject, f"There is no position: {found}; expected one of both.")
+        try:
+            position = self._position(number)
+        except _NoPositionError as error:
+            return FailedCutout(number, subject, str(error))
         return CutoutRow(number, dataset, position, (self._sources or {number: None})[number] or None)
 
-    def _position(self, number: int) -> Position | None:
-        ra, dec = (float(column[number]) for column in self._sky)
+    def _position(self, number: int) -> Position:
+        ra, dec = (column.at(number) for column in self._sky)
         if math.isfinite(ra) and abs(dec) <= 90:
             return Position(ra % 360, dec, on_sky=True)
-        x, y = (float(column[number]) for column in self._pixels)
-        return Position(x, y, on_sky=False) if math.isfinite(x) and math.isfinite(y) else None
+        if not (math.isnan(ra) and math.isnan(dec)):
+            raise _NoPositionError(
+                f"There is no position: ra, dec are {ra}, {dec}; expected degrees, dec from -90 to 90, or neither if x "
+                "and y are meant."
+            )
+        x, y = (column.at(number) for column in self._pixels)
+        if not (math.isfinite(x) and math.isfinite(y)):
+            raise _NoPositionError(
+                f"There is no position: ra, dec are {ra}, {dec} and x, y are {x}, {y}; expected one of both."
+            )
+        return Position(x, y, on_sky=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Numbers:
+    """A column of numbers, NaN where there is nothing, and what other rows have that is no number."""
+
+    name: str
+    values: NDArray[np.float64]
+    others: Mapping[int, str] = field(default_factory=dict)
+
+    def at(self, row: int) -> float:
+        if row in self.others:
+            raise _NoPositionError(f"The column {self.name!r} has {self.others[row]!r}; expected a number.")
+        return float(self.values[row])
 
 
 def _text(value: Any) -> str:
@@ -121,23 +160,28 @@ def _text(value: Any) -> str:
     return (value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)).strip()
 
 
-def _numbers(column: Any, unit: u.UnitBase) -> NDArray[np.float64]:
-    """Return the values of a column in a unit, that it has if it says nothing, NaN where there is none."""
-    own = column.unit or unit
+def _numbers(column: Any, unit: u.UnitBase) -> _Numbers:
+    """Return the values of a column in a unit, that it has if it says nothing."""
+    name, own = column.info.name, column.unit or unit
     try:
         factor = u.Unit(own).to(unit)
     except (ValueError, TypeError, u.UnitsError) as error:
-        raise ParameterError(f"The column {column.info.name!r} is in {str(own)!r}; expected {unit}.") from error
+        raise ParameterError(f"The column {name!r} is in {str(own)!r}; expected {unit}.") from error
     values = np.ma.asanyarray(getattr(column, "value", column))
     if values.dtype.kind in "fiu":
-        numbers = np.ma.filled(values.astype(float), np.nan)
-    else:
-        numbers = np.array([_number(value) for value in values.tolist()], float)
-    return np.asarray(numbers * factor, float)
+        return _Numbers(name, np.asarray(np.ma.filled(values.astype(float), np.nan) * factor))
+    read = [_number(value) for value in values.tolist()]
+    others = {row: _text(values[row]) for row, number in enumerate(read) if number is None}
+    if others and len(others) == len(read):
+        raise ParameterError(f"The column {name!r} has no number, but {others[0]!r} and the like; expected {unit}.")
+    return _Numbers(name, np.array([math.nan if number is None else number for number in read]) * factor, others)
 
 
-def _number(value: Any) -> float:
+def _number(value: Any) -> float | None:
+    """Return a number from a cell, NaN of an empty one, `None` of one that has something else."""
+    if value is None or (isinstance(value, str | bytes) and not value.strip()):
+        return math.nan
     try:
         return float(value)
     except (TypeError, ValueError):
-        return math.nan
+        return None

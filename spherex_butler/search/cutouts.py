@@ -46,7 +46,8 @@ def get_cutouts(
     table
         What `find_images` returned, or a file that it was saved to: ECSV, CSV, VOTable, FITS or Parquet. Any table will
         do that has ``dataset_id``, and ``ra`` and ``dec`` in degrees or a column of SkyCoord, or else ``x`` and ``y``,
-        0-based pixels of the full frame. Where a row has both, the position on the sky counts. ``source`` names it.
+        0-based pixels of the full frame. Where a row has both, the position on the sky counts; pixels count where
+        ``ra`` and ``dec`` are both masked, NaN or empty. ``source`` names it.
     size
         Full side: an angle or pixels, a scalar or (height, width), as for `~spherex_butler.SpectralImage.cutout`. A
         cutout partly outside its image is clipped.

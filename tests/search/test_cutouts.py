@@ -17,9 +17,10 @@ import astropy.units as u
 import numpy as np
 import pytest
 import sqlalchemy
-from astropy.coordinates import SkyCoord
+from astropy.coordinates import GCRS, SkyCoord
 from astropy.io import fits
 from astropy.table import MaskedColumn, QTable, Table
+from astropy.utils.masked import Masked
 from forked import start_script
 from http_server import Served, serve
 from image_samples import assert_same
@@ -334,10 +335,65 @@ def test_position_on_the_sky_counts_before_pixels(local):
     table = local.table([(30, 40), (50, 60)], range(1))
     x0, y0 = local.full[0].origin
     table["x"], table["y"] = x0 + 100.0, y0 + 100.0
-    table["ra"][1] = np.nan
+    table["ra"][1] = table["dec"][1] = np.nan
     first, second = get_cutouts(local.butler, table, 10)
     assert first.origin == (x0 + 25, y0 + 35)
     assert second.origin == (x0 + 95, y0 + 95)
+
+
+def test_position_on_the_sky_that_is_none_is_not_replaced_by_pixels(local):
+    table = local.table([(30, 40)] * 6, range(1))
+    x0, y0 = local.full[0].origin
+    table["x"], table["y"] = x0 + 100.0, y0 + 100.0
+    table["ra"][1], table["dec"][2], table["ra"][3] = np.nan, 95, np.inf
+    ra = table["ra"].tolist()
+    table["ra"] = [*map(str, ra[:4]), "12h", ""]
+    table["dec"] = MaskedColumn(table["dec"], mask=[False] * 5 + [True])
+    found = get_cutouts(local.butler, table, 10)
+    assert [failed.row for failed in found.failed] == [1, 2, 3, 4]
+    for row, words in [
+        (1, "ra, dec are nan, "),
+        (2, r", 95.0; expected degrees, dec from -90 to 90"),
+        (3, "are inf, "),
+    ]:
+        assert words in found[row].reason
+    assert found[4].reason == "The column 'ra' has '12h'; expected a number."
+    assert found[5].origin == (x0 + 95, y0 + 95)
+
+
+def test_column_of_texts_that_are_no_numbers_is_refused(local):
+    table = local.table([(30, 40)], range(2))
+    table["x"], table["y"] = "left", "top"
+    assert not get_cutouts(local.butler, table, 10).failed
+    with pytest.raises(ParameterError, match=r"The column 'x' has no number, but 'left' and the like; expected pix\."):
+        get_cutouts(local.butler, table["dataset_id", "x", "y"], 10)
+    table["ra"] = ["00h42m", "00h43m"]
+    with pytest.raises(
+        ParameterError, match=r"The column 'ra' has no number, but '00h42m' and the like; expected deg\."
+    ):
+        get_cutouts(local.butler, table, 10)
+
+
+@pytest.mark.parametrize("masked", ["frame", "table"])
+def test_masked_position_has_no_cutout(local, masked):
+    table = local.table([(30, 40)], range(2))
+    ra = Masked(np.array(table["ra"]), mask=[False, True]) * u.deg
+    columns = (
+        {"at": SkyCoord(ra, table["dec"] * u.deg)} if masked == "frame" else {"ra": ra, "dec": table["dec"] * u.deg}
+    )
+    found = get_cutouts(local.butler, QTable({"dataset_id": table["dataset_id"], **columns}), 10)
+    assert [failed.row for failed in found.failed] == [1]
+    assert "There is no position: ra, dec are nan, " in found[1].reason
+
+
+def test_position_with_a_distance_from_the_earth_is_where_it_is_seen_from_there(local):
+    table = local.table([(30.2, 40.3)], range(1))
+    seen = SkyCoord(table["ra"], table["dec"], unit="deg").transform_to(GCRS(obstime="2025-12-19"))
+    near = SkyCoord(seen.ra, seen.dec, distance=[0.01] * u.au, frame=seen.frame.replicate_without_data())
+    (expected,), (found,) = (
+        get_cutouts(local.butler, QTable({"dataset_id": table["dataset_id"], "at": one}), 10) for one in (seen, near)
+    )
+    assert found.origin == expected.origin == get_cutouts(local.butler, table, 10)[0].origin
 
 
 @pytest.mark.parametrize("size", [0, -3, np.nan, np.inf, 0 * u.arcsec])
