@@ -30,6 +30,7 @@ ORDER = {
         "spectra",
         "export",
         "verify",
+        "obscore",
     ),
     "edge": ("testing", "plot", "cli", "__main__"),
 }

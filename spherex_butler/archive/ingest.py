@@ -218,6 +218,7 @@ class _Registration:
             insert_records=lambda refs: insert_exposures(
                 self.butler, [described[ref] for ref in refs], insert_regions=insert
             ),
+            stated={ref.id: file.description.stated for ref, file in images},
         )
         self.report.ingested.extend(ref for ref, _ in images if ref.id in new)
         self._skip([image for image in images if image[0].id not in new])

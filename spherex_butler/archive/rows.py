@@ -19,7 +19,7 @@ __all__ = ("DataLinkError", "RowPlanner")
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
@@ -42,6 +42,10 @@ _ROLES: Mapping[str, tuple[str, ...]] = {
     "obs_id": ("obs_id", "observationid"),
     "bandpass": ("energy_bandpassname",),
     "collection": ("obs_collection", "collection"),
+    "s_ra": ("s_ra",),
+    "s_dec": ("s_dec",),
+    "access_estsize": ("access_estsize",),
+    "obs_release_date": ("obs_release_date",),
 }
 """What there is to know of an image, and the columns that may say it, the better one first."""
 
@@ -95,7 +99,9 @@ class RowPlanner:
 
     def plan(self, row: tuple[Any, ...]) -> PlannedFile:
         """Return the image that a row stands for."""
-        url, region, begin, end, exposure_time, target, obs_id, bandpass, collection = self._arrange((*row, None))
+        url, region, begin, end, exposure_time, target, obs_id, bandpass, collection, *rest = self._arrange(
+            (*row, None)
+        )
         folder, file_name = self._split(url)
         name, observation, detector = self._parse(file_name, url)
         _require_agreement(observation, detector, file_name, obs_id, bandpass)
@@ -103,7 +109,7 @@ class RowPlanner:
         first, last = self._times(begin, end)
         fields = {
             **_UNKNOWN,
-            "exposure_time": None if exposure_time is None else self._optional_number(exposure_time),
+            "exposure_time": self._optional_number("exposure_time", exposure_time),
             "target_name": None if target is None else str(target).strip() or None,
         }
         description = ImageDescription(
@@ -114,6 +120,7 @@ class RowPlanner:
             fields=fields,
             corners=parse_corners(region),
             expidn=observation.exposure_id * 10 + detector,
+            stated=dict(self._stated(*rest)),
         )
         return PlannedFile(prefix + file_name, name, release, description, None, doubt)
 
@@ -173,11 +180,19 @@ class RowPlanner:
         except (TypeError, ValueError):
             raise FormatError(f"{self._names[role]} is {value!r}; expected a number.") from None
 
-    def _optional_number(self, value: Any) -> float | None:
-        if isinstance(value, str) and not value.strip():
+    def _optional_number(self, role: str, value: Any) -> float | None:
+        if value is None or (isinstance(value, str) and not value.strip()):
             return None
-        number = self._number("exposure_time", value)
+        number = self._number(role, value)
         return number if math.isfinite(number) else None
+
+    def _stated(self, ra: Any, dec: Any, size: Any, published: Any) -> Iterator[tuple[str, Any]]:
+        """Yield what a table says besides, of ObsCore's columns."""
+        for name, value in (("s_ra", ra), ("s_dec", dec), ("access_estsize", size)):
+            if (number := self._optional_number(name, value)) is not None:
+                yield name, number
+        if text := str(published or "").strip():
+            yield "obs_release_date", text
 
 
 def _find_columns(columns: Sequence[str], source: str) -> dict[str, int]:

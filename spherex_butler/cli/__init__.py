@@ -33,6 +33,7 @@ _COMMANDS = {
     "ingest-archive": "ingest_archive",
     "ingest-calibrations": "ingest_calibrations",
     "list": "contents",
+    "obscore-export": "obscore",
     "register": "register",
     "search": "search",
     "show": "show",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 __all__ = ("create",)
 
+from typing import Any
+
 import click
 
 from ..repository.creation import make_repo, preview_repo
@@ -14,8 +16,11 @@ from . import options
 @options.repo
 @click.option("--database", metavar="URL", help="Registry database; by default an SQLite file in REPO.")
 @click.option("--datastore-root", metavar="PATH", help="Where files go, a folder or s3:// URI; by default REPO.")
+@click.option(
+    "--obscore", is_flag=True, help="Keep a table of all images as the Virtual Observatory knows them (ObsCore)."
+)
 @options.dry_run
-def create(repo: str, database: str | None, datastore_root: str | None, *, dry_run: bool) -> None:
+def create(repo: str, *, dry_run: bool, **choices: Any) -> None:
     """Make a SPHEREx repository at REPO, a folder or URI.
 
     spherex_butler.open_repo("REPO") opens it wherever this package is
@@ -26,8 +31,8 @@ def create(repo: str, database: str | None, datastore_root: str | None, *, dry_r
       butler spherex create repo --database postgresql://host/name --datastore-root s3://bucket/repo
     """
     if dry_run:
-        click.echo(f"{preview_repo(repo, database=database, datastore_root=datastore_root)} Nothing was changed.")
+        click.echo(f"{preview_repo(repo, **choices)} Nothing was changed.")
         return
-    butler = make_repo(repo, database=database, datastore_root=datastore_root)
+    butler = make_repo(repo, **choices)
     butler.close()
     click.echo(f"Made {repo}. Next: butler spherex ingest {repo} FILES")

@@ -22,6 +22,7 @@ __all__ = (
     "report",
     "require_dimensions",
     "require_picture",
+    "required_output",
     "say",
     "say_json",
     "survey",
@@ -318,6 +319,30 @@ def table_output(command: _Command) -> _Command:
 def _refuse_existing(path: Path | None, *, overwrite: bool) -> None:
     if path is not None and os.path.lexists(path) and not overwrite:
         raise click.UsageError(f"{str(path)!r} exists; give --overwrite to replace it, or another file.")
+
+
+def required_output(what: str) -> Callable[[_Command], _Command]:
+    """Return what gives a command a file to write as ``output``, which must not be there unless ``overwrite`` is on."""
+
+    def decorated(command: _Command) -> _Command:
+        @click.option(
+            "-o",
+            "--output",
+            type=click.Path(dir_okay=False, path_type=Path),
+            callback=_writable(what),
+            required=True,
+            metavar="FILE",
+            help=f"The {what} to write.",
+        )
+        @click.option("--overwrite", is_flag=True, help="Replace a file that exists.")
+        @wraps(command)
+        def checked(*arguments: Any, output: Path, overwrite: bool, **options: Any) -> None:
+            _refuse_existing(output, overwrite=overwrite)
+            command(*arguments, output=output, overwrite=overwrite, **options)
+
+        return checked
+
+    return decorated
 
 
 def say(details: Iterable[object], *summaries: str) -> None:

@@ -36,6 +36,10 @@ class ConfigurationProvider:
         """The whole configuration of a SPHEREx repository, includes resolved."""
         return Config(self.repository_uri)
 
+    def obscore(self) -> Config:
+        """How images are shown to the Virtual Observatory, as Butler's ObsCore managers read it."""
+        return Config(config_uri("repository/obscore.yaml"))
+
     def dimensions(self) -> DimensionConfig:
         """The SPHEREx dimension universe."""
         return DimensionConfig(config_uri("repository/dimensions.yaml"))

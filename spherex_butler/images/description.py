@@ -6,7 +6,7 @@ __all__ = ("MJD_RANGE", "ImageDescription", "describe_image")
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -18,7 +18,7 @@ from ..constants import DETECTORS
 from ..errors import FormatError
 from ..formats.fits.lazy_header import LazyHeader
 from ..names import ObservationId
-from .geometry import corner_degrees, direction_of, frame_axes, longitude_latitude, tangents_of
+from .geometry import corners_and_center, direction_of, frame_axes, longitude_latitude, tangents_of
 
 _FIELDS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "exposure_time": ("XPOSURE", lambda value: _duration("XPOSURE", value)),
@@ -46,8 +46,9 @@ class ImageDescription:
 
     Times are MJD, UTC.  ``fields`` are those of the exposure record besides its
     ids and timespan, the same for all detectors.  ``corners`` are as of
-    `.geometry.corner_degrees`.  ``expidn`` is the header's integer exposure id,
-    with the detector as last digit.
+    `.geometry.corners_and_center`.  ``expidn`` is the header's integer exposure id,
+    with the detector as last digit.  ``stated`` is what else is known of ObsCore's
+    columns, by name: no record keeps it, only a live table of ObsCore.
     """
 
     observation: ObservationId
@@ -57,6 +58,7 @@ class ImageDescription:
     fields: Mapping[str, Any]
     corners: tuple[tuple[float, float], ...] | None
     expidn: int | None
+    stated: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def expected_expidn(self) -> int:
@@ -74,14 +76,16 @@ def describe_image(header: LazyHeader, shape: tuple[int, ...]) -> ImageDescripti
     begin, end = _number("MJD-BEG", begin), _number("MJD-END", end)
     if not (MJD_RANGE[0] < begin < end < MJD_RANGE[1] and end - begin <= 1):
         raise FormatError(f"MJD-BEG is {begin!r}, MJD-END is {end!r}; expected two MJD in order, at most a day apart.")
+    corners, center = corners_and_center(header, shape) or (None, None)
     return ImageDescription(
         observation=ObservationId.parse(str(obs_id).strip()),
         detector=int(detector),
         begin=begin,
         end=end,
         fields={**_simple_fields(header), **_pointing(header)},
-        corners=corner_degrees(header, shape),
+        corners=corners,
         expidn=header.get("EXPIDN"),
+        stated={} if center is None else dict(zip(("s_ra", "s_dec"), center, strict=True)),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = (
     "celestial_wcs",
-    "corner_degrees",
+    "corners_and_center",
     "describe_corners",
     "direction_of",
     "frame_axes",
@@ -133,7 +133,11 @@ def sky_corners(wcs: WCS | None, shape: tuple[int, ...]) -> SkyCoord:
     """
     if wcs is None:
         raise FormatError("The IMAGE header has no celestial WCS; expected CTYPE1 and CTYPE2.")
-    found = wcs.pixel_to_world(*_corner_pixels(shape).T)
+    return _on_sky(wcs, _corner_pixels(shape))
+
+
+def _on_sky(wcs: WCS, pixels: NDArray[np.float64]) -> SkyCoord:
+    found = wcs.pixel_to_world(*pixels.T)
     if not isinstance(found, SkyCoord):  # of a frame that astropy does not know
         raise FormatError(
             f"The IMAGE header has RADESYS={wcs.wcs.radesys!r} with CTYPE {', '.join(wcs.wcs.ctype)}; expected a frame "
@@ -147,22 +151,33 @@ def _corner_pixels(shape: tuple[int, ...]) -> NDArray[np.float64]:
     return np.array([(0, 0), (columns, 0), (columns, rows), (0, rows)]) - 0.5
 
 
-def corner_degrees(header: LazyHeader, shape: tuple[int, ...]) -> tuple[tuple[float, float], ...] | None:
-    """Return the corners of `sky_corners` as ICRS right ascension and declination in degrees, `None` without a WCS."""
+def corners_and_center(
+    header: LazyHeader, shape: tuple[int, ...]
+) -> tuple[tuple[tuple[float, float], ...], tuple[float, float]] | None:
+    """Return the corners of `sky_corners` and the middle of the image, `None` without a WCS.
+
+    They are ICRS right ascension and declination in degrees.
+    """
     wcs = _wcs_of(header, _FORWARD_CARDS)
     if wcs is None:
         return None
     _require_reference(wcs)
     if (wcs.wcs.lng, wcs.wcs.lngtyp, wcs.wcs.radesys) == (0, "RA", "ICRS"):
         # Without a SkyCoord, which would take twice as long as the rest.
-        found = wcs.all_pix2world(_corner_pixels(shape), 0)
+        found = wcs.all_pix2world(_outer_and_middle_pixels(shape), 0)
     else:
-        corners = sky_corners(wcs, shape).icrs
-        found = np.transpose([corners.ra.deg, corners.dec.deg])
+        places = _on_sky(wcs, _outer_and_middle_pixels(shape)).icrs
+        found = np.transpose([places.ra.deg, places.dec.deg])
     if not np.isfinite(found).all():
-        raise FormatError(f"The WCS puts the image's corners at {found.tolist()}; expected finite positions.")
-    _require_extent(found)
-    return tuple((ra % 360, dec) for ra, dec in found.tolist())
+        raise FormatError(f"The WCS puts the image's corners at {found[:4].tolist()}; expected finite positions.")
+    _require_extent(found[:4])
+    *corners, center = [(ra % 360, dec) for ra, dec in found.tolist()]
+    return tuple(corners), center
+
+
+def _outer_and_middle_pixels(shape: tuple[int, ...]) -> NDArray[np.float64]:
+    corners = _corner_pixels(shape)
+    return np.concatenate([corners, [corners[2] / 2 - 0.25]])
 
 
 def _require_reference(wcs: WCS) -> None:

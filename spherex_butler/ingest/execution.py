@@ -288,6 +288,7 @@ class BatchIngest:
             self._butler,
             {arrival.placed.ref: [arrival.record] for arrival in arrivals},
             insert_records=lambda refs: insert_exposures(self._butler, [described[ref] for ref in refs]),
+            stated={ref.id: description.stated for ref, description in described.items()},
         )
         self._report.ingested.extend(ref for ref in described if ref.id in new)
         self._report.skipped.extend(ref for ref in described if ref.id not in new)

@@ -13,6 +13,7 @@ from lsst.sphgeom import ConvexPolygon, LonLat
 from ..constants import INSTRUMENT, REGION
 from ..images.description import ImageDescription
 from ..repository.exposures import data_id_with_records
+from ..repository.live_obscore import renew_rows
 from ..repository.opened import OpenedRepository
 from ..repository.reports import RecordChange
 
@@ -41,6 +42,9 @@ def update_exposures(repository: OpenedRepository, images: Sequence[ImageDescrip
             changed = [wanted[key] for key, fields in found.items() if fields]
             butler.registry.insertDimensionData(element, *changed, replace=True)
             changes += [change for key in reversed(found) for change in found[key]]
+        if changes:
+            stated = {(one.observation.exposure_id, one.detector): one.stated for one in images}
+            renew_rows(butler, {exposure for exposure, _ in stated}, stated)
     return changes
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 __all__ = (
     "MANY",
     "ImageTables",
+    "LiveTable",
     "StoredFile",
     "collection_names",
     "collection_numbers",
@@ -20,6 +21,7 @@ __all__ = (
     "image_tables",
     "import_datasets",
     "insert_regions",
+    "live_table",
     "recorded_paths",
     "records_without_dataset",
     "selected_rows",
@@ -37,11 +39,12 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy
-from lsst.daf.butler import Butler, DatasetRef, DimensionRecord
+from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DimensionRecord
 from lsst.daf.butler.datastore.record_data import DatastoreRecordData
 from lsst.daf.butler.datastore.stored_file_info import StoredFileInfo
 from lsst.daf.butler.datastores.fileDatastore import FileDatastore
 from lsst.daf.butler.direct_butler import DirectButler
+from lsst.daf.butler.registry.obscore import ObsCoreLiveTableManager
 
 from ..constants import DATASET_TYPE, REGION
 from ..errors import ConfigurationError, reason_of
@@ -85,19 +88,61 @@ def import_datasets(butler: Butler, files: Mapping[DatasetRef, Sequence[StoredFi
     """Insert datasets with their ids, and the records of their files, in the order given; in a transaction.
 
     Runs, dataset types and dimension records are there, and the files in their places; the datastore knows none of the
-    datasets.
+    datasets. A live ObsCore table gets their rows, for which their data IDs are expanded.
     """
     inner, datastore = _parts(butler)
+    expand = inner._registry.obsCoreTableManager is not None
 
     def group(ref: DatasetRef) -> tuple[str, str]:
         return ref.run, ref.datasetType.name
 
-    for _, refs in groupby(sorted(files, key=group), key=group):
+    datasets = [_with_what_is_on_record(ref) for ref in files] if expand else list(files)
+    for _, refs in groupby(sorted(datasets, key=group), key=group):
         # Not assume_new=True, which converts the time of ingest once a row, and takes five times as long.
-        inner._registry._importDatasets(refs, expand=False)
+        inner._registry._importDatasets(refs, expand=expand)
     table = datastore._table.name
     records = {ref.id: {table: list(infos)} for ref, infos in files.items()}
     datastore.import_records({datastore.name: DatastoreRecordData(records=records)})  # type: ignore[arg-type]  # a list is invariant
+
+
+def _with_what_is_on_record(ref: DatasetRef) -> DatasetRef:
+    """Return a dataset without dimension records, so that Butler looks them up: its own may be those of a header."""
+    values = ref.dataId.required_values
+    data_id = DataCoordinate.from_required_values(ref.datasetType.dimensions, values)
+    return DatasetRef(ref.datasetType, data_id, run=ref.run, id=ref.id)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LiveTable:
+    """The live ObsCore table of a repository, with one row a dataset; ``key`` is the column with its id."""
+
+    table: sqlalchemy.Table
+    key: str
+    manager: ObsCoreLiveTableManager
+
+    @property
+    def columns(self) -> Any:
+        """The columns of the table, by name."""
+        return self.table.columns
+
+    def universe_values(self, ref: DatasetRef) -> dict[str, Any]:
+        """Return the values that follow from the dimension records of a dataset, whose data ID is expanded."""
+        values = self.manager.record_factory.make_universe_records(ref)
+        return {name: value for name, value in values.items() if name != self.key}
+
+    def update(self, rows: Iterable[tuple[uuid.UUID, Mapping[str, Any]]]) -> None:
+        """Set the same columns in each row."""
+        marked = [{"of_dataset": identifier, **values} for identifier, values in rows]
+        self.manager.db.update(self.table, {self.key: "of_dataset"}, *marked)
+
+
+def live_table(butler: Butler) -> LiveTable | None:
+    """Return the live ObsCore table of a repository, `None` if it has none."""
+    manager = _parts(butler)[0]._registry.obsCoreTableManager
+    if not isinstance(manager, ObsCoreLiveTableManager):
+        return None
+    key: Any = manager.schema.dataset_fk  # never None in a live table
+    return LiveTable(manager.table, key.name, manager)
 
 
 def insert_regions(butler: Butler, records: Sequence[DimensionRecord], pixels: Mapping[Any, Sequence[int]]) -> None:

@@ -18,16 +18,19 @@ from lsst.daf.butler.registry.interfaces import SchemaAlreadyDefinedError
 from lsst.resources import ResourcePath, ResourcePathExpression
 from sqlalchemy.exc import DBAPIError
 
+from ..configuration.provider import PROVIDER
 from ..configuration.universe import claim_universe, dimension_config, repository_config, require_ours
 from ..errors import ConfigurationError, ParameterError, hide_secrets, reason_of
 from ..files.folders import require_permission
 from .database_errors import explain_database_error
 from .instrument import register
+from .live_obscore import require_record_factory
 from .opening import open_repo, require_plain_path
 
 _ROOT_TAG = "<butlerRoot>"
 _SQLITE_FILE = "gen3.sqlite3"
 _DATABASES = ("postgresql", "sqlite")
+_LIVE_TABLE = "lsst.daf.butler.registry.obscore.ObsCoreLiveTableManager"
 
 _log = logging.getLogger(__name__)
 
@@ -72,12 +75,13 @@ def preview_repo(
     database: str | None = None,
     datastore_root: ResourcePathExpression | None = None,
     dimensions: DimensionConfig | None = None,
+    obscore: bool = False,
 ) -> RepositoryPreview:
     """Return what `make_repo` would make, having changed nothing.
 
     Parameters and errors are those of `make_repo`.
     """
-    plan = _plan(root, database, datastore_root, dimensions)
+    plan = _plan(root, database, datastore_root, dimensions, obscore=obscore)
     for place in (_marker(plan.root), None if plan.sqlite is None else ResourcePath(str(plan.sqlite))):
         if place is not None and place.exists():
             raise ConfigurationError(_taken(_text(place)))
@@ -120,6 +124,7 @@ def make_repo(
     database: str | None = None,
     datastore_root: ResourcePathExpression | None = None,
     dimensions: DimensionConfig | None = None,
+    obscore: bool = False,
 ) -> Butler:
     """Make a SPHEREx repository, with its instrument, detectors, channels and dataset types.
 
@@ -142,6 +147,10 @@ def make_repo(
         folder.
     dimensions
         An extension of our universe, from `.extend_universe`.
+    obscore
+        Whether the database gets a table ``obscore`` with a row for each image, as the Virtual Observatory knows them
+        (ObsCore), which is kept up to date with whatever comes and goes. It cannot be added later. Without it, what
+        shows images to the Virtual Observatory makes the rows when they are asked for.
 
     Returns
     -------
@@ -156,14 +165,16 @@ def make_repo(
         without ``database``, the driver of the database is not installed, the
         database cannot be reached or has no ``btree_gist``, the bucket for the
         files is not there, ``dimensions`` lacks what a SPHEREx repository
-        needs, or this process holds another definition of one of the universes.
+        needs, this process holds another definition of one of the universes, or
+        ``obscore`` is wanted and Butler finds nothing that makes its rows in the
+        universe's namespace.
     ParameterError
         Raised if ``database`` is not the URL of a database that can be kept, it
         or another URL holds a password, or ``root`` or ``datastore_root`` is a
         path that Butler would take for another one (with ``%20``, ``$NAME``,
         ``?`` or ``#`` in it).
     """
-    plan = _plan(root, database, datastore_root, dimensions)
+    plan = _plan(root, database, datastore_root, dimensions, obscore=obscore)
     with ExitStack() as undo:
         _claim(plan, undo)
         _make(plan)
@@ -181,6 +192,8 @@ def _plan(
     database: str | None,
     datastore_root: ResourcePathExpression | None,
     dimensions: DimensionConfig | None,
+    *,
+    obscore: bool,
 ) -> _Plan:
     root = _folder_uri(root, "The path of the repository")
     if not root.isLocal and (database is None or _ROOT_TAG in database):
@@ -194,6 +207,9 @@ def _plan(
     require_ours(dimensions)
     claim_universe(dimensions)
     config = repository_config(dimensions)
+    if obscore:
+        require_record_factory(str(dimensions["namespace"]))
+        config["registry", "managers", "obscore"] = {"cls": _LIVE_TABLE, "config": PROVIDER.obscore().toDict()}
     sqlite: Path | None = Path(root.ospath, _SQLITE_FILE) if root.isLocal else None
     if database is not None:
         config["registry", "db"], sqlite = _resolve_database(database, root)

@@ -28,6 +28,7 @@ from lsst.resources import ResourcePath
 
 from ..errors import ConfigurationError
 from .butler_internals import StoredFile, file_datastore, import_datasets
+from .live_obscore import Stated, complete_rows
 
 UNKNOWN_SIZE = -1
 """What Butler writes for a file it did not look at, and then does not check."""
@@ -75,11 +76,13 @@ def register(
     files: Mapping[DatasetRef, Sequence[StoredFile]],
     *,
     insert_records: Callable[[Collection[DatasetRef]], None] | None = None,
+    stated: Stated | None = None,
 ) -> set[uuid.UUID]:
     """Register datasets with their files, all of them in one transaction.
 
     Datasets that the datastore knows stay as they are; those that are being removed are an error. ``insert_records``
-    inserts the dimension records of new datasets, in the order of ``files``.
+    inserts the dimension records of new datasets, in the order of ``files``. ``stated`` is what else is known of new
+    datasets, for a live ObsCore table.
     """
     with butler.transaction():
         known = known_ids(butler, files)
@@ -89,7 +92,9 @@ def register(
                 insert_records(new)
             # In the order of their ids: those are hashes, so that in any other order
             # each row would touch pages of its own in all indexes of ids.
-            import_datasets(butler, {ref: files[ref] for ref in sorted(new, key=lambda ref: ref.id.int)})
+            placed = {ref: files[ref] for ref in sorted(new, key=lambda ref: ref.id.int)}
+            import_datasets(butler, placed)
+            complete_rows(butler, placed, stated or {})
     _log.debug("registered %d of %d datasets, such as %s", len(new), len(files), next(iter(files), None))
     return {ref.id for ref in new}
 

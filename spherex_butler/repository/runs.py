@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = (
+    "archive_collection",
     "calibration_tokens",
     "chain_members",
     "chain_of",
@@ -68,6 +69,12 @@ def chain_of(release: str) -> str:
     if release not in _releases():
         raise ParameterError(f"There is no release {release!r}; known ones are {', '.join(_releases())}.")
     return f"SPHEREx/{release}"
+
+
+def archive_collection(release: str) -> str:
+    """Return the archive's own collection of a release's images: ``spherex_qr2``; it has the name of their folder."""
+    chain_of(release)  # refuses an unknown release
+    return f"spherex_{_releases()[release].folder}"
 
 
 def calibration_tokens(release: str) -> frozenset[str]:

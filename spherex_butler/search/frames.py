@@ -14,6 +14,7 @@ __all__ = (
     "edge_distances",
     "held_by_image",
     "sky_bases",
+    "stored_corners",
 )
 
 import numpy as np
@@ -50,13 +51,18 @@ def are_full_frames(corners: Vectors) -> NDArray[np.bool_]:
     return np.asarray(have_four_corners(corners) & ((sides > _SHORTEST) & (sides < _LONGEST)).all(axis=1))
 
 
+def stored_corners(corners: Vectors) -> Vectors:
+    """Return the lower left, lower right, upper right and upper left corner of images, from their regions."""
+    return corners[:, _STORED_ORDER]
+
+
 def sky_bases(corners: Vectors) -> NDArray[np.float64]:
     """Return the projective bases of images, shape (n, 3, 3), from regions with four corners.
 
     The columns are the first three corners, as long as makes their sum the fourth. A direction is a sum of columns with
     some weights, which are the same for any direction of the same length at the same place in another image.
     """
-    return _bases(corners[:, _STORED_ORDER])
+    return _bases(stored_corners(corners))
 
 
 def held_by_image(weights: NDArray[np.float64]) -> NDArray[np.bool_]:

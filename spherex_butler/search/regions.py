@@ -10,6 +10,7 @@ __all__ = (
     "contains",
     "have_four_corners",
     "nearest_points",
+    "polygons",
     "require_finite",
     "unit_vectors",
     "unrepeated",
@@ -94,6 +95,21 @@ class Regions:
     def where(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> Regions:
         """Return some of them."""
         return Regions(self.exposures[chosen], self.detectors[chosen], self.corners[chosen])
+
+
+def polygons(regions: Sequence[str]) -> Iterator[tuple[list[int], Vectors]]:
+    """Yield the corners of those of several regions that are polygons, as the registry stores each.
+
+    They come with their places in the sequence; those with the same number of corners at once.
+    """
+    four = [place for place, text in enumerate(regions) if len(text) == _CHARACTERS]
+    if four:
+        yield four, _four_corners(SEPARATOR.join(regions[place] for place in four), len(four))
+    others = sorted(set(range(len(regions))) - set(four))
+    found = dict(_polygons(SEPARATOR.join(regions[place] for place in others))) if others else {}
+    for number in sorted({len(corners) for corners in found.values()}):
+        some = [place for place, corners in found.items() if len(corners) == number]
+        yield [others[place] for place in some], np.stack([found[place] for place in some])
 
 
 def _four_corners(regions: str, number: int) -> Vectors:

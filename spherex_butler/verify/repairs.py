@@ -23,6 +23,7 @@ from ..repository.contention import retry
 from ..repository.exposures import insert_exposures
 from ..repository.failures import one_item
 from ..repository.image_refs import dataset_text
+from ..repository.live_obscore import renew_rows
 from ..repository.opened import require_writeable
 from ..repository.registration import stored_uri
 from ..repository.runs import chain_members, ensure_run, put_in_order, ranked, release_chains, release_of
@@ -183,6 +184,8 @@ def _insert_in_batches(butler: Butler, images: Sequence[Sequence[DatasetRef]]) -
         described = list(_describe_all(butler, images[start : start + _BATCH], reasons))
         with butler.transaction():
             insert_exposures(butler, described)
+            stated = {(one.observation.exposure_id, one.detector): one.stated for one in described}
+            renew_rows(butler, {exposure for exposure, _ in stated}, stated)
         count += len(described)
     inserted = f"{counted(count, 'region row')} {'was' if count == 1 else 'were'} inserted"
     if reasons:

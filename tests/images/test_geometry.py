@@ -13,7 +13,7 @@ from spherex_butler.errors import FormatError
 from spherex_butler.formats.fits.lazy_header import LazyHeader
 from spherex_butler.images.geometry import (
     celestial_wcs,
-    corner_degrees,
+    corners_and_center,
     describe_corners,
     frame_origin,
     replace_celestial,
@@ -86,7 +86,7 @@ def test_replaced_wcs_keeps_its_distortion_and_the_other_cards(header):
 def test_header_without_wcs_has_no_place_on_the_sky(header):
     replace_celestial(header, None)
     assert celestial_wcs(lazy(header)) is None
-    assert corner_degrees(lazy(header), FULL) is None
+    assert corners_and_center(lazy(header), FULL) is None
     assert describe_corners(None, FULL) == "which has no celestial WCS"
     with pytest.raises(FormatError, match="IMAGE header has no celestial WCS; expected CTYPE1 and CTYPE2"):
         sky_corners(None, FULL)
@@ -111,7 +111,7 @@ def test_corners_are_described_in_degrees(header):
 
 def separations(header: fits.Header, shape: tuple[int, int]) -> np.ndarray:
     """Return how far the corners are from where astropy puts them; degrees."""
-    corners = np.array(corner_degrees(lazy(header), shape))
+    corners = np.array(corners_and_center(lazy(header), shape)[0])
     assert np.all((corners[:, 0] >= 0) & (corners[:, 0] < 360))
     return SkyCoord(corners, unit="deg").separation(sky_corners(WCS(header), shape)).deg
 
@@ -149,4 +149,4 @@ def test_corners_of_another_projection_are_astropys_too(cards):
 def test_corners_that_are_nowhere_are_an_error(header):
     header.update(CTYPE1="RA---SIN-SIP", CTYPE2="DEC--SIN-SIP", CDELT1=1e3, CDELT2=1e3)  # of half a sphere
     with pytest.raises(FormatError, match=r"WCS puts the image's corners at .*nan.*; expected finite positions"):
-        corner_degrees(lazy(header), FULL)
+        corners_and_center(lazy(header), FULL)

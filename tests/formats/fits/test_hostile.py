@@ -15,7 +15,7 @@ from spherex_butler.formats.fits.file import open_local_fits
 from spherex_butler.formats.fits.hdu_list import read_hdus
 from spherex_butler.formats.fits.lazy_header import LazyHeader
 from spherex_butler.formats.fits.wcs import read_wcs
-from spherex_butler.images.geometry import celestial_wcs, corner_degrees
+from spherex_butler.images.geometry import celestial_wcs, corners_and_center
 
 BOX = Box(2, 6, 2, 6)
 
@@ -136,7 +136,7 @@ def test_small_header_does_not_make_a_large_wcs(extra, keyword, value):
     header = celestial(**extra, **{keyword: value})
     for read in (
         lambda: celestial_wcs(lazy(header)),
-        lambda: corner_degrees(lazy(header), (8, 8)),
+        lambda: corners_and_center(lazy(header), (8, 8)),
         lambda: read_wcs(header),
     ):
         with pytest.raises(FormatError, match=rf"The header has {keyword}={value!r}; expected a number up to"):
