@@ -31,6 +31,7 @@ ORDER = {
         "export",
         "verify",
         "obscore",
+        "service",
     ),
     "edge": ("testing", "plot", "cli", "__main__"),
 }

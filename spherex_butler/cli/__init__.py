@@ -36,6 +36,7 @@ _COMMANDS = {
     "obscore-export": "obscore",
     "register": "register",
     "search": "search",
+    "serve": "serve",
     "show": "show",
     "simulate": "simulate",
     "spectrum": "spectrum",

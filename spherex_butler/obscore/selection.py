@@ -86,6 +86,15 @@ class ImageRows:
             if rows := self._rows(within):
                 yield rows
 
+    def detectors_of_bands(self, bands: Iterable[tuple[float, float]]) -> frozenset[int]:
+        """Return the detectors that see one of several ranges of wavelengths, in metres."""
+        found = {number: detector_values(record) for number, record in self._detectors.items()}
+        return frozenset(
+            number
+            for number, values in found.items()
+            if any(values["em_min"] <= last and values["em_max"] >= first for first, last in bands)
+        )
+
     def of_images(self, keys: NDArray[np.int64]) -> Iterator[list[Row]]:
         """Yield the rows of images that are given by their keys, in the order of these, some at a time."""
         unique = np.unique(keys)
