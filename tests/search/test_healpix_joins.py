@@ -19,7 +19,7 @@ RUN = "u/me/catalogue"
 
 @pytest.fixture
 def shards(butler, tmp_path):
-    """Return the pixels of which there is a part of a catalogue: those over an image of detector 3, and one elsewhere."""
+    """Return an image, and the pixels over it of which there is a part of a catalogue; there is one elsewhere, too."""
     ingest_files(butler, copy_exposures(tmp_path / "files"), transfer="copy")
     (image,) = butler.query_datasets("level2", "SPHEREx/defaults", where="detector = 3")
     corners = butler.get(image).footprint
