@@ -26,6 +26,7 @@ from ..obscore.sia_parameters import parse_query
 from ..obscore.sia_search import sia_rows
 from ..repository.opened import check_opened
 from ..repository.registration import stored_uri
+from ..search.registered import searched_collections
 from .sia import MEDIA_TYPES, answer, error_document, format_of_answer
 from .vosi import availability, capabilities
 
@@ -56,8 +57,11 @@ def application(butler: Butler, *, collections: str | list[str] | None = None, m
     ------
     ConfigurationError
         Raised if it is no SPHEREx repository.
+    ParameterError
+        Raised if there is no such collection.
     """
     check_opened(butler, writeable=False)
+    searched_collections(butler, collections)
     service = _Service(butler, collections, most, datetime.now(UTC))
     return Starlette(
         routes=[

@@ -45,7 +45,7 @@ def serve(
     ConfigurationError
         Raised if it is no SPHEREx repository, or the port is taken or not for this user.
     ParameterError
-        Raised if this machine does not have the host's address.
+        Raised if this machine does not have the host's address, or there is no such collection.
     """
     app = application(butler, collections=collections, most=most)
     with listening_socket(host, port) as listening:
