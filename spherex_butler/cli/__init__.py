@@ -81,13 +81,14 @@ class _LazyGroup(click.Group):
 def main(log_level: dict[str | None, str]) -> None:
     """SPHEREx data in a Butler repository.
 
-    A first session:
+    A first session, with two simulated images (143 MB):
 
     \b
-      butler spherex simulate demo-data
+      butler spherex simulate demo-data --detectors 3
       butler spherex create demo-repo
       butler spherex ingest demo-repo demo-data
-      butler query-datasets demo-repo level2 --collections SPHEREx/defaults
+      butler spherex search demo-repo 10.1311 40.6246
+      butler spherex spectrum demo-repo 10.1311 40.6246
     """
 
 

@@ -19,7 +19,9 @@ from . import options
 @click.command(short_help="List when calibrations are valid.")
 @options.repo
 @click.argument("types", nargs=-1, metavar="[TYPE]...")
-@click.option("--at", "time", metavar="TIME", help="Only what is valid then; UTC such as 2026-07-20T00:00:00.")
+@click.option(
+    "--at", "time", metavar="TIME", help="Only calibrations valid at this time; UTC such as 2026-07-20T00:00:00."
+)
 @options.detectors
 @options.calibration_collection
 @options.as_json
@@ -28,8 +30,8 @@ def calibrations(
 ) -> None:
     """List the certified calibrations in REPO, and when they are valid.
 
-    TYPEs are calibration types such as dark; by default all. Times are UTC;
-    without a begin or an end the range is open.
+    TYPEs are calibration types such as dark; by default all. Times are UTC; a
+    range without a begin or an end is open.
 
     \b
       butler spherex calibrations repo
@@ -58,14 +60,14 @@ def calibrations(
     help="Exposure id or observation id.",
 )
 @options.detector
-@click.option("--collection", help="Where validity is recorded; by default every one in SPHEREx/defaults.")
+@click.option("--collection", help="Collection that records validity; by default all in SPHEREx/defaults.")
 @options.as_json
 def explain(
     repo: str, types: tuple[str, ...], *, exposure: int, detector: int | None, collection: str | None, as_json: bool
 ) -> None:
     """Tell which calibration of each TYPE an image in REPO gets, and why.
 
-    The candidates are shown, when they are valid, and which rule decided. The
+    It shows the candidates, when each is valid, and which rule decided. The
     exit status is 1 if the image gets no calibration of one of the types.
 
     \b

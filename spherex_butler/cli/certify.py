@@ -20,9 +20,9 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that say which calibrations and when."""
     for option in reversed(
         (
-            click.option("--begin", metavar="TIME", help=f"Begin of validity; by default open. {_BOUNDS}"),
+            click.option("--begin", metavar="TIME", help=f"Start of validity; by default open. {_BOUNDS}"),
             click.option("--end", metavar="TIME", help=f"End of validity; by default open. {_BOUNDS}"),
-            click.option("--token", multiple=True, help="Only calibrations of this processing; repeatable."),
+            click.option("--token", multiple=True, help="Only calibrations with this processing token; repeatable."),
             options.detectors,
             options.calibration_collection,
             options.dry_run,

@@ -13,8 +13,8 @@ from .. import paths
 def config_path() -> None:
     """Print the folder for DAF_BUTLER_CONFIG_PATH.
 
-    With it in the environment every repository, in any dimension universe,
-    knows SPHEREx storage classes and formatters, and loses nothing of its own:
+    With it in the environment, every repository in any dimension universe knows
+    the SPHEREx storage classes and formatters, besides its own:
 
     \b
       export DAF_BUTLER_CONFIG_PATH=$(butler spherex config-path)

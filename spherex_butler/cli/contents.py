@@ -18,13 +18,13 @@ from . import options
 _ROWS = "observations"
 
 
-@click.command("list", short_help="List exposures, and the images there are of each.")
+@click.command("list", short_help="List exposures, and the images of each.")
 @options.repo
 @options.detectors
 @options.planning_period
 @options.survey
 @options.timespan
-@click.option("--where", default="", metavar="EXPRESSION", help="Only what satisfies this query expression.")
+@click.option("--where", default="", metavar="EXPRESSION", help="Only exposures that satisfy this query expression.")
 @options.collections
 @options.limit
 @options.table_output
@@ -39,10 +39,10 @@ def list_observations(
     as_json: bool,
     **filters: Any,
 ) -> None:
-    """List the exposures that REPO has images of: when, for which survey, which detectors, release and run.
+    """List the exposures that REPO has images of, with time, survey, detectors, release and run.
 
-    Times are the middle of an exposure, UTC. An image in several processings is
-    in several rows. Nothing is read but the registry.
+    Times are mid-exposure, in UTC. An image processed several times has several
+    rows. Only the registry is read.
 
     \b
       butler spherex list repo

@@ -47,20 +47,20 @@ def cutout_size(_context: click.Context, _parameter: click.Parameter, text: str 
     required=True,
     callback=cutout_size,
     metavar="SIZE",
-    help="Full side: an angle such as 3arcmin, or pixels such as 64; or HEIGHT,WIDTH.",
+    help="Side length: an angle such as 3arcmin, or pixels such as 64; or HEIGHT,WIDTH.",
 )
 @click.option(
     "--planes",
     metavar="NAMES",
     callback=lambda _context, _parameter, text: text and text.split(","),
-    help=f"Only these besides IMAGE, comma-separated, of {', '.join(PLANES)}; by default all.",
+    help=f"Planes to write besides IMAGE, comma-separated: any of {', '.join(PLANES)}. By default all.",
 )
 @click.option(
     "--connections",
     type=click.IntRange(1),
     default=CONNECTIONS,
     show_default=True,
-    help="Requests that are under way to one server, at most.",
+    help="Maximum number of simultaneous requests to one server.",
 )
 @options.dry_run
 @options.report
@@ -76,17 +76,17 @@ def cutouts(
     dry_run: bool,
     output: Path | None,
 ) -> None:
-    """Write a cutout into FOLDER for each row of TABLE, a FITS file each.
+    """Write a cutout to FOLDER for each row of TABLE, each as a FITS file.
 
-    TABLE is a file with the columns dataset_id, and ra and dec (degrees) or x
-    and y (pixels of the full frame), as find_images returns it: ECSV, CSV,
-    VOTable, FITS or Parquet. A column source gives names to the files. Of a
-    remote image only what a cutout needs is read. What is in FOLDER already is
-    not read again, so that the same command goes on where it was interrupted.
-    Rows without a cutout are reported and do not stop the others; the exit
-    status is then 1.
+    TABLE is a file that 'butler spherex search' wrote, or any ECSV, CSV,
+    VOTable, FITS or Parquet file with the column dataset_id, and with ra and
+    dec (degrees) or x and y (pixels of the full frame). A column source names
+    the files. Only the parts a cutout needs are read from a remote image.
+    Cutouts already in FOLDER are not read again, so the same command resumes
+    an interrupted run. Rows without a cutout are reported and do not stop the
+    others; the exit status is then 1.
 
-    A server that refuses five images in a row is not asked any more.
+    After a server has refused five images in a row, it is not asked again.
 
     \b
       butler spherex cutouts repo images.ecsv cutouts --size 3arcmin

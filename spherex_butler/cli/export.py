@@ -33,11 +33,12 @@ def export(
 ) -> None:
     """Export Level 2 images from SOURCE to TARGET, with their calibrations.
 
-    TARGET is a repository made by butler spherex create. Dataset ids stay, runs
-    are in the chains of their releases, and calibrations are valid when they
-    are in SOURCE. With --transfer auto, files outside of SOURCE stay where they
-    are. The same command finishes an export that was interrupted. The exit
-    status is 1 if something could not be exported, or no image is as asked for.
+    TARGET is a repository made by 'butler spherex create'. Dataset ids are
+    kept, runs go into the chains of their releases, and calibrations are valid
+    for the same times as in SOURCE. With --transfer auto, files outside of
+    SOURCE stay where they are. The same command finishes an interrupted export.
+    The exit status is 1 if something could not be exported, or if no image
+    matches.
 
     \b
       butler spherex export repo subset planning_period=2025W51_1A

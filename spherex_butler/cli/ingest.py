@@ -25,8 +25,8 @@ from . import options
 @click.argument("paths", nargs=-1)
 @options.transfer()
 @options.processes("Processes that read headers.")
-@click.option("--files-from", metavar="FILE", help="A list of further PATHS, one a line; - for the standard input.")
-@click.option("--release", help="The files' release, such as qr2; by default as path or processing version tells.")
+@click.option("--files-from", metavar="FILE", help="A list of further PATHS, one per line; - for standard input.")
+@click.option("--release", help="The files' release, such as qr2; by default taken from path or processing version.")
 @click.option("--update-records", is_flag=True, help="Replace exposures and regions that differ from the headers.")
 @options.dry_run
 @options.report
@@ -43,10 +43,10 @@ def ingest(
 ) -> None:
     """Ingest Level 2 files into REPO.
 
-    PATHS are files, folders, globs and URLs; of a URL only the headers are
-    read. Files that cannot be ingested are reported and do not stop the others;
-    the exit status is then 1. Files in REPO already are skipped, so that the
-    same command finishes an ingest that was interrupted.
+    PATHS are files, folders, globs and URLs; only the headers are read from a
+    URL. Files that cannot be ingested are reported and do not stop the others;
+    the exit status is then 1. Files already in REPO are skipped, so the same
+    command finishes an interrupted ingest.
 
     \b
       butler spherex ingest repo /data/qr2 -t direct -j 2

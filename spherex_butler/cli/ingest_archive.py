@@ -56,18 +56,29 @@ def _time(text: str) -> Time:
     "allow_hosts",
     multiple=True,
     metavar="HOST",
-    help="A host, besides the archive's, on which addresses of TABLE may be; repeatable.",
+    help="Another host, besides the archive's, that addresses in TABLE may name; repeatable.",
 )
-@click.option("--release", help="The images' release, such as qr2; by default as their addresses tell.")
-@options.processes("2 is twice as fast for large tables.", most=2)
-@click.option("--query", "protocol", type=click.Choice(["sia", "tap"]), help="Query the service; there is no TABLE.")
-@click.option("--pos", "position", nargs=3, type=float, metavar="RA DEC RADIUS", help="A circle; ICRS, degrees.")
-@click.option("--time", nargs=2, callback=_times, metavar="BEGIN END", help="When images began: UTC, or MJD.")
-@click.option("--collection", "collections", multiple=True, help=f"For sia, may be repeated: {', '.join(COLLECTIONS)}.")
-@click.option("--adql", metavar="QUERY|@FILE", help="For tap: a query of your own, or a file that holds it.")
-@click.option("--service", metavar="URL", help=f"Another service than {SIA_SERVICE} or {TAP_SERVICE}.")
+@click.option("--release", help="The images' release, such as qr2; by default taken from their addresses.")
+@options.processes("Processes that read TABLE; 2 are twice as fast for large tables.", most=2)
 @click.option(
-    "--maxrec", type=click.IntRange(1), default=1_000_000, show_default=True, help="Greatest number of rows an answer."
+    "--query",
+    "protocol",
+    type=click.Choice(["sia", "tap"]),
+    help="Query the archive's service instead of reading a TABLE.",
+)
+@click.option("--pos", "position", nargs=3, type=float, metavar="RA DEC RADIUS", help="A circle; ICRS, degrees.")
+@click.option(
+    "--time", nargs=2, callback=_times, metavar="BEGIN END", help="Range of the images' start times: UTC, or MJD."
+)
+@click.option("--collection", "collections", multiple=True, help=f"For sia, repeatable: {', '.join(COLLECTIONS)}.")
+@click.option("--adql", metavar="QUERY|@FILE", help="For tap: your own query, or a file that contains it.")
+@click.option("--service", metavar="URL", help=f"A service other than {SIA_SERVICE} or {TAP_SERVICE}.")
+@click.option(
+    "--maxrec",
+    type=click.IntRange(1),
+    default=1_000_000,
+    show_default=True,
+    help="Maximum number of rows in an answer.",
 )
 @click.option("--timeout", type=float, default=600, show_default=True, help="Seconds to wait for an answer.")
 @options.dry_run
@@ -88,13 +99,13 @@ def ingest_archive(
 ) -> None:
     """Ingest the images of the archive's TABLEs into REPO where they are.
 
-    A TABLE is an answer of the archive's image search (SIA2) or of its tables
+    A TABLE is an answer from the archive's image search (SIA2) or its tables
     (TAP: spherex.plane joined with spherex.artifact), saved as VOTable, CSV,
     ECSV or Parquet. Nothing is downloaded: positions and times come from the
-    table, and a later get reads what it needs. Images in REPO already are
-    skipped, so that the same command finishes an ingest that was interrupted.
-    Rows that are not images are reported and do not stop the others; the exit
-    status is then 1.
+    table, and a later get reads what it needs. Images already in REPO are
+    skipped, so the same command finishes an interrupted ingest. Rows that are
+    not images are reported and do not stop the others; the exit status is then
+    1.
 
     \b
       butler spherex ingest-archive repo qr2.csv -j 2

@@ -30,9 +30,9 @@ from .wording import as_options
     default="latest",
     show_default=True,
     help="When they are valid. latest: the newest token that has a file for the detector, always; release: the newest "
-    "of each release, for the release's observations; none: certify them later by 'butler spherex certify'.",
+    "of each release, for the release's observations; none: certify them later with 'butler spherex certify'.",
 )
-@options.processes("Files looked at at the same time.")
+@options.processes("Number of files inspected at the same time.")
 @click.option(
     "--archive-ids",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -58,14 +58,12 @@ def ingest_calibrations(
     in the run spx/cal-drk-v4-2025-161. Folders are searched for such files; in
     the archive's tree, …/qr2/dark/…, the folder tells the release. Files that
     cannot be ingested are reported and do not stop the others. The exit status
-    is 1 if a file failed or a type could not be certified. Files in REPO
-    already are skipped, so that the same command finishes an ingest that was
-    interrupted.
+    is 1 if a file failed or a type could not be certified. Files already in
+    REPO are skipped, so the same command finishes an interrupted ingest.
 
-    New files replace an older token that is valid; ranges that were certified
-    by another rule meanwhile stay. Detectors without any valid calibration get
-    one, from skipped files as well: after 'decertify' ingest with --certify
-    none.
+    New files replace an older token that is valid; ranges that were since
+    certified by another rule stay. Detectors without any valid calibration get
+    one, even from skipped files: after 'decertify', ingest with --certify none.
 
     Each image then finds its calibrations: butler.get("dark", exposure=…,
     detector=…) in Python.

@@ -33,8 +33,8 @@ log_level = click.option(
     multiple=True,
     callback=_levels,
     metavar="LEVEL|COMPONENT=LEVEL",
-    help=f"What is logged, of Butler and of this package, or of one logger: [{'|'.join(_LEVELS)}]. With DEBUG, errors "
-    "come with their traceback.",
+    help=f"Log level of Butler and this package, or of one logger: [{'|'.join(_LEVELS)}]. With DEBUG, errors show "
+    "their traceback.",
 )
 
 

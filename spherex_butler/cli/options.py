@@ -144,13 +144,13 @@ collections = click.option(
     help="Collections to search, comma-separated.",
 )
 calibration_collection = click.option(
-    "--collection", default=CALIBRATION_COLLECTION, show_default=True, help="Where validity is recorded."
+    "--collection", default=CALIBRATION_COLLECTION, show_default=True, help="Collection that records validity."
 )
 detector = click.option(
     "--detector",
     callback=_detector,
     metavar="DETECTOR",
-    help="Detector, 1 to 6 or D1 to D6; not needed for types with one file for all.",
+    help="Detector, 1 to 6 or D1 to D6; not needed for types with one file for all detectors.",
 )
 detectors = click.option(
     "--detector",
@@ -168,9 +168,9 @@ limit = click.option(
     "--limit",
     type=click.IntRange(0),
     metavar="NUMBER",
-    help=f"At most this many rows, the first; 0 for all. By default {ROWS_SHOWN} are shown, and all are written.",
+    help=f"Only the first NUMBER rows; 0 for all. By default {ROWS_SHOWN} are shown, and all are written to files.",
 )
-dry_run = click.option("-n", "--dry-run", is_flag=True, help="Say what would be done and change nothing.")
+dry_run = click.option("-n", "--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
 report = click.option(
     "--report",
     "output",
@@ -184,7 +184,7 @@ as_json = click.option(
     "--json",
     "as_json",
     is_flag=True,
-    help="Print one JSON document and nothing else; warnings and progress go to the standard error.",
+    help="Print a single JSON document; warnings and progress go to standard error.",
 )
 """The option of commands that print what they found; `say_json` prints the document."""
 
@@ -204,7 +204,8 @@ def transfer(modes: Iterable[str] = TRANSFER_MODES) -> Callable[[_Command], _Com
         type=click.Choice(list(modes)),
         default="auto",
         show_default=True,
-        help="How files come in. auto links local files and copies remote ones; direct leaves them where they are.",
+        help="How files enter the repository: auto links local files and copies remote ones; direct leaves them where "
+        "they are.",
     )
 
 
@@ -273,7 +274,7 @@ def _progress_bar(*, show: bool | None) -> Iterator[None]:
 def progress(command: _Command) -> _Command:
     """Return a command that shows its progress, if its option says so."""
 
-    @click.option("--progress/--no-progress", default=None, help="Show progress; by default in a terminal.")
+    @click.option("--progress/--no-progress", default=None, help="Show progress; by default only in a terminal.")
     @wraps(command)
     def shown(*arguments: Any, progress: bool | None, **options: Any) -> None:
         with _progress_bar(show=progress):
@@ -303,9 +304,9 @@ def table_output(command: _Command) -> _Command:
         type=click.Path(dir_okay=False, path_type=Path),
         callback=_writable("table"),
         metavar="FILE",
-        help="Write to this file: .ecsv, .csv, .fits, .vot, .parquet or .json.",
+        help="Write to this file instead of printing: .ecsv, .csv, .fits, .vot, .parquet or .json.",
     )
-    @click.option("--overwrite", is_flag=True, help="With --output: replace a file that exists.")
+    @click.option("--overwrite", is_flag=True, help="With --output: replace an existing file.")
     @wraps(command)
     def checked(*arguments: Any, output: Path | None, overwrite: bool, as_json: bool, **options: Any) -> None:
         if output is not None and as_json:

@@ -37,7 +37,9 @@ def _radius(_context: click.Context, _parameter: click.Parameter, text: str | No
 )
 @options.repo
 @targets
-@click.option("--radius", callback=_radius, metavar="ANGLE", help="Images that a circle overlaps, such as 5arcmin.")
+@click.option(
+    "--radius", callback=_radius, metavar="ANGLE", help="Find all images that overlap a circle of this radius."
+)
 @wavelength
 @options.detectors
 @exposures
@@ -45,15 +47,15 @@ def _radius(_context: click.Context, _parameter: click.Parameter, text: str | No
 @options.survey
 @options.timespan
 @options.collections
-@click.option("--all-processings", is_flag=True, help="Every processing of an image, and not the newest alone.")
-@click.option("--refine", is_flag=True, help="Read the headers of what is found, for exact pixels and wavelengths.")
+@click.option("--all-processings", is_flag=True, help="All processings of each image, not only the newest.")
+@click.option("--refine", is_flag=True, help="Read the headers of the images found, for exact pixels and wavelengths.")
 @options.limit
-@click.option("--coverage", is_flag=True, help="How often each spectral channel was seen, instead of the images.")
+@click.option("--coverage", is_flag=True, help="Count the images in each spectral channel instead of listing them.")
 @click.option(
     "--format",
     "format_",
     type=click.Choice(["table", *FORMATS]),
-    help="How to print or write; by default a table, and with -o as the file's name says.",
+    help="Output format; by default a table, or with -o the format that the file's name implies.",
 )
 @options.table_output
 @click.option(
@@ -61,10 +63,10 @@ def _radius(_context: click.Context, _parameter: click.Parameter, text: str | No
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Write a cutout of each image into this folder as well; needs --size.",
+    help="Also write a cutout of each image to this folder; needs --size.",
 )
 @click.option(
-    "--size", callback=cutout_size, metavar="SIZE", help="Full side of cutouts: 3arcmin, or pixels such as 64."
+    "--size", callback=cutout_size, metavar="SIZE", help="Side length of cutouts: 3arcmin, or pixels such as 64."
 )
 @options.as_json
 @options.progress
@@ -87,11 +89,12 @@ def search(
     as_json: bool,
     **filters: Any,
 ) -> None:
-    """Search REPO for the images that saw a POSITION, at which pixel and which wavelength.
+    """Search REPO for the images that saw a POSITION, and say at which pixel and wavelength.
 
     A POSITION is "10.684 41.269" in degrees, "00h42m44.3s +41d16m09s", or the
-    name of an object, which astropy asks the network for; two bare numbers are
-    one position. No file is read but the repository's registry.
+    name of an object, which is looked up over the network. Two bare numbers
+    are one position. Only the repository's registry is read; images are opened
+    only for --refine and --cutouts.
 
     \b
       butler spherex search repo 10.684 41.269
@@ -102,7 +105,7 @@ def search(
       butler spherex search repo 10.684 41.269 --coverage
       butler spherex search repo 10.684 41.269 --cutouts m31 --size 3arcmin
 
-    'butler spherex cutouts' takes the file that -o writes, but JSON.
+    'butler spherex cutouts' reads any file that -o writes, except JSON.
     """
     name = _format(format_, output, as_json=as_json)
     if (folder is None) != (size is None):

@@ -28,12 +28,12 @@ from . import options
 def show(
     repo: str, dataset: str, data_id: dict[str, Any], *, collections: list[str], as_json: bool, picture: Path | None
 ) -> None:
-    """Show what a dataset is, where its file is, what that holds and what it was made from.
+    """Show what a dataset is, where its file is, what the file contains and what it was made from.
 
-    DATASET is a dataset type, with its data ID, or a UUID. It may be of any
+    DATASET is a dataset type, with its data ID, or a UUID. It may have any
     storage class. Files are not read whole: HDUs, columns or keys are listed
-    with their shapes, types and units. Of a calibration an exposure may be
-    given, for which it is valid. --plot draws an image, with its flags and
+    with their shapes, types and units. For a calibration, you may give an
+    exposure that it is valid for. --plot draws an image, with its flags and
     wavelengths.
 
     The exit status is 1 if a file cannot be read.

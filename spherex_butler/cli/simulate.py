@@ -59,10 +59,14 @@ def _position(_context: click.Context, _parameter: click.Parameter, value: str |
     callback=_detectors,
     default="1-6",
     show_default=True,
-    help="Detectors to write of each exposure.",
+    help="Detectors to write for each exposure.",
 )
 @click.option(
-    "--release", type=click.Choice(["qr2", "qr3"]), default="qr2", show_default=True, help="Form of the files."
+    "--release",
+    type=click.Choice(["qr2", "qr3"]),
+    default="qr2",
+    show_default=True,
+    help="Release whose file format is written.",
 )
 @click.option(
     "--size",
@@ -84,27 +88,27 @@ def _position(_context: click.Context, _parameter: click.Parameter, value: str |
 )
 @click.option("--tree", is_flag=True, help="Use the archive's folders: release/level2/period/token/detector.")
 @options.dry_run
-@click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+@click.option("--overwrite", is_flag=True, help="Replace existing files.")
 def simulate(output: Path, dry_run: bool, overwrite: bool, **choices: Any) -> None:
     """Write simulated SPHEREx Level 2 files to the folder OUTPUT.
 
     The files have the names, HDUs, headers and sizes of the archive's: 71.6 MB
     each in QR2, 65 MB in QR3. Each exposure moves the telescope by one spectral
     channel, so that a source is seen at one wavelength after another. The sky
-    holds zodiacal light and point sources of known spectra; the same options
-    give the same bytes.
+    holds zodiacal light and point sources of known spectra. The same options
+    always give the same bytes.
 
     \b
     Examples:
-      Two exposures of all six detectors, one full file for each:
+      Two exposures of all six detectors at full size, 860 MB:
         butler spherex simulate demo
-      Small files for a test, in a second:
+      Small files for a test, in a second; they are cutouts:
         butler spherex simulate demo --size 128
       Detectors 2 and 5 on M 31, in the archive's folders, QR3:
         butler spherex simulate demo --center "10.68 41.27" --detectors 2,5 --tree --release qr3
 
-    --dry-run shows what would be written. Ingest the result by 'butler spherex
-    ingest'.
+    --dry-run shows what would be written. Ingest the result with 'butler
+    spherex ingest'.
     """
     plan = plan_exposures(output, **choices)
     if dry_run:

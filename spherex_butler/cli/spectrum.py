@@ -47,22 +47,22 @@ _SHOWN = {
 @options.survey
 @options.timespan
 @options.collections
-@click.option("--aperture", type=float, metavar="PIXELS", help="Measure in a circle of this radius, by photutils.")
-@click.option("--gains", type=click.Choice(["qr3"]), help="Put images of QR2 onto the gains and wavelengths of QR3.")
-@click.option("--deblend", is_flag=True, help="Fit all the sources that are given together where they are near.")
+@click.option("--aperture", type=float, metavar="PIXELS", help="Measure in a circle of this radius, with photutils.")
+@click.option("--gains", type=click.Choice(["qr3"]), help="Bring QR2 images to the gains and wavelengths of QR3.")
+@click.option("--deblend", is_flag=True, help="Fit the given sources together where they are close to each other.")
 @click.option("--size", type=click.IntRange(1), default=SIZE, show_default=True, help="Side of cutouts, in pixels.")
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Keep cutouts and PSFs here, so that the same command reads none again.",
+    help="Keep cutouts and PSFs in this folder; the same command then reads none again.",
 )
 @click.option(
     "--connections",
     type=click.IntRange(1),
     default=CONNECTIONS,
     show_default=True,
-    help="Requests that are under way to one server, at most.",
+    help="Maximum number of simultaneous requests to one server.",
 )
 @click.option(
     "--plot",
@@ -94,12 +94,12 @@ def spectrum(
 ) -> None:
     """Measure the flux of the source at each POSITION in every image of REPO that saw it.
 
-    Fluxes are those of a matched filter: pixels are weighed by the PSF, above a
-    plane of background that is fitted around the source. Positions are given as
-    for 'butler spherex search'. Of remote images only small cutouts are read;
-    with --folder, the same command goes on where it was interrupted.
-    Measurements that fail are told of and do not stop the others; the exit
-    status is then 1.
+    Fluxes come from a matched filter: pixels are weighted by the PSF, above a
+    background plane fitted around the source. Positions are given as for
+    'butler spherex search'. Only small cutouts are read from remote images;
+    with --folder, the same command resumes an interrupted run. Measurements
+    that fail are reported and do not stop the others; the exit status is then
+    1.
 
     \b
       butler spherex spectrum repo 10.684 41.269

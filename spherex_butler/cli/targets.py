@@ -44,8 +44,10 @@ def targets(command: _Command) -> _Command:
     for add in reversed(
         (
             click.argument("positions", nargs=-1, metavar="[POSITION]..."),
-            click.option("--catalogue", metavar="FILE", help="Search for each row of this table."),
-            click.option("--ephemeris", metavar="FILE", help="Search along this table of times and positions."),
+            click.option("--catalogue", metavar="FILE", help="Search at the position in each row of this table."),
+            click.option(
+                "--ephemeris", metavar="FILE", help="Search along the path in this table of times and positions."
+            ),
         )
     ):
         command = add(command)
@@ -56,7 +58,7 @@ wavelength = click.option(
     "--wavelength",
     callback=_wavelength_range,
     metavar="WAVELENGTH[,WAVELENGTH]",
-    help="Only where the position is seen at this: 2.2um, 1.2,1.4um, 150,160THz, 0.5eV.",
+    help="Only images that see the position at this wavelength or in this range: 2.2um, 1.2,1.4um, 150,160THz, 0.5eV.",
 )
 exposures = click.option(
     "--exposure",

@@ -21,7 +21,7 @@ from . import options
 @click.option("--config", "configuration", is_flag=True, help="Check the configuration that Butler finds.")
 @click.option("--checksum", is_flag=True, help="Compare the content of local files with their recorded checksums.")
 @click.option("--headers", is_flag=True, help="Compare exposure, detector, time and place in the headers of files.")
-@click.option("--remote", is_flag=True, help="Look for remote files, too.")
+@click.option("--remote", is_flag=True, help="Also check that remote files exist.")
 @click.option(
     "--requests", type=click.IntRange(1), default=16, show_default=True, help="Concurrent requests of --remote."
 )
@@ -34,10 +34,12 @@ from . import options
     "sources",
     multiple=True,
     metavar="PATH",
-    help="With --fix: where copies of lost and damaged files are: a file, folder, glob or URL; repeatable.",
+    help="With --fix: a file, folder, glob or URL with copies of lost and damaged files; repeatable.",
 )
 @options.dry_run
-@click.option("--limit", type=click.IntRange(0), default=1000, show_default=True, help="Findings to list of each kind.")
+@click.option(
+    "--limit", type=click.IntRange(0), default=1000, show_default=True, help="Findings to list for each kind."
+)
 @options.as_json
 @options.report
 @options.progress
@@ -46,18 +48,18 @@ def verify(repo: str | None, *, configuration: bool, remote: bool, requests: int
 
     --config lists the folders of DAF_BUTLER_CONFIG_PATH, whether they exist and
     what Butler reads from each, and checks that the storage classes, formatters
-    and universe in effect (in REPO, if given) are the ones of this package.
+    and universe in effect (in REPO, if given) are those of this package.
 
-    --fix puts chains in order, makes region rows from the headers of
-    local files, and removes temporary files of killed copies. It removes no
-    dataset, and no file of a user. What is missing in a chain it puts there with
-    --complete-chains only, as somebody may have taken it out.
+    --fix puts chains in order, makes region rows from the headers of local
+    files, and removes temporary files that killed copies left. It never removes
+    a dataset or a user's file. It adds what is missing from a chain only with
+    --complete-chains, as somebody may have taken it out on purpose.
 
-    --from brings lost and damaged files back from copies that have their names,
+    --from restores lost and damaged files from copies that have the same name
     and the size and checksum on record. A damaged file is kept under another
-    name beside the right one.
+    name beside the restored one.
 
-    --fix --dry-run says what would be repaired, and from where.
+    --fix --dry-run shows what would be repaired, and from where.
 
     The exit status is 1 if there are warnings, or problems that were not
     repaired.

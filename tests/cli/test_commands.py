@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -9,12 +10,14 @@ import pytest
 from command_line import run
 from lsst.daf.butler import Butler
 from made_once import copy_exposures
+from pasted_commands import execute
 
 from spherex_butler import __version__, config_path
 
 COMMANDS = (
-    *("calibrations", "certify", "config-path", "create", "decertify", "explain", "export"),
-    *("ingest", "ingest-archive", "ingest-calibrations", "show", "simulate", "verify"),
+    *("calibrations", "certify", "config-path", "create", "cutouts", "decertify", "explain", "export"),
+    *("ingest", "ingest-archive", "ingest-calibrations", "list", "register", "search", "show", "simulate"),
+    *("spectrum", "summary", "verify"),
 )
 
 
@@ -25,6 +28,15 @@ def test_help_teaches_by_examples(command):
     assert f"butler spherex {command}" in text
     assert len(text.splitlines()) > 6
     assert f"\n  {command} " in run("--help")
+
+
+def test_the_first_session_of_the_help_ends_in_a_spectrum(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = [line.strip() for line in run("--help").splitlines() if line.startswith("    butler spherex ")]
+    printed = [execute(line) for line in lines]
+    assert "143.3 MB" in printed[0]
+    assert "2 images of D3" in printed[-2]
+    assert re.search(r"2 measurements, .* signal to noise [1-9]\d\d", printed[-1])
 
 
 def test_version_is_printed_and_unknown_commands_are_refused():
