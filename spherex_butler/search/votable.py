@@ -46,6 +46,7 @@ _UTYPES = {
 
 _SKY = "ICRS"
 _CLOCK = "UTC"
+_TIME = "29"  # characters, with nanoseconds
 _SYSTEMS = {"ra": _SKY, "dec": _SKY, "position_angle": _SKY, "time": _CLOCK}
 
 
@@ -75,7 +76,8 @@ def _describe(field: Field) -> None:
     field.ucd = _UCDS.get(field.name)
     field.utype = _UTYPES.get(field.name)
     field.ref = _SYSTEMS.get(field.name)
-    if field.name == "time":
-        field.xtype = "timestamp"
     if field.datatype in {"char", "unicodeChar"}:
         field.arraysize = "*"  # and not as long as the longest happens to be
+    if field.name == "time":
+        field.xtype = "timestamp"
+        field.arraysize = _TIME  # as astropy makes objects of text of any length, which Time refuses

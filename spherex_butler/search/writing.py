@@ -12,7 +12,7 @@ from typing import Any
 
 import astropy.units as u
 import numpy as np
-from astropy.table import Column, MaskedColumn, QTable, Table
+from astropy.table import Column, MaskedColumn, QTable, Table, represent_mixins_as_columns
 from astropy.time import Time
 
 from ..errors import ParameterError
@@ -34,6 +34,7 @@ FORMATS = {
 
 _IMAGES = "images"
 _DIGITS = 9  # of a second: Butler's nanoseconds
+_CHARACTERS = 29  # of a time with these
 
 
 def format_of(path: str | os.PathLike[str]) -> str:
@@ -69,9 +70,10 @@ def write_images(
         The file, which appears when it is whole.
     format
         ``ecsv``, ``csv``, ``fits``, ``votable``, ``parquet`` or ``json``; by default as the name says. Times are
-        text (ISO 8601, UTC, to the nanosecond) but in ECSV and FITS, where astropy reads them back as times. Those that
-        are not known are empty, or null. JSON is what ``butler spherex search --json`` prints. Names of sources that
-        are not ASCII are UTF-8 in FITS, too, which astropy reads; its standard knows ASCII only.
+        text (ISO 8601, UTC, to the nanosecond), which astropy's `~astropy.table.Table.read` turns into times again
+        from ECSV and FITS. Those that are not known are empty, or null. JSON is what ``butler spherex search --json``
+        prints. Names of sources that are not ASCII are UTF-8 in FITS, too, which astropy reads; its standard knows
+        ASCII only.
     overwrite
         Whether to replace a file that is there.
 
@@ -135,11 +137,15 @@ def _json_values(column: Any) -> list[Any]:
 
 
 def _ecsv(table: Table) -> bytes:
+    return _text(_with_exact_times(table), "ascii.ecsv")
+
+
+def _with_exact_times(table: Table) -> QTable:
     exact = QTable(table, copy=False)
     for name in exact.colnames:
         if isinstance(exact[name], Time):
             exact[name] = _exact(exact[name])
-    return _text(exact, "ascii.ecsv")
+    return exact
 
 
 def _csv(table: Table) -> bytes:
@@ -153,18 +159,37 @@ def _text(table: Table, name: str) -> bytes:
 
 
 def _fits(table: Table) -> bytes:
-    """Return a FITS file; what is not ASCII is in UTF-8, and the header says so."""
-    encoded = QTable(table, copy=False)
+    """Return a FITS file; times are text that astropy reads as times, and what is not ASCII is in UTF-8.
+
+    astropy would write a time as two numbers of days, which a plain `Table.read` leaves as they are. Other programs
+    understand text, too, and astropy's description of the columns says that it is a time.
+    """
+    encoded = _described(_with_exact_times(table))
     texts = [name for name in table.colnames if getattr(table[name], "dtype", np.dtype(int)).kind == "U"]
     beyond = [name for name in texts if not all(map(str.isascii, _filled(table[name]).tolist()))]
     for name in beyond:
         encoded[name] = np.char.encode(_filled(table[name]), "utf-8")
     # As comments: the names of cards are shorter than those of what a table tells of itself.
     told = [f"{name}: {value}" for name, value in table.meta.items()]
-    encoded.meta = {"comments": [*told, *(f"Text in the column {name} is UTF-8." for name in beyond)]}
+    parts = {key: value for key, value in encoded.meta.items() if key not in table.meta}
+    encoded.meta = parts | {"comments": [*told, *(f"Text in the column {name} is UTF-8." for name in beyond)]}
     stream = io.BytesIO()
     encoded.write(stream, format="fits")
     return stream.getvalue()
+
+
+def _described(table: QTable) -> Table:
+    """Return the table with plain columns and astropy's description of what they were, times as text."""
+    times = [name for name in table.colnames if isinstance(table[name], Time)]
+    if not times:
+        return table  # which astropy describes as it writes it
+    for name in times:
+        table[name].info.serialize_method[None] = "formatted_value"
+    found = represent_mixins_as_columns(table)
+    for name in times:
+        found[name] = found[name].astype(f"U{_CHARACTERS}")  # also without rows
+        found[name].info.description = "ISO 8601, UTC"  # without a description of one, astropy writes none of the rest
+    return found
 
 
 def _filled(column: Column) -> Any:

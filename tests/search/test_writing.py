@@ -65,6 +65,32 @@ def test_times_keep_their_nanoseconds_and_are_empty_where_not_known(found, tmp_p
         assert second is np.ma.masked or not second
 
 
+@pytest.mark.parametrize("rows", [0, 1, 2])
+@pytest.mark.parametrize("kind", [Table, QTable])
+def test_a_plain_read_of_fits_gives_times(found, tmp_path, kind, rows):
+    write_images(found[:rows], tmp_path / "images.fits")
+    table = kind.read(tmp_path / "images.fits")
+    assert isinstance(table["time"], Time)
+    assert [str(time) for time in table["time"][:1].isot] == [TIME][:rows]
+    assert list(np.broadcast_to(table["time"].mask, rows)) == [False, True][:rows]
+    assert [str(table[name].unit) for name in ("x", "wavelength")] == ["pix", "um"]
+    assert fits.getdata(tmp_path / "images.fits").columns["time"].format == "29A"
+    assert fits.getdata(tmp_path / "images.fits")["time"].tolist() == [TIME, ""][:rows]
+
+
+def test_fits_without_a_time_is_read_back(found, tmp_path):
+    write_images(found["obs_id", "x"], tmp_path / "few.fits")
+    assert QTable.read(tmp_path / "few.fits")["x"].unit == u.pix
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_a_plain_read_of_votable_gives_text_that_is_a_time(found, tmp_path, rows):
+    write_images(found[:rows], tmp_path / "images.vot")
+    texts = Table.read(tmp_path / "images.vot")["time"]
+    assert texts.dtype == "U29"
+    assert Time(texts, format="isot", precision=9).isot.tolist() == [TIME][:rows]
+
+
 def test_times_without_a_fraction_are_short(found, tmp_path):
     found["time"] = Time(["2025-12-18T05:10:30", "2025-12-18T00:00:00.5"], scale="utc")
     write_images(found, tmp_path / "images.csv")
@@ -133,7 +159,9 @@ def test_votable_is_valid_and_says_what_columns_mean(found, tmp_path, rows):
     fields = {field.name: field for field in table.fields}
     assert (fields["wavelength"].ucd, fields["time"].xtype) == ("em.wl", "timestamp")
     assert fields["obs_id"].utype == "obscore:DataID.observationID"
-    assert {field.arraysize for field in table.fields if field.datatype == "unicodeChar"} == {"*"}
+    sizes = {field.name: field.arraysize for field in table.fields if field.datatype == "unicodeChar"}
+    assert sizes.pop("time") == "29"
+    assert set(sizes.values()) == {"*"}
     for field in table.fields:
         if field.ucd is not None:
             assert parse_ucd(field.ucd, check_controlled_vocabulary=True)
