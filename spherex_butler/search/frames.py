@@ -124,7 +124,11 @@ class FrameMap:
 
     def directions(self, x: Pixels, y: Pixels) -> Vectors:
         """Return the directions of one pixel in each image, shape (n, 3)."""
-        return unit_vectors(np.einsum("nij,jn->ni", self._bases, self._plane.weights(x, y)))
+        return self.directions_in(np.arange(len(self._bases)), x, y)
+
+    def directions_in(self, images: NDArray[np.intp], x: Pixels, y: Pixels) -> Vectors:
+        """Return the directions of pixels, each in one of the images, shape (pixels, 3)."""
+        return unit_vectors(np.einsum("nij,jn->ni", self._bases[images], self._plane.weights(x, y)))
 
     def position_angles(self, x: Pixels, y: Pixels) -> NDArray[np.float64]:
         """Return the position angle of the image's y at one pixel of each, in degrees from North through East."""

@@ -26,10 +26,12 @@ from ..repository.times import known_times_of
 from .candidates import Chosen
 from .frames import FrameMap, are_full_frames, edge_distances
 from .matching import Matches, find_matches
+from .overlaps import Sighted, Sought
 from .ragged import spread
 from .refinement import refined
 from .regions import Vectors
 from .registered import ImageFilter, RegisteredImages, image_keys, registered_images, searched_collections
+from .shapes import Part, part_of
 from .targets import Position, as_targets
 from .wavelengths import WavelengthMaps, WavelengthRange, channels_of
 
@@ -71,7 +73,7 @@ def find_images(
         Find images that a circle around each position overlaps.
     wavelength
         A wavelength, or the shortest and the longest, in any spectral unit: an image counts if the wavelength at its
-        pixel, half a bandwidth to both sides, meets that.
+        pixel, half a bandwidth to both sides, meets that; in a circle or region, if that is so at any pixel there.
     time
         Only exposures that overlap with this time, from begin to end; `None` is open.
     detectors, exposures
@@ -102,7 +104,7 @@ def find_images(
             Which image.
         ``x``, ``y``
             0-based full-frame pixel of the position; of a circle or region, of the point of the image that is nearest
-            its centre.
+            its centre, or with ``wavelength`` of the nearest one in the circle or region that sees this.
         ``wavelength``, ``bandwidth``
             At that pixel, µm.
         ``channel``
@@ -155,12 +157,10 @@ def find_images(
         wanted = ImageFilter(searched.numbers, searched.all_runs, latest, timespan, planning_period, survey)
         tables = image_tables(butler)
         near = range_ if range_ is None or not refine else range_.widened()
-        search = _Search(butler, tables, WavelengthMaps(butler, searched.names), near, wanted)
-        found = search.table(find_matches(butler, tables, targets, chosen), targets.names)
+        search = _Search(butler, tables, WavelengthMaps(butler, searched.names), near, part_of(targets), wanted)
+        found, sought = search.table(find_matches(butler, tables, targets, chosen), targets.names)
     if refine:
-        found = refined(butler, found)
-        if range_ is not None:
-            found = found[range_.meets(found["wavelength"].to_value(u.um), found["bandwidth"].to_value(u.um))]
+        found = refined(butler, found, range_, sought)
     return found[:limit]
 
 
@@ -195,6 +195,9 @@ class _Pixels:
     def where(self, chosen: Any) -> _Pixels:
         return _Pixels(self.x[chosen], self.y[chosen], self.angles[chosen])
 
+    def put(self, places: NDArray[np.intp], x: Numbers, y: Numbers, angles: Numbers) -> None:
+        self.x[places], self.y[places], self.angles[places] = x, y, angles
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Found:
@@ -207,6 +210,16 @@ class _Found:
     bandwidth: Numbers
     image: NDArray[np.intp]
 
+    def where(self, chosen: NDArray[np.bool_]) -> _Found:
+        return _Found(
+            self.sources[chosen],
+            self.directions[chosen],
+            self.pixels.where(chosen),
+            self.wavelength[chosen],
+            self.bandwidth[chosen],
+            self.image[chosen],
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Search:
@@ -216,9 +229,10 @@ class _Search:
     tables: ImageTables
     maps: WavelengthMaps
     range_: WavelengthRange | None
+    part: Part | None
     wanted: ImageFilter
 
-    def table(self, matches: Matches, names: Sequence[str] | None) -> QTable:
+    def table(self, matches: Matches, names: Sequence[str] | None) -> tuple[QTable, Sought | None]:
         pixels = self._pixels(matches)
         if self.range_ is not None:
             possible = self._possible(matches, pixels, self.range_)
@@ -228,7 +242,7 @@ class _Search:
         match, image = _joined(keys, images.keys)
         wavelength, bandwidth = self._wavelengths(images, image, pixels.where(match))
         order = np.lexsort([images.keys[image], images.times[image], matches.sources[match]])
-        if self.range_ is not None:
+        if self.range_ is not None and self.part is None:
             order = order[self.range_.meets(wavelength, bandwidth)[order]]
         match, image = match[order], image[order]
         found = _Found(
@@ -239,8 +253,14 @@ class _Search:
             bandwidth[order],
             image,
         )
+        sought = None
+        if self.part is not None:
+            sought = Sought(self.part, self.part.centers[found.sources], matches.images.corners[match])
+            if self.range_ is not None:
+                seen = self._seen(found, sought, images, self.range_)
+                found, sought = found.where(seen), sought.where(seen)
         del matches, pixels, match, order, wavelength, bandwidth  # as large as the answer
-        return _table(found, names, images)
+        return _table(found, names, images), sought
 
     def _pixels(self, matches: Matches) -> _Pixels:
         """Return where the positions of matches are in their images, NaN where the region is not that of a detector."""
@@ -250,7 +270,7 @@ class _Search:
             some = np.flatnonzero(whole & (matches.images.detectors == detector))
             frames = FrameMap(matches.images.corners[some], distortion_of(self.butler, detector))
             x, y = frames.pixels(matches.directions[some])
-            found.x[some], found.y[some], found.angles[some] = x, y, frames.position_angles(x, y)
+            found.put(some, x, y, frames.position_angles(x, y))
         return found
 
     def _possible(self, matches: Matches, pixels: _Pixels, wanted: WavelengthRange) -> NDArray[np.bool_]:
@@ -259,6 +279,9 @@ class _Search:
         for detector in np.unique(matches.images.detectors).tolist():
             of_detector = np.flatnonzero(matches.images.detectors == detector)
             for table in self.maps.possible(detector):
+                if self.part is not None:
+                    found[of_detector] |= Sighted(table, wanted).anywhere
+                    continue
                 at = table.interpolated(pixels.x[of_detector], pixels.y[of_detector])
                 found[of_detector] |= wanted.meets(*at)
         return found
@@ -275,6 +298,26 @@ class _Search:
                 detector, images.releases[some], images.times[some], pixels.x[of_detector], pixels.y[of_detector]
             )
         return wavelength, bandwidth
+
+    def _seen(
+        self, found: _Found, sought: Sought, images: RegisteredImages, wanted: WavelengthRange
+    ) -> NDArray[np.bool_]:
+        """Return which images see the range in the part of the sky, and move rows to the nearest pixel that does."""
+        unknown = np.isnan(found.pixels.x)
+        seen = wanted.meets(found.wavelength, found.bandwidth) & (unknown | sought.hold(found.directions))
+        detectors = images.keys[found.image] % 10
+        for detector in np.unique(detectors).tolist():
+            rows = np.flatnonzero(~(seen | unknown) & (detectors == detector))
+            image = found.image[rows]
+            for table, served in self.maps.serving(detector, images.releases[image], images.times[image]):
+                some = rows[served]
+                frames = FrameMap(sought.corners[some], distortion_of(self.butler, detector))
+                x, y = sought.nearest_pixels(some, frames, Sighted(table, wanted))
+                found.directions[some] = frames.directions(x, y)
+                found.pixels.put(some, x, y, frames.position_angles(x, y))
+                found.wavelength[some], found.bandwidth[some] = table.interpolated(x, y)
+                seen[some] = np.isfinite(x)
+        return seen
 
 
 def _joined(keys: NDArray[np.int64], known: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -12,6 +12,7 @@ __all__ = (
     "nearest_points",
     "polygons",
     "require_finite",
+    "separations",
     "unit_vectors",
     "unrepeated",
     "vectors_of",
@@ -164,6 +165,11 @@ def have_four_corners(corners: Vectors) -> NDArray[np.bool_]:
 def unrepeated(corners: Vectors) -> Vectors:
     """Return the corners of one polygon, shape (corners, 3), without the last one's repetitions."""
     return corners[: 1 + np.count_nonzero((np.diff(corners, axis=0) != 0).any(axis=1))]
+
+
+def separations(first: Vectors, second: Vectors) -> NDArray[np.float64]:
+    """Return the angles between directions in radians, small ones as exactly as large ones."""
+    return np.asarray(2 * np.arcsin(np.minimum(np.linalg.norm(first - second, axis=-1) / 2, 1)), float)
 
 
 def circles(corners: Vectors) -> tuple[Vectors, NDArray[np.float64]]:

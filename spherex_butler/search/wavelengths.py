@@ -63,9 +63,13 @@ class WavelengthRange:
         """Return the range for bands that are not known well, but to a tenth of a bandwidth."""
         return replace(self, tolerance=_TOLERANCE)
 
+    def half_of(self, bandwidth: Numbers) -> Numbers:
+        """Return how far bands reach to both sides of their wavelengths."""
+        return bandwidth * (0.5 + self.tolerance)
+
     def meets(self, wavelength: Numbers, bandwidth: Numbers) -> NDArray[np.bool_]:
         """Return where a band half a bandwidth to both sides of a wavelength meets the range."""
-        half = bandwidth * (0.5 + self.tolerance)
+        half = self.half_of(bandwidth)
         found: NDArray[np.bool_] = (wavelength - half <= self.longest) & (wavelength + half >= self.shortest)
         return found | np.isnan(wavelength) if self.tolerance else found
 

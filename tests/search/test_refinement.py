@@ -80,6 +80,45 @@ def test_wavelength_chooses_by_the_header(whole):
     assert len(find_images(whole, positions()[1], refine=True, wavelength=edge + 1e-6 * u.um)) == 0
 
 
+def test_circle_has_the_nearest_pixel_of_the_header(whole):
+    """The image's upper edge bends inwards, by less than the circle reaches into the image."""
+    frame = make_frame(detector=1)
+    center = sky_of(frame, 1000.0, 2200.0)
+    (found,) = find_images(whole, center, radius=20 * u.arcmin, refine=True)
+    assert (abs(found["x"].value - 1000) < 20, found["y"].value) == (True, 2039)
+    assert sky_of(frame, found["x"].value, 2039.0).separation(SkyCoord(found["ra"], found["dec"])) < 0.01 * u.arcsec
+    assert len(find_images(whole, center, radius=16.2 * u.arcmin)) == 1
+    assert len(find_images(whole, center, radius=16.2 * u.arcmin, refine=True)) == 0
+
+
+def test_circle_finds_wavelengths_by_the_header(whole):
+    frame = make_frame(detector=1)
+    center, (x, y) = sky_of(frame, 1020.0, 1020.0), np.mgrid[820:1220, 820:1220].reshape(2, -1).astype(float)
+    near = sky_of(frame, x, y).separation(center) < 20 * u.arcmin
+    wavelength, bandwidth = frame.wavelengths.at(x[near], y[near])
+    last, first = (wavelength + bandwidth / 2).max(), (wavelength - bandwidth / 2).min()
+    for edge, sign in ((last, 1), (first, -1)):
+        beyond = (edge + sign * 2e-6) * u.um
+        (found,) = find_images(whole, center, radius=20 * u.arcmin, refine=True, wavelength=(edge - sign * 2e-6) * u.um)
+        assert found["refined"]
+        assert SkyCoord(found["ra"], found["dec"]).separation(center) < 20 * u.arcmin
+        assert len(find_images(whole, center, radius=20 * u.arcmin, refine=True, wavelength=beyond)) == 0
+
+
+def test_circle_finds_wavelengths_of_cutouts(cutouts):
+    """They are where the cutout has pixels, and nowhere else in its detector."""
+    butler, files = cutouts
+    image = next(image for image in map(SpectralImage.read, files) if image.detector == 3)
+    center = image.wcs.pixel_to_world(8, 8)
+    wavelength, bandwidth = (plane.to_value(u.um) for plane in (image.wavelength, image.bandwidth))
+    last = (wavelength + bandwidth / 2).max()
+    options = {"radius": 10 * u.arcmin, "detectors": 3, "refine": True}
+    (found,) = find_images(butler, center, wavelength=(last - 2e-6) * u.um, **options)
+    column, row = (found[name].value - first for name, first in zip("xy", image.origin, strict=True))
+    assert wavelength[round(row), round(column)] == pytest.approx(found["wavelength"].to_value(u.um))
+    assert len(find_images(butler, center, wavelength=(last + 2e-6) * u.um, **options)) == 0
+
+
 def test_pixels_of_cutouts_become_known(cutouts):
     butler, files = cutouts
     images = {image.detector: image for image in map(SpectralImage.read, files)}
