@@ -5,21 +5,24 @@ from __future__ import annotations
 __all__ = ("RepositorySummary", "summary")
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 from astropy.time import Time
 from lsst.daf.butler import Butler, CollectionType, DatasetType
-from lsst.daf.butler.queries import Query
 
 from ..constants import DATASET_TYPE, DEFAULT_COLLECTION, DETECTORS, INSTRUMENT
-from ..repository.opened import check_opened
+from ..repository.butler_internals import image_tables
+from ..repository.opened import OpenedRepository, check_opened
 from ..repository.runs import chain_members, release_of_run
 from ..repository.times import format_time
 from ..summaries import Summarized
+from .inventory import ExposureCount, ImageCount, exposure_counts, image_counts
 
 _NO_SURVEY = "survey unknown"
+
+_Key = TypeVar("_Key")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -110,67 +113,64 @@ def summary(butler: Butler) -> RepositorySummary:
         Raised if it is no SPHEREx repository.
     """
     opened = check_opened(butler, writeable=False)
+    with butler.registry.caching_context():
+        return _summary(butler, opened)
+
+
+def _summary(butler: Butler, opened: OpenedRepository) -> RepositorySummary:
     types = {kind.name: kind for kind in butler.registry.queryDatasetTypes()}
+    images, exposures = _counted(butler, DATASET_TYPE in types)
     runs: dict[str, list[str]] = {}
     for info in butler.collections.query_info("*", CollectionType.RUN, include_summary=True):
         for name in info.dataset_types or ():
             runs.setdefault(name, []).append(info.name)
-    counted = {name: _in_runs(butler, types[name], found) for name, found in sorted(runs.items()) if name in types}
-    totals = {name: sum(found.values()) for name, found in counted.items()}
-    images = counted.get(DATASET_TYPE, {})
+    others = sorted(runs.keys() & types.keys() - {DATASET_TYPE})
+    totals = {name: count for name in others if (count := _in_runs(butler, types[name], runs[name]))}
     with butler.query() as query:
-        ours = query.where(instrument=INSTRUMENT)
-        exposures = ours.dimension_records("exposure")
-        begin, end = (next(iter(exposures.order_by(f"{sign}exposure").limit(1)), None) for sign in ("", "-"))
-        spans = [record.timespan for record in (begin, end) if record is not None]
-        return RepositorySummary(
-            root=opened.root.ospath if opened.root.isLocal else str(opened.root),
-            universe=f"{butler.dimensions.namespace} {butler.dimensions.version}",
-            exposures=exposures.count(),
-            begin=spans[0].begin if spans and spans[0] is not None else None,
-            end=spans[-1].end if spans and spans[-1] is not None else None,
-            planning_periods=ours.data_ids(["planning_period"]).count(),
-            surveys=_surveys(ours),
-            images=images,
-            detectors=_of_detectors(butler, list(images)),
-            calibrations={name: count for name, count in totals.items() if types[name].isCalibration()},
-            others={
-                name: count
-                for name, count in totals.items()
-                if name != DATASET_TYPE and not types[name].isCalibration()
-            },
-            defaults=chain_members(butler, DEFAULT_COLLECTION),
-        )
+        periods = query.where(instrument=INSTRUMENT).data_ids(["planning_period"]).count()
+    return RepositorySummary(
+        root=opened.root.ospath if opened.root.isLocal else str(opened.root),
+        universe=f"{butler.dimensions.namespace} {butler.dimensions.version}",
+        exposures=sum(one.exposures for one in exposures),
+        begin=min((one.begin for one in exposures if one.begin is not None), default=None),
+        end=max((one.end for one in exposures if one.end is not None), default=None),
+        planning_periods=periods,
+        surveys=_surveys(exposures),
+        images=_summed((one.run, one.images) for one in images),
+        detectors=_detectors(images),
+        calibrations={name: count for name, count in totals.items() if types[name].isCalibration()},
+        others={name: count for name, count in totals.items() if not types[name].isCalibration()},
+        defaults=chain_members(butler, DEFAULT_COLLECTION),
+    )
 
 
-def _in_runs(butler: Butler, dataset_type: DatasetType, runs: list[str]) -> dict[str, int]:
-    """Return how many datasets of a type each run holds, leaving out those that hold none."""
+def _counted(butler: Butler, registered: bool) -> tuple[list[ImageCount], list[ExposureCount]]:
+    """Return counts of images and exposures; none where images are not registered as a type."""
+    if not registered:
+        return [], []
+    tables = image_tables(butler)
+    return image_counts(butler, tables), exposure_counts(butler, tables)
+
+
+def _in_runs(butler: Butler, dataset_type: DatasetType, runs: list[str]) -> int:
+    """Return how many datasets of a type runs hold."""
     with butler.query() as query:
-        counts = {
-            run: query.datasets(dataset_type, collections=[run], find_first=False).count() for run in sorted(runs)
-        }
-    return {run: count for run, count in counts.items() if count}
+        return sum(query.datasets(dataset_type, collections=[run], find_first=False).count() for run in sorted(runs))
 
 
-def _of_detectors(butler: Butler, runs: list[str]) -> dict[int, int]:
-    if not runs:
-        return {}
-    with butler.query() as query:
-        images = query.datasets(DATASET_TYPE, collections=runs, find_first=False)
-        return {number: images.where(instrument=INSTRUMENT, detector=number).count() for number in DETECTORS}
+def _detectors(images: Iterable[ImageCount]) -> dict[int, int]:
+    found = _summed((one.detector, one.images) for one in images)
+    return {number: found.get(number, 0) for number in DETECTORS} if found else {}
 
 
-def _surveys(query: Query) -> dict[str, int]:
-    """Return how many exposures each survey has: Butler groups nothing, so one survey is looked for after the other."""
-    survey = query.expression_factory.exposure.science_program
-    found: dict[str, int] = {}
-    while True:
-        others = query.where(query.expression_factory.not_(survey.is_null))
-        others = others.where(query.expression_factory.not_(survey.in_iterable(list(found)))) if found else others
-        record: Any = next(iter(others.dimension_records("exposure").limit(1)), None)
-        if record is None:
-            break
-        name = record.science_program
-        found[name] = query.where(survey == name).dimension_records("exposure").count()
-    unknown = query.where(survey.is_null).dimension_records("exposure").count()
-    return found | ({_NO_SURVEY: unknown} if unknown else {})
+def _surveys(exposures: Iterable[ExposureCount]) -> dict[str, int]:
+    """Return how many exposures each survey has, and those of none last."""
+    known = sorted((one.survey, one.exposures) for one in exposures if one.survey is not None)
+    return _summed([*known, *((_NO_SURVEY, one.exposures) for one in exposures if one.survey is None)])
+
+
+def _summed(counts: Iterable[tuple[_Key, int]]) -> dict[_Key, int]:
+    found: Counter[_Key] = Counter()
+    for key, count in counts:
+        found[key] += count
+    return dict(found)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ("ListedImages", "listed_images")
+__all__ = ("ListedImages", "found_first", "listed_images")
 
 from dataclasses import dataclass
 
 import numpy as np
 import sqlalchemy
 from lsst.daf.butler import Butler
+from lsst.daf.butler.progress import Progress
 from numpy.typing import NDArray
 
 from ..repository.butler_internals import ImageTables, selected_rows
@@ -39,10 +40,8 @@ class ListedImages:
 
 def listed_images(butler: Butler, tables: ImageTables, chosen: Chosen, wanted: ImageFilter) -> ListedImages:
     """Return all images in the collections that are searched; of several datasets of one the first counts."""
-    found = [_of_collection(butler, tables, chosen, wanted, number) for number in wanted.collections]
-    every, runs = (np.concatenate([np.zeros(0, np.int64), *(some[place] for some in found)]) for place in range(2))
-    keys, first = np.unique(every, return_index=True)  # of equal keys, that of the first collection
-    _, releases = runs_and_releases(butler, runs[first])
+    keys, runs = found_first(butler, tables, chosen, wanted)
+    _, releases = runs_and_releases(butler, runs)
     conditions = list(wanted.conditions(tables))
     exposures = exposure_times(butler, tables, chosen, conditions)
     timed = exposures.have(keys // 10)
@@ -50,6 +49,17 @@ def listed_images(butler: Butler, tables: ImageTables, chosen: Chosen, wanted: I
     times[timed] = exposures.middles_of(keys[timed] // 10)
     kept = timed if conditions else np.ones(len(keys), bool)
     return ListedImages(keys[kept], releases[kept], times[kept])
+
+
+def found_first(
+    butler: Butler, tables: ImageTables, chosen: Chosen, wanted: ImageFilter
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the keys of all images in the collections that are searched, and the runs of the first datasets."""
+    numbers = Progress(__name__).wrap(wanted.collections, desc="Listing processings", skip_scalar=False)
+    found = [_of_collection(butler, tables, chosen, wanted, number) for number in numbers]
+    every, runs = (np.concatenate([np.zeros(0, np.int64), *(some[place] for some in found)]) for place in range(2))
+    keys, first = np.unique(every, return_index=True)  # of equal keys, that of the first collection
+    return keys, runs[first]
 
 
 def _of_collection(
