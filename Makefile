@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick lint types unit coverage docs bench bench-scale bench-search bench-spectra clean
+.PHONY: help demo test test-quick lint types unit coverage docs bench bench-scale bench-search bench-spectra report-page clean
 
 help:  ## say what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -63,6 +63,10 @@ bench-search: $(VENV)/.installed-test-$(VERSION)  ## measure the search for posi
 SPECTRA ?=
 bench-spectra: $(VENV)/.installed-test-$(VERSION)  ## measure how true and how fast spectra are; SPECTRA="--frames 36 …"
 	$(BIN)/python benchmarks/spectra.py $(SPECTRA)
+
+PAGES ?=
+report-page: $(VENV)/.installed-test-$(VERSION)  ## look at pages of the report in Chromium, if it is there; PAGES="report.html …"
+	$(BIN)/python benchmarks/report_page.py $(PAGES)
 
 clean:  ## remove what was made
 	rm -rf $(VENV) demo-output docs/_build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis

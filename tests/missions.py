@@ -21,12 +21,14 @@ def register_mission(butler: Butler, *, periods: int = 3, again: int = 50, newes
         Table(mission.table(period).slice(0, IMAGES).to_pydict())
         for period in mission.periods(periods * mission.IMAGES_A_PERIOD, tokens=300)
     ]
-    last = tables[-1][-newest:]
-    last["access_url"] = [url.replace("/qr2/", "/qr3/").replace("l2b-v20", "l2b-v27") for url in last["access_url"]]
-    last["obs_collection"] = "spherex_qr3"
-    tables[-1] = vstack([tables[-1][:-newest], last])
-    newer = tables[0][:again]
-    newer["access_url"] = [url.replace("l2b-v20", "l2b-v21") for url in newer["access_url"]]
-    for table in (*tables, newer):
-        if len(table):
-            assert not ingest_archive_table(butler, table).failed
+    if newest:
+        last = tables[-1][-newest:]
+        last["access_url"] = [url.replace("/qr2/", "/qr3/").replace("l2b-v20", "l2b-v27") for url in last["access_url"]]
+        last["obs_collection"] = "spherex_qr3"
+        tables[-1] = vstack([tables[-1][:-newest], last])
+    if again:
+        newer = tables[0][:again]
+        newer["access_url"] = [url.replace("l2b-v20", "l2b-v21") for url in newer["access_url"]]
+        tables.append(newer)
+    for table in tables:
+        assert not ingest_archive_table(butler, table).failed

@@ -35,6 +35,7 @@ _COMMANDS = {
     "list": "contents",
     "obscore-export": "obscore",
     "register": "register",
+    "report": "report",
     "search": "search",
     "serve": "serve",
     "show": "show",

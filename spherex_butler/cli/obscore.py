@@ -17,7 +17,7 @@ from . import options
 
 @click.command(short_help="Write a table of all images as the Virtual Observatory knows them.")
 @options.repo
-@options.required_output("table")
+@options.new_file("table", required=True, help="The table to write.")
 @click.option("--format", type=click.Choice(list(FORMATS)), help="Format of FILE; by default as its name says.")
 @options.collections
 @click.option("--all-processings", is_flag=True, help="Write all processings of an image, not only the first found.")

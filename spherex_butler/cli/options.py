@@ -14,6 +14,7 @@ __all__ = (
     "dry_run",
     "exposure_id",
     "limit",
+    "new_file",
     "picture",
     "planning_period",
     "processes",
@@ -22,7 +23,6 @@ __all__ = (
     "report",
     "require_dimensions",
     "require_picture",
-    "required_output",
     "say",
     "say_json",
     "survey",
@@ -295,35 +295,8 @@ def timespan(command: _Command) -> _Command:
     return timed
 
 
-def table_output(command: _Command) -> _Command:
-    """Return a command that can write a table to a new file as ``output``, instead of printing it; see `as_json`."""
-
-    @click.option(
-        "-o",
-        "--output",
-        type=click.Path(dir_okay=False, path_type=Path),
-        callback=_writable("table"),
-        metavar="FILE",
-        help="Write to this file instead of printing: .ecsv, .csv, .fits, .vot, .parquet or .json.",
-    )
-    @click.option("--overwrite", is_flag=True, help="With --output: replace an existing file.")
-    @wraps(command)
-    def checked(*arguments: Any, output: Path | None, overwrite: bool, as_json: bool, **options: Any) -> None:
-        if output is not None and as_json:
-            raise click.UsageError("--json prints JSON, and --output writes a file instead; give one of them.")
-        _refuse_existing(output, overwrite=overwrite)
-        command(*arguments, output=output, overwrite=overwrite, as_json=as_json, **options)
-
-    return checked
-
-
-def _refuse_existing(path: Path | None, *, overwrite: bool) -> None:
-    if path is not None and os.path.lexists(path) and not overwrite:
-        raise click.UsageError(f"{str(path)!r} exists; give --overwrite to replace it, or another file.")
-
-
-def required_output(what: str) -> Callable[[_Command], _Command]:
-    """Return what gives a command a file to write as ``output``, which must not be there unless ``overwrite`` is on."""
+def new_file(what: str, *, required: bool = False, help: str = "Write to this file.") -> Callable[[_Command], _Command]:  # noqa: A002 - click's word
+    """Return what gives a command a file to write as ``output``, and whether to ``overwrite`` one that is there."""
 
     def decorated(command: _Command) -> _Command:
         @click.option(
@@ -331,19 +304,37 @@ def required_output(what: str) -> Callable[[_Command], _Command]:
             "--output",
             type=click.Path(dir_okay=False, path_type=Path),
             callback=_writable(what),
-            required=True,
+            required=required,
             metavar="FILE",
-            help=f"The {what} to write.",
+            help=help,
         )
-        @click.option("--overwrite", is_flag=True, help="Replace a file that exists.")
+        @click.option("--overwrite", is_flag=True, help="With --output: replace an existing file.")
         @wraps(command)
-        def checked(*arguments: Any, output: Path, overwrite: bool, **options: Any) -> None:
+        def checked(*arguments: Any, output: Path | None, overwrite: bool, **options: Any) -> None:
             _refuse_existing(output, overwrite=overwrite)
             command(*arguments, output=output, overwrite=overwrite, **options)
 
         return checked
 
     return decorated
+
+
+def table_output(command: _Command) -> _Command:
+    """Return a command that can write a table to a new file as ``output``, instead of printing it; see `as_json`."""
+
+    @new_file("table", help="Write to this file instead of printing: .ecsv, .csv, .fits, .vot, .parquet or .json.")
+    @wraps(command)
+    def checked(*arguments: Any, output: Path | None, as_json: bool, **options: Any) -> None:
+        if output is not None and as_json:
+            raise click.UsageError("--json prints JSON, and --output writes a file instead; give one of them.")
+        command(*arguments, output=output, as_json=as_json, **options)
+
+    return checked
+
+
+def _refuse_existing(path: Path | None, *, overwrite: bool) -> None:
+    if path is not None and os.path.lexists(path) and not overwrite:
+        raise click.UsageError(f"{str(path)!r} exists; give --overwrite to replace it, or another file.")
 
 
 def say(details: Iterable[object], *summaries: str) -> None:

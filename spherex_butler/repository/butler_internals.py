@@ -15,6 +15,7 @@ __all__ = (
     "StoredFile",
     "collection_names",
     "collection_numbers",
+    "database_address",
     "database_file",
     "fast_writing",
     "file_datastore",
@@ -67,6 +68,11 @@ def database_file(butler: Butler) -> Path | None:
         return None
     found = getattr(butler._registry._db, "filename", None)  # SQLite alone has one
     return Path(found) if found else None
+
+
+def database_address(butler: Butler) -> str:
+    """Return the URL of a repository's registry, without a password."""
+    return str(_parts(butler)[0]._registry._db._engine.url.render_as_string(hide_password=True))
 
 
 def file_datastore(butler: Butler) -> FileDatastore:

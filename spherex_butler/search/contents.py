@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("RepositorySummary", "summary")
+__all__ = ("RepositorySummary", "counted", "summarized", "summary")
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -114,12 +114,15 @@ def summary(butler: Butler) -> RepositorySummary:
     """
     opened = check_opened(butler, writeable=False)
     with butler.registry.caching_context():
-        return _summary(butler, opened)
+        return summarized(opened, *counted(butler))
 
 
-def _summary(butler: Butler, opened: OpenedRepository) -> RepositorySummary:
+def summarized(
+    opened: OpenedRepository, images: Iterable[ImageCount], exposures: Iterable[ExposureCount]
+) -> RepositorySummary:
+    """Return what a repository holds, whose images and exposures are counted."""
+    butler, images, exposures = opened.butler, list(images), list(exposures)
     types = {kind.name: kind for kind in butler.registry.queryDatasetTypes()}
-    images, exposures = _counted(butler, DATASET_TYPE in types)
     runs: dict[str, list[str]] = {}
     for info in butler.collections.query_info("*", CollectionType.RUN, include_summary=True):
         for name in info.dataset_types or ():
@@ -144,9 +147,9 @@ def _summary(butler: Butler, opened: OpenedRepository) -> RepositorySummary:
     )
 
 
-def _counted(butler: Butler, registered: bool) -> tuple[list[ImageCount], list[ExposureCount]]:
-    """Return counts of images and exposures; none where images are not registered as a type."""
-    if not registered:
+def counted(butler: Butler) -> tuple[list[ImageCount], list[ExposureCount]]:
+    """Return the counts of images and exposures; none where images are not registered as a type."""
+    if not any(kind.name == DATASET_TYPE for kind in butler.registry.queryDatasetTypes(DATASET_TYPE)):
         return [], []
     tables = image_tables(butler)
     return image_counts(butler, tables), exposure_counts(butler, tables)

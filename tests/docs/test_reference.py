@@ -26,6 +26,7 @@ PACKAGES = (
     "spherex_butler.names",
     "spherex_butler.obscore",
     "spherex_butler.plot",
+    "spherex_butler.report",
     "spherex_butler.search",
     "spherex_butler.service",
     "spherex_butler.spectra",
