@@ -26,10 +26,10 @@ _LISTED = 100  # findings of a kind
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What a check found, when that was, and which of the subjects were repaired."""
+    """What a check found, when that was, if it is known, and which of the subjects were repaired."""
 
     report: RepositoryReport
-    checked: Time
+    checked: Time | None = None
     repaired: frozenset[str] = frozenset()
     source: str | None = None
     """The file that it was read from."""
@@ -91,11 +91,10 @@ def verification_section(found: Verification | None, repo: str) -> Iterator[Mark
         return
     report = found.report
     source = f"read from {found.source}, which was written" if found.source else "checked"
+    when = "" if found.checked is None else f" ({source} {day(found.checked)} UTC)"
     counts = ", ".join(f"{number(count)} {name}" for name, count in report.checked.items())
     verdict, kind = _verdict(report, found.repaired)
-    yield element(
-        "p", element("strong", verdict, class_=f"verdict {kind}"), f" {counts} ({source} {day(found.checked)} UTC)."
-    )
+    yield element("p", element("strong", verdict, class_=f"verdict {kind}"), f" {counts}{when}.")
     yield from _kinds(report, found.repaired, repo)
 
 

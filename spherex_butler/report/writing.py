@@ -7,19 +7,23 @@ __all__ = ("report_page", "write_report")
 import os
 import shlex
 from pathlib import Path
+from typing import TypeAlias
 
 from astropy.time import Time
 from lsst.daf.butler import Butler
 
 from ..files.placement import publish
 from ..files.temporary import temporary_file
-from ..verify import check_repository
+from ..verify import RepositoryReport, check_repository
 from .facts import gather
 from .page import page
 from .verification import Verification, read_verification
 
+Verify: TypeAlias = bool | RepositoryReport | str | os.PathLike[str]
+"""What the page shows of a check: nothing, one that is made for it, or one that was made before."""
 
-def report_page(butler: Butler, *, verify: bool | str | os.PathLike[str] = False, repo: str = "REPO") -> str:
+
+def report_page(butler: Butler, *, verify: Verify = False, repo: str = "REPO") -> str:
     """Return a page for a browser that shows what a repository holds.
 
     It needs no network and no other file, and runs no script. Counts, the sky and validity are from the registry; no
@@ -31,7 +35,7 @@ def report_page(butler: Butler, *, verify: bool | str | os.PathLike[str] = False
         A SPHEREx repository; read-only will do.
     verify
         Whether to check the repository first, as `~spherex_butler.verify.check_repository` does, which takes minutes
-        for millions of images; or the file that ``butler spherex verify --report`` wrote.
+        for millions of images; or what that returned, or the file that ``butler spherex verify --report`` wrote.
     repo
         What commands on the page call the repository.
 
@@ -48,13 +52,15 @@ def report_page(butler: Butler, *, verify: bool | str | os.PathLike[str] = False
         Raised if ``verify`` is a file that is no report of a check.
     """
     found = _verification(butler, verify)
-    return page(gather(butler, repo=shlex.quote(repo) if repo != "REPO" else repo, verification=found))
+    return page(gather(butler, repo=shlex.quote(repo), verification=found))
 
 
-def _verification(butler: Butler, verify: bool | str | os.PathLike[str]) -> Verification | None:
-    if isinstance(verify, bool):
-        return Verification(check_repository(butler), Time.now()) if verify else None
-    return read_verification(verify)
+def _verification(butler: Butler, verify: Verify) -> Verification | None:
+    if verify is False:
+        return None
+    if verify is True:
+        return Verification(check_repository(butler), Time.now())
+    return Verification(verify) if isinstance(verify, RepositoryReport) else read_verification(verify)
 
 
 def write_report(
@@ -62,7 +68,7 @@ def write_report(
     path: str | os.PathLike[str],
     *,
     overwrite: bool = False,
-    verify: bool | str | os.PathLike[str] = False,
+    verify: Verify = False,
     repo: str = "REPO",
 ) -> None:
     """Write a page for a browser that shows what a repository holds: one file, which needs no network.

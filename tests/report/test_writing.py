@@ -7,7 +7,8 @@ from made_once import new_repo
 from report_pages import parsed, said, section
 
 from spherex_butler.errors import FormatError
-from spherex_butler.report import write_report
+from spherex_butler.report import report_page, write_report
+from spherex_butler.verify import check_repository
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,11 @@ def test_folders_are_refused_before_anything_is_counted(butler, tmp_path):
         write_report(butler, tmp_path)
     with pytest.raises(NotADirectoryError, match="nowhere' is not a folder; expected one for the page"):
         write_report(butler, tmp_path / "nowhere" / "report.html")
+
+
+def test_a_check_that_was_made_is_shown(butler):
+    text = report_page(butler, verify=check_repository(butler))
+    assert "No problems found. 0 images, 0 datasets, 0 files." in said(section(parsed(text), "checks"))
 
 
 def test_a_check_is_made_when_asked(butler, tmp_path):
