@@ -69,8 +69,20 @@ LINES = {
     "verify --fix": (("verify", "repo", "--fix", "--from", "files"), 1, 1, "would be brought back from "),
 }
 
-READING = {"calibrations", "config-path", "explain", "list", "obscore-export", "search", "serve", "show", "summary"}
-"""Commands that change nothing, but for the files that list, obscore-export and search write."""
+READING = {
+    "calibrations",
+    "config-path",
+    "explain",
+    "list",
+    "obscore-export",
+    "search",
+    "serve",
+    "show",
+    "summary",
+    "report",
+    "spectrum",
+}
+"""Commands that change nothing, but for the files that they write."""
 
 
 def test_every_command_that_changes_something_has_a_dry_run():
