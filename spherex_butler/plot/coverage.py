@@ -87,7 +87,8 @@ def plot_coverage(
         require_position(mark)
     ax = new_axes(*_SIZE, projection=_PROJECTION) if ax is None else given_axes(ax, _PROJECTION)
     drawn = _draw(ax, _projected(ax, counted.order, depth, system), _norm(depth) if norm is None else norm)
-    _add_bar(ax, drawn, extend="min" if (drawn.norm.vmin or 0) > max(1, depth[depth > 0].min(initial=1)) else "neither")
+    lowest, fewest = drawn.get_clim()[0], float(depth[depth > 0].min(initial=1))
+    _add_bar(ax, drawn, extend="min" if (lowest or 0) > max(1.0, fewest) else "neither")
     _label(ax)
     of = "" if channel is None else f" in channel {channel[1]} of D{channel[0]}"
     ax.set_title(f"{(depth > 0).mean():.1%} of the sky seen{of}, {counted.images:,} images; {name}", fontsize="medium")

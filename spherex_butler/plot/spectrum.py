@@ -140,8 +140,8 @@ class _Points:
             )
             if len(inside.flux):
                 weights = 1 / inside.error**2
-                mean = weights @ inside.flux / weights.sum()
-                found.append((detector, (low + high) / 2, high - low, mean, weights.sum() ** -0.5))
+                mean, error = float(weights @ inside.flux / weights.sum()), float(weights.sum() ** -0.5)
+                found.append((detector, (low + high) / 2, high - low, mean, error))
         return found
 
 
