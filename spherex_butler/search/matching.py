@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 import hpgeom
 import numpy as np
 from lsst.daf.butler import Butler
-from lsst.sphgeom import Angle, Circle, ConvexPolygon, HealpixPixelization, PixelizationABC, Region, UnitVector3d
+from lsst.sphgeom import Angle, Circle, HealpixPixelization, PixelizationABC, Region, UnitVector3d
 from numpy.typing import NDArray
 
 from ..repository.butler_internals import ImageTables
 from ..repository.exposures import sky_pixels
+from .areas import area_pixels, overlapping
 from .candidates import Chosen, ExposureTimes, all_regions, exposure_times, overlapping_regions
 from .motion import Motion
 from .ragged import spread
@@ -201,17 +202,11 @@ def _of_area(butler: Butler, tables: ImageTables, area: Region, chosen: Chosen) 
     circle = area.getBoundingCircle()
     center = np.array(list(circle.getCenter()), float)
     radius = circle.getOpeningAngle().asRadians()
-    pixels = sky_pixels(butler.dimensions.commonSkyPix.pixelization, area)
+    pixels = area_pixels(butler.dimensions.commonSkyPix.pixelization, area)
     for regions in _regions_over(butler, tables, pixels, chosen):
         centers, reach = circles(regions.corners)
         near = regions.where(centers @ center >= np.cos(np.minimum(reach + radius, np.pi)))
-        overlap = [_overlap(corners, area) for corners in near.corners]
-        yield _with_nearest_points(near.where(np.array(overlap, bool)), center)
-
-
-def _overlap(corners: Vectors, area: Region) -> bool:
-    overlap = area.overlaps(ConvexPolygon([UnitVector3d(*corner) for corner in corners]))
-    return overlap is not False  # None: it could not be decided
+        yield _with_nearest_points(near.where(overlapping(near.corners, area)), center)
 
 
 def _of_cells(butler: Butler, tables: ImageTables, area: Cells, chosen: Chosen) -> Iterator[Matches]:

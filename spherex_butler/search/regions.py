@@ -8,6 +8,7 @@ __all__ = (
     "Vectors",
     "circles",
     "contains",
+    "edges",
     "have_four_corners",
     "nearest_points",
     "polygons",
@@ -182,7 +183,7 @@ def circles(corners: Vectors) -> tuple[Vectors, NDArray[np.float64]]:
 def contains(corners: Vectors, points: Vectors) -> NDArray[np.bool_]:
     """Return which polygons, shape (n, corners, 3), contain their point, shape (n, 3); NaN is nowhere."""
     inside = np.asarray(np.isfinite(points).all(axis=1))
-    for begin, end in _edges(corners):
+    for begin, end in edges(corners):
         inside &= np.einsum("ij,ij->i", np.cross(begin, end), points) >= 0
     return inside
 
@@ -190,7 +191,7 @@ def contains(corners: Vectors, points: Vectors) -> NDArray[np.bool_]:
 def nearest_points(corners: Vectors, points: Vectors) -> Vectors:
     """Return the point of each polygon, shape (n, corners, 3), that is nearest a point, shape (n, 3), outside it."""
     best, cosine = corners[:, 0], np.full(len(corners), -np.inf)
-    for begin, end in _edges(corners):
+    for begin, end in edges(corners):
         candidate = _nearest_of_edge(begin, end, points)
         found = np.einsum("ij,ij->i", candidate, points)
         nearer = found > cosine
@@ -199,7 +200,7 @@ def nearest_points(corners: Vectors, points: Vectors) -> Vectors:
     return best
 
 
-def _edges(corners: Vectors) -> Iterator[tuple[Vectors, Vectors]]:
+def edges(corners: Vectors) -> Iterator[tuple[Vectors, Vectors]]:
     """Yield the ends of all first edges, of all second ones, and so on."""
     yield from zip(np.moveaxis(corners, 1, 0), np.moveaxis(np.roll(corners, -1, axis=1), 1, 0), strict=True)
 

@@ -13,7 +13,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
 from astropy.time import Time
-from lsst.sphgeom import Region
+from lsst.sphgeom import Box, Circle, ConvexPolygon, Ellipse, Region
 from numpy.typing import NDArray
 
 from ..errors import ParameterError
@@ -86,7 +86,7 @@ def as_targets(position: Any, radius: Any = None) -> Targets:
     if radius is not None:
         raise ParameterError(f"radius={radius!r} was given with a {type(position).__name__}; it goes with positions.")
     if isinstance(position, Region):
-        return Area(position)
+        return _area(position)
     if type(position).__module__.partition(".")[0] == "mocpy":  # which is an extra, and not loaded for this
         return _cells(position)
     if isinstance(position, Ephemeris):
@@ -113,7 +113,20 @@ def _of_coordinates(positions: SkyCoord, radius: Any, names: Sequence[str] | Non
     return Moving(stars(positions.unmasked), names)
 
 
+def _area(region: Region) -> Area:
+    if not isinstance(region, Box | Circle | ConvexPolygon | Ellipse):
+        raise ParameterError(
+            f"The position is of the type {type(region).__name__}; expected a Box, Circle, ConvexPolygon or Ellipse of "
+            "lsst.sphgeom. Search the parts one by one, or give a MOC."
+        )
+    if not isinstance(region, ConvexPolygon) and region.isEmpty():
+        raise ParameterError(f"The region {region!r} is empty; expected a part of the sky.")
+    return Area(region)
+
+
 def _cells(moc: MOC) -> Cells:
+    if type(moc).__name__ != "MOC":
+        raise ParameterError(f"The position is of the type {type(moc).__name__}; expected a MOC of the sky, mocpy.MOC.")
     order = min(int(moc.max_order), _FINEST)
     rounded = moc.degrade_to_order(order) if moc.max_order > order else moc
     return Cells(order, np.asarray(rounded.flatten(), np.int64))
