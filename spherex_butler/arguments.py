@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ("detectors_given", "require_detectors", "require_number")
+__all__ = ("detectors_given", "exposures_given", "require_detectors", "require_number", "require_text")
 
 from collections.abc import Iterable
 from numbers import Integral
+from typing import Any
 
 from .constants import DETECTORS
-from .errors import ParameterError
+from .errors import FormatError, ParameterError
+from .names import ObservationId
+
+_MOST_DIGITS = 18
+"""Of a number that fits into 64 bits, which is what databases hold."""
 
 
 def require_number(name: str, value: object, least: int = 1, most: int | None = None) -> None:
@@ -28,10 +33,13 @@ def require_number(name: str, value: object, least: int = 1, most: int | None = 
     ParameterError
         Raised if it is refused.
     """
-    is_whole = isinstance(value, Integral) and not isinstance(value, bool)
-    if not is_whole or value < least or (most is not None and value > most):  # type: ignore[operator]  # a number
+    if not _is_whole(value) or value < least or (most is not None and value > most):  # type: ignore[operator]  # a number
         expected = f"from {least} to {most}" if most is not None else f"of at least {least}"
         raise ParameterError(f"{name}={value!r} is not possible; expected a whole number {expected}.")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def require_detectors(numbers: Iterable[object]) -> None:
@@ -60,3 +68,57 @@ def detectors_given(detectors: int | Iterable[int] | None) -> frozenset[int] | N
     found = list(given)
     require_detectors(found)
     return frozenset(map(int, found))
+
+
+def exposures_given(exposures: int | str | Iterable[int | str] | None) -> frozenset[int] | None:
+    """Return the ids of exposures that are given as one or as several, each by its id or its observation id.
+
+    `None` stands for all, and is returned.
+
+    Raises
+    ------
+    ParameterError
+        Raised if one is neither.
+    """
+    if exposures is None:
+        return None
+    alone = isinstance(exposures, Integral | str) or not isinstance(exposures, Iterable)
+    given: Iterable[object] = [exposures] if alone else exposures  # type: ignore[assignment]  # several
+    return frozenset(map(_exposure, given))
+
+
+def _exposure(given: object) -> int:
+    number: Any = given
+    if isinstance(given, str):
+        try:
+            is_id = given.isdecimal() and len(given) <= _MOST_DIGITS
+            number = int(given) if is_id else ObservationId.parse(given).exposure_id
+        except FormatError:
+            number = None
+    if not _is_whole(number) or len(str(abs(int(number)))) > _MOST_DIGITS:
+        raise ParameterError(
+            f"There is no exposure {given!r}; expected an exposure id such as 20255110106842, or an observation id "
+            "such as '2025W51_1A_0684_2'."
+        )
+    return int(number)
+
+
+def require_text(name: str, value: object, example: str) -> None:
+    """Refuse what is given for one text and is none; `None` passes.
+
+    Parameters
+    ----------
+    name
+        What the caller knows it as.
+    value
+        What was given.
+    example
+        What would be understood.
+
+    Raises
+    ------
+    ParameterError
+        Raised if it is refused.
+    """
+    if value is not None and not isinstance(value, str):
+        raise ParameterError(f"{name}={value!r} is not possible; expected one text such as {example!r}.")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spherex_butler.archive import ingest_archive_table
-from spherex_butler.arguments import detectors_given, require_number
+from spherex_butler.arguments import detectors_given, exposures_given, require_number, require_text
 from spherex_butler.errors import ParameterError
 from spherex_butler.ingest import ingest_files, plan_files
 from spherex_butler.search import coverage, find_images, get_cutouts, observations
@@ -33,6 +33,30 @@ def test_one_detector_is_as_good_as_several(given):
 def test_no_detectors_and_all_are_not_the_same():
     assert detectors_given(None) is None
     assert detectors_given([]) == frozenset()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [20255110106842, np.int64(20255110106842), "2025W51_1A_0684_2", ["20255110106842"], np.array([20255110106842])],
+)
+def test_one_exposure_is_as_good_as_several(given):
+    (found,) = exposures_given(given)
+    assert (found, type(found)) == (20255110106842, int)
+    assert exposures_given(None) is None
+    assert exposures_given([]) == frozenset()
+
+
+@pytest.mark.parametrize("given", [20255110106842.5, "D3", True, [None], 10**20, "9" * 5000])
+def test_what_is_no_exposure_is_refused(given):
+    with pytest.raises(ParameterError, match=r"There is no exposure .*; expected an exposure id such as 2025511010"):
+        exposures_given(given)
+
+
+def test_what_is_no_text_is_refused_by_name():
+    require_text("survey", None, "all_sky")
+    require_text("survey", "deep", "all_sky")
+    with pytest.raises(ParameterError, match=r"^survey=3 is not possible; expected one text such as 'all_sky'\.$"):
+        require_text("survey", 3, "all_sky")
 
 
 @pytest.mark.parametrize(("given", "words"), [("D3", "D3"), ([1, 9], "9"), (0, "0"), (2.5, "2.5"), ([[3]], r"\[3\]")])

@@ -12,6 +12,7 @@ __all__ = (
     "data_id_text",
     "is_covered",
     "range_between",
+    "range_given",
     "range_text",
     "release_ranges",
     "token_of",
@@ -168,6 +169,28 @@ def range_between(begin: UserTime | None, end: UserTime | None) -> Timespan:
     if timespan.isEmpty():
         raise ParameterError(f"The range from {begin!s} to {end!s} is empty; expected a begin before the end.")
     return timespan
+
+
+def range_given(time: Any) -> Timespan | None:
+    """Return the range that a user gives as begin and end; `None` stands for all times, and is returned.
+
+    Raises
+    ------
+    ParameterError
+        Raised if it is no such pair, or is empty.
+    """
+    if time is None:
+        return None
+    try:
+        pair = () if isinstance(time, str | bytes) else tuple(time)
+    except TypeError:
+        pair = ()
+    if len(pair) != 2:
+        raise ParameterError(
+            f"time={time!r} is no range; expected its begin and its end, such as ('2025-12-18', '2025-12-19'), of "
+            "which None is open."
+        )
+    return range_between(*pair)
 
 
 def range_text(timespan: Timespan) -> str:

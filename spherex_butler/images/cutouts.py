@@ -263,6 +263,8 @@ def sides_of(size: Any) -> u.Quantity:
         sides = u.Quantity(size) * np.ones(2)
     except (TypeError, ValueError):
         raise ParameterError(f"size={size!r} is neither an angle nor a number of pixels.") from None
+    if sides.shape != (2,):
+        raise ParameterError(f"size={size!r} has shape {sides.shape}; expected one side, or height and width.")
     if sides.unit.is_equivalent(u.deg):
         return sides
     if sides.unit not in {u.dimensionless_unscaled, u.pixel}:

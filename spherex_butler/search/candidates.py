@@ -19,7 +19,7 @@ from lsst.daf.butler import Butler
 from numpy.typing import NDArray
 from sqlalchemy.sql.functions import aggregate_strings
 
-from ..constants import INSTRUMENT
+from ..constants import DETECTORS, INSTRUMENT
 from ..repository.butler_internals import ImageTables, selected_rows
 from .joined_texts import MOST_NUMBERS, SEPARATOR, is_one_of, joined_column
 from .regions import Regions
@@ -31,7 +31,7 @@ _PERIOD = 100_000
 """Exposures that differ in their last five digits only are of one planning period: that many are joined into a text."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
     """Which images are candidates at all.
 
@@ -40,13 +40,13 @@ class Chosen:
     detectors
         Numbers of detectors, `None` for all.
     exposures
-        Ids of exposures, `None` for all.
+        Ids of exposures, ascending, each once; `None` for all.
     first, last
         Between which ids exposures have to be, `None` where there is no bound.
     """
 
     detectors: Collection[int] | None = None
-    exposures: Collection[int] | None = None
+    exposures: NDArray[np.int64] | None = None
     first: int | None = None
     last: int | None = None
 
@@ -59,10 +59,14 @@ class Chosen:
         yield columns.instrument == INSTRUMENT
         if self.detectors is not None:
             yield columns.detector.in_(sorted(self.detectors))
-        if self.exposures is not None and len(self.exposures) <= MOST_NUMBERS:
-            yield is_one_of(columns.exposure, sorted(self.exposures))
+        elif self._many is not None or self.first is not None or self.last is not None:
+            # The indexes that serve have the detector before the exposure. Without it, SQLite would take the one that
+            # has the exposure alone, and go through all images of the range.
+            yield columns.detector.in_(DETECTORS)
+        if self._many is not None:
+            yield columns.exposure.between(int(self._many[0]), int(self._many[-1]))
         elif self.exposures is not None:
-            yield columns.exposure.between(min(self.exposures), max(self.exposures))
+            yield is_one_of(columns.exposure, self.exposures.tolist())
         if self.first is not None:
             yield columns.exposure >= self.first
         if self.last is not None:
@@ -70,9 +74,15 @@ class Chosen:
 
     def of(self, regions: Regions) -> Regions:
         """Return those of regions whose exposures are chosen, where there are too many to name them in a statement."""
-        if self.exposures is None or len(self.exposures) <= MOST_NUMBERS:
+        if self._many is None:
             return regions
-        return regions.where(np.isin(regions.exposures, np.fromiter(self.exposures, np.int64)))
+        place = np.minimum(np.searchsorted(self._many, regions.exposures), len(self._many) - 1)
+        return regions.where(self._many[place] == regions.exposures)
+
+    @property
+    def _many(self) -> NDArray[np.int64] | None:
+        """The exposures, if they are too many to name them in a statement."""
+        return self.exposures if self.exposures is not None and len(self.exposures) > MOST_NUMBERS else None
 
 
 def overlapping_regions(
@@ -81,7 +91,9 @@ def overlapping_regions(
     """Yield the regions that overlap pixels of the universe's common system, again for each pixel they overlap."""
     common = butler.dimensions.commonSkyPix
     overlaps, regions = tables.overlaps.columns, tables.regions.columns
-    same = [overlaps[name] == regions[name] for name in ("instrument", "detector", "exposure")]
+    # By sums, so that SQLite does not begin with the regions of all exposures that are chosen, wherever they are.
+    same = [overlaps.instrument == regions.instrument]
+    same += [overlaps[name] + 0 == regions[name] for name in ("detector", "exposure")]
     for begin in range(0, len(pixels), _PIXELS):
         statement = (
             _joined(tables)

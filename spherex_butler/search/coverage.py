@@ -7,6 +7,7 @@ __all__ = ("Coverage", "coverage")
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import hpgeom
@@ -16,8 +17,8 @@ from astropy.io import fits
 from lsst.daf.butler import Butler
 from numpy.typing import NDArray
 
-from ..arguments import detectors_given
-from ..calibrations.ranges import UserTime, range_between
+from ..arguments import detectors_given, require_number, require_text
+from ..calibrations.ranges import UserTime, range_given
 from ..constants import CHANNELS, DETECTORS
 from ..errors import ConfigurationError, ParameterError
 from ..images.level2 import write_file
@@ -173,11 +174,12 @@ def coverage(
         Raised if it is no SPHEREx repository.
     """
     require_universe(butler)
-    if order not in range(_LARGEST + 1):
-        raise ParameterError(f"order={order!r} is out of range; expected a HEALPix order from 0 to {_LARGEST}.")
+    require_number("order", order, least=0, most=_LARGEST)
+    require_text("survey", survey, "all_sky")
+    require_text("planning_period", planning_period, "2025W51_1A")
     known = detectors_given(detectors)
     wanted = _wanted(channels, known)
-    timespan = None if time is None else range_between(*time)
+    timespan = range_given(time)
     with butler.registry.caching_context():
         searched = searched_collections(butler, collections)
         images = ImageFilter(searched.numbers, searched.all_runs, True, timespan, planning_period, survey)
@@ -190,12 +192,13 @@ def _wanted(channels: bool | Channel | Iterable[Channel], detectors: frozenset[i
     every = [(d, c) for d in DETECTORS for c in range(1, CHANNELS + 1) if detectors is None or d in detectors]
     if isinstance(channels, bool):
         return every if channels else []
-    given: list[Any] = list(channels)
-    alone = bool(given) and isinstance(given[0], int)
-    pairs: list[Channel] = [tuple(pair) for pair in ([given] if alone else given)]
+    several: Any = channels
+    given = list(several) if isinstance(several, Iterable) else [several]
+    alone = bool(given) and isinstance(given[0], Integral)
+    pairs = [tuple(pair) if isinstance(pair, Iterable) else pair for pair in ([given] if alone else given)]
     if unknown := [pair for pair in pairs if pair not in every]:
         raise ParameterError(
             f"There is no channel {unknown[0]!r} to count; expected (detector, channel), the channel from 1 to "
             f"{CHANNELS}, of a detector that is counted."
         )
-    return list(dict.fromkeys(pairs))
+    return [(int(detector), int(channel)) for detector, channel in dict.fromkeys(pairs)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("CutoutFile", "FileState", "FolderError", "file_name", "look_at", "write_cutout")
+__all__ = ("CutoutFile", "FileState", "FolderError", "file_name", "look_at", "make_folder", "write_cutout")
 
 import hashlib
 import os
@@ -75,6 +75,23 @@ class CutoutFile:
 
 class FolderError(ConfigurationError):
     """The folder cannot be written to, so that no cutout can."""
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder that cutouts go to, and those it is in, where they are not there.
+
+    Raises
+    ------
+    ConfigurationError
+        Raised if that cannot be done.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FolderError(
+            f"There cannot be a folder {str(folder)!r} for cutouts: {reason_of(error).rstrip('.')}. Expected one that "
+            "is there or can be made; give another."
+        ) from error
 
 
 class FileState(Enum):

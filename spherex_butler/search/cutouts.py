@@ -8,16 +8,19 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
+from typing import Any
 
-from astropy.table import Table
+from astropy.table import Row, Table
 from lsst.daf.butler import Butler
 from lsst.daf.butler.progress import Progress, ProgressBar
 
 from ..arguments import require_number
+from ..errors import ParameterError
 from ..files.temporary import remove_leftovers
 from ..images.cutouts import Size
 from ..images.spectral_image import SpectralImage
 from ..repository.distortions import remember_distortion
+from .cutout_files import make_folder
 from .cutout_plan import CutoutPlan, CutoutRequest, plan_cutouts
 from .cutout_reading import Outcome, read_cutouts
 from .cutout_report import Cutouts, FailedCutout
@@ -29,7 +32,7 @@ CONNECTIONS = 16
 
 def get_cutouts(
     butler: Butler,
-    table: Table | str | os.PathLike[str],
+    table: Table | Row | str | os.PathLike[str],
     size: Size,
     *,
     folder: str | os.PathLike[str] | None = None,
@@ -44,10 +47,10 @@ def get_cutouts(
     butler
         A SPHEREx repository, which may be read-only.
     table
-        What `find_images` returned, or a file that it was saved to: ECSV, CSV, VOTable, FITS or Parquet. Any table will
-        do that has ``dataset_id``, and ``ra`` and ``dec`` in degrees or a column of SkyCoord, or else ``x`` and ``y``,
-        0-based pixels of the full frame. Where a row has both, the position on the sky counts; pixels count where
-        ``ra`` and ``dec`` are both masked, NaN or empty. ``source`` names it.
+        What `find_images` returned, one row of that, or a file that it was saved to: ECSV, CSV, VOTable, FITS or
+        Parquet. Any table will do that has ``dataset_id``, and ``ra`` and ``dec`` in degrees or a column of SkyCoord,
+        or else ``x`` and ``y``, 0-based pixels of the full frame. Where a row has both, the position on the sky counts;
+        pixels count where ``ra`` and ``dec`` are both masked, NaN or empty. ``source`` names it.
     size
         Full side: an angle or pixels, a scalar or (height, width), as for `~spherex_butler.SpectralImage.cutout`. A
         cutout partly outside its image is clipped.
@@ -105,7 +108,7 @@ def get_cutouts(
 
 def stream_cutouts(
     butler: Butler,
-    table: Table | str | os.PathLike[str],
+    table: Table | Row | str | os.PathLike[str],
     size: Size,
     *,
     folder: str | os.PathLike[str] | None,
@@ -129,10 +132,10 @@ def stream_cutouts(
     """
     require_number("connections", connections)
     request = CutoutRequest.of(size, planes, None if folder is None else Path(folder))
-    plan = plan_cutouts(butler, table if isinstance(table, Table) else read_table(table), request)
+    plan = plan_cutouts(butler, _table(table), request)
     _begin(report, plan)
     if request.folder is not None:
-        request.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(request.folder)
         remove_leftovers(request.folder)
     for path, rows in plan.there.items():
         report.there += 1
@@ -144,6 +147,20 @@ def stream_cutouts(
             yield from _had(report, plan, outcome)
             _remember(butler, outcome)
             progress.update(len(outcome.wanted.rows))
+
+
+def _table(given: Any) -> Table:
+    """Return the table that is meant; a row is a table of one."""
+    if isinstance(given, Row):
+        return given.table[given.index : given.index + 1]
+    if isinstance(given, str | os.PathLike):
+        return read_table(given)
+    if not isinstance(given, Table):
+        raise ParameterError(
+            f"The table is a {type(given).__name__}; expected what find_images returns, one of its rows, another table "
+            "of astropy, or a file that it was saved to."
+        )
+    return given
 
 
 def _begin(report: Cutouts, plan: CutoutPlan) -> None:

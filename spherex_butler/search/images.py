@@ -14,8 +14,8 @@ from astropy.table import QTable
 from lsst.daf.butler import Butler
 from numpy.typing import NDArray
 
-from ..arguments import detectors_given, require_number
-from ..calibrations.ranges import UserTime, range_between
+from ..arguments import detectors_given, exposures_given, require_number, require_text
+from ..calibrations.ranges import UserTime, range_given
 from ..errors import FormatError, ParameterError
 from ..images.geometry import longitude_latitude
 from ..names import ObservationId
@@ -46,7 +46,7 @@ def find_images(
     wavelength: u.Quantity | tuple[u.Quantity, u.Quantity] | None = None,
     time: tuple[UserTime | None, UserTime | None] | None = None,
     detectors: int | Iterable[int] | None = None,
-    exposures: int | Iterable[int] | None = None,
+    exposures: int | str | Iterable[int | str] | None = None,
     survey: str | None = None,
     planning_period: str | None = None,
     collections: str | Iterable[str] | None = None,
@@ -76,8 +76,10 @@ def find_images(
         pixel, half a bandwidth to both sides, meets that; in a circle or region, if that is so at any pixel there.
     time
         Only exposures that overlap with this time, from begin to end; `None` is open.
-    detectors, exposures
-        Only these.
+    detectors
+        Only these, 1 to 6.
+    exposures
+        Only these, each by its id or its observation id: ``"2025W51_1A_0684_2"``.
     survey
         Only exposures that were planned for this survey, as headers name it: ``"all_sky"``.
     planning_period
@@ -148,10 +150,11 @@ def find_images(
     require_universe(butler)
     if limit is not None:
         require_number("limit", limit, least=0)
+    require_text("survey", survey, "all_sky")
     targets = as_targets(position, radius)
     chosen = _chosen(detectors, exposures, planning_period)
     range_ = None if wavelength is None else WavelengthRange.of(wavelength)
-    timespan = None if time is None else range_between(*time)
+    timespan = range_given(time)
     with butler.registry.caching_context():  # of collections, which are asked for again and again
         searched = searched_collections(butler, collections)
         wanted = ImageFilter(searched.numbers, searched.all_runs, latest, timespan, planning_period, survey)
@@ -165,11 +168,14 @@ def find_images(
 
 
 def _chosen(
-    detectors: int | Iterable[int] | None, exposures: int | Iterable[int] | None, planning_period: str | None
+    detectors: int | Iterable[int] | None,
+    exposures: int | str | Iterable[int | str] | None,
+    planning_period: str | None,
 ) -> Chosen:
-    ids = [exposures] if isinstance(exposures, int) else exposures
+    ids = exposures_given(exposures)
     first, last = (None, None) if planning_period is None else _bounds(planning_period)
-    return Chosen(detectors_given(detectors), None if ids is None else frozenset(map(int, ids)), first, last)
+    every = None if ids is None else np.array(sorted(ids), np.int64)
+    return Chosen(detectors_given(detectors), every, first, last)
 
 
 def _bounds(planning_period: str) -> tuple[int, int]:

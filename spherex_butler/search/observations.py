@@ -16,8 +16,8 @@ from lsst.daf.butler import Butler, Timespan
 from lsst.daf.butler.queries import Query
 from lsst.daf.butler.queries.tree import Predicate
 
-from ..arguments import detectors_given, require_number
-from ..calibrations.ranges import UserTime, range_between
+from ..arguments import detectors_given, require_number, require_text
+from ..calibrations.ranges import UserTime, range_given
 from ..constants import DATASET_TYPE, DEFAULT_COLLECTION, INSTRUMENT
 from ..repository.opened import require_universe
 from ..repository.runs import release_of_run
@@ -76,8 +76,10 @@ def observations(
     require_universe(butler)
     if limit is not None:
         require_number("limit", limit, least=0)
+    require_text("survey", survey, "all_sky")
+    require_text("planning_period", planning_period, "2025W51_1A")
     numbers = detectors_given(detectors)
-    timespan = None if time is None else range_between(*time)
+    timespan = range_given(time)
     searched = [DEFAULT_COLLECTION] if collections is None else collections
     with butler.query() as query:
         chosen = query.where(instrument=INSTRUMENT).join_dataset_search(DATASET_TYPE, searched)

@@ -123,6 +123,8 @@ def searched_collections(butler: Butler, collections: str | Iterable[str] | None
         Raised if one does not exist, or a pattern matches none.
     """
     given = DEFAULT_COLLECTION if collections is None else collections
+    if not isinstance(given, Iterable):
+        raise ParameterError(f"collections={given!r} is not possible; expected names of collections.")
     names = (given,) if isinstance(given, str) else tuple(given)
     try:
         found = list({info.name: info for name in names for info in _meant(butler, name)}.values())

@@ -149,6 +149,10 @@ def test_center_anywhere_else_on_the_sky_is_wholly_outside(wcs, distance, angle)
         ),
         ({"center": (120, 210), "size": np.inf}, "expected at least one, and a finite number"),
         ({"center": (120, 210), "size": (1, 2, 3)}, r"size=\(1, 2, 3\) is neither an angle nor a number of pixels"),
+        *(
+            ({"center": (120, 210), "size": bad}, "has shape .*; expected one side, or height and width")
+            for bad in ([[1, 2]], [[1], [2]] * u.arcmin)
+        ),
         ({"center": (120, 210), "size": "big"}, "size='big' is neither an angle nor a number of pixels"),
         ({"center": (120, 210), "size": 3 * u.s}, "has unit s; expected an angle or pixels"),
         ({"center": (120, 210), "size": 3 * u.deg}, "size as an angle needs an image with a celestial WCS.*; use bbox"),

@@ -195,9 +195,15 @@ def test_maps_are_written_as_healpix(counted, tmp_path):
 
 
 def test_chosen_channels_are_counted(butler, counted):
-    for given, expected in [((3, 9), [(3, 9)]), ([(3, 9), (1, 1)], [(3, 9), (1, 1)])]:
+    for given, expected in [
+        ((3, 9), [(3, 9)]),
+        ((np.int64(3), np.int64(9)), [(3, 9)]),
+        ([(3, 9), (1, 1)], [(3, 9), (1, 1)]),
+        (np.array([(3, 9), (1, 1)], float), [(3, 9), (1, 1)]),
+    ]:
         some = coverage(butler, channels=given)
         assert list(some.channels) == expected
+        assert {type(number) for channel in some.channels for number in channel} == {int}
         np.testing.assert_array_equal(some.channels[3, 9], counted.channels[3, 9])
     assert list(coverage(butler, order=2, channels=True, detectors=2).channels) == [(2, n) for n in range(1, 18)]
 
@@ -217,8 +223,15 @@ def test_representation_is_short(counted):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"order": 11}, "order=11 is out of range"),
-        ({"order": -1}, "order=-1 is out of range"),
+        ({"order": 11}, "order=11 is not possible; expected a whole number from 0 to 10"),
+        ({"order": -1}, "order=-1 is not possible"),
+        ({"order": 7.0}, r"order=7\.0 is not possible"),
+        ({"channels": 3}, r"There is no channel \(3,\)"),
+        ({"channels": [3, 9, 1]}, r"There is no channel \(3, 9, 1\)"),
+        ({"channels": [None]}, "There is no channel None"),
+        ({"time": "2025-12-18"}, "time='2025-12-18' is no range"),
+        ({"survey": ["all_sky"]}, r"survey=\['all_sky'\] is not possible; expected one text such as 'all_sky'"),
+        ({"planning_period": 2025}, "planning_period=2025 is not possible"),
         ({"channels": (3, 18)}, r"There is no channel \(3, 18\)"),
         ({"channels": [(7, 1)]}, r"There is no channel \(7, 1\)"),
         ({"channels": (3, 1), "detectors": 2}, r"There is no channel \(3, 1\)"),

@@ -266,6 +266,25 @@ def test_process_that_was_slower_takes_what_the_faster_one_wrote(local, tmp_path
     assert path.read_text() == "of somebody else"
 
 
+def test_row_of_a_table_is_a_table_of_one(local):
+    table = local.table([(30, 40)])
+    (image,) = get_cutouts(local.butler, table[1], SIZE)
+    assert_same(image, get_cutouts(local.butler, table, SIZE)[1])
+
+
+def test_what_is_no_table_is_refused(local):
+    with pytest.raises(ParameterError, match=r"The table is a dict; expected what find_images returns, one of its"):
+        get_cutouts(local.butler, {"dataset_id": []}, SIZE)
+
+
+@pytest.mark.parametrize("name", ["file", "file/below"])
+def test_folder_that_is_a_file_is_refused(local, tmp_path, name):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ConfigurationError, match=f"There cannot be a folder '.*{name}' for cutouts: .* Expected one"):
+        get_cutouts(local.butler, local.table([(30, 40)]), SIZE, folder=tmp_path / name)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_folder_that_cannot_be_written_to_ends_the_call(local, tmp_path, monkeypatch):
     table = local.table([(30, 40), (60, 60)])
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -12,7 +12,9 @@ from astropy.table import MaskedColumn, QTable, Table
 from astropy.time import Time
 from astropy.utils.masked import Masked
 from lsst.daf.butler import Butler, CollectionType
+from lsst.sphgeom import Angle, Box, Circle, IntersectionRegion, UnionRegion, UnitVector3d
 from made_once import copy_exposures, new_repo
+from mocpy import TimeMOC
 from sky_images import make_frame, register_frames, sky_of
 
 import spherex_butler
@@ -22,6 +24,7 @@ from spherex_butler.search import find_images
 
 OBS_IDS = ("2025W51_1A_0684_2", "2025W51_1A_0700_1", "2025W52_1A_0010_3")
 CENTER = sky_of(make_frame(detector=2), 1000.0, 1000.0)
+CIRCLE = Circle(UnitVector3d(1, 0, 0), Angle(0.1))
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +109,9 @@ def test_tagged_collection_is_searched(butler):
         ({"exposures": 20255110107001}, EVERY[2:4]),
         ({"exposures": [20255110107001, 20255210100103]}, EVERY[2:]),
         ({"exposures": [20255110107001, 20255210100103, *range(300_000)]}, EVERY[2:]),
+        ({"exposures": np.array([20255110107001])[0]}, EVERY[2:4]),
+        ({"exposures": "2025W51_1A_0700_1"}, EVERY[2:4]),
+        ({"exposures": ["20255110107001", np.str_("2025W52_1A_0010_3")]}, EVERY[2:]),
         ({"exposures": []}, []),
         ({"planning_period": "2025W51_1A"}, EVERY[:4]),
         ({"planning_period": "2025W40_1A"}, []),
@@ -206,6 +212,21 @@ STARS = SkyCoord(
         (CENTER, {"wavelength": -1 * u.um}, "is neither one wavelength nor a range"),
         (CENTER, {"detectors": 7}, "There is no detector 7"),
         (CENTER, {"time": ("2026-01-01", "2025-01-01")}, "is empty"),
+        *(
+            (CENTER, {"time": time}, "is no range; expected its begin and its end, such as")
+            for time in ("2025-12-18", Time("2025-12-18"), ("2025", "2026", "2027"), 5)
+        ),
+        *(
+            (CENTER, {"exposures": bad}, "There is no exposure .*; expected an exposure id such as 20255110106842, or")
+            for bad in ([20255110107001.5], "2025W51", 2.5, True, 10**20, "1" * 5000, [None])
+        ),
+        (CENTER, {"survey": ["all_sky"]}, r"survey=\['all_sky'\] is not possible; expected one text such as 'all_sky'"),
+        (CENTER, {"collections": 5}, "collections=5 is not possible; expected names of collections"),
+        (UnionRegion(CIRCLE, CIRCLE), {}, "type UnionRegion; expected a Box, Circle, ConvexPolygon or"),
+        (IntersectionRegion(CIRCLE, CIRCLE), {}, "type IntersectionRegion; expected a Box, Circle, Conv"),
+        (Circle.empty(), {}, "The region Circle.* is empty"),
+        (Box.empty(), {}, "The region Box.* is empty"),
+        (TimeMOC.from_str("5/0-9"), {}, "type TimeMOC; expected a MOC of the sky"),
         (CENTER, {"planning_period": "2025"}, "planning_period='2025' is no planning period"),
         (CENTER, {"collections": "SPHEREx/default"}, "No collection with name 'SPHEREx/default' found"),
         (CENTER, {"collections": "spx/l3*"}, r"No collection matches 'spx/l3\*'"),
