@@ -12,7 +12,14 @@ from typing import Any, Protocol, Self
 
 import astropy.units as u
 import numpy as np
-from astropy.coordinates import SkyCoord, get_body_barycentric
+from astropy.coordinates import (
+    ICRS,
+    BaseCoordinateFrame,
+    SkyCoord,
+    SphericalCosLatDifferential,
+    SphericalRepresentation,
+    get_body_barycentric,
+)
 from astropy.table import Table
 from astropy.time import Time
 from numpy.typing import NDArray
@@ -26,6 +33,7 @@ Nanoseconds = NDArray[np.int64]
 """Times as Butler has them: since 1970, TAI."""
 
 _YEAR = 365.25 * 86_400e9  # ns
+_FAR = 1e9  # parsec, in place of a distance that is not known
 _POINTS = 4  # of an ephemeris for one position, which makes the interpolation cubic
 _PRECISION = (0.1 * u.arcsec).to_value(u.rad)
 _TIMES = {"datetime_jd": "jd", "jd": "jd", "mjd": "mjd", "time": None, "epoch": None, "datetime_str": None}
@@ -83,6 +91,8 @@ class Star:
 def stars(positions: SkyCoord) -> list[Motion]:
     """Return stars from positions with proper motions, shape (n,).
 
+    Proper motion or distance of a star that is not known (NaN) is none, and so is a distance that is infinite.
+
     Raises
     ------
     ParameterError
@@ -93,20 +103,45 @@ def stars(positions: SkyCoord) -> list[Motion]:
             "The position has a proper motion, but no epoch; expected a SkyCoord with obstime, such as "
             "obstime=Time('J2016')."
         )
-    icrs = positions.icrs
-    known = icrs.distance.unit.is_equivalent(u.pc)
-    # Proper motions are of a distance too, which is any where it is not known: 1.
-    place = icrs.cartesian
+    frame, parallaxes = _with_known_motions(positions)
+    place = frame.transform_to(ICRS()).cartesian
     length = place.norm()
-    velocity = place.differentials["s"]
     direction = (place.xyz / length).to_value(u.one).T
-    rate = (velocity.d_xyz / length).to_value(1 / u.yr, u.dimensionless_angles()).T
-    parallaxes = np.zeros(len(icrs)) if not known else icrs.distance.to_value(u.rad, u.parallax())
-    epochs = np.broadcast_to(nanoseconds_of(positions.obstime), len(icrs))
-    return [
-        Star(direction[n], rate[n], int(epochs[n]), float(parallaxes[n]) if np.isfinite(parallaxes[n]) else 0.0)
-        for n in range(len(icrs))
-    ]
+    rate = (place.differentials["s"].d_xyz / length).to_value(1 / u.yr).T
+    epochs = np.broadcast_to(nanoseconds_of(positions.obstime), len(positions))
+    return [Star(direction[n], rate[n], int(epochs[n]), float(parallaxes[n])) for n in range(len(positions))]
+
+
+def _with_known_motions(positions: SkyCoord) -> tuple[BaseCoordinateFrame, NDArray[np.float64]]:
+    """Return positions of which each moves at a finite speed from a finite distance, and their parallaxes in radians.
+
+    A distance that is not known, or infinite, is as good as a very large one, with which nothing is seen of a speed
+    along the line of sight; and what is not known of a proper motion is none.
+    """
+    there = positions.data if hasattr(positions.data, "lon") else positions.sphericalcoslat
+    motion = there.differentials["s"]
+    distances = _part(there, "distance", u.pc)
+    known = np.isfinite(distances) & (distances > 0)
+    east, north = (_part(motion, name, u.rad / u.yr) for name in ("d_lon_coslat", "d_lat"))
+    east = east if hasattr(motion, "d_lon_coslat") else _part(motion, "d_lon", u.rad / u.yr) * np.cos(there.lat)
+    moves = np.isfinite(east) & np.isfinite(north)
+    away = _part(motion, "d_distance", u.pc / u.yr)
+    differential = SphericalCosLatDifferential(
+        *(np.where(moves, rate, 0) * (u.rad / u.yr) for rate in (east, north)),
+        np.where(known & np.isfinite(away), away, 0) * (u.pc / u.yr),
+    )
+    far = np.where(known, distances, _FAR) * u.pc
+    place = SphericalRepresentation(there.lon, there.lat, far, differentials=differential)
+    return positions.frame.realize_frame(place), np.where(known, (1 * u.au / far).to_value(u.one), 0)
+
+
+def _part(representation: Any, name: str, unit: u.UnitBase) -> NDArray[np.float64]:
+    """Return a part of a representation, NaN where it has none or it is of another kind, such as a distance of 1."""
+    try:
+        found = np.ma.filled(getattr(representation, name).to_value(unit), np.nan)
+    except (AttributeError, u.UnitConversionError):
+        return np.full(representation.shape, np.nan)
+    return np.array(found, float)
 
 
 class Function:

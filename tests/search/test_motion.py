@@ -269,6 +269,49 @@ def masked(values: list[float]) -> Masked:
     return Masked(values, mask=[False] * (len(values) - 1) + [True])
 
 
+ONES = np.ones(5)
+NAMES = {"icrs": ("ra", "dec", "pm_ra_cosdec", "pm_dec"), "galactic": ("l", "b", "pm_l_cosb", "pm_b")}
+
+
+def second(unit: u.UnitBase, values: float, other: float) -> u.Quantity:
+    return np.where(np.arange(5) == 1, other, values) * unit
+
+
+SPEED = 50 * ONES * u.mas / u.yr
+FAR = 100 * ONES * u.pc
+
+
+@pytest.mark.parametrize(
+    ("frame", "across", "options", "same"),
+    [
+        ("icrs", second(u.mas / u.yr, 50, np.nan), {}, False),
+        ("galactic", second(u.mas / u.yr, 50, np.nan), {}, False),
+        ("icrs", SPEED, {"distance": second(u.pc, 100, np.nan)}, True),
+        ("icrs", SPEED, {"distance": second(u.pc, 100, np.inf)}, True),
+        ("icrs", SPEED, {"distance": FAR, "radial_velocity": second(u.km / u.s, 100, np.nan)}, True),
+        ("galactic", SPEED, {"distance": FAR, "radial_velocity": second(u.km / u.s, 100, np.nan)}, True),
+        ("icrs", SPEED, {"radial_velocity": 100 * ONES * u.km / u.s}, True),
+        ("galactic", SPEED, {"radial_velocity": 100 * ONES * u.km / u.s}, True),
+    ],
+)
+def test_star_of_which_something_is_not_known_does_not_end_the_catalogue(butler, frame, across, options, same):
+    at = START.transform_to(frame).spherical
+    values = (at.lon.deg * ONES * u.deg, at.lat.deg * ONES * u.deg, across, 0 * ONES * u.mas / u.yr)
+    named = dict(zip(NAMES[frame], values, strict=True))
+    found = find_images(butler, SkyCoord(frame=frame, obstime=Time("J2016"), **named, **options))
+    assert np.unique(found["source"], return_counts=True)[1].tolist() == [2 * len(OBS_IDS)] * 5
+    apart = SkyCoord(found["ra"], found["dec"]).separation(START).arcsec
+    np.testing.assert_allclose(apart[found["source"] != 1], 0.5, atol=0.02)
+    np.testing.assert_allclose(apart[found["source"] == 1], 0.5 if same else 0, atol=0.02)
+
+
+def test_speed_along_the_line_of_sight_alone_moves_nothing(butler):
+    away = SkyCoord(START.ra, START.dec, radial_velocity=100 * u.km / u.s, obstime=Time("J2016"))
+    found = find_images(butler, away)
+    assert len(found) == 2 * len(OBS_IDS)
+    assert SkyCoord(found["ra"], found["dec"]).separation(START).max() < 1e-6 * u.arcsec
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
