@@ -100,8 +100,7 @@ class ImageRows:
         unique = np.unique(keys)
         exposures = np.unique(unique // 10)
         for begin in range(0, len(exposures), MOST_NUMBERS):
-            some = frozenset(exposures[begin : begin + MOST_NUMBERS].tolist())
-            yield self._rows(Chosen(exposures=some), unique)
+            yield self._rows(Chosen(exposures=exposures[begin : begin + MOST_NUMBERS]), unique)
 
     def _periods(self, chosen: Chosen) -> list[int]:
         columns = self._tables.exposures.columns

@@ -91,7 +91,7 @@ def _chosen(query: SIAQuery, images: ImageRows) -> Chosen:
     return Chosen(detectors=detectors, exposures=_exposures(query))
 
 
-def _exposures(query: SIAQuery) -> frozenset[int] | None:
+def _exposures(query: SIAQuery) -> NDArray[np.int64] | None:
     """Return the exposures that identifiers name, `None` if any will do or one is not of the archive's form."""
     found = set()
     for text in query.texts.get("ID", ()):
@@ -100,7 +100,7 @@ def _exposures(query: SIAQuery) -> frozenset[int] | None:
         except FormatError:
             return None
         found.add(observation.exposure_id)
-    return frozenset(found) or None
+    return np.array(sorted(found), np.int64) if found else None
 
 
 def _keys(butler: Butler, regions: Sequence[Region], chosen: Chosen) -> NDArray[np.int64]:

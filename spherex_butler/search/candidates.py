@@ -11,6 +11,7 @@ __all__ = ("Chosen", "ExposureTimes", "all_regions", "exposure_times", "overlapp
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ _PERIOD = 100_000
 """Exposures that differ in their last five digits only are of one planning period: that many are joined into a text."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True)
 class Chosen:
     """Which images are candidates at all.
 
@@ -40,13 +41,13 @@ class Chosen:
     detectors
         Numbers of detectors, `None` for all.
     exposures
-        Ids of exposures, ascending, each once; `None` for all.
+        Ids of exposures, `None` for all.
     first, last
         Between which ids exposures have to be, `None` where there is no bound.
     """
 
     detectors: Collection[int] | None = None
-    exposures: NDArray[np.int64] | None = None
+    exposures: Collection[int] | None = None
     first: int | None = None
     last: int | None = None
 
@@ -66,7 +67,7 @@ class Chosen:
         if self._many is not None:
             yield columns.exposure.between(int(self._many[0]), int(self._many[-1]))
         elif self.exposures is not None:
-            yield is_one_of(columns.exposure, self.exposures.tolist())
+            yield is_one_of(columns.exposure, sorted(self.exposures))
         if self.first is not None:
             yield columns.exposure >= self.first
         if self.last is not None:
@@ -79,10 +80,12 @@ class Chosen:
         place = np.minimum(np.searchsorted(self._many, regions.exposures), len(self._many) - 1)
         return regions.where(self._many[place] == regions.exposures)
 
-    @property
+    @cached_property
     def _many(self) -> NDArray[np.int64] | None:
-        """The exposures, if they are too many to name them in a statement."""
-        return self.exposures if self.exposures is not None and len(self.exposures) > MOST_NUMBERS else None
+        """The exposures in their order, if they are too many to name them in a statement."""
+        if self.exposures is None or len(self.exposures) <= MOST_NUMBERS:
+            return None
+        return np.unique(np.fromiter(self.exposures, np.int64))
 
 
 def overlapping_regions(

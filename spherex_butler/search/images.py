@@ -172,10 +172,8 @@ def _chosen(
     exposures: int | str | Iterable[int | str] | None,
     planning_period: str | None,
 ) -> Chosen:
-    ids = exposures_given(exposures)
     first, last = (None, None) if planning_period is None else _bounds(planning_period)
-    every = None if ids is None else np.array(sorted(ids), np.int64)
-    return Chosen(detectors_given(detectors), every, first, last)
+    return Chosen(detectors_given(detectors), exposures_given(exposures), first, last)
 
 
 def _bounds(planning_period: str) -> tuple[int, int]:
