@@ -33,7 +33,11 @@ _STORED_ORDER = [1, 0, 3, 2]
 lsst.sphgeom keeps corners counter-clockwise as seen from outside the sphere. Images have them clockwise, as right
 ascension grows to the left, and get them turned round like this.
 """
-_SHORTEST, _LONGEST = np.radians([3.40, 3.56])  # of the sides of an image; real ones are from 3.46 to 3.51 degrees
+_FINEST, _COARSEST = np.radians(np.array([6.138, 6.168]) / 3600) * FULL_FRAME
+"""The mean side of an image. In the archive, a pixel has from 6.142 arcsec, of detector 2, to 6.164, of detector 6; of
+one detector these differ by less than 1/10,000."""
+_UNEQUAL = 1.0035  # at most, widths and heights; in the archive 1.0022
+_BENT = 0.008  # at most, a side's difference from the mean; in the archive 0.0052
 _NORTH = np.array([0.0, 0.0, 1.0])
 
 
@@ -45,10 +49,16 @@ def edge_distances(x: Pixels, y: Pixels) -> Pixels:
 
 
 def are_full_frames(corners: Vectors) -> NDArray[np.bool_]:
-    """Return which regions are those of whole detectors; of cutouts, only the headers tell which pixels they have."""
+    """Return which regions are those of whole detectors; of cutouts, only the headers tell which pixels they have.
+
+    A cutout of 2032 pixels or more cannot be told from a whole detector whose pixels are smaller.
+    """
     four = corners[:, : len(_STORED_ORDER)]
-    sides = np.linalg.norm(four - np.roll(four, -1, axis=1), axis=2)
-    return np.asarray(have_four_corners(corners) & ((sides > _SHORTEST) & (sides < _LONGEST)).all(axis=1))
+    sides = 2 * np.arcsin(np.linalg.norm(four - np.roll(four, -1, axis=1), axis=2) / 2)
+    mean = sides.mean(axis=1)
+    shorter, longer = np.sort([sides[:, ::2].mean(axis=1), sides[:, 1::2].mean(axis=1)], axis=0)
+    found = have_four_corners(corners) & (mean > _FINEST) & (mean < _COARSEST) & (longer < _UNEQUAL * shorter)
+    return np.asarray(found & (np.abs(sides - mean[:, np.newaxis]) < _BENT * mean[:, np.newaxis]).all(axis=1))
 
 
 def stored_corners(corners: Vectors) -> Vectors:

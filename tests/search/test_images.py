@@ -17,7 +17,7 @@ from lsst.sphgeom import Angle as SphereAngle
 from lsst.sphgeom import AngleInterval, Box, Circle, ConvexPolygon, LonLat, NormalizedAngleInterval, UnitVector3d
 from made_once import copy_exposures, new_repo
 from mocpy import MOC
-from sky_images import make_frame, register_frames, sky_of
+from sky_images import archive_row, make_frame, register_frames, sky_of
 
 import spherex_butler
 from spherex_butler.archive import ingest_archive_table
@@ -25,7 +25,11 @@ from spherex_butler.archive.regions import parse_corners
 from spherex_butler.images.wavelengths import WavelengthTable
 from spherex_butler.ingest import ingest_files
 from spherex_butler.repository.creation import make_repo
+from spherex_butler.repository.exposures import sky_region
 from spherex_butler.search import coverage, find_images
+from spherex_butler.search.frames import are_full_frames
+from spherex_butler.search.regions import Vectors
+from spherex_butler.testing.frames import Frame
 
 DATA = Path(__file__).parents[1] / "data" / "archive_tables"
 COLUMNS = [
@@ -230,6 +234,46 @@ def test_pixel_is_that_of_the_header(butler, detector, accuracy):
     assert apart.max() <= accuracy
     nearest = np.minimum.reduce([x + 0.5, y + 0.5, 2039.5 - x, 2039.5 - y]).ravel()[found["source"]]
     np.testing.assert_allclose(found["edge_distance"].value, nearest, atol=accuracy)
+
+
+def shape_of(frame: Frame, width: int, height: int, x: int = 0, y: int = 0) -> Vectors:
+    """Return the region of a part of a frame, as the registry has it; shape (1, 4, 3)."""
+    corners = sky_of(frame, np.array([0, width, width, 0]) + x - 0.5, np.array([0, 0, height, height]) + y - 0.5)
+    region = sky_region(zip(corners.ra.deg, corners.dec.deg, strict=True))
+    return np.array([[list(corner) for corner in region.getVertices()]])
+
+
+def test_whole_detectors_are_told_by_their_shape(butler, rng):
+    """All that the archive's tables have, and simulated ones all over the sky."""
+    for path in sorted(DATA.iterdir()):
+        ingest_archive_table(butler, path)
+    regions = [r.region for r in butler.registry.queryDimensionRecords("exposure_detector_region") if r.region]
+    assert len(regions) == 8
+    real = np.array([[list(corner) for corner in region.getVertices()] for region in regions])
+    assert are_full_frames(real).all()
+    for where in [*everywhere(rng, 40), SkyCoord(0, 90, unit="deg"), SkyCoord(0, -89.9, unit="deg")]:
+        assert are_full_frames(shape_of(make_frame(detector=4, center=where), 2040, 2040)).all()
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "x", "y"),
+    [
+        *((side, side, 0, 0) for side in (1000, 1999, 2000, 2020, 2031)),
+        *((2010, 2010, x, y) for x in (0, 30) for y in (0, 30)),
+        (2040, 2030, 0, 10),
+        (2030, 2040, 0, 0),
+    ],
+)
+def test_pixels_of_large_cutouts_are_not_known(butler, width, height, x, y):
+    frame = make_frame(detector=3)
+    assert not are_full_frames(shape_of(frame, width, height, x, y)).any()
+    row = archive_row(frame)
+    corners = sky_of(frame, np.array([0, width, width, 0]) + x - 0.5, np.array([0, 0, height, height]) + y - 0.5)
+    row["s_region"] = "POLYGON ICRS " + " ".join(f"{one.ra.deg} {one.dec.deg}" for one in (*corners, corners[0]))
+    ingest_archive_table(butler, Table(rows=[row]))
+    (found,) = find_images(butler, sky_of(frame, 500.0, 500.0))
+    assert np.isnan(found["x"])
+    assert np.isnan(found["wavelength"])
 
 
 def test_position_angle_is_that_of_the_image_there(butler):
