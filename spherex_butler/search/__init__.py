@@ -14,6 +14,7 @@ __all__ = (
     "find_images",
     "get_cutouts",
     "observations",
+    "read_table",
     "summary",
     "write_images",
 )
@@ -26,6 +27,7 @@ from .cutouts import get_cutouts
 from .images import find_images
 from .motion import Ephemeris
 from .observations import observations
+from .reading import read_table
 from .wavelengths import channel_counts
 from .writing import write_images
 
