@@ -1,8 +1,8 @@
-"""How reports show themselves at a prompt: by what they are and their summary, on one line."""
+"""How reports show themselves at a prompt, by what they are and their summary on one line; numbers in words."""
 
 from __future__ import annotations
 
-__all__ = ("Summarized",)
+__all__ = ("Summarized", "number_of")
 
 from abc import ABC, abstractmethod
 
@@ -22,3 +22,8 @@ class Summarized(ABC):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {'; '.join(self.summary.splitlines()).rstrip('.:')}>"
+
+
+def number_of(count: int, noun: str) -> str:
+    """Return how many of something, in words."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}{'es' if noun.endswith('ch') else 's'}"

@@ -17,8 +17,10 @@ from lsst.daf.butler import Butler
 from ..repository.opening import open_butler, open_to_remember
 from ..search import Cutouts, find_images, get_cutouts
 from ..search.writing import FORMATS, format_of, write_table, written
+from ..summaries import number_of
 from . import options
 from .cutouts import cutout_size
+from .search_notes import approximate, no_images, unseen, unseen_line
 from .search_tables import counts, coverage_lines, summary, table_lines
 from .targets import exposures, target, targets, wavelength
 
@@ -113,37 +115,44 @@ def search(
     if coverage and limit:
         raise click.UsageError("--coverage counts all images, and --limit leaves some out; give one of them.")
     wanted = target(positions, catalogue, ephemeris)
+    filters |= {"detectors": detectors or None, "exposures": exposures or None, "latest": not all_processings}
     with (open_to_remember if folder is not None or filters["refine"] else open_butler)(repo) as butler:
-        found = find_images(
-            butler,
-            wanted,
-            detectors=detectors or None,
-            exposures=exposures or None,
-            latest=not all_processings,
-            **filters,
-        )
+        found = find_images(butler, wanted, **filters)
+        missed = unseen(wanted, found)
+        notes = [*unseen_line(wanted, missed), *approximate(butler, found)]
+        if not len(found):
+            notes = list(no_images(butler, wanted, filters))
         table = found[: limit or None]
         content, rows = (counts(table), "channels") if coverage else (table, "images")
+        besides = {} if coverage else {"unseen": missed}
         if output is not None and name is not None:
-            write_table(content, output, name, overwrite=overwrite, rows=rows)
-            options.say(_more(found, table, "writes"), f"Wrote {len(content)} rows to {output}.")
+            write_table(content, output, name, overwrite=overwrite, rows=rows, besides=besides)
+            options.say(
+                [*_more(found, table, "writes"), *notes], f"Wrote {number_of(len(content), 'row')} to {output}."
+            )
         elif name is not None:
-            options.say(_more(found, table))
-            click.echo(written(content, name, rows=rows), nl=False)
+            options.say([*_more(found, table), *notes])
+            click.echo(written(content, name, rows=rows, besides=besides), nl=False)
         elif coverage:
-            options.say((), *coverage_lines(table))
+            options.say(notes, *coverage_lines(table))
         else:
-            shown = table if limit is not None else table[: options.ROWS_SHOWN]
-            room = shutil.get_terminal_size((120, 24)).columns
-            options.say(_more(found, shown), *table_lines(shown, room), summary(found))
+            _show(found, table if limit is not None else table[: options.ROWS_SHOWN])
+            options.say(notes)
         if folder is not None and size is not None:
             _write_cutouts(butler, table, size, folder)
+
+
+def _show(found: QTable, shown: QTable) -> None:
+    """Print the table that a person reads, and what it leaves out after that."""
+    room = shutil.get_terminal_size((120, 24)).columns
+    options.say((), *table_lines(shown, room, with_source=len(set(found["source"].tolist())) > 1))
+    options.say(_more(found, shown), summary(found))
 
 
 def _more(found: QTable, given: QTable, how: str = "prints") -> list[str]:
     """Return a line that says how many rows are left out, if there are any."""
     left_out = len(found) - len(given)
-    return [f"… and {left_out} more; --limit 0 {how} all."] if left_out else []
+    return [f"… and {left_out:,} more; --limit 0 {how} all."] if left_out else []
 
 
 def _write_cutouts(butler: Butler, table: QTable, size: u.Quantity, folder: Path) -> None:

@@ -14,6 +14,7 @@ from astropy.table import QTable, Table
 from ..constants import DETECTORS
 from ..repository.instrument import channel_table
 from ..search import channel_counts
+from ..summaries import number_of
 
 _BARS = " ▁▂▃▄▅▆▇█"
 
@@ -47,16 +48,21 @@ _ATTEMPTS: tuple[tuple[Sequence[str], Mapping[str, str], int], ...] = (
 """What is left out, which headings are other ones, and how short sources may be; the first that fits is taken."""
 
 
-def table_lines(table: QTable, room: int) -> list[str]:
+def table_lines(table: QTable, room: int, *, with_source: bool) -> list[str]:
     """Return a heading and a line for each image, as wide as there is room for.
 
-    The source is left out if it is the same everywhere: `summary` says it.
+    Parameters
+    ----------
+    table
+        Of a search, or the first rows of one.
+    room
+        Characters of a line.
+    with_source
+        Whether to say the source of each; where it is the same everywhere, `summary` says it.
     """
     if not len(table):
         return []
-    cells = {name: _cells(table, name) for name in _SHOWN}
-    if len(set(cells["source"])) == 1:
-        del cells["source"]
+    cells = {name: _cells(table, name) for name in _SHOWN if with_source or name != "source"}
     for left_out, headings, least in _ATTEMPTS:
         columns = {headings.get(name, name): cells[name] for name in cells if name not in left_out}
         if _fits(columns, room, least):
@@ -111,19 +117,29 @@ def summary(table: QTable) -> str:
     """Return how many images of which detectors there are, and their wavelengths."""
     if not len(table):
         return "No image was found."
-    detectors = ", ".join(f"D{number}" for number in sorted(set(table["detector"].tolist())))
+    detectors = _joined([f"D{number}" for number in sorted(set(table["detector"].tolist()))])
+    images = f"{number_of(len(set(table['dataset_id'].tolist())), 'image')} of {detectors}"
+    sources = set(table["source"].tolist())
+    if len(sources) > 1:
+        matches = f"{number_of(len(table), 'match')}: {number_of(len(sources), 'source')} in "
+        return f"{matches}{images}{_span(table)}."
+    (source,) = sources
+    where = f"at {source}" if isinstance(source, str) else f"of source {source}"
+    return f"{images}{_span(table)}, {where}."
+
+
+def _joined(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+
+
+def _span(table: QTable) -> str:
+    """Return the shortest and the longest wavelength in words, as one number if they look the same."""
     wavelengths = table["wavelength"].to_value(u.um)
     known = wavelengths[np.isfinite(wavelengths)]
-    span = f", {known.min():.3f} to {known.max():.3f} um" if len(known) else ""
-    return f"{len(table)} images of {detectors}{span}{_where(table)}."
-
-
-def _where(table: QTable) -> str:
-    """Return the source, if there is only one: its name, or the number that the column ``source`` has."""
-    source, *others = set(table["source"].tolist())
-    if others:
+    if not len(known):
         return ""
-    return f", at {source}" if isinstance(source, str) else f", of source {source}"
+    shortest, longest = (f"{value:.3f}" for value in (known.min(), known.max()))
+    return f", {shortest} um" if shortest == longest else f", {shortest} to {longest} um"
 
 
 def counts(table: QTable) -> Table:
@@ -136,7 +152,7 @@ def coverage_lines(table: QTable) -> list[str]:
     """Return lines that draw how often each channel was seen, and a sum."""
     found = channel_counts(table)
     seen = sum(map(bool, found.values()))
-    return [*_drawn(found), f"{len(table)} images, {seen} of {len(found)} channels."]
+    return [*_drawn(found), f"{number_of(len(table), 'image')}, {seen} of {len(found)} channels."]
 
 
 def _drawn(found: Mapping[tuple[int, int], int]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import astropy.units as u
 import click
 from astropy.coordinates import SkyCoord
-from astropy.table import QTable
+from astropy.table import QTable, Table
 
 from ..search import Ephemeris
 from ..search.coordinates import parse_position
@@ -70,7 +70,7 @@ exposures = click.option(
 )
 
 
-def target(positions: Sequence[str], catalogue: str | None, ephemeris: str | None) -> Any:
+def target(positions: Sequence[str], catalogue: str | None, ephemeris: str | None) -> Table | Ephemeris:
     """Return what to search for.
 
     Raises
@@ -91,8 +91,6 @@ def target(positions: Sequence[str], catalogue: str | None, ephemeris: str | Non
     if ephemeris:
         return Ephemeris.from_table(read_table(ephemeris))
     texts = _texts(positions)
-    if len(texts) == 1:
-        return texts[0]
     return QTable({"source": texts, "position": SkyCoord([parse_position(text).icrs for text in texts])})
 
 

@@ -17,7 +17,7 @@ from ..repository.butler_internals import image_tables
 from ..repository.opened import OpenedRepository, check_opened
 from ..repository.runs import chain_members, release_of_run
 from ..repository.times import format_time
-from ..summaries import Summarized
+from ..summaries import Summarized, number_of
 from .inventory import ExposureCount, ImageCount, exposure_counts, image_counts
 
 _NO_SURVEY = "survey unknown"
@@ -72,8 +72,8 @@ class RepositorySummary(Summarized):
     def summary(self) -> str:
         """The numbers of exposures, images and calibrations, in words."""
         return (
-            f"{self.exposures:,} exposures, {sum(self.images.values()):,} images, "
-            f"{sum(self.calibrations.values()):,} calibrations"
+            f"{number_of(self.exposures, 'exposure')}, {number_of(sum(self.images.values()), 'image')}, "
+            f"{number_of(sum(self.calibrations.values()), 'calibration')}"
         )
 
     def __str__(self) -> str:
@@ -81,11 +81,11 @@ class RepositorySummary(Summarized):
 
     def _lines(self) -> Iterator[tuple[str, str]]:
         yield "repository", f"{self.root} (universe {self.universe})"
-        yield "exposures", f"{self.exposures:,} in {self.planning_periods:,} planning periods"
+        yield "exposures", f"{self.exposures:,} in {number_of(self.planning_periods, 'planning period')}"
         if self.begin is not None and self.end is not None:
             yield "from, to", f"{format_time(self.begin)[:19]}, {format_time(self.end)[:19]} UTC"
         yield "surveys", _counts(self.surveys)
-        yield "images", f"{sum(self.images.values()):,} in {len(self.images):,} processings"
+        yield "images", f"{sum(self.images.values()):,} in {number_of(len(self.images), 'processing')}"
         yield "releases", _counts(self._releases())
         yield "detectors", _counts({f"D{number}": count for number, count in self.detectors.items()})
         yield "calibrations", _counts(self.calibrations)

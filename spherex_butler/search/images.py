@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("find_images",)
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ from ..repository.distortions import distortion_of
 from ..repository.opened import require_universe
 from ..repository.times import known_times_of
 from .candidates import Chosen
+from .emptiness import require_known
 from .frames import FrameMap, are_full_frames, edge_distances
 from .matching import Matches, find_matches
 from .overlaps import Sighted, Sought
@@ -36,6 +38,8 @@ from .targets import Position, as_targets
 from .wavelengths import WavelengthMaps, WavelengthRange, channels_of
 
 Numbers = NDArray[np.float64]
+
+_log = logging.getLogger(__name__)
 
 
 def find_images(
@@ -125,12 +129,14 @@ def find_images(
             With ``refine``: whether the image's header could be read. A warning in the log says why it could not.
 
         Cutouts of the archive, whose pixels the registry does not tell, have NaN in the columns that follow from
-        pixels, and no ``wavelength`` finds them.
+        pixels, and ``channel`` 0. No ``wavelength`` finds them without ``refine``; a warning in the log says how many
+        it left out.
 
     Raises
     ------
     ParameterError
-        Raised if an argument makes no sense.
+        Raised if an argument makes no sense, or nothing is found and the survey, the planning period or the collections
+        have no image at all.
     ConfigurationError
         Raised if it is no SPHEREx repository.
 
@@ -162,6 +168,8 @@ def find_images(
         near = range_ if range_ is None or not refine else range_.widened()
         search = _Search(butler, tables, WavelengthMaps(butler, searched.names), near, part_of(targets), wanted)
         found, sought = search.table(find_matches(butler, tables, targets, chosen), targets.names)
+    if not len(found):
+        require_known(butler, tables, searched.names, survey, planning_period)
     if refine:
         found = refined(butler, found, range_, sought)
     return found[:limit]
@@ -173,7 +181,10 @@ def _chosen(
     planning_period: str | None,
 ) -> Chosen:
     first, last = (None, None) if planning_period is None else _bounds(planning_period)
-    return Chosen(detectors_given(detectors), exposures_given(exposures), first, last)
+    numbers = detectors_given(detectors)
+    if numbers is not None and not numbers:
+        raise ParameterError(f"detectors={detectors!r} chooses no detector; expected some of 1 to 6, or None for all.")
+    return Chosen(numbers, exposures_given(exposures), first, last)
 
 
 def _bounds(planning_period: str) -> tuple[int, int]:
@@ -182,7 +193,7 @@ def _bounds(planning_period: str) -> tuple[int, int]:
         some = ObservationId.parse(f"{planning_period}_0001_1").exposure_id
     except FormatError:
         raise ParameterError(
-            f"planning_period={planning_period!r} is no planning period; expected one such as '2025W51_1A'."
+            f"planning_period={planning_period!r} is not a planning period; expected one such as '2025W51_1A'."
         ) from None
     begin = some - some % 100_000
     return begin, begin + 99_999
@@ -245,6 +256,8 @@ class _Search:
         images = registered_images(self.butler, self.tables, keys, self.wanted)
         match, image = _joined(keys, images.keys)
         wavelength, bandwidth = self._wavelengths(images, image, pixels.where(match))
+        if self.range_ is not None and not self.range_.tolerance:
+            _warn_of_cutouts(np.unique(image[np.isnan(pixels.x[match])]).size)
         order = np.lexsort([images.keys[image], images.times[image], matches.sources[match]])
         if self.range_ is not None and self.part is None:
             order = order[self.range_.meets(wavelength, bandwidth)[order]]
@@ -279,7 +292,7 @@ class _Search:
 
     def _possible(self, matches: Matches, pixels: _Pixels, wanted: WavelengthRange) -> NDArray[np.bool_]:
         """Return which images may meet the range with any of the maps there are: fewer are then looked up."""
-        found = np.zeros(len(matches), bool)
+        found = np.isnan(pixels.x)
         for detector in np.unique(matches.images.detectors).tolist():
             of_detector = np.flatnonzero(matches.images.detectors == detector)
             for table in self.maps.possible(detector):
@@ -322,6 +335,15 @@ class _Search:
                 found.wavelength[some], found.bandwidth[some] = table.interpolated(x, y)
                 seen[some] = np.isfinite(x)
         return seen
+
+
+def _warn_of_cutouts(number: int) -> None:
+    if number:
+        _log.warning(
+            "%d cutouts at this position are left out, as the registry does not tell their wavelengths; refine=True, "
+            "or --refine in a shell, reads them from their headers.",
+            number,
+        )
 
 
 def _joined(keys: NDArray[np.int64], known: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -204,6 +204,12 @@ class Ephemeris:
             raise ParameterError("The ephemeris has a position that is not finite; leave such rows out.")
         self._warn()
 
+    @property
+    def span(self) -> tuple[Time, Time]:
+        """The first and the last of its times, UTC."""
+        first, last = times_of(self._times[[0, -1]])
+        return first, last
+
     @classmethod
     def from_table(cls, table: Table) -> Self:
         """Return the ephemeris in a table, such as JPL Horizons gives.

@@ -21,9 +21,10 @@ from ..calibrations.runs import image_release_of, published_runs
 from ..configuration.dataset_types import definitions
 from ..constants import CALIBRATION_COLLECTION, DETECTORS
 from ..repository.times import format_time
+from ..summaries import number_of
 from .chains import run_releases
 from .images import Period
-from .report import Findings, Kind, counted
+from .report import Findings, Kind
 
 _Key = tuple[str, int]
 """Dataset type and detector, 0 where one calibration is for all."""
@@ -90,7 +91,7 @@ class _Stretch:
         self.count += other.count
 
     def __str__(self) -> str:
-        return f"{counted(self.count, 'image')} {_times(self.begin, self.end)}, the first of exposure {self.first}"
+        return f"{number_of(self.count, 'image')} {_times(self.begin, self.end)}, the first of exposure {self.first}"
 
 
 class CalibrationCheck:

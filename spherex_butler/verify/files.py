@@ -22,8 +22,9 @@ from ..repository.butler_internals import StoredFile, records_without_dataset
 from ..repository.image_refs import dataset_text
 from ..repository.opened import OpenedRepository
 from ..repository.registration import artifact_uri, file_checksum, stored_files
+from ..summaries import number_of
 from .headers import HeaderCheck
-from .report import Findings, Kind, counted, error_text
+from .report import Findings, Kind, error_text
 from .unreferred import check_folders
 
 _PLAIN = re.compile(r"[\w./,=@~-]+", re.ASCII)  # in a URI what it is in a path
@@ -91,7 +92,7 @@ class FileCheck:
             self._found.add(
                 Kind.NO_CHECKSUM,
                 "checksums",
-                f"{counted(self._without_checksum, 'file')} without a checksum on record, of which only the size was "
+                f"{number_of(self._without_checksum, 'file')} without a checksum on record, of which only the size was "
                 f"compared. {_RECORD}",
                 count=self._without_checksum,
                 problem=False,

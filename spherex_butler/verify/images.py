@@ -12,7 +12,8 @@ from lsst.utils.iteration import chunk_iterable
 
 from ..constants import INSTRUMENT
 from ..repository.image_refs import images_between
-from .report import Findings, Kind, counted
+from ..summaries import number_of
+from .report import Findings, Kind
 
 _BATCH = 10_000
 _PAIR = ("exposure", "detector")
@@ -87,13 +88,13 @@ def check_period(period: Period, refs: Iterable[DatasetRef], found: Findings) ->
     timeless = {exposure for exposure, _ in images if period.times[exposure] is None}
     off_sky = images & period.off_sky
     if missing:
-        message = f"{counted(len(missing), 'image')} without region row, the first {_image(min(missing))}."
+        message = f"{number_of(len(missing), 'image')} without region row, the first {_image(min(missing))}."
         found.add(Kind.REGION_MISSING, period.name, message, count=len(missing))
     if off_sky:
-        message = f"{counted(len(off_sky), 'image')} without region, the first {_image(min(off_sky))}."
+        message = f"{number_of(len(off_sky), 'image')} without region, the first {_image(min(off_sky))}."
         found.add(Kind.REGION_NULL, period.name, message, count=len(off_sky), problem=False)
     if timeless:
-        exposures = counted(len(timeless), "exposure")
+        exposures = number_of(len(timeless), "exposure")
         message = f"{exposures} without timespan, the first {min(timeless)}: their images find no calibrations."
         found.add(Kind.TIMESPAN_MISSING, period.name, message, count=len(timeless))
 

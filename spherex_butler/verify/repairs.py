@@ -27,9 +27,10 @@ from ..repository.live_obscore import renew_rows
 from ..repository.opened import require_writeable
 from ..repository.registration import stored_uri
 from ..repository.runs import chain_members, ensure_run, put_in_order, ranked, release_chains, release_of
+from ..summaries import number_of
 from .headers import describe_file, require_image
 from .images import dataset_batches, read_period, runs_by_type
-from .report import Kind, RepositoryFinding, counted
+from .report import Kind, RepositoryFinding
 from .restoration import RESTORABLE, Restoration
 
 _BATCH = 500  # headers to read before their regions are inserted
@@ -187,7 +188,7 @@ def _insert_in_batches(butler: Butler, images: Sequence[Sequence[DatasetRef]]) -
             stated = {(one.observation.exposure_id, one.detector): one.stated for one in described}
             renew_rows(butler, {exposure for exposure, _ in stated}, stated)
         count += len(described)
-    inserted = f"{counted(count, 'region row')} {'was' if count == 1 else 'were'} inserted"
+    inserted = f"{number_of(count, 'region row')} {'was' if count == 1 else 'were'} inserted"
     if reasons:
         raise _NotRepairedError(f"{inserted}; {len(reasons)} could not be made from headers, the first: {reasons[0]}")
     return f"{inserted}."

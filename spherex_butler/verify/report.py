@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("ADVICE", "Findings", "Kind", "RepositoryFinding", "RepositoryReport", "counted", "error_text")
+__all__ = ("ADVICE", "Findings", "Kind", "RepositoryFinding", "RepositoryReport", "error_text")
 
 import re
 import shlex
@@ -14,7 +14,7 @@ from typing import Any
 
 from lsst.daf.butler import DatasetRef
 
-from ..summaries import Summarized
+from ..summaries import Summarized, number_of
 from .commands import ingest_commands, prune_commands
 
 
@@ -93,11 +93,6 @@ _PURGED: Mapping[Kind, bool] = {
     Kind.NOT_STORED: True,
 }
 """Whether the commands for a kind remove datasets, or their files only."""
-
-
-def counted(count: int, noun: str) -> str:
-    """Return how many of something, in words."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def error_text(error: Exception) -> str:
@@ -187,8 +182,8 @@ class RepositoryReport(Summarized):
         counts = ", ".join(f"{count} {name}" for name, count in self.checked.items())
         if self.ok:
             return f"{counts} checked; no problems"
-        problems = counted(len(self.problems) + sum(self.unlisted.values()), "problem")
-        lacking = f", {counted(self.uncalibrated, 'image')} without calibrations" if self.uncalibrated else ""
+        problems = number_of(len(self.problems) + sum(self.unlisted.values()), "problem")
+        lacking = f", {number_of(self.uncalibrated, 'image')} without calibrations" if self.uncalibrated else ""
         return f"{counts} checked; {problems}{lacking}"
 
     def lines(self, repo: str = "REPO") -> list[str]:

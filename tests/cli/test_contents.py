@@ -78,5 +78,5 @@ def test_list_as_json_is_the_same_printed_and_written(repo, tmp_path):
 def test_summary_prints_ten_lines(repo):
     lines = run("summary", repo).splitlines()
     assert len(lines) == 10
-    assert lines[1] == "exposures     2 in 1 planning periods"
+    assert lines[1] == "exposures     2 in 1 planning period"
     assert json.loads(run("summary", repo, "--json"))["images"] == {"spx/l2b-v21-2025-354": 12}

@@ -128,7 +128,7 @@ COMMAND_LINES = {
     "search: radius": (("search", "GOOD", "1 2", "--radius", "wide"), 2, ["'wide' is not an angle", "5arcmin"]),
     "search: radius unit": (("search", "GOOD", "1 2", "--radius", "5um"), 2, ["'5um' is not an angle", "5arcmin"]),
     "search: detector": (("search", "GOOD", "1 2", "--detector", 9), 2, ["there is no detector 9"]),
-    "search: period": (("search", "GOOD", "1 2", "--period", "2025"), 1, ["--period 2025 is no planning period"]),
+    "search: period": (("search", "GOOD", "1 2", "--period", "2025"), 1, ["--period 2025 is not a planning period"]),
     "search: collection": (("search", "GOOD", "1 2", "--collections", "no"), 1, ["No collection with name 'no' found"]),
     "search: catalogue": (("search", "GOOD", "--catalogue", "PLAIN"), 1, ["PLAIN"]),
     "search: no catalogue": (("search", "GOOD", "--catalogue", "NOWHERE/x.csv"), 1, ["NOWHERE/x.csv"]),

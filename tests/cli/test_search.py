@@ -13,7 +13,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.table import QTable, Table
 from astropy.time import Time
-from command_line import invoke, run
+from command_line import invoke
 from made_once import copy_exposures, copy_repo, open_repo
 from sky_images import make_frame, register_frames, sky_of
 
@@ -26,6 +26,12 @@ OBS_IDS = ("2025W51_1A_0684_2", "2025W51_1A_0700_1")
 CENTER = sky_of(make_frame(detector=2), 1000.0, 1000.0)
 TABLES = {"t.ecsv": "ascii.ecsv", "t.csv": "ascii.csv", "t.vot": "votable", "t.fits": "fits", "t.parquet": "parquet"}
 RA, DEC = f"{CENTER.ra.deg:.6f}", f"{CENTER.dec.deg:.6f}"
+
+
+def run(*words: object, code: int = 0, **options: object) -> str:
+    """Return what a command prints without its notes, which go to the standard error, or why it failed."""
+    result = invoke(*words, code=code, **options)
+    return result.stderr if code else result.stdout
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +57,7 @@ def test_table_is_for_people(repo):
     assert len(lines) == 6
     assert "2025W51_1A_0684_2" in lines[1]
     assert "2025-12-18T" in lines[1]
-    assert lines[-1].startswith("4 images of D2, D5, 1.")
+    assert lines[-1].startswith("4 images of D2 and D5, 1.")
     assert lines[-1].endswith(f" um, at {RA} {DEC}.")
     narrow = run("search", repo, RA, DEC, env={"COLUMNS": "60"}).splitlines()
     assert max(map(len, narrow[:-1])) <= 60
@@ -110,8 +116,78 @@ def test_options_choose(repo):
     assert number("--all-processings") == 4
 
 
-def test_nothing_found_is_said(repo):
+def test_nothing_found_says_how_far_the_nearest_image_is(repo):
     assert run("search", repo, "100", "-60") == "No image was found.\n"
+    assert "There is no image within 32 deg." in invoke("search", repo, "100", "-60").stderr
+    assert "The nearest image is 1.2 deg away." in invoke("search", repo, "10", "-2.2").stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "reasons"),
+    [
+        (("--wavelength", "3um"), ["Without --wavelength there would be 4 images."]),
+        (
+            ("--wavelength", "9um"),
+            ["SPHEREx sees wavelengths from 0.7", "Without --wavelength there"],
+        ),
+        (("--begin", "2026-01-01"), ["Without --begin and --end there would be 4 images."]),
+        (("--detector", "3"), ["Without --detector there would be 4 images."]),
+        (("--wavelength", "3um", "--detector", "2"), ["Without --wavelength there would be 2 images."]),
+        (("--wavelength", "3um", "--detector", "3"), ["Without --wavelength and --detector there would be 4 images."]),
+        (("--period", "2025W52_1A"), ["Without --period there would be 4 images."]),
+    ],
+)
+def test_nothing_found_names_the_condition_that_left_nothing(repo, words, reasons):
+    result = invoke("search", repo, RA, DEC, *words)
+    assert result.stdout == "No image was found.\n"
+    assert all(reason in result.stderr for reason in reasons)
+
+
+def test_exchanged_coordinates_are_noticed(repo):
+    assert f"At RA {CENTER.ra.deg:.6g}, Dec {CENTER.dec.deg:.6g}, the same numbers exchanged, there are 4 images." in (
+        invoke("search", repo, DEC, RA).stderr
+    )
+
+
+def test_ephemeris_outside_all_times_is_noticed(repo, tmp_path):
+    times = Time("2020-01-01") + np.arange(3) * u.day
+    Table({"time": times.isot, "ra": [10.0] * 3, "dec": [5.0] * 3}).write(tmp_path / "track.csv")
+    said = invoke("search", repo, "--ephemeris", tmp_path / "track.csv").stderr
+    assert "The ephemeris is from 2020-01-01T00:00:00 to 2020-01-03T00:00:00, and the exposures are from 2025-" in said
+
+
+def test_positions_that_no_image_saw_are_named(repo, tmp_path):
+    result = invoke("search", repo, RA, DEC, "100", "-60")
+    assert "1 of 2 positions was seen by no image: 100 -60" in result.stderr
+    assert json.loads(run("search", repo, RA, DEC, "100", "-60", "--json"))["unseen"] == ["100 -60"]
+    Table({"ra": [CENTER.ra.deg, *range(100, 108)], "dec": [CENTER.dec.deg, *[-60] * 8]}).write(tmp_path / "s.csv")
+    result = invoke("search", repo, "--catalogue", tmp_path / "s.csv")
+    assert "8 of 9 positions were seen by no image: 1, 2, 3, 4, 5 and 3 more" in result.stderr
+    run("search", repo, "--catalogue", tmp_path / "s.csv", "-o", tmp_path / "found.json")
+    assert json.loads((tmp_path / "found.json").read_text())["unseen"] == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_source_is_shown_if_rows_that_are_not_shown_have_others(repo):
+    lines = run("search", repo, RA, DEC, "10", "-5.2", "--limit", 1, env={"COLUMNS": "160"}).splitlines()
+    assert lines[0].split()[0] == "source"
+    assert lines[-1].startswith("5 matches: 2 sources in 5 images of D2 and D5, ")
+
+
+def test_rough_pixels_are_noted_until_a_header_was_read(repo):
+    said = invoke("search", repo, RA, DEC).stderr
+    assert "Pixels are good to 8 pixels until a header of D2 and D5 has been read; --refine gives exact ones." in said
+
+
+def test_cutouts_are_noted(tmp_path):
+    folder = copy_repo(tmp_path / "repo")
+    files = copy_exposures(tmp_path / "files")
+    with open_repo(folder) as butler:
+        ingest_files(butler, files, transfer="direct")
+    center = SpectralImage.read(files[0]).wcs.pixel_to_world(8, 8)
+    words = ("search", folder, f"{center.ra.deg} {center.dec.deg}")
+    said = invoke(*words).stderr
+    assert "whose pixels the registry does not tell; add --refine to read the headers." in said
+    assert "registry" not in invoke(*words, "--refine").stderr
 
 
 def test_limit_says_that_there_is_more(repo):
@@ -124,10 +200,16 @@ def test_limit_says_that_there_is_more(repo):
 def test_limit_is_for_files_and_text_as_well(repo, tmp_path):
     path = tmp_path / "images.csv"
     result = invoke("search", repo, RA, DEC, "--limit", 1, "-o", path)
-    assert (result.stdout, result.stderr) == (f"Wrote 1 rows to {path}.\n", "… and 3 more; --limit 0 writes all.\n")
+    assert (result.stdout, result.stderr.splitlines()[0]) == (
+        f"Wrote 1 row to {path}.\n",
+        "… and 3 more; --limit 0 writes all.",
+    )
     assert len(Table.read(path)) == 1
     result = invoke("search", repo, RA, DEC, "--limit", 2, "--format", "csv")
-    assert (len(result.stdout.splitlines()), result.stderr) == (3, "… and 2 more; --limit 0 prints all.\n")
+    assert (len(result.stdout.splitlines()), result.stderr.splitlines()[0]) == (
+        3,
+        "… and 2 more; --limit 0 prints all.",
+    )
     result = invoke("search", repo, RA, DEC, "--limit", 3, "--json")
     assert len(json.loads(result.stdout)["images"]) == 3
 

@@ -51,7 +51,7 @@ def test_it_shows_itself_in_ten_lines_and_in_one(filled):
     found = spherex_butler.summary(filled)
     lines = str(found).splitlines()
     assert len(lines) == 10
-    assert "images        9 in 1 processings" in lines
+    assert "images        9 in 1 processing" in lines
     assert "releases      qr2 9" in lines
     assert repr(found) == "<RepositorySummary: 2 exposures, 9 images, 2 calibrations>"
 

@@ -11,7 +11,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import MaskedColumn, QTable, Table
 from astropy.time import Time
 from astropy.utils.masked import Masked
-from lsst.daf.butler import Butler, CollectionType
+from lsst.daf.butler import Butler, CollectionType, DatasetType
 from lsst.sphgeom import Angle, Box, Circle, IntersectionRegion, UnionRegion, UnitVector3d
 from made_once import copy_exposures, new_repo
 from mocpy import TimeMOC
@@ -114,8 +114,6 @@ def test_tagged_collection_is_searched(butler):
         ({"exposures": ["20255110107001", np.str_("2025W52_1A_0010_3")]}, EVERY[2:]),
         ({"exposures": []}, []),
         ({"planning_period": "2025W51_1A"}, EVERY[:4]),
-        ({"planning_period": "2025W40_1A"}, []),
-        ({"survey": "all_sky"}, []),  # the archive's tables do not tell the survey
         ({"time": ("2025-12-22", None)}, EVERY[4:]),
         ({"time": (None, Time("2025-12-22"))}, EVERY[:4]),
         ({"time": ("2025-12-01", "2025-12-02")}, []),
@@ -134,7 +132,8 @@ def test_survey_is_that_of_the_header(tmp_path):
         ingest_files(butler, files, transfer="copy")
         center = spherex_butler.SpectralImage.read(files[0]).wcs.pixel_to_world(8, 8)
         assert len(find_images(butler, center, survey="all_sky")) > 0
-        assert len(find_images(butler, center, survey="deep")) == 0
+        with pytest.raises(ParameterError, match=r"No exposure here has survey='all_skye'; did you mean 'all_sky'"):
+            find_images(butler, center, survey="all_skye")
 
 
 def test_pixels_of_cutouts_are_not_known(tmp_path):
@@ -148,6 +147,26 @@ def test_pixels_of_cutouts_are_not_known(tmp_path):
             assert np.isnan(found[name]).all()
         assert set(found["channel"]) == {0}
         assert len(find_images(butler, center, wavelength=(0.1, 10) * u.um)) == 0
+
+
+def test_cutouts_that_a_wavelength_leaves_out_are_told(tmp_path, caplog):
+    with new_repo() as butler:
+        files = copy_exposures(tmp_path / "files")
+        ingest_files(butler, files, transfer="copy")
+        center = spherex_butler.SpectralImage.read(files[0]).wcs.pixel_to_world(8, 8)
+        number = len(find_images(butler, center))
+        assert caplog.text == ""
+        find_images(butler, center, wavelength=2 * u.um)
+        assert f"{number} cutouts at this position are left out" in caplog.text
+
+
+def test_collections_that_hold_no_images_are_refused(butler):
+    butler.registry.registerDatasetType(DatasetType("note", (), "StructuredDataDict", universe=butler.dimensions))
+    butler.collections.register("u/me/notes")
+    butler.put({"a": 1}, "note", run="u/me/notes")
+    with pytest.raises(ParameterError, match="The collections u/me/notes hold note and no images; expected"):
+        find_images(butler, CENTER, collections="u/me/notes")
+    assert len(find_images(butler, CENTER, collections=["u/me/notes", "SPHEREx/defaults"])) == len(EVERY)
 
 
 def test_nothing_found_is_an_empty_table(butler):
@@ -227,7 +246,15 @@ STARS = SkyCoord(
         (Circle.empty(), {}, "The region Circle.* is empty"),
         (Box.empty(), {}, "The region Box.* is empty"),
         (TimeMOC.from_str("5/0-9"), {}, "type TimeMOC; expected a MOC of the sky"),
-        (CENTER, {"planning_period": "2025"}, "planning_period='2025' is no planning period"),
+        (CENTER, {"planning_period": "2025"}, "planning_period='2025' is not a planning period"),
+        (
+            CENTER,
+            {"planning_period": "2025W53_1A"},
+            "not in this repository; did you mean '2025W5._1A'",
+        ),
+        (CENTER, {"planning_period": "2025W40_1A"}, "It has 2, from 2025W51_1A to 2025W52_1A"),
+        (CENTER, {"survey": "all_sky"}, "survey='all_sky'. Only headers tell surveys"),
+        (CENTER, {"detectors": []}, r"detectors=\[\] chooses no detector"),
         (CENTER, {"collections": "SPHEREx/default"}, "No collection with name 'SPHEREx/default' found"),
         (CENTER, {"collections": "spx/l3*"}, r"No collection matches 'spx/l3\*'"),
         (CENTER, {"collections": [3]}, "The collection 3 is no text"),
