@@ -26,6 +26,7 @@ from ..repository.butler_internals import image_tables
 from ..repository.opened import require_universe
 from .candidates import Chosen
 from .counting import Counter
+from .emptiness import require_known
 from .regions import require_finite, vectors_of
 from .registered import ImageFilter, searched_collections
 
@@ -169,7 +170,7 @@ def coverage(
     Raises
     ------
     ParameterError
-        Raised if an argument makes no sense.
+        Raised if an argument makes no sense, or no exposure is of the survey or planning period.
     ConfigurationError
         Raised if it is no SPHEREx repository.
     """
@@ -183,8 +184,11 @@ def coverage(
     with butler.registry.caching_context():
         searched = searched_collections(butler, collections)
         images = ImageFilter(searched.numbers, searched.all_runs, True, timespan, planning_period, survey)
-        counter = Counter(butler, image_tables(butler), searched.names, order, {detector for detector, _ in wanted})
+        tables = image_tables(butler)
+        counter = Counter(butler, tables, searched.names, order, {detector for detector, _ in wanted})
         counter.count(Chosen(known), images)
+    if not counter.images:
+        require_known(butler, tables, searched.names, survey, planning_period)
     return Coverage(order, counter.depth, {one: counter.channel(*one) for one in wanted}, counter.images)
 
 

@@ -97,8 +97,6 @@ def test_order_is_that_of_the_pixels(butler, order):
         {"detectors": [1, 5]},
         {"time": ("2025-04-28T10:00:00", "2025-04-28T12:00:00")},
         {"planning_period": "2025W18_1A"},
-        {"planning_period": "2025W19_1A"},
-        {"survey": "all_sky"},
         {"collections": "SPHEREx/qr3"},
     ],
 )
@@ -106,6 +104,20 @@ def test_filters_are_those_of_a_search(butler, options):
     counted = coverage(butler, order=5, **options)
     pixels = np.arange(len(counted.depth))
     np.testing.assert_array_equal(counted.depth, counts(found_at(butler, 5, pixels, **options), len(pixels)))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"planning_period": "2025W19_1A"}, "'2025W19_1A' is not in this repository; did you mean '2025W18_1A'"),
+        ({"survey": "all_sky"}, "No exposure here has survey='all_sky'"),
+    ],
+)
+def test_what_a_search_does_not_know_is_refused(butler, options, message):
+    with pytest.raises(ParameterError, match=message):
+        coverage(butler, order=5, **options)
+    with pytest.raises(ParameterError, match=message):
+        found_at(butler, 5, np.arange(12 * 4**5), **options)
 
 
 def test_cutouts_count_but_in_no_channel(tmp_path):
