@@ -1,8 +1,8 @@
-"""What a package shows of itself: its public names alone, and some that are loaded when they are first used."""
+"""What a package shows of itself: its public names, some of which are loaded on first use, and what else it needs."""
 
 from __future__ import annotations
 
-__all__ = ("lazy_names", "public_names")
+__all__ = ("lazy_names", "public_names", "require_extra")
 
 import importlib
 import sys
@@ -27,3 +27,21 @@ def lazy_names(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str]
 def public_names(package: str) -> Callable[[], list[str]]:
     """Return ``__dir__`` of a package, which lists the names in its ``__all__`` and no others."""
     return lambda: sorted(sys.modules[package].__all__)
+
+
+def require_extra(module: str, extra: str, what: str) -> None:
+    """Import a module that an extra of this package brings, so that its absence is told in words.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        Raised if it is not installed; the message begins with ``what`` needs it, and names the extra.
+    """
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if not f"{module}.".startswith(f"{error.name}."):
+            raise  # it is there, and lacks something itself
+        raise ModuleNotFoundError(
+            f"{what} need {module}, which is not installed: pip install 'spherex-butler[{extra}]'.", name=module
+        ) from error

@@ -8,14 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..lazy import lazy_names
+from ..lazy import lazy_names, require_extra
 
-try:
-    import matplotlib as mpl  # noqa: F401 - so that it is missed here, with words
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "Pictures need matplotlib, which is not installed: pip install 'spherex-butler[plot]'.", name="matplotlib"
-    ) from error
+require_extra("matplotlib", "plot", "Pictures")
 
 if TYPE_CHECKING:
     from .coverage import plot_coverage

@@ -13,6 +13,7 @@ __all__ = (
     "ImageTables",
     "LiveTable",
     "StoredFile",
+    "butler_of",
     "collection_names",
     "collection_numbers",
     "database_address",
@@ -40,7 +41,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy
-from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DimensionRecord
+from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DimensionRecord, Registry
 from lsst.daf.butler.datastore.record_data import DatastoreRecordData
 from lsst.daf.butler.datastore.stored_file_info import StoredFileInfo
 from lsst.daf.butler.datastores.fileDatastore import FileDatastore
@@ -60,6 +61,20 @@ _PAGE_CACHE = 128 * 2**20
 _ANALYSIS_LIMIT = 1000  # rows an index; SQLite's documentation advises 100 to 1000
 
 _log = logging.getLogger(__name__)
+
+
+def butler_of(registry: Registry) -> Butler:
+    """Return the Butler whose registry this is: all that Rubin's pipelines hand to an instrument or a look-up.
+
+    Raises
+    ------
+    ConfigurationError
+        Raised if there is none behind it.
+    """
+    butler = getattr(registry, "_butler", None)
+    if not isinstance(butler, Butler):
+        raise ConfigurationError(f"{registry!r} is no registry of a Butler; expected what butler.registry is.")
+    return butler
 
 
 def database_file(butler: Butler) -> Path | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("require_configuration",)
+__all__ = ("lack_of_configuration", "require_configuration")
 
 from lsst.daf.butler import Butler, StorageClassFactory
 
@@ -22,6 +22,12 @@ def require_configuration(butler: Butler) -> None:
     ConfigurationError
         Raised if one is missing; the message names what to add to the repository or to the environment.
     """
+    if lack := lack_of_configuration(butler):
+        raise ConfigurationError(f"{lack} Nothing was changed.")
+
+
+def lack_of_configuration(butler: Butler) -> str:
+    """Return in words what the configuration lacks, and what to add where; nothing if it is whole."""
     classes = StorageClassFactory()
     formatters = {key.name for key in file_datastore(butler).formatterFactory.getLookupKeys()}
     missing = {
@@ -29,10 +35,10 @@ def require_configuration(butler: Butler) -> None:
         for name, entry in definitions().items()
         if entry.storageClass not in classes or not {name, entry.storageClass} & formatters
     }
-    if missing:
-        raise ConfigurationError(
-            f"The repository's configuration lacks the storage classes or formatters of {', '.join(sorted(missing))}. "
-            f"Expected this line in its butler.yaml: 'includeConfigs: [{config_uri('repository/butler.yaml')}]'; or "
-            f"else, wherever it is opened, 'export {CONFIG_PATH_VARIABLE}=$(butler spherex config-path)'. Nothing was "
-            "changed."
-        )
+    if not missing:
+        return ""
+    return (
+        f"The repository's configuration lacks the storage classes or formatters of {', '.join(sorted(missing))}. "
+        f"Expected this line in its butler.yaml: 'includeConfigs: [{config_uri('repository/butler.yaml')}]'; or "
+        f"else, wherever it is opened, 'export {CONFIG_PATH_VARIABLE}=$(butler spherex config-path)'."
+    )

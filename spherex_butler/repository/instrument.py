@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ("Registration", "not_registered", "register")
+__all__ = ("Registration", "not_registered", "register", "register_as")
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from astropy.table import Table
@@ -23,6 +23,8 @@ from .configured import require_configuration
 from .opened import require_universe, require_writeable
 
 _COLLECTIONS = {CALIBRATION_COLLECTION: CollectionType.CALIBRATION, DEFAULT_COLLECTION: CollectionType.CHAINED}
+
+_CLASS = "class_name"
 
 _log = logging.getLogger(__name__)
 
@@ -86,33 +88,72 @@ def register(butler: Butler, *, update: bool = False, dry_run: bool = False) -> 
     """
     require_universe(butler)
     require_configuration(butler)
+    return register_as(butler, None, update=update, dry_run=dry_run)
+
+
+def register_as(
+    butler: Butler, class_name: str | None, *, update: bool = False, dry_run: bool = False, with_types: bool = True
+) -> Registration:
+    """Register SPHEREx with a class that describes it to pipelines; the rest is as of `register`.
+
+    `None` stands for our class where no class is recorded, as in repositories that earlier versions of this package
+    made, and for whatever class is recorded elsewhere. Dataset types need our storage classes in the configuration.
+    """
+    require_universe(butler)
     if not dry_run:
         require_writeable(butler)
-    known = _known_records(butler)
-    new: dict[str, list[dict[str, Any]]] = {}
-    added, differing = [], []
-    for element, records in _instrument_records().items():
+    plan = _planned_records(butler, class_name)
+    types, kept = _missing_types(butler) if with_types else ([], [])
+    collections = _missing_collections(butler)
+    added = [*plan.added, *(f"dataset type {dataset_type.name}" for dataset_type in types)]
+    added += [f"collection {name}" for name in collections]
+    if not dry_run:
+        changed = [*plan.completed, *(plan.differing if update else ())]
+        _write(butler, plan.new, changed, types, collections)
+        _log.debug("registered %s", ", ".join(added) or "nothing")
+    said = tuple(plan.said)
+    return Registration(tuple(added), said if update else (), (*(() if update else said), *kept))
+
+
+@dataclass(slots=True)
+class _PlannedRecords:
+    """Records to insert by element, those that get the class they lack, those that differ; what is added, and why."""
+
+    new: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    completed: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    differing: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    added: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+
+
+def _planned_records(butler: Butler, class_name: str | None) -> _PlannedRecords:
+    known, plan = _known_records(butler), _PlannedRecords()
+    for element, records in _instrument_records(class_name).items():
         for record in records:
             data_id = _data_id(butler, element, record)
             found = known[element].get(tuple(data_id.values()))
+            words = _words(element, data_id)
             if found is None:
-                new.setdefault(element, []).append(record)
-                added.append(_words(element, data_id))
-            elif different := list(_differences(found, record)):
-                # The rest, such as the class of the instrument, is others' business.
-                differing.append(
-                    (element, found.toDict() | record, f"{_words(element, data_id)}: {'; '.join(different)}")
-                )
-    types, kept = _missing_types(butler)
-    collections = _missing_collections(butler)
-    added += [f"dataset type {dataset_type.name}" for dataset_type in types]
-    added += [f"collection {name}" for name in collections]
-    if not dry_run:
-        changed = [(element, record) for element, record, _ in differing] if update else []
-        _write(butler, new, changed, types, collections)
-        _log.debug("registered %s", ", ".join(added) or "nothing")
-    said = tuple(text for *_, text in differing)
-    return Registration(tuple(added), said if update else (), (*(() if update else said), *kept))
+                plan.new.setdefault(element, []).append(record)
+                plan.added.append(words)
+            else:
+                _compare(plan, element, found.toDict(), record, words, keep_class=class_name is None)
+    return plan
+
+
+def _compare(
+    plan: _PlannedRecords, element: str, theirs: dict[str, Any], ours: dict[str, Any], words: str, *, keep_class: bool
+) -> None:
+    """Plan what becomes of a record that is there."""
+    if _CLASS in ours and theirs[_CLASS] is None:
+        theirs = theirs | {_CLASS: ours[_CLASS]}
+        plan.completed.append((element, theirs))
+        plan.added.append(f"class {ours[_CLASS]} of {words}")
+    elif keep_class:  # it is the business of whoever recorded it
+        ours = {name: value for name, value in ours.items() if name != _CLASS}
+    if different := list(_differences(theirs, ours)):
+        plan.differing.append((element, theirs | ours))
+        plan.said.append(f"{words}: {'; '.join(different)}")
 
 
 def _write(
@@ -148,14 +189,15 @@ def channel_table() -> Table:
     return Table.read(text, format="ascii.ecsv")
 
 
-def _instrument_records() -> dict[str, list[dict[str, Any]]]:
+def _instrument_records(class_name: str | None) -> dict[str, list[dict[str, Any]]]:
     """Return the records of the instrument, its detectors and their channels, in order of insertion."""
     config = Config(config_uri("repository/instrument.yaml")).toDict()
+    named = {} if class_name is None else {_CLASS: class_name}
     channels = channel_table()
     rows = [dict(zip(channels.colnames, row, strict=True)) for row in channels.as_array().tolist()]
     of_ours = {"instrument": INSTRUMENT}
     return {
-        "instrument": [config["instrument"]],
+        "instrument": [config["instrument"] | named],
         "detector": [of_ours | record for record in config["detector"]],
         "channel": [of_ours | record for record in rows],
     }
@@ -184,8 +226,7 @@ def _words(element: str, data_id: dict[str, Any]) -> str:
     )
 
 
-def _differences(found: DimensionRecord, ours: dict[str, Any]) -> Iterator[str]:
-    theirs = found.toDict()
+def _differences(theirs: dict[str, Any], ours: dict[str, Any]) -> Iterator[str]:
     for name, value in ours.items():
         if theirs.get(name) != value:
             yield f"{name} is {theirs.get(name)!r} here, {value!r} in this package"
