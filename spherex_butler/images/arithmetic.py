@@ -100,9 +100,16 @@ def convert_unit_to(image: Image, unit: u.UnitBase | str, equivalencies: Any = (
     return converted
 
 
-def subtract_zodi(image: Image) -> Image:
-    """Return the image without zodiacal light, and without its model, which no longer applies."""
-    result: Image = image._with_parts(data=image.data - image.zodi, zodi=None)
+def subtract_zodi(image: Image, *, scale: float = 1.0) -> Image:
+    """Return the image without zodiacal light, and without its model, which no longer applies.
+
+    Parameters
+    ----------
+    scale
+        The model is multiplied by this before it is subtracted.
+    """
+    light = image.zodi if scale == 1 else image.zodi * image.zodi.dtype.type(scale)
+    result: Image = image._with_parts(data=image.data - light, zodi=None)
     result.meta.add_history("Zodiacal light model subtracted")
     return result
 

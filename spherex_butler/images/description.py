@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("MJD_RANGE", "ImageDescription", "describe_image")
+__all__ = ("MJD_RANGE", "ImageDescription", "describe_image", "description_of")
 
 import math
 from collections.abc import Callable, Mapping
@@ -87,6 +87,11 @@ def describe_image(header: LazyHeader, shape: tuple[int, ...]) -> ImageDescripti
         expidn=header.get("EXPIDN"),
         stated={} if center is None else dict(zip(("s_ra", "s_dec"), center, strict=True)),
     )
+
+
+def description_of(image: Any) -> ImageDescription:
+    """Return what the header of an image in memory, a `SpectralImage`, says about its exposure."""
+    return describe_image(image._headers.image, image.data.shape)
 
 
 def _required(header: LazyHeader, keyword: str) -> Any:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ("UNCORRECTED", "apply_gains")
+__all__ = ("UNCORRECTED", "apply_gains", "part_of_frame", "with_wavelengths_of")
 
 from typing import Any
 
 import numpy as np
-from astropy.io.fits import Header
 from numpy.typing import NDArray
 
 from ..errors import ParameterError
+from .flagging import with_flag
 from .spectral_image import SpectralImage
+from .wavelengths import WavelengthTable
 
 _LOWEST, _HIGHEST = 0.5, 2.0  # beyond these a factor is wild: the archive's have 0.011 to 3653
 
@@ -37,41 +38,39 @@ def apply_gains(image: SpectralImage, corrections: Any) -> SpectralImage:
     ParameterError
         Raised if the corrections do not cover the image, or all its flag bits are taken.
     """
-    factors = _part(np.asarray(getattr(corrections, "data", corrections), float), image)
+    factors = part_of_frame(np.asarray(getattr(corrections, "data", corrections), float), image)
     with np.errstate(invalid="ignore"):
         tame = (factors >= _LOWEST) & (factors <= _HIGHEST)
     applied = np.where(tame, factors, 1.0).astype(image.data.dtype)
     parts = image._parts()
-    parts["data"] = image.data * applied
+    changed = {"data": image.data * applied}
     for name, power in (("variance", 2), ("zodi", 1)):
         if parts[name] is not None:
-            parts[name] = parts[name] * applied**power
-    parts["flags"], parts["plane_headers"] = _with_flag(image, ~tame)
-    return type(image)(**parts)
+            changed[name] = parts[name] * applied**power
+    return with_flag(image._with_parts(**changed), UNCORRECTED, ~tame, "gain factor was not applied")
 
 
-def _part(factors: NDArray[np.float64], image: SpectralImage) -> NDArray[np.float64]:
-    if factors.shape == image.data.shape:
-        return factors
-    found = factors[image.box.slices] if factors.ndim == 2 else factors
+def with_wavelengths_of(image: SpectralImage, release: str) -> SpectralImage:
+    """Return an image with the wavelengths that images of its detector have in a release, ``"qr2"`` or ``"qr3"``."""
+    if image.detector is None:
+        raise ParameterError("The image does not say which detector it is of, and wavelengths are those of a detector.")
+    return image._with_parts(wavelengths=WavelengthTable.of_detector(image.detector, release))
+
+
+def part_of_frame(values: NDArray[Any], image: SpectralImage) -> NDArray[Any]:
+    """Return the part of a calibration that an image shows: of the full frame, or of the image alone already.
+
+    Raises
+    ------
+    ParameterError
+        Raised if the calibration does not cover the image.
+    """
+    if values.shape == image.data.shape:
+        return values
+    found = values[image.box.slices] if values.ndim == 2 else values
     if found.shape != image.data.shape:
         raise ParameterError(
-            f"The corrections have shape {factors.shape} and the image is {image.box}; expected those of the full "
+            f"The corrections have shape {values.shape} and the image is {image.box}; expected those of the full "
             "frame, 2040 x 2040."
         )
     return found
-
-
-def _with_flag(image: SpectralImage, pixels: NDArray[np.bool_]) -> tuple[NDArray[Any], dict[str, Any]]:
-    """Return the flags and headers with one more flag, defined as QR2 defines them."""
-    definitions = image.flag_definitions
-    free = sorted(set(range(31)) - set(definitions.values()))
-    if UNCORRECTED not in definitions and not free:
-        raise ParameterError(f"All flag bits of the image are taken, and {UNCORRECTED} needs one.")
-    bit = definitions.get(UNCORRECTED, free[0] if free else 0)
-    flags = np.array(image.flags, np.int32)
-    flags[pixels] |= np.int32(1 << bit)
-    headers = dict(image._parts()["plane_headers"])
-    header: Header = headers["FLAGS"].header.copy()
-    header[f"HIERARCH MP_{UNCORRECTED}"] = (bit, "gain factor was not applied")
-    return flags, headers | {"FLAGS": header}

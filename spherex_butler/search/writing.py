@@ -127,7 +127,7 @@ def document(table: Table, rows: str = _IMAGES) -> dict[str, Any]:
 def _json_values(column: Any) -> list[Any]:
     """Return of each value of a column what `.repository.json_values.json_value` makes of it."""
     if isinstance(column, Time):
-        texts = _times_as_text(column).tolist()
+        texts = times_as_text(column).tolist()
         return [None if text is None else {"value": text, "scale": "utc"} for text in texts]
     if isinstance(column, u.Quantity):
         unit = str(column.unit)
@@ -209,11 +209,11 @@ def _plain(table: Table) -> Table:
     """Return the table with columns that every format has: times are text, masked where they are not known."""
     found = Table()
     for name in table.colnames:
-        found[name] = _times_as_text(table[name]) if isinstance(table[name], Time) else table[name]
+        found[name] = times_as_text(table[name]) if isinstance(table[name], Time) else table[name]
     return found
 
 
-def _times_as_text(times: Time) -> Column:
+def times_as_text(times: Time) -> Column:
     """Return times in UTC as `.repository.times.format_time` writes each: without zeros at the end."""
     texts = np.asarray(_exact(times.utc).unmasked.isot, np.str_)
     shortened = np.char.rstrip(np.char.rstrip(texts, "0"), ".")

@@ -3,11 +3,24 @@
 Imports `..search`, `..calibrations`, `..repository` and what those import.
 """
 
-__all__ = ("BAD_FLAGS", "Measurement", "Method", "apply_gains", "extract_spectra", "extract_spectrum", "measure")
+__all__ = (
+    "BAD_FLAGS",
+    "Measurement",
+    "Method",
+    "apply_gains",
+    "extract_spectra",
+    "extract_spectrum",
+    "measure",
+    "measure_catalog",
+    "put_catalog",
+    "tiles_of",
+)
 
 from ..images.gains import apply_gains
 from ..lazy import public_names
 from .extraction import extract_spectra, extract_spectrum
+from .forced import measure_catalog
 from .photometry import BAD_FLAGS, Measurement, Method, measure
+from .tiles import put_catalog, tiles_of
 
 __dir__ = public_names(__name__)

@@ -19,7 +19,6 @@ from astropy.coordinates import SkyCoord
 from astropy.table import QTable, Table
 from lsst.daf.butler import Butler, DatasetRef
 
-from ..arguments import require_number
 from ..errors import ParameterError, SpherexButlerWarning, reason_of
 from ..files.failures import FailingAlone
 from ..images.positions import sky_pixels
@@ -31,12 +30,10 @@ from ..search.targets import Position
 from ..search.wavelengths import WavelengthMaps
 from .gains import Gains
 from .kernels import Kernels
-from .photometry import BAD_FLAGS, Method, measure
+from .photometry import BAD_FLAGS, SIZE, Method, measure, method_words, require_size
 from .solid_angles import SolidAngles
 from .table import spectrum_table
 
-SIZE = 31  # pixels: 3 arcmin, with some 300 for the background where SOURCE flags seven in ten
-_SMALLEST, _LARGEST = 11, 301
 _PLANES = ("FLAGS", "VARIANCE", "WCS-WAVE")
 _GAINS = "qr3"
 
@@ -167,7 +164,8 @@ def extract_spectra(
     """
     images = _images(butler, positions, table, search)
     method = Method(aperture, _names(bad_flags))
-    _require(size, gains)
+    require_size(size)
+    _require(gains)
     _warn_of_mixture(images, gains)
     done = Cutouts() if report is None else report
     place = None if folder is None else Path(folder)
@@ -202,10 +200,7 @@ def _names(bad_flags: Iterable[str]) -> tuple[str, ...]:
     return (bad_flags,) if isinstance(bad_flags, str) else tuple(bad_flags)
 
 
-def _require(size: Any, gains: Any) -> None:
-    require_number("size", size)
-    if not _SMALLEST <= size <= _LARGEST:
-        raise ParameterError(f"size={size!r} is out of range; expected {_SMALLEST} to {_LARGEST} pixels.")
+def _require(gains: Any) -> None:
     if gains not in {None, _GAINS}:
         raise ParameterError(f"gains={gains!r} is not known; expected {_GAINS!r}, or None for those of each release.")
 
@@ -307,11 +302,8 @@ class _Work:
 
     def meta(self, size: int) -> dict[str, str]:
         """Return how the measurements were made, in words."""
-        method = self.method
         return {
-            "method": "matched filter" if method.aperture is None else f"aperture of {method.aperture:g} pixels",
-            "size": f"{size} pixels",
-            "bad_flags": " ".join(method.bad_flags),
+            **method_words(self.method, size),
             "gains": "of each release" if self.gains is None else " ".join(["qr3", *sorted(self.gains.runs)]),
             "solid_angle": " ".join(sorted(self.solid_angles.sources)),
             "deblended": "yes" if self.others or self.neighbours is not None else "no",

@@ -5,15 +5,17 @@ The equations are in ``docs/explanation/photometry.md``.
 
 from __future__ import annotations
 
-__all__ = ("BACKGROUND_FLAGS", "BAD_FLAGS", "Measurement", "Method", "measure")
+__all__ = ("BACKGROUND_FLAGS", "BAD_FLAGS", "SIZE", "Measurement", "Method", "measure", "method_words", "require_size")
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import astropy.units as u
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import require_number
 from ..errors import ParameterError
 from ..images.flags import flagged
 from ..images.gains import UNCORRECTED
@@ -33,6 +35,12 @@ BAD_FLAGS = (
 
 BACKGROUND_FLAGS = ("OUTLIER", "SOURCE")
 """Pixels with one of these are left out of the background besides."""
+
+SIZE = 31
+"""Side in pixels of what is looked at around a source: 3 arcmin, with some 300 for the background where SOURCE flags
+seven in ten."""
+
+_SMALLEST, _LARGEST = 11, 301
 
 _CORE = 0.01
 """The core of a source is where its kernel is at least this part of its peak."""
@@ -60,6 +68,22 @@ class Method:
     def __post_init__(self) -> None:
         if self.aperture is not None and not 0 < self.aperture < np.inf:
             raise ParameterError(f"aperture={self.aperture!r} is no radius; expected a number of pixels above 0.")
+
+
+def require_size(size: Any) -> None:
+    """Refuse a side of the part of an image around a source that makes no sense."""
+    require_number("size", size)
+    if not _SMALLEST <= size <= _LARGEST:
+        raise ParameterError(f"size={size!r} is out of range; expected {_SMALLEST} to {_LARGEST} pixels.")
+
+
+def method_words(method: Method, size: int) -> dict[str, str]:
+    """Return in words how fluxes are measured, for the header of a table."""
+    return {
+        "method": "matched filter" if method.aperture is None else f"aperture of {method.aperture:g} pixels",
+        "size": f"{size} pixels",
+        "bad_flags": " ".join(method.bad_flags),
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("SolidAngles", "wcs_solid_angle")
+__all__ = ("SolidAngles", "mapped_solid_angle", "wcs_solid_angle")
 
 from typing import Any
 
@@ -13,6 +13,7 @@ from lsst.daf.butler import Butler, DatasetRef
 from numpy.typing import NDArray
 
 from ..calibrations.certified import CertifiedCalibrations
+from ..errors import ParameterError
 from ..images.geometry import direction_of
 from ..images.spectral_image import SpectralImage
 
@@ -53,14 +54,36 @@ class SolidAngles:
             return wcs_solid_angle(image.wcs, x, y)
         self.sources.add(ref.run)
         values, unit = self._map(ref)
-        column, row = (int(np.floor(at + first + 0.5)) for at, first in zip((x, y), image.origin, strict=True))
-        return float(values[row, column]) * float(unit.to_value(u.sr))
+        return mapped_solid_angle(values, unit, image, x, y)
 
     def _map(self, ref: DatasetRef) -> tuple[NDArray[np.floating], u.Quantity]:
         if ref.id not in self._maps:
             found = self._butler.get(ref)
             self._maps[ref.id] = np.asarray(found.data), 1 * found.unit
         return self._maps[ref.id]
+
+
+def mapped_solid_angle(
+    values: NDArray[np.floating], unit: u.Quantity, image: SpectralImage, x: float, y: float
+) -> float:
+    """Return the solid angle of a pixel in sr, by a map of its detector's full frame.
+
+    Parameters
+    ----------
+    values, unit
+        The map, and what 1 is in it.
+    image
+        Whose pixel it is.
+    x, y
+        The image's own 0-based pixels.
+    """
+    column, row = (int(np.floor(at + first + 0.5)) for at, first in zip((x, y), image.origin, strict=True))
+    if not (0 <= row < values.shape[0] and 0 <= column < values.shape[1]):
+        raise ParameterError(
+            f"The map of solid angles has shape {values.shape} and no pixel (x, y) = {(column, row)}; expected one of "
+            "the full frame, 2040 x 2040."
+        )
+    return float(values[row, column]) * float(unit.to_value(u.sr))
 
 
 def wcs_solid_angle(wcs: WCS, x: float, y: float) -> float:

@@ -30,6 +30,7 @@ PACKAGES = (
     "spherex_butler.search",
     "spherex_butler.service",
     "spherex_butler.spectra",
+    "spherex_butler.tasks",
     "spherex_butler.testing",
     "spherex_butler.verify",
 )
