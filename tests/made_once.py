@@ -57,6 +57,14 @@ def copy_exposures(folder: Path, *, exposures: int = 1, size: int = 16) -> list[
     return [Path(shutil.copy(path, folder)) for path in sorted(pristine.iterdir())]
 
 
+def copy_configuration(repo: Path, folder: Path, changes: Mapping[str, Any]) -> Path:
+    """Return a new folder that opens a repository by another configuration, in which some values are changed."""
+    folder.mkdir()
+    shutil.copy(repo / "butler.yaml", folder)
+    _configure(folder, changes)
+    return folder
+
+
 def _configure(folder: Path, changes: Mapping[str, Any]) -> None:
     config = Config(str(folder / "butler.yaml"))
     config.update(changes)

@@ -74,6 +74,25 @@ def new_database(url: str) -> str:
     return new
 
 
+@contextmanager
+def reader_of(url: str) -> Iterator[str]:
+    """Make a user who may read all tables, also those of later dataset types, and no more, until the end of the block.
+
+    Yields
+    ------
+    url
+        Of the same database, for this user.
+    """
+    reader = f"reader_{uuid.uuid4().hex}"
+    execute(url, f"CREATE ROLE {reader} LOGIN")
+    execute(url, f"GRANT USAGE ON SCHEMA public TO {reader}")
+    execute(url, f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {reader}")
+    execute(url, f"ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO {reader}")
+    yield sqlalchemy.make_url(url).set(username=reader).render_as_string(hide_password=False)
+    execute(url, f"DROP OWNED BY {reader}")
+    execute(url, f"DROP ROLE {reader}")
+
+
 def server_folders() -> list[Path]:
     """Return where a server's programs may be, the preferred folder first."""
     wheel = importlib.util.find_spec("pgserver")

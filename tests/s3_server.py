@@ -18,11 +18,15 @@ from werkzeug.serving import make_server
 
 @dataclass
 class Bucket:
-    """Where the bucket is, and what its server was asked: method, key, range and bytes sent."""
+    """Where the bucket is, and what its server was asked: method, key, range and bytes sent.
+
+    ``authorized`` are the Authorization headers that came along, which requests to signed addresses have not.
+    """
 
     url: str
     client: Any = None
     seen: list[tuple[str, str, str | None, int]] = field(default_factory=list)
+    authorized: list[str] = field(default_factory=list)
 
     @property
     def gets(self) -> list[tuple[str, str, str | None, int]]:
@@ -38,6 +42,7 @@ class Bucket:
         def answer(environ: dict[str, Any], start_response: Any) -> list[bytes]:
             body = list(application(environ, start_response))
             wanted = environ.get("HTTP_RANGE")
+            self.authorized += [given] if (given := environ.get("HTTP_AUTHORIZATION")) else []
             self.seen.append((environ["REQUEST_METHOD"], environ["PATH_INFO"], wanted, sum(map(len, body))))
             return body
 

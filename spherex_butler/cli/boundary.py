@@ -136,6 +136,8 @@ _LOOK = {
     "CalibrationLookupError": "'butler spherex explain REPO TYPE --exposure ID' tells which calibrations are valid.",
     "DatasetNotFoundError": "'butler query-datasets REPO TYPE' lists the datasets that are there.",
     "ConflictingDefinitionError": "Something else of this name is registered already; nothing was changed.",
+    "ButlerServerError": "See whether the Butler server runs, and whether it takes the token in "
+    "BUTLER_RUBIN_ACCESS_TOKEN; its log tells more.",
     "InconsistentUniverseError": "Expected repositories of the same dimension universe.",
     "IncompatibleVersionError": "The repository was made by another version of Butler; open it with that one, or "
     "migrate it.",
@@ -157,6 +159,8 @@ _STORES = {
     "botocore": f"The S3 store did not do what was asked: {{}}. {_S3}",
     "boto3": f"The S3 store cannot be used: {{}}. {_S3}",
     "aiohttp": _WEB,
+    "httpcore2": _WEB,
+    "httpx2": _WEB,
     "requests": _WEB,
     "urllib3": _WEB,
     "pyvo": "The archive's service did not answer as expected: {}. Check the query and --service, and try again.",
@@ -172,6 +176,7 @@ def _of_store(error: Exception) -> str | None:
 
 
 _EXTRAS = {
+    "remote": ("httpx2",),
     "https": ("aiohttp", "fsspec", "requests"),
     "s3": ("boto3", "botocore", "s3fs"),
     "postgres": ("psycopg", "psycopg2"),

@@ -23,9 +23,11 @@ __all__ = (
     "image_tables",
     "import_datasets",
     "insert_regions",
+    "is_remote",
     "live_table",
     "recorded_paths",
     "records_without_dataset",
+    "require_direct",
     "selected_rows",
     "update_statistics",
     "with_file_records",
@@ -95,7 +97,30 @@ def file_datastore(butler: Butler) -> FileDatastore:
     return _parts(butler)[1]
 
 
+def is_remote(butler: Butler) -> bool:
+    """Return whether a Butler server answers for the repository, which shows neither its database nor its folders."""
+    return not isinstance(butler, DirectButler)
+
+
+def require_direct(butler: Butler) -> None:
+    """Refuse a repository that is read through a Butler server.
+
+    Raises
+    ------
+    ConfigurationError
+        Raised if it is.
+    """
+    if is_remote(butler):
+        raise ConfigurationError(
+            f"The repository is opened as {type(butler).__name__}, through a Butler server; this needs its database "
+            "and files themselves. Expected the repository's own folder or butler.yaml: do this on a machine that "
+            "reaches database and files. Through a server, Butler's queries and get work, and get_cutouts "
+            "(docs/how-to/remote-butler.md)."
+        )
+
+
 def _parts(butler: Butler) -> tuple[DirectButler, FileDatastore]:
+    require_direct(butler)
     if isinstance(butler, DirectButler) and isinstance(butler._datastore, FileDatastore):
         return butler, butler._datastore
     datastore = type(getattr(butler, "_datastore", None)).__name__

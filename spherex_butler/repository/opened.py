@@ -7,6 +7,7 @@ __all__ = (
     "check_opened",
     "datastore_root",
     "may_write",
+    "require_spherex",
     "require_universe",
     "require_writeable",
 )
@@ -21,7 +22,7 @@ from lsst.resources import ResourcePath
 
 from ..constants import DETECTORS, INSTRUMENT, REGION
 from ..errors import ConfigurationError, ParameterError
-from .butler_internals import database_file
+from .butler_internals import database_file, is_remote, require_direct
 from .configured import require_configuration
 
 _REGISTER = "expected what 'butler spherex register REPO' adds (in Python, spherex_butler.register(butler))."
@@ -57,9 +58,15 @@ def check_opened(butler: Butler, *, writeable: bool = True, what: str = "The rep
         require_writeable(butler, what)
     require_universe(butler)
     root = datastore_root(butler)
-    require_configuration(butler)
-    instrument, detectors = _instrument_records(butler)
+    instrument, detectors = require_spherex(butler)
     return OpenedRepository(butler, root, instrument, detectors)
+
+
+def require_spherex(butler: Butler) -> tuple[DimensionRecord, dict[int, DimensionRecord]]:
+    """Refuse a repository in which SPHEREx is not registered; return the records of its instrument and detectors."""
+    require_universe(butler)
+    require_configuration(butler)
+    return _instrument_records(butler)
 
 
 def require_writeable(butler: Butler, what: str = "The repository") -> None:
@@ -68,6 +75,11 @@ def require_writeable(butler: Butler, what: str = "The repository") -> None:
     SQLite opens a file that is read-only all the same, and fails later, midway.
     """
     _require_butler(butler)
+    if is_remote(butler):
+        raise ConfigurationError(
+            f"{what} is read through a Butler server, which changes nothing. Expected the repository's own folder or "
+            "butler.yaml, on a machine that reaches its database and files."
+        )
     if not butler.isWriteable():
         raise ConfigurationError(f"{what} is read-only here; open it with spherex_butler.open_repo(…, writeable=True).")
     if (denied := _denied(butler)) is not None:
@@ -134,6 +146,7 @@ def _instrument_records(butler: Butler) -> tuple[DimensionRecord, dict[int, Dime
 
 def datastore_root(butler: Butler) -> ResourcePath:
     """Return where the repository keeps its files."""
+    require_direct(butler)
     roots = butler.get_datastore_roots()
     found = [root for root in roots.values() if root is not None]
     if len(found) != 1:

@@ -20,8 +20,10 @@ from sqlalchemy.exc import DBAPIError
 
 from ..constants import DEFAULT_COLLECTION, INSTRUMENT
 from ..errors import ConfigurationError, ParameterError, hide_secrets
+from .butler_internals import is_remote
+from .configured import know_storage_classes
 from .database_errors import explain_database_error
-from .opened import check_opened, require_writeable
+from .opened import datastore_root, require_spherex, require_writeable
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +35,11 @@ _REWRITTEN = re.compile(r"%[0-9A-Fa-f]{2}|\$(?:\w|\{)|[?#]")
 _REFUSALS = (
     *(OSError, NotImplementedError, ImportError, LookupError, RuntimeError, ValueError, yaml.YAMLError),
     *(TypeError, AttributeError),  # of a configuration whose values are of other kinds than expected
+)
+
+_SERVER = (
+    ", or the address that a Butler server has for one, with the token that it takes from you in the variable "
+    "BUTLER_RUBIN_ACCESS_TOKEN"
 )
 
 _KINDS: Mapping[type, str] = {yaml.SequenceNode: "a list", yaml.ScalarNode: "a single value"}
@@ -88,7 +95,9 @@ def open_repo(
         collections = [DEFAULT_COLLECTION] if run is None else [run, DEFAULT_COLLECTION]
     butler = open_butler(root, writeable=writeable)
     try:
-        check_opened(butler, writeable=False)
+        require_spherex(butler)
+        if not is_remote(butler):
+            datastore_root(butler)
         butler.registry.defaults = RegistryDefaults(collections, run, instrument=INSTRUMENT)
     except BaseException:
         butler.close()
@@ -134,6 +143,8 @@ def open_butler(root: ResourcePathExpression, *, writeable: bool = False, **opti
             f"The repository {place!r} cannot be opened: {why}. "
             f"Expected the folder or URI of a Butler repository, or its butler.yaml{_hint(error, str(root))}."
         ) from error
+    if is_remote(butler):
+        know_storage_classes()
     if writeable:
         _require_writeable(butler, place)
     _log.debug("opened %s for %s, with %s", place, "writing" if writeable else "reading", butler.dimensions)
@@ -251,6 +262,6 @@ def _kind(path: Path) -> str | None:
 
 def _hint(error: BaseException, root: str) -> str:
     if not isinstance(error, ImportError):
-        return ""
-    extra = "s3" if root.startswith("s3:") else "https" if root.startswith("http") else "all"
+        return _SERVER if root.startswith("http") and isinstance(error, RuntimeError) else ""
+    extra = "s3" if root.startswith("s3:") else "remote" if root.startswith("http") else "all"
     return f", and what its address needs: pip install 'spherex-butler[{extra}]'"

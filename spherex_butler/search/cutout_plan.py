@@ -17,7 +17,7 @@ from lsst.daf.butler import Butler, DatasetRef
 from ..errors import FormatError, ParameterError, hide_secrets
 from ..images.cutouts import Size, sides_of
 from ..images.level2 import checked_planes
-from ..repository.butler_internals import StoredFile, with_file_records
+from ..repository.butler_internals import StoredFile, is_remote, with_file_records
 from ..repository.image_refs import dataset_text
 from ..repository.opened import require_universe
 from ..repository.registration import artifact_uri
@@ -27,6 +27,9 @@ from .cutout_rows import CutoutRow, Position, cutout_rows
 
 LOCAL = ""
 """In place of a server, for files of this machine."""
+
+REMOTE = "where a Butler server says"
+"""In place of a server, for files whose addresses a Butler server gives out, for a time, when they are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +165,13 @@ class _Images:
 
     def __init__(self, butler: Butler, rows: Iterable[CutoutRow]) -> None:
         refs = butler.get_many_datasets({row.dataset for row in rows})
+        if is_remote(butler):
+            self.refs = {ref.id: ref for ref in refs}
+            self.servers: Mapping[DatasetRef, str | None] = dict.fromkeys(refs, REMOTE)
+            return
         files = with_file_records(butler, refs)
         self.refs = {ref.id: ref for ref in files}
-        self.servers: Mapping[DatasetRef, str | None] = {ref: _server(butler, of) for ref, of in files.items()}
+        self.servers = {ref: _server(butler, of) for ref, of in files.items()}
 
     def subject(self, row: CutoutRow) -> str:
         """Return what a row is about."""

@@ -128,9 +128,11 @@ def _stop(session: subprocess.Popen[str]) -> None:
         with contextlib.suppress(BrokenPipeError):  # it has ended
             session.stdin.close()
         try:
-            session.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(session.pid, 9)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                session.wait(30)
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # nothing that it started is left
+                os.killpg(session.pid, 9)
 
 
 def _merged(old: Any, new: Any) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from butler_server import needs_server
 from page_blocks import PAGES, SOURCE, Block, blocks_of
 from page_session import SHELLS, Reader
 from prepared import prepared_programs
@@ -29,6 +30,10 @@ NOT_RUN = {
         "pg_dump -h db.example.org -U spherex_owner --format custom --file registry.dump spherex",
     ],
     "docs/how-to/pipelines.md": ["pip install 'spherex-butler[pipelines]'", "export PYTHONPATH=$PWD:$PYTHONPATH"],
+    "docs/how-to/remote-butler.md": [
+        "pip install 'spherex-butler[server]'   # where the server runs: Python 3.13 or newer",
+        "# /etc/nginx/conf.d/butler.conf",
+    ],
     "docs/index.md": ["pip install 'spherex-butler[https]'"],
     "docs/reference/commands.md": ["_SPHEREX_BUTLER_COMPLETE=fish_source spherex-butler | source"],
     "docs/tutorials/first-repository.md": ["pip install 'spherex-butler[plot]'"],
@@ -64,7 +69,10 @@ def reading(folder: Path, programs: Path, code: str) -> Iterator[Reader]:
         yield servers.enter_context(Reader(folder / "reader", kept | network | own, folder / "notes"))
 
 
-@pytest.mark.parametrize("name", sorted(NAMES))
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=needs_server if name.endswith("remote-butler.md") else ()) for name in sorted(NAMES)],
+)
 def test_blocks_run_as_they_stand(name, programs, tmp_path):
     blocks = [block for block in blocks_of(NAMES[name]) if not block.not_run]
     code = "".join(block.code for block in blocks)

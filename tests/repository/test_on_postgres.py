@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import sys
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import sqlalchemy
 from astropy.coordinates import SkyCoord
 from damage import put_dark
-from lsst.daf.butler import Butler, Config, DatasetType, Timespan
+from lsst.daf.butler import Butler, DatasetType, Timespan
 from lsst.daf.butler._registry_shim import RegistryShim
-from postgres import execute
+from made_once import copy_configuration
+from postgres import reader_of
 
 from spherex_butler import make_repo
 from spherex_butler.errors import ConfigurationError
@@ -106,22 +105,9 @@ def readers_repo(butler, archive, postgres_database, tmp_path):
     """Return the repository as a user has it who may only read its tables."""
     ingest_files(butler, archive[:2], transfer="direct")
     put_dark(butler, 1)
-    reader = f"reader_{uuid.uuid4().hex}"
-    for statement in (
-        f"CREATE ROLE {reader} LOGIN",
-        f"GRANT USAGE ON SCHEMA public TO {reader}",
-        f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {reader}",
-    ):
-        execute(postgres_database, statement)
-    config = Config(str(tmp_path / "repo" / "butler.yaml"))
-    url = sqlalchemy.make_url(postgres_database).set(username=reader)
-    config["registry", "db"] = url.render_as_string(hide_password=False)
-    config["datastore", "root"] = str(tmp_path / "repo")
-    (tmp_path / "reader").mkdir()
-    config.dumpToUri(str(tmp_path / "reader" / "butler.yaml"))
-    yield tmp_path / "reader"
-    execute(postgres_database, f"DROP OWNED BY {reader}")
-    execute(postgres_database, f"DROP ROLE {reader}")
+    with reader_of(postgres_database) as url:
+        changes = {"registry": {"db": url}, "datastore": {"root": str(tmp_path / "repo")}}
+        yield copy_configuration(tmp_path / "repo", tmp_path / "reader", changes)
 
 
 def test_user_without_rights_reads_and_is_told_which_are_missing(readers_repo, archive, run_clean):
