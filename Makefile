@@ -11,13 +11,16 @@ PYTEST := $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick lint types unit coverage docs bench bench-scale bench-search bench-spectra report-page clean
+.PHONY: help demo demo-pipeline test test-quick lint types unit coverage docs bench bench-scale bench-search bench-spectra report-page clean
 
 help:  ## say what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.installed-demo-$(VERSION)  ## simulate, ingest, query and read a small survey; writes demo-output/
 	$(BIN)/python examples/demo.py
+
+demo-pipeline: $(VENV)/.installed-demo-pipeline-$(VERSION)  ## run the spectra pipeline on simulated images and compare; demo-output/pipeline/
+	$(BIN)/python examples/pipeline.py
 
 test: lint types unit  ## lint, types and tests; with coverage where that costs little
 
@@ -71,6 +74,9 @@ report-page: $(VENV)/.installed-test-$(VERSION)  ## look at pages of the report 
 clean:  ## remove what was made
 	rm -rf $(VENV) demo-output docs/_build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
+EXTRA_OF_demo := plot
+EXTRA_OF_demo-pipeline := pipelines
+
 # One stamp a set of extras and interpreter, so that another PYTHON makes the environment anew.
 $(VENV)/.installed-%-$(VERSION): pyproject.toml | check-python
 	@set -e; \
@@ -82,7 +88,7 @@ $(VENV)/.installed-%-$(VERSION): pyproject.toml | check-python
 	    echo "$$wanted" > $(VENV)/.python; \
 	fi; \
 	echo "Installing spherex-butler[$*] into $(VENV)"; \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(if $(filter demo,$*),plot,$*)]'; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(or $(EXTRA_OF_$*),$*)]'; \
 	touch $@
 
 .PHONY: check-python

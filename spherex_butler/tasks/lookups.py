@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 import astropy.units as u
 from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType, DimensionRecord, Registry, Timespan
 from lsst.pipe.base import QuantaAdjuster
-from lsst.pipe.base.quantum_graph_skeleton import DatasetKey
+from lsst.pipe.base.quantum_graph_skeleton import DatasetKey, QuantumGraphSkeleton
 
 from ..constants import INSTRUMENT
 from ..errors import ParameterError
@@ -110,16 +110,18 @@ def look_up_inputs(adjuster: QuantaAdjuster, connection: str, look_up: LookupFun
     """
     skeleton, graph = adjuster._skeleton, adjuster._pipeline_graph  # noqa: SLF001 - see above
     kind = graph.dataset_types[adjuster.task_node.inputs[connection].parent_dataset_type_name].dataset_type
-    butler = adjuster.butler
+    butler, added = adjuster.butler, QuantumGraphSkeleton([])
     for data_id in list(adjuster.iter_data_ids()):
         expanded = adjuster.expand_quantum_data_id(data_id)
         for ref in look_up(kind, butler.registry, expanded, butler.collections.defaults):
             if DatasetKey(kind.name, ref.dataId.required_values) not in skeleton:
                 # QuantaAdjuster.add_input takes what another quantum has already; the exposure before need not be of
                 # the selection. https://github.com/lsst/pipe_base/blob/main/python/lsst/pipe/base/connections.py
-                skeleton.set_dataset_ref(ref, skeleton.add_dataset_node(kind.name, ref.dataId))
+                skeleton.add_dataset_node(kind.name, ref.dataId)
+                added.set_dataset_ref(ref, added.add_dataset_node(kind.name, ref.dataId))
             adjuster.add_input(data_id, connection, ref.dataId)
-    skeleton.attach_dimension_records(butler, graph.get_all_dimensions())
+    added.attach_dimension_records(butler, graph.get_all_dimensions())  # which looks at all nodes of the other
+    skeleton.update(added)
 
 
 def _require_images(dataset_type: DatasetType) -> None:

@@ -29,9 +29,18 @@ from sqlite_sync import sqlite_without_sync
 PROGRAMS = {
     "butler": ("lsst.daf.butler.cli.butler", "main"),
     "spherex-butler": ("spherex_butler.cli", "main"),
+    "pipetask": ("lsst.ctrl.mpexec.cli.pipetask", "main"),
     "page-session": ("page_session", "main"),
 }
-_IMPORTED = ("astropy.nddata", "spherex_butler.archive", "spherex_butler.export", "spherex_butler.ingest")
+_IMPORTED = (
+    "astropy.nddata",
+    "lsst.pipe.base.cli.cmd",
+    "spherex_butler.archive",
+    "spherex_butler.export",
+    "spherex_butler.ingest",
+    "spherex_butler.plot.spectra",
+    "spherex_butler.tasks.forced_photometry",
+)
 
 _CLIENT = """
 import json, os, socket, sys

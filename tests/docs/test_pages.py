@@ -29,7 +29,7 @@ NOT_RUN = {
         "mkdir -p ~/.lsst && touch ~/.lsst/db-auth.yaml && chmod 600 ~/.lsst/db-auth.yaml",
         "pg_dump -h db.example.org -U spherex_owner --format custom --file registry.dump spherex",
     ],
-    "docs/how-to/pipelines.md": ["pip install 'spherex-butler[pipelines]'", "export PYTHONPATH=$PWD:$PYTHONPATH"],
+    "docs/how-to/pipelines.md": ["pip install 'spherex-butler[pipelines]'"],
     "docs/how-to/remote-butler.md": [
         "pip install 'spherex-butler[server]'   # where the server runs: Python 3.13 or newer",
         "# /etc/nginx/conf.d/butler.conf",
