@@ -10,7 +10,7 @@ from typing import Any
 
 from .constants import DETECTORS
 from .errors import FormatError, ParameterError
-from .names import ObservationId
+from .names import ObservationId, detector_number
 
 _MOST_DIGITS = 18
 """Of a number that fits into 64 bits, which is what databases hold."""
@@ -51,11 +51,16 @@ def require_detectors(numbers: Iterable[object]) -> None:
         Raised if there is one.
     """
     if unknown := sorted({str(number) for number in numbers if number not in DETECTORS}):
-        raise ParameterError(f"There is no detector {', '.join(unknown)}; expected numbers from 1 to {len(DETECTORS)}.")
+        raise ParameterError(
+            f"There is no detector {', '.join(unknown)}; expected numbers from 1 to {len(DETECTORS)}, or 'D1' to "
+            f"'D{len(DETECTORS)}'."
+        )
 
 
-def detectors_given(detectors: int | Iterable[int] | None) -> frozenset[int] | None:
-    """Return detectors that are given as one or as several; `None` stands for all, and is returned.
+def detectors_given(detectors: int | str | Iterable[int | str] | None) -> frozenset[int] | None:
+    """Return detectors that are given as one or as several, each by its number or as ``"D3"``.
+
+    `None` stands for all, and is returned.
 
     Raises
     ------
@@ -65,9 +70,17 @@ def detectors_given(detectors: int | Iterable[int] | None) -> frozenset[int] | N
     if detectors is None:
         return None
     given = [detectors] if isinstance(detectors, int | str) or not isinstance(detectors, Iterable) else detectors
-    found = list(given)
+    found = [_detector(one) for one in given]
     require_detectors(found)
     return frozenset(map(int, found))
+
+
+def _detector(given: Any) -> Any:
+    """Return the number of a detector that is written as text; anything else as it is."""
+    try:
+        return detector_number(given) if isinstance(given, str) else given
+    except FormatError:
+        return given
 
 
 def exposures_given(exposures: int | str | Iterable[int | str] | None) -> frozenset[int] | None:

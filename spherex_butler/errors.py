@@ -25,6 +25,7 @@ _PASSWORD = re.compile(
         (?=@)""",
     re.VERBOSE,
 )
+_UNREACHABLE = re.compile(r"HTTPS?ConnectionPool\(host='([^']+)'.*(?:Max retries|NewConnection|Failed to resolve)")
 _PARAMETER = re.compile(
     r"""(?P<before>[?&](?:x-(?:amz|goog)-(?:signature|credential|security-token)|signature|sig|awsaccesskeyid
             |googleaccessid|access_token|token)=     # of an address
@@ -62,6 +63,8 @@ def reason_of(error: BaseException) -> str:
     """Return on one line why something cannot be done, without passwords."""
     said = getattr(error, "orig", None)  # by a database, to which SQLAlchemy adds the statement and its parameters
     text = hide_secrets(" ".join(str(error if said is None else said).split()))
+    if (unreachable := _UNREACHABLE.search(text)) is not None:  # of urllib3, with addresses of objects in memory
+        text = f"the server {unreachable[1]} cannot be reached"
     return text if isinstance(error, SpherexButlerError) else ": ".join(filter(None, (type(error).__name__, text)))
 
 

@@ -59,9 +59,18 @@ def test_what_is_no_text_is_refused_by_name():
         require_text("survey", 3, "all_sky")
 
 
-@pytest.mark.parametrize(("given", "words"), [("D3", "D3"), ([1, 9], "9"), (0, "0"), (2.5, "2.5"), ([[3]], r"\[3\]")])
+@pytest.mark.parametrize(
+    ("given", "expected"), [(3, {3}), ("D3", {3}), ("3", {3}), (["D3", 4], {3, 4}), (np.int64(6), {6}), (None, None)]
+)
+def test_detectors_may_be_numbers_or_names(given, expected):
+    assert detectors_given(given) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "words"), [("D7", "7"), ("red", "red"), ([1, 9], "9"), (0, "0"), (2.5, "2.5"), ([[3]], r"\[3\]")]
+)
 def test_detector_that_does_not_exist_is_refused(given, words):
-    with pytest.raises(ParameterError, match=rf"There is no detector {words}; expected numbers from 1 to 6\."):
+    with pytest.raises(ParameterError, match=rf"There is no detector {words}; expected numbers from 1 to 6, or 'D1'"):
         detectors_given(given)
 
 
@@ -85,7 +94,7 @@ def test_functions_refuse_what_is_no_number(butler, call):
 @pytest.mark.parametrize(
     "call",
     [
-        lambda butler: find_images(butler, "1 2", detectors="D3"),
+        lambda butler: find_images(butler, "1 2", detectors="D9"),
         lambda butler: observations(butler, detectors=7),
         lambda butler: coverage(butler, detectors=[0]),
     ],

@@ -191,7 +191,7 @@ def _of_import(error: Exception) -> str | None:
         return None
     words = set(" ".join([error.name or "", _text(error)]).replace("'", " ").replace(".", " ").split())
     extra = next((extra for extra, modules in _EXTRAS.items() if words.intersection(modules)), "all")
-    return f"Something that this needs is not installed: {_text(error)}. Run pip install 'spherex-butler[{extra}]'."
+    return f"This needs a package that is not installed: {_text(error)}. Run pip install 'spherex-butler[{extra}]'."
 
 
 _SYSTEM = {

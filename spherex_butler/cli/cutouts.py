@@ -17,7 +17,7 @@ from ..images.cutouts import sides_of
 from ..images.level2 import PLANES
 from ..repository.opening import open_to_remember
 from ..search.cutout_plan import CutoutRequest, plan_cutouts
-from ..search.cutout_report import Cutouts, FailedCutout
+from ..search.cutout_report import Cutouts, FailedCutout, by_reason
 from ..search.cutouts import CONNECTIONS, get_cutouts
 from ..search.reading import read_table
 from . import options
@@ -96,7 +96,7 @@ def cutouts(
     with open_to_remember(repo) as butler:
         if dry_run:
             plan = plan_cutouts(butler, read_table(table), CutoutRequest.of(size, planes, folder))
-            _say(plan.failed, f"would be: {plan.summary}", output, plan.to_dict())
+            _say(plan.failed, f"{options.PLANNED}{plan.summary}", output, plan.to_dict())
             sys.exit(bool(plan.failed))
         done = Cutouts()
         with options.always_said(
@@ -108,8 +108,9 @@ def cutouts(
 
 def _say(failed: Sequence[FailedCutout], summary: str, path: Path | None, content: Mapping[str, Any]) -> None:
     """Say what became of cutouts, and write it to a report if a path is given."""
-    details = [*map(str, failed[:_SHOWN])]
-    if len(failed) > _SHOWN:
-        details.append(f"… and {len(failed) - _SHOWN} more; {path or '--report FILE'} has all.")
+    lines = by_reason(failed)
+    details = lines[:_SHOWN]
+    if len(lines) > _SHOWN:
+        details.append(f"… and {len(lines) - _SHOWN} more; {path or '--report FILE'} has all.")
     options.say(details, summary)
     options.write_json(path, content)

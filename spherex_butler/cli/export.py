@@ -56,5 +56,5 @@ def export(
 
 
 def _say(report: ExportReport, output: Path | None, *, dry_run: bool) -> None:
-    options.say(report.failed, f"{'would be: ' if dry_run else ''}{report.summary}")
+    options.say(report.failed, f"{options.PLANNED if dry_run else ''}{report.summary}")
     options.write_json(output, report.to_dict())

@@ -84,5 +84,5 @@ def ingest_calibrations(
 
 def _say(report: CalibrationIngestReport, output: Path | None, *, dry_run: bool) -> None:
     details = [as_options(line, certify_command) for line in report.details]  # by which it is certified later
-    options.say(details, f"{'would be: ' if dry_run else ''}{report.summary}")
+    options.say(details, f"{options.PLANNED if dry_run else ''}{report.summary}")
     options.write_json(output, report.to_dict())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = (
+    "PLANNED",
     "ROWS_SHOWN",
     "always_said",
     "as_json",
@@ -55,6 +56,9 @@ from ..names import ObservationId, detector_number
 from ..repository.json_values import json_text
 from .wording import as_options
 
+PLANNED = "Dry run, nothing changed: "
+"""What the summary of a dry run begins with."""
+
 ROWS_SHOWN = 100
 """Rows of a table that a person reads, unless the limit says otherwise."""
 
@@ -92,7 +96,7 @@ def _detector(_context: click.Context, _parameter: click.Parameter, value: str |
 
 
 def _detectors(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[int | None, ...]:
-    return tuple(_detector(context, parameter, value) for value in values)
+    return tuple(_detector(context, parameter, one) for value in values for one in value.split(","))
 
 
 def _data_id(_context: click.Context, _parameter: click.Parameter, words: Sequence[str]) -> dict[str, Any]:
@@ -158,7 +162,7 @@ detectors = click.option(
     callback=_detectors,
     metavar="DETECTOR",
     multiple=True,
-    help="Only this detector, 1 to 6 or D1 to D6; repeatable.",
+    help="Only this detector, 1 to 6 or D1 to D6, or several: 3,6; repeatable.",
 )
 planning_period = click.option(
     "--period", "planning_period", metavar="NAME", help="Only this planning period, such as 2025W51_1A."

@@ -16,6 +16,7 @@ from lsst.daf.butler import Butler
 
 from ..repository.opening import open_butler, open_to_remember
 from ..search import Cutouts, find_images, get_cutouts
+from ..search.cutout_report import by_reason
 from ..search.writing import FORMATS, format_of, write_table, written
 from ..summaries import number_of
 from . import options
@@ -98,6 +99,9 @@ def search(
     are one position. Only the repository's registry is read; images are opened
     only for --refine and --cutouts.
 
+    Wavelength and bandwidth are in um, time is UTC, and x and y are pixels of
+    the full frame, counted from 0.
+
     \b
       butler spherex search repo 10.684 41.269
       butler spherex search repo M31 --radius 30arcmin --wavelength 1.2,1.4um
@@ -115,6 +119,8 @@ def search(
     if coverage and limit:
         raise click.UsageError("--coverage counts all images, and --limit leaves some out; give one of them.")
     wanted = target(positions, catalogue, ephemeris)
+    if filters["refine"] and limit:
+        filters["limit"] = limit  # so that no other headers are read
     filters |= {"detectors": detectors or None, "exposures": exposures or None, "latest": not all_processings}
     with (open_to_remember if folder is not None or filters["refine"] else open_butler)(repo) as butler:
         found = find_images(butler, wanted, **filters)
@@ -161,7 +167,7 @@ def _write_cutouts(butler: Butler, table: QTable, size: u.Quantity, folder: Path
     try:
         get_cutouts(butler, table, size, folder=folder, report=done)
     finally:
-        options.say([*map(str, done.failed), f"{done.summary}, in {folder}"])
+        options.say([*by_reason(done.failed), f"{done.summary}, in {folder}"])
     if done.failed:
         sys.exit(1)
 

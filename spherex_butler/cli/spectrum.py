@@ -19,6 +19,7 @@ from ..search.cutouts import CONNECTIONS
 from ..search.writing import document, format_of, write_table
 from ..spectra import extract_spectra
 from ..spectra.extraction import SIZE
+from ..summaries import number_of
 from . import options
 from .targets import exposures, target, targets, wavelength
 
@@ -121,7 +122,7 @@ def spectrum(
     failed = [*map(str, done.failed)]
     if output is not None and name is not None:
         write_table(table, output, name, overwrite=overwrite, rows=_ROWS)
-        options.say(failed, f"Wrote {len(table)} measurements to {output}.")
+        options.say(failed, f"Wrote {number_of(len(table), 'measurement')} to {output}.")
     elif as_json:
         options.say_json(document(table, _ROWS) | {"made": dict(table.meta), "failed": failed})
     else:
@@ -158,6 +159,6 @@ def _summary(table: QTable) -> str:
     wavelengths = table["wavelength"][known].to_value(u.um)
     significance = np.median((table["flux"] / table["flux_error"])[known].value)
     return (
-        f"{known.sum()} measurements, {wavelengths.min():.3f} to {wavelengths.max():.3f} um, "
+        f"{number_of(int(known.sum()), 'measurement')}, {wavelengths.min():.3f} to {wavelengths.max():.3f} um, "
         f"median signal to noise {significance:.1f}."
     )

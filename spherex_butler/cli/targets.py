@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("exposures", "target", "targets", "wavelength")
 
+import difflib
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -17,6 +18,10 @@ from ..search import Ephemeris
 from ..search.coordinates import parse_position
 from ..search.reading import read_table
 from . import options
+
+_LENGTH = re.compile(r"[\d.]+\s*(?:nm|um|µm|micron|mm|angstrom|GHz|THz|eV)", re.IGNORECASE)
+_ASCENSION = re.compile(r"\d+(?::\d+:[\d.]+|h\d+m[\d.]+s|\.?\d*(?:d|deg|°)),?")
+_DECLINATION = re.compile(r"[+-]?\d+(?::\d+:[\d.]+|d\d+m[\d.]+s|\.?\d*(?:d|deg|°))")
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -79,7 +84,13 @@ def target(positions: Sequence[str], catalogue: str | None, ephemeris: str | Non
         Raised unless one kind of position was given.
     """
     if unknown := next((word for word in positions if word.startswith("--")), None):
-        raise click.NoSuchOption(unknown)
+        known = [name for parameter in click.get_current_context().command.params for name in parameter.opts]
+        raise click.NoSuchOption(unknown, possibilities=difflib.get_close_matches(unknown, known))
+    if length := next((word for word in positions if _LENGTH.fullmatch(word)), None):
+        raise click.UsageError(
+            f"{length!r} is a wavelength, not a position; write a range of wavelengths as one word: "
+            "--wavelength 1.2um,1.4um."
+        )
     given = [one for one in (positions, catalogue, ephemeris) if one]
     if len(given) != 1:
         raise click.UsageError(
@@ -95,10 +106,30 @@ def target(positions: Sequence[str], catalogue: str | None, ephemeris: str | Non
 
 
 def _texts(words: Sequence[str]) -> list[str]:
-    """Return a text for each position: bare numbers go in pairs."""
-    if len(words) % 2 == 0 and all(map(_is_number, words)):
+    """Return a text for each position: bare numbers go in pairs, or in sixes if they are sexagesimal."""
+    if _is_sexagesimal(words):
+        return [" ".join(words)]
+    if len(words) % 2 == 0 and (all(map(_is_number, words)) or _are_angles(words)):
         return [" ".join(pair) for pair in zip(words[::2], words[1::2], strict=True)]
+    if all(map(_is_number, words)):
+        raise click.UsageError(
+            f"{' '.join(words)!r} is not understood; expected two numbers for each position, in degrees, or a "
+            "sexagesimal position in quotes: '00 42 44.3 +41 16 09'."
+        )
     return list(words)
+
+
+def _is_sexagesimal(words: Sequence[str]) -> bool:
+    """Return whether six numbers are hours, minutes, seconds and, with a sign, degrees, minutes and seconds."""
+    if len(words) != 6 or words[3][0] not in "+-":
+        return False
+    whole = [word.lstrip("+-") for word in (*words[:2], *words[3:5])]
+    return all(map(str.isdecimal, whole)) and all(map(_is_number, words)) and max(map(int, whole[1::2])) < 60
+
+
+def _are_angles(words: Sequence[str]) -> bool:
+    """Return whether words are in turn a right ascension and a declination, neither of them with a blank in it."""
+    return all(map(_ASCENSION.fullmatch, words[::2])) and all(map(_DECLINATION.fullmatch, words[1::2]))
 
 
 def _is_number(word: str) -> bool:

@@ -38,6 +38,7 @@ Channel: TypeAlias = tuple[int, int]
 
 _ORDER = 7
 _LARGEST = 10
+_SUFFIXES = (".fits", ".fit", ".fits.gz")
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -123,7 +124,14 @@ class Coverage:
         ------
         FileExistsError
             Raised if the file is there and ``overwrite`` was not given.
+        ParameterError
+            Raised if the name is that of another format.
         """
+        if not os.fspath(path).lower().endswith(_SUFFIXES):
+            raise ParameterError(
+                f"{os.fspath(path)!r} is not the name of a FITS file; expected one in {', '.join(_SUFFIXES)}. "
+                "spherex_butler.plot.plot_coverage draws a picture."
+            )
         names = {"DEPTH": self.depth} | {f"D{d}C{c:02d}": depth for (d, c), depth in self.channels.items()}
         hdu = fits.BinTableHDU.from_columns([fits.Column(name, "J", array=depth) for name, depth in names.items()])
         hdu.header.update(
@@ -145,7 +153,7 @@ def coverage(
     *,
     channels: bool | Channel | Iterable[Channel] = False,
     time: tuple[UserTime | None, UserTime | None] | None = None,
-    detectors: int | Iterable[int] | None = None,
+    detectors: int | str | Iterable[int | str] | None = None,
     survey: str | None = None,
     planning_period: str | None = None,
     collections: str | Iterable[str] | None = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("CutoutPlan", "CutoutRequest", "ImageJob", "plan_cutouts")
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ import astropy.units as u
 from astropy.table import Table
 from lsst.daf.butler import Butler, DatasetRef
 
+from ..constants import FULL_FRAME
 from ..errors import FormatError, ParameterError, hide_secrets
 from ..images.cutouts import Size, sides_of
 from ..images.level2 import checked_planes
@@ -30,6 +32,9 @@ LOCAL = ""
 
 REMOTE = "where a Butler server says"
 """In place of a server, for files whose addresses a Butler server gives out, for a time, when they are read."""
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,8 @@ class CutoutRequest:
         sides = sides_of(size)
         if not all(0 < side < float("inf") for side in sides.value):
             raise ParameterError(f"size={size!r} is not positive and finite; expected an angle or a number of pixels.")
+        if sides.unit == u.dimensionless_unscaled:
+            _require_pixels(size, sides.value)
         return cls(sides, None if planes is None else tuple(sorted(checked_planes(planes))), folder)
 
     def file(self, ref: DatasetRef, position: Position) -> CutoutFile:
@@ -61,6 +68,20 @@ class CutoutRequest:
         height, width = (f"{side:.8g}" for side in sides)
         size = f"{height} x {width} {'pix' if in_pixels else 'arcsec'}"
         return CutoutFile(str(ref.id), position, size, "all" if self.planes is None else ",".join(self.planes))
+
+
+def _require_pixels(size: object, sides: Sequence[float]) -> None:
+    """Refuse a size in pixels of which an angle was meant, and warn of one that is larger than the detector."""
+    if min(sides) < 0.5:
+        raise ParameterError(
+            f"size={size!r} is less than one pixel, as a size without a unit is in pixels; expected a whole number of "
+            "them, or an angle such as 0.02 * u.deg (0.02deg in a shell)."
+        )
+    if max(sides) > FULL_FRAME:
+        _log.warning(
+            "Cutouts of %g pixels are larger than a detector, which has %d; a size without a unit is in pixels.",
+            max(sides), FULL_FRAME,
+        )  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -242,8 +263,8 @@ class _Planner:
         earlier, state, first = self._files[path]
         if (difference := earlier.difference(what)) is not None:
             raise FormatError(
-                f"Its file would be {str(path)!r}, as that of row {first}, but is {difference}; expected another name "
-                "in the column source for each position."
+                f"Its file would have the same name as that of row {first}, {str(path)!r}, but is {difference}; give "
+                "each position a name of its own in the column source."
             )
         return state
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("Cutouts", "FailedCutout")
+__all__ = ("Cutouts", "FailedCutout", "by_reason")
 
 from bisect import insort
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..errors import hide_secrets
 from ..images.spectral_image import SpectralImage
 from ..repository.reports import Report
+from ..summaries import number_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,8 @@ class Cutouts(Report[FailedCutout], Sequence["SpectralImage | FailedCutout"]):
     @property
     def summary(self) -> str:
         """The counts, in words."""
-        return f"{self.fetched} cutouts fetched, {self.there} already there, {len(self.failed)} failed"
+        fetched = number_of(self.fetched, "cutout")
+        return f"{fetched} fetched, {self.there} already there, {len(self.failed)} failed"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as what JSON can hold: counts, the file of each row, failures with reasons, warnings."""
@@ -128,6 +130,17 @@ class Cutouts(Report[FailedCutout], Sequence["SpectralImage | FailedCutout"]):
             "failed": [one.to_dict() for one in self.failed],
             "warnings": list(self.warnings),
         }
+
+
+def by_reason(failed: Iterable[FailedCutout]) -> list[str]:
+    """Return a line for each reason, with the first row that failed for it and how many did."""
+    found: dict[str, list[FailedCutout]] = {}
+    for one in failed:
+        found.setdefault(one.reason, []).append(one)
+    return [
+        str(first) if not others else f"{len(others) + 1} rows, the first is {first}"
+        for first, *others in found.values()
+    ]
 
 
 def _loaded(item: SpectralImage | Path | FailedCutout) -> Any:

@@ -49,7 +49,7 @@ def find_images(
     radius: u.Quantity | None = None,
     wavelength: u.Quantity | tuple[u.Quantity, u.Quantity] | None = None,
     time: tuple[UserTime | None, UserTime | None] | None = None,
-    detectors: int | Iterable[int] | None = None,
+    detectors: int | str | Iterable[int | str] | None = None,
     exposures: int | str | Iterable[int | str] | None = None,
     survey: str | None = None,
     planning_period: str | None = None,
@@ -69,7 +69,8 @@ def find_images(
 
         - a `~astropy.coordinates.SkyCoord`, one or many; one with proper motion, which needs an ``obstime``, is taken
           to the time of each image, with its parallax if it has a distance;
-        - a table with a column of SkyCoord, or with columns ``ra`` and ``dec``;
+        - a table with a column of SkyCoord, or with columns ``ra`` and ``dec``, degrees or sexagesimal text; with
+          ``pmra``, ``pmdec`` and ``ref_epoch``, as Gaia's have, its stars move, unless a radius is given;
         - text: ``"10.684 41.269"`` in degrees, sexagesimal, or a name, which astropy resolves by the network;
         - a region of `lsst.sphgeom`, or a MOC of mocpy, whose cells are rounded up to order 9, 7 arcmin;
         - an `Ephemeris`, or a function from an array of times to as many positions.
@@ -81,7 +82,7 @@ def find_images(
     time
         Only exposures that overlap with this time, from begin to end; `None` is open.
     detectors
-        Only these, 1 to 6.
+        Only these, 1 to 6 or ``"D1"`` to ``"D6"``.
     exposures
         Only these, each by its id or its observation id: ``"2025W51_1A_0684_2"``.
     survey
@@ -171,12 +172,12 @@ def find_images(
     if not len(found):
         require_known(butler, tables, searched.names, survey, planning_period)
     if refine:
-        found = refined(butler, found, range_, sought)
+        found = refined(butler, found, range_, sought, limit)
     return found[:limit]
 
 
 def _chosen(
-    detectors: int | Iterable[int] | None,
+    detectors: int | str | Iterable[int | str] | None,
     exposures: int | str | Iterable[int | str] | None,
     planning_period: str | None,
 ) -> Chosen:

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ("Ephemeris", "Function", "Motion", "Star", "stars")
 
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import permutations
@@ -38,6 +39,9 @@ _POINTS = 4  # of an ephemeris for one position, which makes the interpolation c
 _PRECISION = (0.1 * u.arcsec).to_value(u.rad)
 _TIMES = {"datetime_jd": "jd", "jd": "jd", "mjd": "mjd", "time": None, "epoch": None, "datetime_str": None}
 """Columns with the times of an ephemeris, and their format where it is a number."""
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MONTH = re.compile(rf"-({'|'.join(_MONTHS)})-", re.IGNORECASE)  # as JPL Horizons writes dates
 
 _log = logging.getLogger(__name__)
 
@@ -275,14 +279,26 @@ def _require_known(unknown: NDArray[np.bool_]) -> None:
         )
 
 
+def _first_line(error: Exception) -> str:
+    """Return what astropy says at first: what each of its formats expects comes after that."""
+    return str(error).partition("\n")[0].rstrip(":")
+
+
+def _number_of_month(match: re.Match[str]) -> str:
+    return f"-{_MONTHS.index(match[1].title()) + 1:02d}-"
+
+
 def _as_times(column: Any, name: str) -> Time:
     _require_known(np.asarray(getattr(column, "mask", False)))
+    values = np.asarray(getattr(column, "unmasked", column))
+    if values.dtype.kind in "OUS":
+        values = np.array([_MONTH.sub(_number_of_month, text) for text in np.char.strip(values.astype(str)).tolist()])
     try:
-        return Time(np.asarray(getattr(column, "unmasked", column)), format=_TIMES[name], scale="utc")
+        return Time(values, format=_TIMES[name], scale="utc")
     except (ValueError, TypeError) as error:
         raise ParameterError(
-            f"The column {column.name!r} of the ephemeris holds no times ({error}); expected ISO 8601 text, numbers "
-            "named jd or mjd, or astropy's Time."
+            f"The column {column.name!r} of the ephemeris does not hold times ({_first_line(error)}); expected text "
+            "such as 2025-12-18 05:12 or 2025-Dec-18 05:12, numbers in a column named jd or mjd, or astropy's Time."
         ) from None
 
 

@@ -197,7 +197,7 @@ class Sought:
     centers: Vectors
     corners: Vectors
 
-    def where(self, chosen: NDArray[np.bool_]) -> Sought:
+    def where(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> Sought:
         """Return some of the rows."""
         return Sought(self.part, self.centers[chosen], self.corners[chosen])
 

@@ -10,7 +10,7 @@ from typing import Any
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.table import QTable, Table
+from astropy.table import QTable, Table, vstack
 from lsst.daf.butler import Butler
 from numpy.typing import NDArray
 
@@ -26,6 +26,7 @@ from .regions import Vectors, vectors_of
 from .wavelengths import WavelengthRange, channels_of
 
 _BAND = ("wavelength", "bandwidth")
+_FEWEST = 16  # headers that are read together
 _SLACK = 1e-3  # pixels, for what is rounded
 
 Numbers = NDArray[np.float64]
@@ -34,7 +35,11 @@ _log = logging.getLogger(__name__)
 
 
 def refined(
-    butler: Butler, table: QTable, wanted: WavelengthRange | None = None, sought: Sought | None = None
+    butler: Butler,
+    table: QTable,
+    wanted: WavelengthRange | None = None,
+    sought: Sought | None = None,
+    limit: int | None = None,
 ) -> QTable:
     """Return the table of a search with the numbers of headers, without images that do not hold the position.
 
@@ -50,7 +55,21 @@ def refined(
         Which wavelengths images have to see, if not any.
     sought
         Of a search in a part of the sky, what was looked for in each row: pixels are then looked for again.
+    limit
+        How many rows are wanted, the first: no more headers are read than that takes, but for a few.
     """
+    if limit is None:
+        return _refined(butler, table, wanted, sought)
+    parts, begin = [_refined(butler, table[:0], wanted, sought)], 0
+    while begin < len(table) and (missing := limit - sum(map(len, parts))) > 0:
+        rows = np.arange(begin, min(begin + max(missing, _FEWEST), len(table)))
+        some = None if sought is None else sought.where(rows)
+        parts.append(_refined(butler, table[rows], wanted, some))
+        begin = int(rows[-1]) + 1
+    return vstack([part for part in parts if len(part)] or parts, metadata_conflicts="silent")[:limit]
+
+
+def _refined(butler: Butler, table: QTable, wanted: WavelengthRange | None, sought: Sought | None) -> QTable:
     found = table.copy()
     found["refined"] = False
     held = np.ones(len(found), bool)

@@ -45,6 +45,8 @@ _CHARACTERS = -(-_BYTES // 3) * 4  # in base64, as the registry stores it
 MARGIN = 1e-9
 """Radians, for what is rounded."""
 
+_SAID = 5  # of rows that are wrong
+
 _log = logging.getLogger(__name__)
 
 
@@ -146,7 +148,12 @@ def require_finite(directions: Vectors) -> None:
     """Raise `ParameterError` if there are directions, shape (…, 3), that are not finite."""
     known = np.isfinite(directions).all(axis=-1)
     if unknown := np.count_nonzero(~known):
-        raise ParameterError(f"{unknown} of {known.size} positions are not finite; expected none. Leave them out.")
+        if known.size == 1:
+            raise ParameterError("The position is not finite, or masked; expected a right ascension and a declination.")
+        first = ", ".join(map(str, np.flatnonzero(~known)[:_SAID])) + (", …" if unknown > _SAID else "")
+        raise ParameterError(
+            f"{unknown} of {known.size} positions are not finite, or masked: {first} (from 0). Leave them out."
+        )
 
 
 def unit_vectors(vectors: Vectors) -> Vectors:

@@ -17,7 +17,7 @@ from lsst.sphgeom import Box, Circle, ConvexPolygon, Ellipse, Region
 from numpy.typing import NDArray
 
 from ..errors import ParameterError
-from .coordinates import coordinates_in, names_in, parse_position
+from .coordinates import coordinates_in, moving_coordinates_in, names_in, parse_position
 from .motion import Ephemeris, Function, Motion, stars
 from .regions import Vectors, require_finite, vectors_of
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 _FINEST = 9
 """Order to which the cells of a MOC are rounded up: 7 arcmin, a thirtieth of an image."""
+
+_OF_EPHEMERIDES = {"datetime_jd", "datetime_str"}
+"""Columns that only tables of JPL Horizons have."""
 
 Position: TypeAlias = "SkyCoord | Table | str | Region | MOC | Ephemeris | Callable[[Time], SkyCoord]"
 """What may be given as a position."""
@@ -80,11 +83,16 @@ def as_targets(position: Any, radius: Any = None) -> Targets:
     if isinstance(position, str):
         position, names = parse_position(position), [position]
     elif isinstance(position, Table):
-        position, names = coordinates_in(position), names_in(position)
+        _require_no_ephemeris(position)
+        find = coordinates_in if radius is not None else moving_coordinates_in
+        position, names = find(position), names_in(position)
     if isinstance(position, SkyCoord):
         return _of_coordinates(position.reshape(-1), radius, names)
     if radius is not None:
-        raise ParameterError(f"radius={radius!r} was given with a {type(position).__name__}; it goes with positions.")
+        raise ParameterError(
+            f"radius={radius} was given together with {_kind(position)}; only positions that do not move can have a "
+            "radius."
+        )
     if isinstance(position, Region):
         return _area(position)
     if type(position).__module__.partition(".")[0] == "mocpy":  # which is an extra, and not loaded for this
@@ -99,6 +107,16 @@ def as_targets(position: Any, radius: Any = None) -> Targets:
     )
 
 
+def _require_no_ephemeris(table: Table) -> None:
+    """Refuse what JPL Horizons gives for a moving object, whose positions are those of one time each."""
+    if found := sorted(_OF_EPHEMERIDES & {name.lower() for name in table.colnames}):
+        raise ParameterError(
+            f"The table has the column {found[0]!r}, as ephemerides have, but is used as a list of positions that do "
+            "not move. Give it as Ephemeris.from_table(table), or --ephemeris FILE in a shell; if they are positions "
+            "that do not move, leave that column out."
+        )
+
+
 def _of_coordinates(positions: SkyCoord, radius: Any, names: Sequence[str] | None) -> Targets:
     directions = vectors_of(positions)
     moves = "s" in positions.data.differentials
@@ -109,8 +127,20 @@ def _of_coordinates(positions: SkyCoord, radius: Any, names: Sequence[str] | Non
     if not moves:
         return Fixed(directions, _radians(radius), names)
     if radius is not None:
-        raise ParameterError(f"radius={radius!r} was given with positions that move; expected one or the other.")
+        raise ParameterError(
+            f"radius={radius} was given together with positions that move; only positions that do not move can have a "
+            "radius."
+        )
     return Moving(stars(positions.unmasked), names)
+
+
+def _kind(position: Any) -> str:
+    """Return in words what was given as a position."""
+    if isinstance(position, Ephemeris):
+        return "an ephemeris"
+    if isinstance(position, Region) or type(position).__module__.partition(".")[0] == "mocpy":
+        return "a region"
+    return "a function of time" if callable(position) else f"a {type(position).__name__}"
 
 
 def _area(region: Region) -> Area:
@@ -138,7 +168,9 @@ def _radians(radius: Any) -> float:
     try:
         found = u.Quantity(radius).to_value(u.rad)
     except (TypeError, ValueError, u.UnitsError) as error:
-        raise ParameterError(f"radius={radius!r} is no angle ({error}); expected one such as 5 * u.arcmin.") from None
+        raise ParameterError(
+            f"radius={radius!r} is not an angle ({error}); expected one such as 5 * u.arcmin."
+        ) from None
     if np.ndim(found) or not 0 <= found <= np.pi:
         raise ParameterError(f"radius={radius!r} is out of range; expected one angle from 0 to 180 degrees.")
     return float(found)

@@ -49,14 +49,14 @@ class WavelengthRange:
         ParameterError
             Raised if it is something else.
         """
-        expected = "expected a wavelength such as 2.2 * u.um, or two such as (1.2, 1.4) * u.um; GHz and eV are as good"
+        expected = "expected a wavelength such as 2.2 * u.um, or two such as (1.2, 1.4) * u.um, in any spectral unit"
         try:
             values = u.Quantity(wavelength).to_value(u.um, equivalencies=u.spectral())
         except (TypeError, ValueError, u.UnitsError) as error:
-            raise ParameterError(f"wavelength={wavelength!r} is no wavelength ({error}); {expected}.") from None
+            raise ParameterError(f"wavelength={wavelength!r} is not a wavelength ({error}); {expected}.") from None
         found = np.atleast_1d(values)
         if found.shape not in {(1,), (2,)} or not (np.isfinite(found).all() and (found > 0).all()):
-            raise ParameterError(f"wavelength={wavelength!r} is neither one wavelength nor a range; {expected}.")
+            raise ParameterError(f"wavelength={wavelength!r} is neither one nor two positive wavelengths; {expected}.")
         return cls(float(found.min()), float(found.max()))
 
     def widened(self) -> Self:

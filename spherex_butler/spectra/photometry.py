@@ -67,7 +67,7 @@ class Method:
 
     def __post_init__(self) -> None:
         if self.aperture is not None and not 0 < self.aperture < np.inf:
-            raise ParameterError(f"aperture={self.aperture!r} is no radius; expected a number of pixels above 0.")
+            raise ParameterError(f"aperture={self.aperture!r} is not a radius; expected a number of pixels above 0.")
 
 
 def require_size(size: Any) -> None:

@@ -57,13 +57,18 @@ LINES = {
         ("cutouts", "repo", "found.csv", "new", "--size", "4"),
         1,
         1,
-        "would be: 2 cutouts of 2 images fetched (this machine), 0 already there, 1 failed",
+        "Dry run, nothing changed: 2 cutouts of 2 images fetched (this machine), 0 already there, 1 failed",
     ),
     "decertify": (("decertify", "repo", "dark"), 0, 0, "Nothing was changed."),
-    "export to": (("export", "repo", "target"), 0, 1, "would be: 3 images exported"),
+    "export to": (("export", "repo", "target"), 0, 1, "Dry run, nothing changed: 3 images exported"),
     "ingest": (("ingest", "repo", "files"), 1, 1, "3 to ingest, 2 already there, 1 would fail; nothing was changed"),
     "ingest-archive": (("ingest-archive", "repo", M31), 0, 0, "6 images in 4 runs, 0 rows failed"),
-    "ingest-calibrations": (("ingest-calibrations", "repo", "calibrations"), 0, 0, "would be: "),
+    "ingest-calibrations": (
+        ("ingest-calibrations", "repo", "calibrations"),
+        0,
+        0,
+        "Dry run, nothing changed: ",
+    ),
     "register": (("register", "bare"), 0, 0, "added"),
     "simulate": (("simulate", "new", "--size", "8"), 0, 0, "none was written"),
     "verify --fix": (("verify", "repo", "--fix", "--from", "files"), 1, 1, "would be brought back from "),
@@ -131,6 +136,6 @@ def test_create_that_would_fail_fails_dry(tmp_path):
 def test_calibrations_that_would_be_ingested_are_counted():
     count = len([path for path in Path("calibrations").rglob("*") if path.is_file()])
     line = ("ingest-calibrations", "repo", "calibrations")
-    assert f"would be: {count} ingested, 0 already there, 0 failed" in run(*line, "-n")
+    assert f"Dry run, nothing changed: {count} ingested, 0 already there, 0 failed" in run(*line, "-n")
     run(*line)
-    assert f"would be: 0 ingested, {count} already there" in run(*line, "-n")
+    assert f"Dry run, nothing changed: 0 ingested, {count} already there" in run(*line, "-n")

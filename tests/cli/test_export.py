@@ -23,7 +23,7 @@ def repos(tmp_path) -> tuple[Path, Path]:
 
 
 def test_images_are_exported_with_their_calibrations(repos, tmp_path):
-    assert run("export", *repos, "--dry-run").startswith("would be: 6 images exported")
+    assert run("export", *repos, "--dry-run").startswith("Dry run, nothing changed: 6 images exported")
     with Butler.from_config(repos[1]) as target:
         assert target.collections.query("*") == ["SPHEREx/calib", "SPHEREx/defaults"]
     assert run("export", *repos, "detector=3", "-t", "copy", "--report", tmp_path / "report.json") == (
@@ -38,7 +38,7 @@ def test_images_are_exported_with_their_calibrations(repos, tmp_path):
 
 def test_names_of_exposures_and_detectors_restrict_the_images(repos):
     text = run("export", *repos, "exposure=2025W51_1A_0684_2", "detector=D3", "--dry-run")
-    assert text.startswith("would be: 1 images exported")
+    assert text.startswith("Dry run, nothing changed: 1 images exported")
 
 
 def test_export_that_matches_nothing_says_what_was_asked(repos):

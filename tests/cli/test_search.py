@@ -330,3 +330,36 @@ def test_cutouts_are_written(tmp_path):
     assert SpectralImage.read(written[0]).shape == (4, 4)
     run("search", folder, position, "--limit", 1, "--cutouts", tmp_path / "one", "--size", 4)
     assert len(list((tmp_path / "one").glob("*.fits"))) == 1 < len(written)
+
+
+@pytest.mark.parametrize("words", [(f"{RA},{DEC}",), (f"{RA}deg", f"{DEC}deg"), ("SEXAGESIMAL",), ("COLONS",)])
+def test_positions_need_no_quotes(repo, words):
+    sexagesimal = CENTER.to_string("hmsdms", sep=" ", precision=3, alwayssign=True).lstrip("+").split()
+    colons = CENTER.to_string("hmsdms", sep=":", precision=3, alwayssign=True).lstrip("+").split()
+    given = {("SEXAGESIMAL",): sexagesimal, ("COLONS",): colons}.get(words, words)
+    assert run("search", repo, *given).splitlines()[-1].startswith("4 images of D2 and D5")
+
+
+def test_numbers_that_are_no_pairs_are_told(repo):
+    assert "'1 2 3' is not understood; expected two numbers for each position" in run("search", repo, 1, 2, 3, code=2)
+
+
+def test_range_of_wavelengths_in_two_words_is_explained(repo):
+    text = " ".join(run("search", repo, RA, DEC, "--wavelength", "1.2um", "1.4um", code=2).split())
+    assert "'1.4um' is a wavelength, not a position; write a range of wavelengths as one word" in text
+
+
+def test_several_detectors_are_one_word(repo):
+    assert run("search", repo, RA, DEC, "--detector", "D2,5").splitlines()[-1].startswith("4 images of D2 and D5")
+
+
+def test_misspelt_option_is_told_with_the_right_one(repo):
+    text = " ".join(run("search", repo, RA, DEC, "--wavelenght", "1.2um", code=2).split())
+    assert "No such option '--wavelenght'" in text
+    assert "--wavelength" in text.partition("--wavelenght")[2]
+
+
+def test_ephemeris_has_no_radius(repo, tmp_path):
+    Table({"time": ["2025-12-17", "2025-12-19"], "ra": [1.0, 2.0], "dec": [3.0, 4.0]}).write(tmp_path / "path.csv")
+    text = run("search", repo, "--ephemeris", tmp_path / "path.csv", "--radius", "1deg", code=1)
+    assert "was given together with an ephemeris; only positions that do not move can have" in " ".join(text.split())

@@ -75,7 +75,7 @@ def test_what_fails_is_told_and_the_rest_is_measured(repo, position):
         butler.getURI("level2", detector=2, exposure=20255110106842).remove()
     result = invoke("spectrum", repo, position, code=1)
     assert "row " in result.output
-    assert "1 measurements" in result.output
+    assert "1 measurement" in result.output
 
 
 def test_a_position_that_nobody_saw_is_no_error(repo):
@@ -87,7 +87,7 @@ def test_a_position_that_nobody_saw_is_no_error(repo):
     [
         (2, (), "Nothing was given to search for"),
         (2, ("1 2", "--gains", "qr1"), "'qr1' is not 'qr3'"),
-        (1, ("1 2", "--aperture", "-1"), "is no radius; expected a number of pixels above 0"),
+        (1, ("1 2", "--aperture", "-1"), "is not a radius; expected a number of pixels above 0"),
         (1, ("1 2", "--size", "3"), "is out of range; expected 11 to 301 pixels"),
         (1, ("1 2", "-o", "x.doc"), "names no known format"),
     ],

@@ -201,6 +201,8 @@ def test_maps_are_written_as_healpix(counted, tmp_path):
         assert (header["PIXTYPE"], header["ORDERING"], header["NSIDE"]) == ("HEALPIX", "NESTED", 128)
         np.testing.assert_array_equal(table["DEPTH"], counted.depth)
         np.testing.assert_array_equal(table["D6C17"], counted.channels[6, 17])
+    with pytest.raises(ParameterError, match=r"map\.png' is not the name of a FITS file.*plot_coverage draws"):
+        counted.write(path.with_name("map.png"))
     with pytest.raises(FileExistsError, match="overwrite=True"):
         counted.write(path)
     counted.write(path, overwrite=True)

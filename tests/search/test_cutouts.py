@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import shutil
 import signal
@@ -234,7 +235,7 @@ def test_two_positions_of_one_name_in_an_image_are_told(local, tmp_path):
     assert cutouts.paths[0].name.startswith("7_2025W51")
     (failed,) = cutouts.failed
     assert failed.row == 1
-    assert "as that of row 0, but is at RA, Dec " in failed.reason
+    assert "the same name as that of row 0, " in failed.reason
     del table["source"]
     named_by_place = get_cutouts(local.butler, table, SIZE, folder=tmp_path)
     assert not named_by_place.failed
@@ -413,6 +414,14 @@ def test_position_with_a_distance_from_the_earth_is_where_it_is_seen_from_there(
         get_cutouts(local.butler, QTable({"dataset_id": table["dataset_id"], "at": one}), 10) for one in (seen, near)
     )
     assert found.origin == expected.origin == get_cutouts(local.butler, table, 10)[0].origin
+
+
+def test_size_that_was_meant_as_an_angle_is_explained(local, caplog):
+    with pytest.raises(ParameterError, match=r"size=0\.02 is less than one pixel, .* 0\.02 \* u\.deg"):
+        get_cutouts(local.butler, local.table([(30, 40)]), 0.02)
+    with caplog.at_level(logging.WARNING):
+        plan_cutouts(local.butler, local.table([(30, 40)]), CutoutRequest.of(5000, None, None))
+    assert "Cutouts of 5000 pixels are larger than a detector, which has 2040" in caplog.text
 
 
 @pytest.mark.parametrize("size", [0, -3, np.nan, np.inf, 0 * u.arcsec])

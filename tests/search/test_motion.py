@@ -345,7 +345,7 @@ def test_speed_along_the_line_of_sight_alone_moves_nothing(butler):
             "1 of 2 times of the ephemeris are not known",
         ),
         (lambda: Ephemeris.from_table(Table({"ra": [1], "dec": [2]})), "expected one for the time"),
-        (lambda: Ephemeris.from_table(Table({"time": ["x"], "ra": [1], "dec": [2]})), "holds no times"),
+        (lambda: Ephemeris.from_table(Table({"time": ["x"], "ra": [1], "dec": [2]})), "does not hold times"),
         (lambda: Ephemeris.from_table(Table({"mjd": [1, 2], "a": [1, 2]})), "expected one that holds SkyCoord"),
     ],
 )

@@ -16,6 +16,7 @@ from sky_images import make_frame, register_tree, sky_of
 
 from spherex_butler import SpectralImage
 from spherex_butler.ingest import ingest_files
+from spherex_butler.names import parse_product_name
 from spherex_butler.search import find_images
 from spherex_butler.testing import write_level2
 
@@ -152,3 +153,21 @@ def test_nothing_found_stays_nothing(whole):
     found = find_images(whole, SkyCoord(0, 0, unit="deg"), refine=True)
     assert len(found) == 0
     assert found.colnames[-1] == "refined"
+
+
+def test_no_more_headers_are_read_than_a_limit_takes(cutouts, caplog):
+    butler, files = cutouts
+    image = SpectralImage.read(files[0])
+    near = image.wcs.pixel_to_world(np.full(40, 3.0), np.linspace(3, 4, 40))
+    detector = parse_product_name(files[0].name).detector
+    every = find_images(butler, near, refine=True, detectors=detector)
+    assert len(every) == 40
+    for limit in (0, 1, 17, 39, 100):
+        found = find_images(butler, near, refine=True, limit=limit, detectors=detector)
+        assert found.colnames == every.colnames
+        assert found["source"].tolist() == every["source"].tolist()[:limit]
+        assert found["refined"].all()
+    files[0].unlink()
+    with caplog.at_level(logging.WARNING):
+        find_images(butler, near, refine=True, limit=1, detectors=detector)
+    assert caplog.text.count("Not refined") == 16
