@@ -11,7 +11,8 @@ PYTEST := $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-pipeline test test-quick lint types unit coverage docs bench bench-scale bench-search bench-spectra report-page clean
+.PHONY: help demo demo-pipeline test test-quick test-servers lint types unit coverage docs
+.PHONY: bench bench-scale bench-search bench-spectra report-page clean
 
 help:  ## say what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -47,6 +48,10 @@ coverage: $(VENV)/.installed-test-$(VERSION)  ## the tests, and which lines of t
 
 test-quick: $(VENV)/.installed-test-$(VERSION)  ## tests of what is pure, and of formatters, in less than a minute
 	$(PYTEST) tests/images tests/formats tests/formatters tests/test_names.py tests/test_rings.py
+
+# 1,667 exposures of six images, each for three of eight writers.
+test-servers: $(VENV)/.installed-test-$(VERSION)  ## tests against PostgreSQL, S3 and Butler servers, whole: minutes
+	SPHEREX_BUTLER_TEST_EXPOSURES=1667 SPHEREX_BUTLER_TEST_PATIENCE=7200 $(PYTEST) tests/servers tests/remote
 
 docs: $(VENV)/.installed-docs-$(VERSION)  ## build the documentation into docs/_build; a warning is an error
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html

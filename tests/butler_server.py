@@ -54,7 +54,10 @@ def serve_repositories(log: Path, **repositories: object) -> Iterator[str]:
     with (
         log.open("w") as output,
         subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(port)], env=environment, stdout=output, stderr=output
+            [*command, "--host", "127.0.0.1", "--port", str(port), "--timeout-graceful-shutdown", "5"],
+            env=environment,
+            stdout=output,
+            stderr=output,
         ) as process,
     ):
         try:

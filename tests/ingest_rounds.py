@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from multiprocessing import get_context
 from pathlib import Path
@@ -11,10 +12,13 @@ from lsst.daf.butler import Butler
 
 from spherex_butler.ingest import ingest_files
 
-_PATIENCE = 120.0
+_PATIENCE = float(os.environ.get("SPHEREX_BUTLER_TEST_PATIENCE", "120"))
+"""Seconds."""
 
 
-def ingest_at_once(repo: Path, rounds: Sequence[Sequence[Sequence[Path]]], transfer: str) -> list[list[dict[str, Any]]]:
+def ingest_at_once(
+    repo: Path, rounds: Sequence[Sequence[Sequence[Path]]], transfer: str | Sequence[str]
+) -> list[list[dict[str, Any]]]:
     """Return for each process the reports of its rounds.
 
     Parameters
@@ -24,12 +28,13 @@ def ingest_at_once(repo: Path, rounds: Sequence[Sequence[Sequence[Path]]], trans
     rounds
         For each round, what each of the processes ingests.
     transfer
-        How.
+        How, or how each of the processes does it.
     """
     context = get_context("forkserver")
+    modes = [transfer] * len(rounds[0]) if isinstance(transfer, str) else transfer
     barrier, answers = context.Barrier(len(rounds[0])), context.Queue()
     processes = [
-        context.Process(target=_ingest, args=(number, barrier, answers, repo, transfer), kwargs={"rounds": of})
+        context.Process(target=_ingest, args=(number, barrier, answers, repo, modes[number]), kwargs={"rounds": of})
         for number, of in enumerate(zip(*rounds, strict=True))
     ]
     for process in processes:
