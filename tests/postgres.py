@@ -93,6 +93,13 @@ def reader_of(url: str) -> Iterator[str]:
     execute(url, f"DROP ROLE {reader}")
 
 
+def restart_server(url: str) -> None:
+    """Restart a server of `running_postgres` as after a crash: connections end, and it recovers from its log."""
+    data = Path(str(sqlalchemy.make_url(url).query["host"]), "data")
+    postgres = Path(data.joinpath("postmaster.opts").read_text().split()[0])  # as it was started
+    _run(_owner(), data.parent / "log", postgres.with_name("pg_ctl"), "restart", "-w", "-m", "immediate", "-D", data)
+
+
 def server_folders() -> list[Path]:
     """Return where a server's programs may be, the preferred folder first."""
     wheel = importlib.util.find_spec("pgserver")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("UsedCalibrations", "certify_as_in")
+__all__ = ("UsedCalibrations", "certify_as_in", "ensure_path", "merged")
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -72,30 +72,31 @@ def _is_used(certified: Certification, times: Mapping[int, NDArray[np.int64]]) -
     return images is not None and bool(((images[:, 0] < end) & (images[:, 1] > begin)).any())
 
 
-def certify_as_in(target: Butler, used: UsedCalibrations, failed: list[FailedDataset]) -> int:
+def certify_as_in(source: Butler, target: Butler, ranges: Iterable[Certification], failed: list[FailedDataset]) -> int:
     """Certify calibrations for the times they are valid in the source; return how many ranges are new."""
-    retry(lambda: _ensure_path(used.source, target, used.path))
+    by_collection: dict[str, list[Certification]] = defaultdict(list)
+    for certified in ranges:
+        by_collection[certified.collection].append(certified)
     done = 0
-    for collection in used.path:
+    for collection, wanted in by_collection.items():
         known = certifications(target, collection=collection)
-        for certified in used.ranges:
-            if certified.collection == collection and not _is_known(certified, known):
-                done += _try_to_certify(used.source, target, certified, failed)
+        new = (certified for certified in wanted if not _is_known(certified, known))
+        done += sum(_try_to_certify(source, target, certified, failed) for certified in new)
     return done
 
 
-def _ensure_path(source: Butler, target: Butler, path: Iterable[str]) -> None:
+def ensure_path(source: Butler, target: Butler, path: Iterable[str]) -> None:
     """Register calibration collections, and let the target search them in the same order."""
     for collection in path:
         target.collections.register(collection, CollectionType.CALIBRATION)
     members = chain_members(target, DEFAULT_COLLECTION)
     searched = [name for name in chain_members(source, DEFAULT_COLLECTION) if name in {*path, *members}]
     if not set(searched) <= set(members):
-        target.collections.prepend_chain(DEFAULT_COLLECTION, _merged(members, searched))
+        target.collections.prepend_chain(DEFAULT_COLLECTION, merged(members, searched))
         put_in_order(target, DEFAULT_COLLECTION)
 
 
-def _merged(members: Iterable[str], searched: Sequence[str]) -> list[str]:
+def merged(members: Iterable[str], searched: Sequence[str]) -> list[str]:
     """Return members in their order, with others before those that these are searched before."""
     merged = list(members)
     position = len(merged)

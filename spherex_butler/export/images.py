@@ -6,6 +6,7 @@ __all__ = ("ExportReport", "export_images")
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -15,10 +16,12 @@ from lsst.daf.butler.progress import Progress
 from ..arguments import require_detectors, require_number
 from ..constants import DATASET_TYPE, DEFAULT_COLLECTION, INSTRUMENT
 from ..errors import ParameterError, reason_of
+from ..repository.contention import retry
 from ..repository.data_ids import is_key, with_keys
+from ..repository.failures import told_as_repository_failures
 from ..repository.image_refs import images_between
 from ..repository.reports import FailedDataset, Report
-from .calibrations import UsedCalibrations, certify_as_in
+from .calibrations import UsedCalibrations, certify_as_in, ensure_path
 from .transfer import ExportMode, Transfer
 
 
@@ -66,6 +69,7 @@ class ExportReport(Report[FailedDataset]):
         return asdict(self)
 
 
+@told_as_repository_failures()
 def export_images(
     source: Butler,
     target: Butler,
@@ -156,7 +160,8 @@ def export_images(
             report.calibrations += new
             report.calibrations_there += there
         if not dry_run:
-            report.certified = certify_as_in(target, used, report.failed)
+            retry(partial(ensure_path, source, target, used.path))
+            report.certified = certify_as_in(source, target, used.ranges, report.failed)
     return report
 
 

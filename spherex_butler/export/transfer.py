@@ -13,13 +13,13 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args
 
 from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType, DimensionRecord, MissingDatasetTypeError
 from lsst.resources import ResourcePath
 
 from ..calibrations.runs import calibration_chain_of
-from ..constants import DEFAULT_COLLECTION, INSTRUMENT, REGION
+from ..constants import DEFAULT_COLLECTION
 from ..errors import ConfigurationError, FormatError, ParameterError, reason_of
 from ..files.placement import place, resolve_transfer
 from ..repository.butler_internals import StoredFile
@@ -30,6 +30,7 @@ from ..repository.opened import check_opened
 from ..repository.registration import UNKNOWN_SIZE, artifact_uri, file_checksum, known_ids, register, stored_files
 from ..repository.reports import FailedDataset
 from ..repository.runs import chain_members, put_in_order, register_run, release_chains
+from .records import Records, exposure_records, insert_missing_records
 
 ExportMode: TypeAlias = Literal["auto", "copy", "link", "hardlink", "symlink", "relsymlink", "direct"]
 """One of Butler's ways to bring a file in; it stays in the source."""
@@ -38,17 +39,34 @@ EXPORT_MODES: tuple[ExportMode, ...] = get_args(ExportMode)
 """All of them."""
 
 _REMEDY = "'butler spherex verify' of the source says what to do"
-_ELEMENTS = ("planning_period", "group", "exposure", REGION)
-
-Records = Mapping[str, Mapping[tuple[Any, ...], DimensionRecord]]
-"""Dimension records by element and the values of their data ID."""
 
 
 class Transfer:
-    """The transfer of datasets, batch by batch; nothing is changed in the source."""
+    """The transfer of datasets, batch by batch; nothing is changed in the source.
+
+    Parameters
+    ----------
+    source, target
+        The repositories.
+    mode
+        How files come in.
+    failed
+        Where datasets that cannot be transferred are noted.
+    dry_run
+        Whether only to count.
+    with_records
+        Whether the dimension records of the datasets come along; otherwise the target has them.
+    """
 
     def __init__(
-        self, source: Butler, target: Butler, mode: str, failed: list[FailedDataset], *, dry_run: bool = False
+        self,
+        source: Butler,
+        target: Butler,
+        mode: str,
+        failed: list[FailedDataset],
+        *,
+        dry_run: bool = False,
+        with_records: bool = True,
     ) -> None:
         if mode not in EXPORT_MODES:
             raise ParameterError(
@@ -57,7 +75,7 @@ class Transfer:
         check_opened(source, writeable=False)
         self._opened = check_opened(target, writeable=not dry_run, what="The target repository")
         self._source, self._target = source, target
-        self._mode, self._failed, self._dry_run = mode, failed, dry_run
+        self._mode, self._failed, self._dry_run, self._with_records = mode, failed, dry_run, with_records
 
     def transfer(self, refs: Sequence[DatasetRef]) -> tuple[int, int]:
         """Transfer datasets of one type and run; return how many are new in the target, and how many were there."""
@@ -70,7 +88,8 @@ class Transfer:
             return len(stored), len(known)
         retry(lambda: ensure_dataset_type(self._target, new[0].datasetType))
         retry(lambda: ensure_run_as_in(self._source, self._target, new[0].run))
-        records = self._read_records(new)
+        exposures = {ref.dataId["exposure"] for ref in new if "exposure" in ref.dimensions}
+        records = exposure_records(self._source, self._target, exposures) if self._with_records else {}
         placed = self._place_all(new, stored, records)
         done = there = 0
 
@@ -90,30 +109,18 @@ class Transfer:
         placed: dict[DatasetRef, list[StoredFile]] = {}
         for ref in refs:
             with one_item(partial(self._give_up, ref)):
-                ours = self._with_records(ref, records)
+                ours = self._in_target(ref, records)
                 placed[ours] = [self._place(ours, file) for file in _required(stored, ref)]
         return placed
 
     def _give_up(self, ref: DatasetRef, error: Exception) -> None:
         self._failed.append(FailedDataset(dataset_text(ref), reason_of(error)))
 
-    def _read_records(self, refs: Sequence[DatasetRef]) -> Records:
-        """Return what the source says of the exposures of datasets, as records of the target."""
-        exposures = {ref.dataId["exposure"] for ref in refs if "exposure" in ref.dimensions}
-        if not exposures:
-            return {}
-        found: dict[str, dict[tuple[Any, ...], DimensionRecord]] = {}
-        with self._source.query() as query:
-            chosen = query.where(query.expression_factory.exposure.in_iterable(exposures), instrument=INSTRUMENT)
-            for element in _ELEMENTS:
-                make = self._target.dimensions[element].RecordClass
-                records = (make(**record.toDict()) for record in chosen.dimension_records(element))
-                found[element] = {record.dataId.required_values: record for record in records}
-        return found
-
-    def _with_records(self, ref: DatasetRef, records: Records) -> DatasetRef:
-        """Return a dataset as the target has it, with the records that its file's name follows from."""
+    def _in_target(self, ref: DatasetRef, records: Records) -> DatasetRef:
+        """Return a dataset as the target has it, with the records that come along; names of files follow from them."""
         ours = dataset_in(self._target, ref)
+        if not self._with_records:
+            return ours
         known: dict[str, DimensionRecord | None] = {"instrument": self._opened.instrument}
         if "detector" in ours.dimensions:
             known["detector"] = self._opened.detectors[int(ours.dataId["detector"])]
@@ -134,7 +141,8 @@ class Transfer:
         if mode == "direct":
             return file.update(path=str(uri))
         if outside:  # with its own extension, which may be another than the formatter's: .yml, .fits.gz
-            place_in_target = self._target.getURI(ref, predict=True).updatedExtension(uri.getExtension())
+            known = ref if ref.dataId.hasRecords() else ref.expanded(self._target.registry.expandDataId(ref.dataId))
+            place_in_target = self._target.getURI(known, predict=True).updatedExtension(uri.getExtension())
         else:
             place_in_target = artifact_uri(self._target, file)
         if (mode or "copy") == "copy":  # which reads all of it anyway
@@ -145,22 +153,15 @@ class Transfer:
         return file.update(path=str(place_in_target.relative_to(self._opened.root))) if outside else file
 
     def _insert_records(self, refs: Collection[DatasetRef], records: Records) -> None:
-        """Insert the dimension records that the target lacks; what it has stays."""
-        for element in records:
-            used = (ref.dataId.records[element] for ref in refs)
-            needed = {record.dataId.required_values: record for record in used if record is not None}
-            if element == REGION:  # not with skip_existing, which would write the pixels of a skipped record
-                there = self._known_regions({record.dataId["exposure"] for record in needed.values()})
-                new = [record for key, record in needed.items() if key not in there]
-                self._target.registry.insertDimensionData(element, *new)
-            else:
-                self._target.registry.insertDimensionData(element, *needed.values(), skip_existing=True)
-
-    def _known_regions(self, exposures: set[Any]) -> set[tuple[Any, ...]]:
-        with self._target.query() as query:
-            wanted = query.expression_factory.exposure.in_iterable(exposures)
-            found = query.dimension_records(REGION).where(wanted, instrument=INSTRUMENT)
-            return {record.dataId.required_values for record in found}
+        used = {
+            element: {
+                record.dataId.required_values: record
+                for ref in refs
+                if (record := ref.dataId.records[element]) is not None
+            }
+            for element in records
+        }
+        insert_missing_records(self._target, used)
 
 
 def dataset_in(target: Butler, ref: DatasetRef) -> DatasetRef:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ("database_error", "one_item", "require_item_failure", "told_as_repository_failures", "writing_to")
+__all__ = (
+    "database_error",
+    "one_item",
+    "require_item_failure",
+    "told_as_failures_to_read",
+    "told_as_repository_failures",
+    "writing_to",
+)
 
 import errno
 from collections.abc import Callable, Iterator
@@ -12,7 +19,7 @@ from pathlib import Path
 from lsst.resources import ResourcePath
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 
-from ..errors import RepositoryError, causes_of, reason_of
+from ..errors import RepositoryError, SpherexButlerError, causes_of, reason_of
 from ..files.failures import FailingAlone
 from ..files.folders import may_be_made
 from .database_errors import explain_database_error, lacks_rights
@@ -49,6 +56,18 @@ def told_as_repository_failures() -> Iterator[None]:
     except Exception as error:
         require_item_failure(error)
         raise
+
+
+@contextmanager
+def told_as_failures_to_read() -> Iterator[None]:
+    """Raise failures of the database as `.RepositoryError` where nothing is written."""
+    try:
+        yield
+    except Exception as error:
+        found = database_error(error)
+        if isinstance(error, SpherexButlerError) or not isinstance(found, _OF_DATABASE):
+            raise
+        raise RepositoryError(explain_database_error(found)) from error
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from command_line import run
 from damage import certify, images, path_of, put_dark
-from lsst.daf.butler import Butler
+from lsst.daf.butler import Butler, CollectionType
 from made_once import copy_exposures, copy_repo, open_repo
 
 from spherex_butler.ingest import ingest_files
@@ -57,6 +57,27 @@ def test_failure_sets_the_exit_status(repos):
     text = run("export", *repos, "-t", "copy", "--all-processings", code=1)
     assert "is not there" in text
     assert "5 images exported" in text
+
+
+def test_everything_is_exported(repos, tmp_path):
+    with open_repo(repos[0]) as source:
+        source.collections.register("u/me/best", CollectionType.TAGGED)
+        source.registry.associate("u/me/best", images(source)[:2])
+    assert "Dry run, nothing changed: 118 dimension records; 13 datasets copied" in run(
+        "export", *repos, "--everything", "--dry-run"
+    )
+    text = run("export", *repos, "--everything", "--progress", "--report", tmp_path / "report.json")
+    assert "Copying datasets: 100%" in text
+    assert "13 datasets copied, 0 already there; 5 new collections; 1 validity ranges certified; 0 failed" in text
+    assert json.loads((tmp_path / "report.json").read_text())["datasets"] == 13
+    with Butler.from_config(repos[1]) as target:
+        assert len(target.query_datasets("level2", "u/me/best")) == 2
+    assert "0 datasets copied, 13 already there" in run("export", *repos, "--everything")
+
+
+def test_everything_leaves_no_choice(repos):
+    text = run("export", *repos, "detector=3", "--everything", "--where", "detector = 3", "--no-calibrations", code=2)
+    assert "leave out DIMENSION=VALUE, --where, --no-calibrations, or --everything" in " ".join(text.split())
 
 
 def test_command_line_that_makes_no_sense_is_refused(tmp_path):
