@@ -68,3 +68,11 @@ def test_reports_hold_no_passwords():
 @pytest.mark.parametrize(("name", "end"), [("DETCTOR", "; did you mean 'detector'?"), ("xyz", ".")])
 def test_near_name_is_asked_for(name, end):
     assert near(name, ["detector", "exposure"]) == end
+
+
+def test_server_that_cannot_be_reached_is_named_without_objects_in_memory():
+    said = (
+        "HTTPSConnectionPool(host='irsa.ipac.caltech.edu', port=443): Max retries exceeded with url: /a.fits (Caused "
+        "by NameResolutionError(\"<urllib3.connection.HTTPSConnection object at 0x7f>: Failed to resolve 'irsa'\"))"
+    )
+    assert reason_of(ConnectionError(said)) == "ConnectionError: the server irsa.ipac.caltech.edu cannot be reached"

@@ -21,6 +21,12 @@ _GZIP = b"\x1f\x8b"
 _SNIFFED = 4096
 _ENCODING = "utf-8-sig"  # UTF-8, with the byte-order mark of spreadsheets or without
 
+
+def _separated(separator: bytes) -> re.Pattern[bytes]:
+    """Return how a text begins whose first line has the names of columns, which are words."""
+    return re.compile(rb"(\xef\xbb\xbf)?\w+(" + separator + rb"\w+)+\r?(\n|$)")
+
+
 _FORMATS: Mapping[str, tuple[re.Pattern[bytes], Callable[..., Table]]] = {
     "FITS": (re.compile(rb"SIMPLE  ="), partial(Table.read, format="fits", astropy_native=True)),
     "Parquet": (re.compile(rb"PAR1"), read_parquet),
@@ -33,12 +39,20 @@ _FORMATS: Mapping[str, tuple[re.Pattern[bytes], Callable[..., Table]]] = {
         re.compile(rb"(\xef\xbb\xbf)?[^\0-\x1f<{|\\][^\0-\x1f]*,[^\0-\x1f]*\r?(\n|$)"),
         partial(Table.read, format="ascii.csv", encoding=_ENCODING),
     ),
+    "CSV with semicolons": (
+        _separated(rb";"),
+        partial(Table.read, format="ascii.csv", delimiter=";", encoding=_ENCODING),
+    ),
+    "text with tabs": (_separated(rb"\t"), partial(Table.read, format="ascii.tab", encoding=_ENCODING)),
+    "text with blanks": (_separated(rb" +"), partial(Table.read, format="ascii.basic", encoding=_ENCODING)),
 }
 """How files of a format begin, and what reads them; ``astropy_native`` has it make times of what FITS says are some."""
 
 
 def read_table(path: str | os.PathLike[str]) -> Table:
     """Return the table in a file: ECSV, CSV, VOTable, FITS or Parquet, told by how it begins.
+
+    In the place of commas there may be semicolons, tabs or blanks.
 
     Raises
     ------

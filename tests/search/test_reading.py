@@ -101,3 +101,22 @@ def test_damaged_parquet_is_refused(tmp_path):
     path.write_bytes(b"PAR1 and nothing")
     with pytest.raises(FormatError, match=r"x\.parquet' begins as Parquet, but cannot be read: "):
         read_table(path)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", " "])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_columns_may_be_separated_by_what_others_use(tmp_path, separator, end):
+    lines = [("name", "ra", "dec"), ("a", "10.5", "41.0"), ("b", "00:42:44.3", "-5")]
+    path = tmp_path / "stars.txt"
+    path.write_text("".join(separator.join(line) + end for line in lines), newline="")
+    found = read_table(path)
+    assert found.colnames == ["name", "ra", "dec"]
+    assert list(found["ra"]) == ["10.5", "00:42:44.3"]
+    assert list(found["dec"]) == [41, -5]
+
+
+def test_prose_is_not_a_table(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("Dear all!\nThese are notes.\n")
+    with pytest.raises(FormatError, match="expected a table as ECSV, CSV"):
+        read_table(path)
