@@ -22,7 +22,7 @@ from ..calibrations.runs import calibration_chain_of
 from ..constants import DEFAULT_COLLECTION
 from ..errors import ConfigurationError, FormatError, ParameterError, reason_of
 from ..files.placement import place, resolve_transfer
-from ..repository.butler_internals import StoredFile
+from ..repository.butler_internals import StoredFile, have_same_registry
 from ..repository.contention import retry, split_on_failure
 from ..repository.failures import one_item, writing_to
 from ..repository.image_refs import dataset_text
@@ -73,6 +73,8 @@ class Transfer:
                 f"Datasets are not transferred by {mode!r}; expected one of {', '.join(EXPORT_MODES)}."
             )
         check_opened(source, writeable=False)
+        if have_same_registry(source, target):  # whose readers and writers would wait for each other
+            raise ParameterError("The source is the target; expected two repositories.")
         self._opened = check_opened(target, writeable=not dry_run, what="The target repository")
         self._source, self._target = source, target
         self._mode, self._failed, self._dry_run, self._with_records = mode, failed, dry_run, with_records

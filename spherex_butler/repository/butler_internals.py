@@ -20,6 +20,7 @@ __all__ = (
     "database_file",
     "fast_writing",
     "file_datastore",
+    "have_same_registry",
     "image_tables",
     "import_datasets",
     "insert_regions",
@@ -128,6 +129,12 @@ def _parts(butler: Butler) -> tuple[DirectButler, FileDatastore]:
         f"The repository is opened as {type(butler).__name__} with the datastore {datastore}; expected one that has "
         "database and files itself, as Butler.from_config gives for those of spherex_butler.make_repo."
     )
+
+
+def have_same_registry(one: Butler, other: Butler) -> bool:
+    """Return whether two Butlers work on the same database, in the same schema."""
+    first, second = (_parts(butler)[0]._registry._db for butler in (one, other))
+    return (first._engine.url, first.namespace) == (second._engine.url, second.namespace)
 
 
 def import_datasets(butler: Butler, files: Mapping[DatasetRef, Sequence[StoredFile]]) -> None:

@@ -264,6 +264,11 @@ def test_read_only_target_is_refused(source, target):
         copy_repository(source, reader)
 
 
+def test_repository_is_not_copied_to_itself(source):
+    with open_repo(source._datastore.root) as same, pytest.raises(ParameterError, match="The source is the target"):
+        copy_repository(source, same)
+
+
 def test_arguments_that_make_no_sense_are_refused(source, target):
     with pytest.raises(ParameterError, match="not transferred by 'move'; expected one of auto, copy, link"):
         copy_repository(source, target, transfer="move")
