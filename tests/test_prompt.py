@@ -17,7 +17,7 @@ from spherex_butler.calibrations.lookup import Explanation
 from spherex_butler.calibrations.reports import CalibrationIngestReport, CertificationReport, DecertificationReport
 from spherex_butler.configuration.check import ConfigurationReport, Finding, check_configuration
 from spherex_butler.datasets.report import DatasetReport
-from spherex_butler.export import ExportReport
+from spherex_butler.export import CopyReport, ExportReport
 from spherex_butler.files.failures import FailedFile
 from spherex_butler.ingest import IngestPreview, IngestReport
 from spherex_butler.ingest.preview import RunPreview
@@ -77,6 +77,13 @@ REPORTS = {
         ExportReport(),
         (
             "<ExportReport: 0 images exported, 0 already there; 0 calibrations exported, 0 already there; "
+            "0 validity ranges certified; 0 failed>"
+        ),
+    ),
+    "copy": (
+        CopyReport(),
+        (
+            "<CopyReport: 0 dimension records; 0 datasets copied, 0 already there; 0 new collections; "
             "0 validity ranges certified; 0 failed>"
         ),
     ),

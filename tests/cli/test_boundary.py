@@ -107,12 +107,12 @@ FOREIGN = {
     "service": (pyvo.DALQueryError("no column x"), "The archive's service did not answer", "Check the query"),
     "module": (
         raised_by(lambda: __import__("pyvo.nothing")),
-        "Something that this needs is not installed: No module named 'pyvo.nothing'",
+        "This needs a package that is not installed: No module named 'pyvo.nothing'",
         "pip install 'spherex-butler[archive]'",
     ),
     "https": (
         ModuleNotFoundError("No module named 'requests'", name="requests"),
-        "Something that this needs is not installed",
+        "This needs a package that is not installed",
         "pip install 'spherex-butler[https]'",
     ),
     "disk": (OSError(errno.ENOSPC, "No space left", "/x"), "No space left: '/x'. Make room", "same command again"),

@@ -155,7 +155,7 @@ def test_cutouts_that_a_wavelength_leaves_out_are_told(tmp_path, caplog):
         ingest_files(butler, files, transfer="copy")
         center = spherex_butler.SpectralImage.read(files[0]).wcs.pixel_to_world(8, 8)
         number = len(find_images(butler, center))
-        assert caplog.text == ""
+        assert "cutouts" not in caplog.text
         find_images(butler, center, wavelength=2 * u.um)
         assert f"{number} cutouts at this position are left out" in caplog.text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,6 +21,16 @@ from spherex_butler.errors import ConfigurationError, ParameterError
 
 SECRET = "Pa55-w0rd"
 BUTLER = Path(sys.executable).with_name("butler")
+
+
+@pytest.fixture(autouse=True)
+def _levels_stay() -> Iterator[None]:
+    """Commands that run in this process leave Butler's loggers at the level that they are told."""
+    loggers = [logging.getLogger(), *(one for one in logging.root.manager.loggerDict.values() if hasattr(one, "level"))]
+    before = [(logger, logger.level) for logger in loggers]
+    yield
+    for logger, level in before:
+        logger.setLevel(level)
 
 
 @dataclass

@@ -258,5 +258,5 @@ def test_errors_of_apertures_are_honest_and_larger_than_those_of_the_filter():
 
 @pytest.mark.parametrize("radius", [0, -1, float("nan"), float("inf")])
 def test_an_aperture_needs_a_radius(radius):
-    with pytest.raises(ParameterError, match=r"aperture=.* is no radius; expected a number of pixels above 0"):
+    with pytest.raises(ParameterError, match=r"aperture=.* is not a radius; expected a number of pixels above 0"):
         Method(aperture=radius)
