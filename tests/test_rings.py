@@ -31,9 +31,10 @@ ORDER = {
         "export",
         "verify",
         "obscore",
+        "report",
         "service",
     ),
-    "edge": ("testing", "plot", "report", "instrument", "tasks", "cli", "__main__"),
+    "edge": ("testing", "plot", "instrument", "tasks", "cli", "__main__"),
 }
 """Rooms of each ring, from the inside out; each imports itself and what stands before it."""
 ROOMS = tuple(room for ring in ORDER.values() for room in ring)

@@ -37,9 +37,10 @@ from . import options
 def serve(repo: str, *, host: str, port: int, collections: list[str], max_rows: int) -> None:
     """Serve REPO to clients such as pyvo, TOPCAT and Aladin, until interrupted: images by position, band and time.
 
-    The service is at /sia. REPO is only read. There are no passwords: with the
-    default host, only programs on this machine can ask; with another, whoever
-    reaches it can read all images.
+    The service is at /sia, and a page that shows what REPO holds at /report.
+    REPO is only read. There are no passwords: with the default host, only
+    programs on this machine can ask; with another, whoever reaches it can read
+    all images.
 
     \b
       butler spherex serve repo
@@ -47,7 +48,9 @@ def serve(repo: str, *, host: str, port: int, collections: list[str], max_rows: 
     """
 
     def started(address: str) -> None:
-        options.say([], f"Serving {repo} at {address}/sia; Ctrl+C ends it.")
+        options.say([], f"Serving {repo} at {address}/sia; a browser shows it at {address}. Ctrl+C ends it.")
 
     with open_butler(repo) as butler, suppress(KeyboardInterrupt):
-        serve_repository(butler, host=host, port=port, collections=collections, most=max_rows, started=started)
+        serve_repository(
+            butler, host=host, port=port, collections=collections, most=max_rows, repo=repo, started=started
+        )

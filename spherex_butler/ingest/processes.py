@@ -1,8 +1,8 @@
-"""Other processes: readers of headers, and generators that run some items ahead."""
+"""Other processes: readers of headers, generators that run some items ahead, and how a process ends with this one."""
 
 from __future__ import annotations
 
-__all__ = ("ReadingProcesses", "in_another_process")
+__all__ = ("START_METHOD", "ReadingProcesses", "follow_parent", "in_another_process")
 
 import os
 import signal
@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from ..errors import ConfigurationError
 from ..files.failures import FailedFile
+
+START_METHOD: Final = "forkserver"
+"""How processes are started: not by fork, which copies threads and connections in whatever state they are."""
 
 _AHEAD = 3
 _Item = TypeVar("_Item")
@@ -90,11 +93,11 @@ def _started_pool() -> ProcessPoolExecutor:
 
 def _process_pool(processes: int) -> ProcessPoolExecutor:
     """Return processes that leave interrupts to this one, and end when it ends, also by a kill."""
-    # Not by fork, which copies threads and connections of this process in whatever state they are.
-    return ProcessPoolExecutor(processes, mp_context=get_context("forkserver"), initializer=_begin)
+    return ProcessPoolExecutor(processes, mp_context=get_context(START_METHOD), initializer=follow_parent)
 
 
-def _begin() -> None:
+def follow_parent() -> None:
+    """Leave interrupts to the process that started this one, and end when it ends, also by a kill."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent_process(),), daemon=True).start()
 

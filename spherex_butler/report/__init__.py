@@ -1,6 +1,6 @@
 """A page that shows what a repository holds, for a browser: one file that needs nothing but itself.
 
-Imports `..search`, `..calibrations`, `..verify` and what those import.
+Imports `..search`, `..calibrations`, `..verify` and what those import. `..service` shows it as well.
 """
 
 __all__ = ("report_page", "write_report")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("page",)
+__all__ = ("document", "page", "repository_name")
 
 import base64
 import hashlib
@@ -23,11 +23,37 @@ from .verification import verification_section
 
 def page(known: Facts) -> str:
     """Return the page as HTML, with no reference to anything outside of it."""
+    name = repository_name(known.summary.root)
+    sections = {title: _section(title, content) for title, content in _contents(known).items()}
+    return document(
+        f"SPHEREx repository {name}",
+        _header(known, name),
+        _navigation(sections),
+        element("main", *sections.values()),
+        _footer(known),
+    )
+
+
+def repository_name(root: str) -> str:
+    """Return what pages call a repository with its files in some folder."""
+    return PurePosixPath(root.rstrip("/") or "/").name or root
+
+
+def document(title: str, *body: Markup, reload_after: int | None = None) -> str:
+    """Return a page in the style of the report, which runs no script and asks for nothing.
+
+    Parameters
+    ----------
+    title
+        Of the window.
+    *body
+        What is in it.
+    reload_after
+        Seconds after which a browser asks for the page again; by default it never does.
+    """
     style = files(__package__).joinpath("page.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    name = PurePosixPath(known.summary.root.rstrip("/") or "/").name or known.summary.root
-    title = f"SPHEREx repository {name}"
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -35,14 +61,11 @@ def page(known: Facts) -> str:
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("link", rel="icon", href="data:,"),
+        element("meta", http_equiv="refresh", content=str(reload_after)) if reload_after is not None else None,
         element("title", title),
         element("style", Markup(style)),
     )
-    sections = {name: _section(name, content) for name, content in _contents(known).items()}
-    body = element(
-        "body", _header(known, name), _navigation(sections), element("main", *sections.values()), _footer(known)
-    )
-    return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
+    return f"<!DOCTYPE html>\n{element('html', head, element('body', *body), lang='en')}\n"
 
 
 def _header(known: Facts, name: str) -> Markup:

@@ -1,4 +1,7 @@
-"""What is at which address: SIA 2.0 at ``/sia``, and the files of images under ``/files``; nothing can be changed."""
+"""What is at which address: SIA 2.0 at ``/sia``, the files of images under ``/files``, the report at ``/report``.
+
+Nothing can be changed.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from ..constants import DATASET_TYPE
@@ -27,6 +30,7 @@ from ..obscore.sia_search import sia_rows
 from ..repository.opened import check_opened
 from ..repository.registration import stored_uri
 from ..search.registered import searched_collections
+from .pages import ReportPages, root_page
 from .sia import MEDIA_TYPES, answer, error_document, format_of_answer
 from .vosi import availability, capabilities
 
@@ -41,7 +45,9 @@ _WEB = ("http://", "https://")
 _SIA = "/sia"
 
 
-def application(butler: Butler, *, collections: str | list[str] | None = None, most: int = MOST_ROWS) -> Starlette:
+def application(
+    butler: Butler, *, collections: str | list[str] | None = None, most: int = MOST_ROWS, repo: str = "REPO"
+) -> Starlette:
     """Return the ASGI application that answers for a repository.
 
     Parameters
@@ -52,6 +58,8 @@ def application(butler: Butler, *, collections: str | list[str] | None = None, m
         Where to search; by default `SPHEREx/defaults`.
     most
         How many rows an answer has at most, unless ``MAXREC`` says.
+    repo
+        What commands on the report's page call the repository.
 
     Raises
     ------
@@ -60,11 +68,14 @@ def application(butler: Butler, *, collections: str | list[str] | None = None, m
     ParameterError
         Raised if there is no such collection.
     """
-    check_opened(butler, writeable=False)
+    root = check_opened(butler, writeable=False).root
     searched_collections(butler, collections)
-    service = _Service(butler, collections, most, datetime.now(UTC))
+    place = root.ospath if root.isLocal else hide_secrets(root.geturl())
+    service = _Service(butler, collections, most, place, datetime.now(UTC))
     return Starlette(
         routes=[
+            Route("/", service.root),
+            Route("/report", ReportPages(butler, repo).answer),
             Route(_SIA, service.query, methods=["GET", "POST"]),
             Route(f"{_SIA}/capabilities", service.capabilities),
             Route(f"{_SIA}/availability", service.availability),
@@ -78,7 +89,12 @@ class _Service:
     butler: Butler
     collections: str | list[str] | None
     most: int
+    place: str
     since: datetime
+
+    async def root(self, request: Request) -> Response:
+        """Say what is at which address."""
+        return HTMLResponse(root_page(self.place, str(request.base_url)))
 
     async def query(self, request: Request) -> Response:
         """Answer a query."""

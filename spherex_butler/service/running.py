@@ -22,6 +22,7 @@ def serve(
     port: int = 8080,
     collections: str | list[str] | None = None,
     most: int = MOST_ROWS,
+    repo: str = "REPO",
     started: Callable[[str], None] | None = None,
 ) -> None:
     """Serve a repository until the process is interrupted or terminated.
@@ -37,6 +38,8 @@ def serve(
         Where to search; by default `SPHEREx/defaults`.
     most
         How many rows an answer has at most, unless a query's ``MAXREC`` says.
+    repo
+        What commands on the report's page call the repository.
     started
         Called with the server's address when it listens.
 
@@ -47,7 +50,7 @@ def serve(
     ParameterError
         Raised if this machine does not have the host's address, or there is no such collection.
     """
-    app = application(butler, collections=collections, most=most)
+    app = application(butler, collections=collections, most=most, repo=repo)
     with listening_socket(host, port) as listening:
         if started is not None:
             name = f"[{host}]" if ":" in host else host
