@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("STRETCHES", "norm_of", "set_ticks")
 
+from functools import partial
 from typing import Any
 
 import astropy.units as u
@@ -71,15 +72,32 @@ def _norm(stretch: str, low: float, high: float, softening: float) -> Normalize:
     if stretch == "linear":
         return Normalize(low, high, clip=True)
     if stretch == "sqrt":
-        return FuncNorm(
-            (lambda value: np.sqrt(np.maximum(value - low, 0)), lambda root: low + root**2), low, high, clip=True
-        )
+        return FuncNorm((partial(_root, low=low), partial(_squared, low=low)), low, high, clip=True)
     if stretch == "asinh":  # as BrightnessRange.scaled; not astropy's ImageNormalize, which makes NaN white
-        functions = (lambda value: np.arcsinh((value - low) / softening), lambda bent: low + softening * np.sinh(bent))
-        return FuncNorm(functions, low, high, clip=True)
+        bend = {"low": low, "softening": softening}
+        return FuncNorm((partial(_asinh, **bend), partial(_sinh, **bend)), low, high, clip=True)
     if low <= 0:
         raise ParameterError(f"The lower limit is {low:g}; expected one above zero for stretch='log'.")
     return LogNorm(low, high, clip=True)
+
+
+# Functions of the module, so that figures can be copied and pickled.
+
+
+def _root(value: Any, *, low: float) -> Any:
+    return np.sqrt(np.maximum(value - low, 0))
+
+
+def _squared(root: Any, *, low: float) -> Any:
+    return low + root**2
+
+
+def _asinh(value: Any, *, low: float, softening: float) -> Any:
+    return np.arcsinh((value - low) / softening)
+
+
+def _sinh(bent: Any, *, low: float, softening: float) -> Any:
+    return low + softening * np.sinh(bent)
 
 
 def _limits(limits: Any, unit: u.UnitBase) -> tuple[float, float]:
