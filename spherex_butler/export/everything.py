@@ -26,7 +26,7 @@ from ..repository.reports import FailedDataset, Report
 from ..repository.runs import chain_members, register_run
 from .calibrations import certify_as_in, merged
 from .records import Records, exposure_records, insert_missing_records, of_exposures
-from .transfer import ExportMode, Transfer, dataset_in, ensure_dataset_type
+from .transfer import ExportMode, Transfer, dataset_in, ensure_dataset_type, require_two
 
 
 @dataclass(slots=True, kw_only=True, repr=False)
@@ -129,6 +129,7 @@ def copy_repository(
     require_number("batch_size", batch_size)
     report = CopyReport() if report is None else report
     transferred = Transfer(source, target, transfer, report.failed, dry_run=dry_run, with_records=False)
+    require_two(source, target)
     _require_dimensions(source, target)
     copy = _Copy(source, target, report, batch_size, dry_run=dry_run)
     with nullcontext() if dry_run else fast_writing(target):

@@ -7,7 +7,15 @@ while nobody else writes there.
 
 from __future__ import annotations
 
-__all__ = ("EXPORT_MODES", "ExportMode", "Transfer", "dataset_in", "ensure_dataset_type", "ensure_run_as_in")
+__all__ = (
+    "EXPORT_MODES",
+    "ExportMode",
+    "Transfer",
+    "dataset_in",
+    "ensure_dataset_type",
+    "ensure_run_as_in",
+    "require_two",
+)
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
@@ -73,14 +81,13 @@ class Transfer:
                 f"Datasets are not transferred by {mode!r}; expected one of {', '.join(EXPORT_MODES)}."
             )
         check_opened(source, writeable=False)
-        if have_same_registry(source, target):  # whose readers and writers would wait for each other
-            raise ParameterError("The source is the target; expected two repositories.")
         self._opened = check_opened(target, writeable=not dry_run, what="The target repository")
         self._source, self._target = source, target
         self._mode, self._failed, self._dry_run, self._with_records = mode, failed, dry_run, with_records
 
     def transfer(self, refs: Sequence[DatasetRef]) -> tuple[int, int]:
         """Transfer datasets of one type and run; return how many are new in the target, and how many were there."""
+        require_two(self._source, self._target)
         known = known_ids(self._target, refs)
         new = [ref for ref in refs if ref.id not in known]
         if not new:
@@ -164,6 +171,12 @@ class Transfer:
             for element in records
         }
         insert_missing_records(self._target, used)
+
+
+def require_two(source: Butler, target: Butler) -> None:
+    """Refuse a repository that is to be copied to itself: its reader and its writer would wait for each other."""
+    if have_same_registry(source, target):
+        raise ParameterError("The source is the target; expected two repositories.")
 
 
 def dataset_in(target: Butler, ref: DatasetRef) -> DatasetRef:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +13,11 @@ from damage import put_dark
 from lsst.daf.butler import Butler, DatasetType, Timespan
 from lsst.daf.butler._registry_shim import RegistryShim
 from made_once import copy_configuration
-from postgres import reader_of, restart_server, running_postgres
+from postgres import reader_of
 
 from spherex_butler import make_repo
-from spherex_butler.errors import ConfigurationError, RepositoryError
+from spherex_butler.errors import ConfigurationError
 from spherex_butler.ingest import ingest_files
-from spherex_butler.search import find_images
 from spherex_butler.testing import write_exposures, write_level2
 
 
@@ -124,14 +122,3 @@ def test_user_without_rights_reads_and_is_told_which_are_missing(readers_repo, a
         assert "insert, update and delete rows" in said
         assert "Traceback" not in said
         assert len(said.splitlines()) < 4
-
-
-def test_search_goes_on_after_a_crash_of_the_server_and_says_when_it_is_gone(tmp_path):
-    with running_postgres() as url:
-        butler = make_repo(tmp_path / "crashed", database=url)
-        assert len(find_images(butler, "10.684 41.269")) == 0
-        restart_server(url)
-        assert len(find_images(butler, "10.684 41.269")) == 0
-    with closing(butler), pytest.raises(RepositoryError, match=r"^The database server cannot be reached\. ") as raised:
-        find_images(butler, "10.684 41.269")
-    assert "SELECT" not in str(raised.value)
