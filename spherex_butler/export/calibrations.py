@@ -98,14 +98,14 @@ def ensure_path(source: Butler, target: Butler, path: Iterable[str]) -> None:
 
 def merged(members: Iterable[str], searched: Sequence[str]) -> list[str]:
     """Return members in their order, with others before those that these are searched before."""
-    merged = list(members)
-    position = len(merged)
+    found = list(members)
+    position = len(found)
     for name in reversed(searched):
-        if name in merged:
-            position = merged.index(name)
+        if name in found:
+            position = found.index(name)
         else:
-            merged.insert(position, name)
-    return merged
+            found.insert(position, name)
+    return found
 
 
 def _try_to_certify(source: Butler, target: Butler, certified: Certification, failed: list[FailedDataset]) -> bool:

@@ -190,9 +190,9 @@ class _Copy:
 
     def _copy_exposures(self, ids: Collection[int]) -> None:
         """Copy what the source says of exposures, unless that was done before."""
-        new = set(ids) - self.exposures
-        self._insert(exposure_records(self.source, self.target, new))
-        self.exposures.update(new)
+        if new := set(ids) - self.exposures:
+            self._insert(exposure_records(self.source, self.target, new))
+            self.exposures.update(new)
 
     def _insert(self, records: Records) -> None:
         self.report.records += sum(map(len, records.values()))

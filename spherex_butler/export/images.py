@@ -22,7 +22,7 @@ from ..repository.failures import told_as_repository_failures
 from ..repository.image_refs import images_between
 from ..repository.reports import FailedDataset, Report
 from .calibrations import UsedCalibrations, certify_as_in, ensure_path
-from .transfer import ExportMode, Transfer
+from .transfer import ExportMode, Transfer, require_two
 
 
 @dataclass(slots=True, kw_only=True, repr=False)
@@ -146,6 +146,8 @@ def export_images(
     if not periods:
         reason = f"No such image is in {', '.join(names)} of the source; 'butler spherex list' tells what is there."
         report.failed.append(FailedDataset(f"{DATASET_TYPE} {search.words}".rstrip(), reason))
+    else:
+        require_two(source, target)
     for period in Progress(__name__).wrap(periods, desc="Exporting planning periods", skip_scalar=False):
         refs = search.images(period)
         if used is not None:

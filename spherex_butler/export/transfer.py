@@ -87,7 +87,6 @@ class Transfer:
 
     def transfer(self, refs: Sequence[DatasetRef]) -> tuple[int, int]:
         """Transfer datasets of one type and run; return how many are new in the target, and how many were there."""
-        require_two(self._source, self._target)
         known = known_ids(self._target, refs)
         new = [ref for ref in refs if ref.id not in known]
         if not new:

@@ -23,6 +23,8 @@ _DEGREES = re.compile(r"(?<=[\d.])\s*(?:degrees|degree|degs|deg|°)", re.IGNOREC
 _COLUMNS = (("ra", "dec"), ("raj2000", "dej2000"), ("_raj2000", "_dej2000"), ("ra_icrs", "de_icrs"), ("s_ra", "s_dec"))
 _NAMES = ("source", "name", "main_id", "target", "targetname", "source_id", "id")
 
+_log = logging.getLogger(__name__)
+
 
 def parse_position(text: str) -> SkyCoord:
     """Return a position that is written as coordinates or as a name, which astropy asks CDS, NED and VizieR for.
@@ -41,22 +43,16 @@ def parse_position(text: str) -> SkyCoord:
             ) from None
     try:
         return SkyCoord.from_name(text)
-    except NameResolveError as error:
+    except (NameResolveError, OSError) as error:  # such as of a connection that is reset, which astropy lets through
         raise ParameterError(
             f"The position {text!r} is not a pair of coordinates, so it was looked up as a name: {_unresolved(error)} "
             f"Expected {_EXAMPLES}, or the name of an object."
         ) from None
-    except OSError as error:  # such as a time-out, which astropy lets through
-        raise ParameterError(
-            f"The position {text!r} is not a pair of coordinates, and the name resolver could not be reached "
-            f"({type(error).__name__}). Expected {_EXAMPLES}, or a network connection."
-        ) from error
 
 
-def _unresolved(error: NameResolveError) -> str:
+def _unresolved(error: Exception) -> str:
     """Say why a name was not resolved, without the addresses that astropy asked."""
-    said = str(error)
-    if "Unable to find coordinates" in said:
+    if "Unable to find coordinates" in str(error):
         return "the name resolver Sesame knows no such object."
     return "the name resolver Sesame could not be reached; is there a network connection?"
 
@@ -68,9 +64,6 @@ def _parsed(text: str) -> SkyCoord:
         text = text.replace(",", " ")
     sexagesimal = len(text.split()) > 2 or ":" in text
     return SkyCoord(text, unit=(u.hourangle if sexagesimal else u.deg, u.deg))
-
-
-_log = logging.getLogger(__name__)
 
 
 def coordinates_in(table: Table) -> SkyCoord:
@@ -151,15 +144,15 @@ def _angle(column: Any, sexagesimal: u.UnitBase) -> u.Quantity:
     if column.dtype.kind not in "OUS":
         return _numbers(column, u.deg)
     texts = np.char.strip(np.ma.filled(_plain(column).astype(str), "")).tolist()
-    return u.Quantity([_written(text, row, column.info.name, sexagesimal) for row, text in enumerate(texts)], u.deg)
+    return [_degrees_of(text, row, column.info.name, sexagesimal) for row, text in enumerate(texts)] * u.deg
 
 
-def _written(text: str, row: int, name: str, sexagesimal: u.UnitBase) -> u.Quantity:
+def _degrees_of(text: str, row: int, name: str, sexagesimal: u.UnitBase) -> float:
     """Return one angle that is written as text, NaN if there is none."""
     if not text:
-        return np.nan * u.deg
+        return np.nan
     try:
-        return Angle(text, u.deg if _NUMBER.fullmatch(text) else sexagesimal).to(u.deg)
+        return float(Angle(text, u.deg if _NUMBER.fullmatch(text) else sexagesimal).deg)
     except (TypeError, ValueError, u.UnitsError) as error:
         raise ParameterError(
             f"The column {name!r} has {text!r} in row {row}, which is not an angle ({error}); expected degrees, or "

@@ -33,7 +33,6 @@ LOCAL = ""
 REMOTE = "where a Butler server says"
 """In place of a server, for files whose addresses a Butler server gives out, for a time, when they are read."""
 
-
 _log = logging.getLogger(__name__)
 
 

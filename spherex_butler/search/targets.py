@@ -95,7 +95,7 @@ def as_targets(position: Any, radius: Any = None) -> Targets:
         )
     if isinstance(position, Region):
         return _area(position)
-    if type(position).__module__.partition(".")[0] == "mocpy":  # which is an extra, and not loaded for this
+    if _is_of_mocpy(position):
         return _cells(position)
     if isinstance(position, Ephemeris):
         return Moving([position], None)
@@ -138,9 +138,14 @@ def _kind(position: Any) -> str:
     """Return in words what was given as a position."""
     if isinstance(position, Ephemeris):
         return "an ephemeris"
-    if isinstance(position, Region) or type(position).__module__.partition(".")[0] == "mocpy":
+    if isinstance(position, Region) or _is_of_mocpy(position):
         return "a region"
     return "a function of time" if callable(position) else f"a {type(position).__name__}"
+
+
+def _is_of_mocpy(position: Any) -> bool:
+    """Return whether it is an object of mocpy, which is an extra, and not loaded for this."""
+    return type(position).__module__.partition(".")[0] == "mocpy"
 
 
 def _area(region: Region) -> Area:

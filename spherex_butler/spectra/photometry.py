@@ -5,7 +5,18 @@ The equations are in ``docs/explanation/photometry.md``.
 
 from __future__ import annotations
 
-__all__ = ("BACKGROUND_FLAGS", "BAD_FLAGS", "SIZE", "Measurement", "Method", "measure", "method_words", "require_size")
+__all__ = (
+    "BACKGROUND_FLAGS",
+    "BAD_FLAGS",
+    "LARGEST_SIZE",
+    "SIZE",
+    "SMALLEST_SIZE",
+    "Measurement",
+    "Method",
+    "measure",
+    "method_words",
+    "require_size",
+)
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,7 +51,7 @@ SIZE = 31
 """Side in pixels of what is looked at around a source: 3 arcmin, with some 300 for the background where SOURCE flags
 seven in ten."""
 
-_SMALLEST, _LARGEST = 11, 301
+SMALLEST_SIZE, LARGEST_SIZE = 11, 301
 
 _CORE = 0.01
 """The core of a source is where its kernel is at least this part of its peak."""
@@ -73,8 +84,8 @@ class Method:
 def require_size(size: Any) -> None:
     """Refuse a side of the part of an image around a source that makes no sense."""
     require_number("size", size)
-    if not _SMALLEST <= size <= _LARGEST:
-        raise ParameterError(f"size={size!r} is out of range; expected {_SMALLEST} to {_LARGEST} pixels.")
+    if not SMALLEST_SIZE <= size <= LARGEST_SIZE:
+        raise ParameterError(f"size={size!r} is out of range; expected {SMALLEST_SIZE} to {LARGEST_SIZE} pixels.")
 
 
 def method_words(method: Method, size: int) -> dict[str, str]:

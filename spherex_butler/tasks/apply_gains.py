@@ -14,9 +14,8 @@ from ..errors import ParameterError
 from ..images.flagging import with_flag
 from ..images.gains import apply_gains, part_of_frame, with_wavelengths_of
 from ..images.spectral_image import SpectralImage
-from .quanta import IMAGE
+from .quanta import IMAGE, calibration_input
 
-_DETECTOR = ("instrument", "detector")
 _RELEASE = "qr3"
 
 
@@ -24,22 +23,10 @@ class ApplyGainsConnections(PipelineTaskConnections, dimensions=IMAGE):
     """An image, the calibrations that are valid at its time, and the image on the gains of QR3."""
 
     image = connect.Input(doc="The image.", name="level2", storageClass="SpectralImage", dimensions=IMAGE)
-    corrections = connect.PrerequisiteInput(
-        doc="Factors that put the detector's QR2 images onto the gains of QR3.",
-        name="l3_flux_corrections",
-        storageClass="CCDData",
-        dimensions=_DETECTOR,
-        isCalibration=True,
-        minimum=0,
+    corrections = calibration_input(
+        "l3_flux_corrections", "Factors that put the detector's QR2 images onto the gains of QR3."
     )
-    nonfunctional = connect.PrerequisiteInput(
-        doc="Where pixels of the detector do not work.",
-        name="nonfunc",
-        storageClass="CCDData",
-        dimensions=_DETECTOR,
-        isCalibration=True,
-        minimum=0,
-    )
+    nonfunctional = calibration_input("nonfunc", "Where pixels of the detector do not work.")
     corrected = connect.Output(
         doc="The image on the gains of QR3.", name="gain_corrected", storageClass="SpectralImage", dimensions=IMAGE
     )

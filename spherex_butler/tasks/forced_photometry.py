@@ -16,10 +16,10 @@ from lsst.pipe.base import connectionTypes as connect
 
 from ..images.spectral_image import SpectralImage
 from ..spectra import BAD_FLAGS, Method, measure_catalog
-from ..spectra.photometry import SIZE
+from ..spectra.photometry import LARGEST_SIZE, SIZE, SMALLEST_SIZE
 from ..spectra.table import storable
 from ..spectra.tiles import CATALOG
-from .quanta import IMAGE
+from .quanta import IMAGE, calibration_input
 
 
 class ForcedPhotometryConnections(PipelineTaskConnections, dimensions=IMAGE):
@@ -34,13 +34,8 @@ class ForcedPhotometryConnections(PipelineTaskConnections, dimensions=IMAGE):
         multiple=True,
         minimum=0,
     )
-    solidAngles = connect.PrerequisiteInput(
-        doc="The solid angles of the detector's pixels; without, they follow from the WCS.",
-        name="solid_angle_pixel_map",
-        storageClass="CCDData",
-        dimensions=("instrument", "detector"),
-        isCalibration=True,
-        minimum=0,
+    solidAngles = calibration_input(
+        "solid_angle_pixel_map", "The solid angles of the detector's pixels; without, they follow from the WCS."
     )
     fluxes = connect.Output(
         doc="The fluxes of the sources in the image.",
@@ -70,8 +65,8 @@ class ForcedPhotometryConfig(PipelineTaskConfig, pipelineConnections=ForcedPhoto
         dtype=int,
         doc="Side in pixels of the part of the image around each source that is looked at.",
         default=SIZE,
-        min=11,
-        max=301,
+        min=SMALLEST_SIZE,
+        max=LARGEST_SIZE,
     )
     aperture = RangeField(
         dtype=float,
