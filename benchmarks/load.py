@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import random
 import signal
@@ -22,15 +23,15 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from itertools import cycle
 from multiprocessing import get_context
 from pathlib import Path
-from queue import Empty
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TextIO
 
 import mission
 import pyarrow.parquet as pq
@@ -66,23 +67,33 @@ class Work:
     folder: Path
     end: float
 
-    def run(self, answers: Any) -> None:
-        """Work, and put what became of it into a queue after each piece, so that a kill loses little."""
+    def run(self) -> None:
+        """Work, and write what became of each step, a line of JSON.
+
+        Each process has a file of its own: a queue may stay locked for all others by one that is killed.
+        """
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        while time.time() < self.end:
-            try:
-                with closing(open_repo(self.repo, writeable=self.kind in {"files", "table"})) as butler:
-                    for step in STEPS[self.kind](self, butler):
-                        begin = time.time()
-                        number = step()
-                        answers.put((self.kind, self.number, number, begin, time.time() - begin, None))
-                        if time.time() >= self.end:
-                            return
-            except Exception as error:  # noqa: BLE001  (each is reported)
-                ours = isinstance(error, SpherexButlerError)
-                text = str(error) if ours else f"{UNREADABLE}: {type(error).__name__}: {error}"
-                answers.put((self.kind, self.number, 0, time.time(), 0.0, text))
-                time.sleep(1)
+        with Path(self.folder, f"said-{self.number}-{os.getpid()}.jsonl").open("w", buffering=1) as said:
+            while time.time() < self.end:
+                try:
+                    self._steps(said)
+                except Exception as error:  # noqa: BLE001  (each is reported)
+                    ours = isinstance(error, SpherexButlerError)
+                    text = str(error) if ours else f"{UNREADABLE}: {type(error).__name__}: {error}"
+                    self._say(said, error=" ".join(text.split())[:400])
+                    time.sleep(1)
+
+    def _steps(self, said: TextIO) -> None:
+        with closing(open_repo(self.repo, writeable=self.kind in {"files", "table"})) as butler:
+            for step in STEPS[self.kind](self, butler):
+                begin = time.time()
+                number = step()
+                self._say(said, images=number, seconds=time.time() - begin)
+                if time.time() >= self.end:
+                    return
+
+    def _say(self, said: TextIO, **what: object) -> None:
+        said.write(json.dumps({"kind": self.kind, **what}) + "\n")
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -100,14 +111,14 @@ def ingest_steps(work: Work, butler: Butler) -> Iterator[Callable[[], int]]:
     mode = MODES[work.number % len(MODES)]
     while True:
         some = order.sample(files, BATCH)
-        yield lambda some=some: _unfailed(ingest_files(butler, some, transfer=mode)).done  # type: ignore[misc]
+        yield partial(_ingested, partial(ingest_files, butler, some, transfer=mode))
 
 
 def table_steps(work: Work, butler: Butler) -> Iterator[Callable[[], int]]:
     pieces = pieces_of(work.folder)
     random.Random(work.number).shuffle(pieces)
     for piece in cycle(pieces):
-        yield lambda piece=piece: _unfailed(ingest_archive_table(butler, piece, processes=1)).done  # type: ignore[misc]
+        yield partial(_ingested, partial(ingest_archive_table, butler, piece, processes=1))
 
 
 def search_steps(work: Work, butler: Butler) -> Iterator[Callable[[], int]]:
@@ -118,7 +129,7 @@ def search_steps(work: Work, butler: Butler) -> Iterator[Callable[[], int]]:
         ra, dec, _, _, opposite_ra, opposite_dec, *_ = order.choice(corners)
         position = SkyCoord([ra, opposite_ra], [dec, opposite_dec], unit="deg").cartesian.mean()
         position = SkyCoord(position, representation_type="unitspherical")
-        yield lambda position=position: len(find_images(butler, position))  # type: ignore[misc]
+        yield partial(_found, butler, position)
 
 
 def export_steps(work: Work, butler: Butler) -> Iterator[Callable[[], int]]:
@@ -127,7 +138,15 @@ def export_steps(work: Work, butler: Butler) -> Iterator[Callable[[], int]]:
     if not target.exists():
         make_repo(target).close()
     while True:
-        yield lambda: _copied(butler, target)
+        yield partial(_copied, butler, target)
+
+
+def _ingested(ingest: Callable[[], Any]) -> int:
+    return int(_unfailed(ingest()).done)
+
+
+def _found(butler: Butler, position: SkyCoord) -> int:
+    return len(find_images(butler, position))
 
 
 def _copied(butler: Butler, target: Path) -> int:
@@ -180,50 +199,49 @@ def loaded(options: argparse.Namespace, folder: Path, url: str) -> dict[str, Any
     repo = folder / "repo"
     make_repo(repo, database=url).close()
     context = get_context("spawn")
-    answers = context.Queue()
-    end = time.time() + 60 * options.minutes
+    begin, seconds = time.time(), 60 * options.minutes
     kinds = [
         *(("files", "table")[number % 2] for number in range(options.ingesting)),
         *["search"] * options.searching,
         *["export"] * options.exporting,
     ]
-    works = [Work(kind, number, repo, folder, end) for number, kind in enumerate(kinds)]
-    processes = [context.Process(target=work.run, args=(answers,)) for work in works]
+    works = [Work(kind, number, repo, folder, begin + seconds) for number, kind in enumerate(kinds)]
+    processes = [context.Process(target=work.run) for work in works]
     for process in processes:
         process.start()
-    said: list[tuple[Any, ...]] = []
-    restart, kill = (end - 60 * options.minutes * share for share in (0.6, 0.4))
-    restarted = killed = 0.0
-    while any(process.is_alive() for process in processes) or not answers.empty():
-        with suppress(Empty):
-            said.append(answers.get(timeout=0.2))
-        if not restarted and time.time() > restart:
-            restarted = time.time()
-            restart_server(url)
-            print(f"  the server was restarted in {time.time() - restarted:.1f} s", flush=True)
-        if not killed and time.time() > kill:
-            killed = time.time()
-            processes[0].kill()
-            processes[0].join()
-            processes[0] = context.Process(target=works[0].run, args=(answers,))
-            processes[0].start()
-            print("  a process that ingests was killed and started again", flush=True)
-    return {"images": images, **summed(said), **finish(repo, folder)}
+    _wait_until(begin + 0.4 * seconds)
+    restarted = time.time()
+    restart_server(url)
+    print(f"  the server was restarted in {time.time() - restarted:.1f} s", flush=True)
+    _wait_until(begin + 0.6 * seconds)
+    processes[0].kill()
+    processes.append(context.Process(target=works[0].run))
+    processes[-1].start()
+    print("  a process that ingests was killed and started again", flush=True)
+    for process in processes:
+        process.join()
+    return {"images": images, **summed(folder), **finish(repo, folder)}
 
 
-def summed(said: list[tuple[Any, ...]]) -> dict[str, Any]:
+def _wait_until(moment: float) -> None:
+    time.sleep(max(0, moment - time.time()))
+
+
+def summed(folder: Path) -> dict[str, Any]:
     """Return counts, times and errors by kind of work."""
+    lines = [line for path in folder.glob("said-*.jsonl") for line in path.read_text().splitlines(keepends=True)]
+    said = [json.loads(line) for line in lines if line.endswith("\n")]  # the last one of a killed process may be half
     found: dict[str, Any] = {}
     for kind in STEPS:
-        mine = [answer for answer in said if answer[0] == kind]
-        times = [answer[4] for answer in mine if answer[5] is None]
-        errors = Counter(" ".join(answer[5].split())[:400] for answer in mine if answer[5] is not None)
+        mine = [one for one in said if one["kind"] == kind]
+        done = [one for one in mine if "error" not in one]
+        times = [one["seconds"] for one in done]
         found[kind] = {
             "steps": len(times),
-            "images": sum(answer[2] for answer in mine),
+            "images": sum(one["images"] for one in done),
             "median [s]": round(statistics.median(times), 3) if times else None,
             "longest [s]": round(max(times), 1) if times else None,
-            "errors": dict(errors),
+            "errors": dict(Counter(one["error"] for one in mine if "error" in one)),
         }
     return found
 

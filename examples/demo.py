@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.nddata import CCDData
 from astropy.table import QTable
+from demonstration import fresh_folder, say, step
 from lsst.daf.butler import Butler, DatasetRef, DatasetType
 from lsst.sphgeom import LonLat
 from matplotlib.figure import Figure
@@ -28,14 +28,6 @@ from spherex_butler.testing import source_catalog, write_exposures
 
 LATEST = "SPHEREx/defaults"
 DERIVED = "u/demo/derived"
-
-
-def say(text: str = "") -> None:
-    print(text, flush=True)
-
-
-def step(number: int, title: str) -> None:
-    say(f"\n{number}. {title}\n" + "-" * (len(title) + 3))
 
 
 def show_path(path: str | Path, root: Path) -> str:
@@ -181,13 +173,7 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
 
-    output = options.output.absolute()
-    if output.exists() and not (output / ".spherex-demo").exists():
-        parser.error(f"{output} is there and was not made by this demo; choose another --output")
-    shutil.rmtree(output, ignore_errors=True)
-    output.mkdir(parents=True)
-    (output / ".spherex-demo").touch()
-
+    output = fresh_folder(options.output, parser)
     simulate(output / "archive", exposures=options.exposures, size=options.size, seed=options.seed)
     butler = create_and_ingest(output / "repository", output / "archive")
     ref, center = query(butler)

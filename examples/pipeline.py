@@ -6,7 +6,6 @@ Run with ``make demo-pipeline``; everything it writes goes to ``demo-output/pipe
 from __future__ import annotations
 
 import argparse
-import shutil
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import QTable, Table, vstack
+from demonstration import fresh_folder, say, step
 from lsst.daf.butler import Butler
 from matplotlib.figure import Figure
 
@@ -55,14 +55,6 @@ MARKED = ("SOURCE", "FULLSAMPLE", "PHANMISS")  # flags that say nothing bad of a
 
 Origins = dict[tuple[int, int], tuple[int, int]]
 """The first pixel of each image, by exposure and detector."""
-
-
-def say(text: str = "") -> None:
-    print(text, flush=True)
-
-
-def step(number: int, title: str) -> None:
-    say(f"\n{number}. {title}\n" + "-" * (len(title) + 3))
 
 
 def simulate(folder: Path, options: argparse.Namespace) -> Origins:
@@ -212,13 +204,7 @@ def main() -> None:
     parser.add_argument("--processes", "-j", type=int, default=2)
     options = parser.parse_args()
 
-    output = options.output.absolute()
-    if output.exists() and not (output / ".spherex-demo").exists():
-        parser.error(f"{output} is there and was not made by this demo; choose another --output")
-    shutil.rmtree(output, ignore_errors=True)
-    output.mkdir(parents=True)
-    (output / ".spherex-demo").touch()
-
+    output = fresh_folder(options.output, parser)
     catalog = source_catalog(FIELD, 6.15 * u.arcsec * options.size)
     origins = simulate(output / "archive", options)
     create(output / "repository", output / "archive", catalog)

@@ -13,16 +13,16 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from http_server import on_loopback
 
 needs_server = pytest.mark.skipif(
     sys.version_info < (3, 13),
@@ -125,14 +125,6 @@ def guarded(server: str) -> Iterator[Guard]:
         def log_message(self, *_: object) -> None:
             """Keep quiet."""
 
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    listening.daemon_threads = True
-    thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    guard.url = f"http://127.0.0.1:{listening.server_port}"
-    try:
+    with on_loopback(Handler) as listening:
+        guard.url = f"http://127.0.0.1:{listening.server_port}"
         yield guard
-    finally:
-        listening.shutdown()
-        listening.server_close()
-        thread.join()

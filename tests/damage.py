@@ -10,7 +10,7 @@ import numpy as np
 from astropy.nddata import CCDData
 from lsst.daf.butler import Butler, DatasetRef, Timespan
 
-from spherex_butler.verify import Kind, RepositoryReport
+from spherex_butler.verify import Kind, RepositoryReport, check_repository
 
 DARK_RUN = "spx/cal-drk-v4-2025-161"
 ALWAYS = Timespan(None, None)
@@ -76,6 +76,13 @@ def dimension_records(butler: Butler, element: str) -> list[dict[str, object]]:
 def found(report: RepositoryReport, kind: Kind) -> list[str]:
     """Return subject and message of the findings of a kind."""
     return [f"{finding.subject}: {finding.message}" for finding in report.findings if finding.kind is kind]
+
+
+def problems(butler: Butler) -> list[str]:
+    """Return what is wrong: images of the detectors without dark miss theirs, and nothing else."""
+    found = check_repository(butler).problems
+    assert {finding.kind.name for finding in found} <= {"NO_CALIBRATION"}
+    return [str(finding) for finding in found]
 
 
 def kinds(report: RepositoryReport) -> set[Kind]:

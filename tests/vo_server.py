@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import io
 import re
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 from xml.sax.saxutils import escape
 
@@ -22,6 +21,7 @@ from astropy.coordinates import SkyCoord
 from astropy.io.votable import from_table
 from astropy.io.votable.tree import Info
 from astropy.table import Table, vstack
+from http_server import on_loopback
 
 VOTABLE = "application/x-votable+xml"
 CSV = "text/csv"
@@ -203,14 +203,6 @@ class _Handler(BaseHTTPRequestHandler):
 def serve_archive(**options: object) -> Iterator[Services]:
     """Run the services on loopback."""
     services = Services(**options)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"services": services}))
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    services.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with on_loopback(type("Handler", (_Handler,), {"services": services})) as server:
+        services.url = f"http://127.0.0.1:{server.server_port}"
         yield services
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

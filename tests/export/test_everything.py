@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import astropy.units as u
 import numpy as np
 import pytest
 from astropy.table import QTable
-from damage import ALWAYS, certify, dimension_records, images, path_of, put_dark, timespans
+from damage import ALWAYS, certify, dimension_records, images, path_of, problems, put_dark, timespans
 from forked import Script, start_script
 from lsst.daf.butler import Butler, CollectionType, DatasetType, Timespan
-from made_once import copy_repo, new_repo, open_repo
+from made_once import copy_repo, open_repo
 from s3_server import serve_bucket
 
-from spherex_butler import extend_universe, make_repo
+from spherex_butler import make_repo
 from spherex_butler import open_repo as open_for_users
 from spherex_butler.errors import ConfigurationError, ParameterError
 from spherex_butler.export import CopyReport, copy_repository
 from spherex_butler.ingest import ingest_files
 from spherex_butler.testing import write_exposures, write_level2
 from spherex_butler.testing.repository import temporary_repo
-from spherex_butler.verify import check_repository
 
 _COPY = """
 import sys
@@ -66,19 +63,6 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         unseen = record.toDict() | {"id": record.id + 7, "obs_id": f"{record.obs_id}_unseen"}
         butler.registry.insertDimensionData("exposure", butler.dimensions["exposure"].RecordClass(**unseen))
     return root
-
-
-@pytest.fixture
-def source(filled, tmp_path) -> Iterator[Butler]:
-    """Return a copy of that repository, opened."""
-    with open_repo(shutil.copytree(filled, tmp_path / "source")) as butler:
-        yield butler
-
-
-@pytest.fixture
-def target() -> Iterator[Butler]:
-    with new_repo() as butler:
-        yield butler
 
 
 def contents(butler: Butler) -> dict[str, object]:
@@ -238,19 +222,15 @@ def test_killed_copy_is_finished_by_the_next(source, target, tmp_path, delay):
     assert problems(target) == problems(source)
 
 
-def test_copy_into_a_repository_with_more_dimensions(source):
-    mosaic = {"mosaic": {"requires": ["instrument"], "keys": [{"name": "id", "type": "int"}]}}
-    dimensions = extend_universe(mosaic, namespace="copy_test", version=1)
-    with temporary_repo(dimensions=dimensions) as target:
+def test_copy_into_a_repository_with_more_dimensions(source, with_mosaics):
+    with temporary_repo(dimensions=with_mosaics) as target:
         assert copy_repository(source, target).failed == []
         assert problems(target) == problems(source)
 
 
-def test_target_that_lacks_a_dimension_is_refused(target):
-    mosaic = {"mosaic": {"requires": ["instrument"], "keys": [{"name": "id", "type": "int"}]}}
-    dimensions = extend_universe(mosaic, namespace="copy_test", version=1)
+def test_target_that_lacks_a_dimension_is_refused(target, with_mosaics):
     with (
-        temporary_repo(dimensions=dimensions) as source,
+        temporary_repo(dimensions=with_mosaics) as source,
         pytest.raises(ConfigurationError, match="has no mosaic, which"),
     ):
         copy_repository(source, target)
@@ -285,13 +265,6 @@ def test_report_of_an_interrupted_copy_says_what_was_done(source, target, monkey
     with pytest.raises(KeyboardInterrupt):
         copy_repository(source, target, report=report)
     assert (report.datasets, report.done > 23) == (23, True)
-
-
-def problems(butler: Butler) -> list[str]:
-    """Return what is wrong: images of the detectors without dark miss theirs, and nothing else."""
-    found = check_repository(butler).problems
-    assert {finding.kind.name for finding in found} <= {"NO_CALIBRATION"}
-    return [str(finding) for finding in found]
 
 
 def start_copy(source: Butler, target: Butler, folder: Path) -> Script:

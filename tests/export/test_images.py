@@ -6,7 +6,6 @@ import gzip
 import re
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from damage import (
     images,
     lose_regions,
     path_of,
+    problems,
     put_dark,
     timespans,
 )
@@ -37,7 +37,7 @@ from lsst.daf.butler import (
 from made_once import copy_repo, new_repo, open_repo
 from one_bad_item import ERRORS, in_placing, in_registration
 
-from spherex_butler import extend_universe, make_repo
+from spherex_butler import make_repo
 from spherex_butler.errors import ConfigurationError, ParameterError
 from spherex_butler.export import export_images
 from spherex_butler.ingest import ingest_files
@@ -69,19 +69,6 @@ def filled(archive, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture
-def source(filled, tmp_path) -> Iterator[Butler]:
-    """Return a copy of that repository, opened."""
-    with open_repo(shutil.copytree(filled, tmp_path / "source")) as butler:
-        yield butler
-
-
-@pytest.fixture
-def target() -> Iterator[Butler]:
-    with new_repo() as butler:
-        yield butler
-
-
 def calibration(butler: Butler, exposure: int, detector: int):
     data_id = {"instrument": "SPHEREx", "exposure": exposure, "detector": detector}
     timespan = butler.query_dimension_records("exposure", instrument="SPHEREx", exposure=exposure)[0].timespan
@@ -107,13 +94,6 @@ def reprocessed(butler: Butler, path: Path, token: str, folder: Path) -> None:
     again = folder / path.name.replace("v21-2025-354", token)
     again.write_bytes(path.read_bytes())
     ingest_files(butler, again, transfer="copy")
-
-
-def problems(butler: Butler) -> list[str]:
-    """Return what is wrong: images of the detectors without dark miss theirs, and nothing else."""
-    found = check_repository(butler).problems
-    assert {finding.kind.name for finding in found} <= {"NO_CALIBRATION"}
-    return [str(finding) for finding in found]
 
 
 # What is exported.
@@ -553,10 +533,8 @@ def test_export_to_postgresql_and_back(source, target, postgres_database, tmp_pa
     )
 
 
-def test_export_to_a_repository_with_more_dimensions(source):
-    mosaic = {"mosaic": {"requires": ["instrument"], "keys": [{"name": "id", "type": "int"}]}}
-    dimensions = extend_universe(mosaic, namespace="export_test", version=1)
-    with temporary_repo(dimensions=dimensions) as target:
+def test_export_to_a_repository_with_more_dimensions(source, with_mosaics):
+    with temporary_repo(dimensions=with_mosaics) as target:
         assert export_images(source, target).failed == []
         assert problems(target) == problems(source)
         assert target.get("dark", instrument="SPHEREx", exposure=EXPOSURES[0], detector=3).shape == (4, 4)
