@@ -48,8 +48,8 @@ def measure_catalog(
     image
         An image or a cutout with FLAGS, VARIANCE, PSF and wavelengths, in MJy/sr.
     catalog
-        The sources, as for `~spherex_butler.search.find_images`: columns with coordinates and names. Of positions with
-        proper motions, a column that holds SkyCoord, those at the time of the image are taken.
+        The sources, as for `~spherex_butler.search.find_images`: columns with coordinates and names. Of stars that
+        move by it, the positions at the time of the image are taken.
     size
         Side in pixels of the part of the image around each source that is looked at; those without a source tell the
         background.

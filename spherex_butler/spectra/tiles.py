@@ -38,7 +38,8 @@ def put_catalog(butler: Butler, catalog: Table, *, run: str, name: str = CATALOG
         A writeable SPHEREx repository.
     catalog
         The sources: columns with coordinates and names, as for `~spherex_butler.search.find_images`. Without names
-        each source is called by its row's number. Positions are kept, and proper motions are not.
+        each source is called by its row's number. Columns are kept, so that stars move by ``pmra``, ``pmdec`` and
+        ``ref_epoch``; of a column that holds SkyCoord positions are kept, and proper motions are not.
     run
         The run it goes into, such as ``u/me/catalog``.
     name
