@@ -1,18 +1,25 @@
-"""What the table formatters say of a table without handing over its data."""
+"""What is said of a table without handing over its data, and the values of a column whatever file it is from."""
 
 from __future__ import annotations
 
-__all__ = ("dtype_name", "table_schema")
+__all__ = ("column_values", "dtype_name", "table_schema")
 
 from typing import Any
 
 import numpy as np
 from astropy.table import Column, Table
+from numpy.typing import NDArray
 
 
 def dtype_name(dtype: np.dtype[Any]) -> str:
     """Return the short name of a dtype, which `numpy.dtype` takes: ``"float64"``, ``"U10"``, ``"object"``."""
     return dtype.str.lstrip("<>|=") if dtype.kind in "SUV" and dtype.names is None else dtype.name
+
+
+def column_values(column: Any) -> NDArray[Any]:
+    """Return the values of a column; text also of a file such as FITS, of which astropy gives bytes."""
+    values = np.asarray(column)
+    return np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values
 
 
 def table_schema(table: Table) -> dict[str, dict[str, Any]]:

@@ -15,6 +15,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
 from ..errors import ParameterError
+from ..formats.tables import column_values
 
 RANGE = (0.7, 5.2)
 """Of the wavelengths that all detectors see together, with some room, µm."""
@@ -53,7 +54,7 @@ def rows_of_position(table: object, columns: Iterable[str], source: object, *, m
             f"The table has no column {', '.join(missing)}, but {', '.join(table.colnames) or 'none'}; expected one of "
             f"{made_by}."
         )
-    sources = np.asarray(table["source"]) if "source" in table.colnames else np.zeros(len(table))
+    sources = column_values(table["source"]) if "source" in table.colnames else np.zeros(len(table))
     names = list(dict.fromkeys(sources.tolist()))
     if source is None and len(names) > 1:
         shown = ", ".join(map(repr, names[:_SHOWN])) + (" …" if len(names) > _SHOWN else "")

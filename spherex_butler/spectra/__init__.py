@@ -13,6 +13,7 @@ __all__ = (
     "measure",
     "measure_catalog",
     "put_catalog",
+    "specutils_spectra",
     "tiles_of",
 )
 
@@ -21,6 +22,7 @@ from ..lazy import public_names
 from .extraction import extract_spectra, extract_spectrum
 from .forced import measure_catalog
 from .photometry import BAD_FLAGS, Measurement, Method, measure
+from .specutils_spectra import specutils_spectra
 from .tiles import put_catalog, tiles_of
 
 __dir__ = public_names(__name__)

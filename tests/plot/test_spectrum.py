@@ -5,7 +5,7 @@ from __future__ import annotations
 import astropy.units as u
 import numpy as np
 import pytest
-from astropy.table import QTable
+from astropy.table import QTable, Table
 from matplotlib.figure import Figure
 
 from spherex_butler.errors import ParameterError
@@ -89,3 +89,11 @@ def test_arguments_that_make_no_sense_are_refused(table, options, message):
 def test_another_table_is_refused_by_what_it_lacks(table):
     with pytest.raises(ParameterError, match=r"no column flux_error.*expected one of .*extract_spectrum"):
         plot_spectrum(table["source", "detector", "wavelength", "bandwidth", "flux", "masked_fraction"])
+
+
+@pytest.mark.parametrize("name", ["spectrum.ecsv", "spectrum.fits", "spectrum.xml"])
+def test_source_of_a_saved_table_is_chosen_by_its_name(table, tmp_path, name):
+    table["source"][1] = "b"
+    table.write(tmp_path / name, format="votable" if name.endswith("xml") else None)
+    ax = plot_spectrum(Table.read(tmp_path / name), source="b", ax=plain_axes())
+    assert list(drawn(ax)) == ["D3: 1"]
