@@ -12,6 +12,7 @@ import astropy.units as u
 import numpy as np
 from astropy.table import Table
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from ..constants import DETECTORS
@@ -26,6 +27,10 @@ SIZE = 9.0, 4.5
 
 _COLUMNS = ("detector", "wavelength", "bandwidth", "flux", "flux_error", "masked_fraction")
 _MADE_BY = "spherex_butler.spectra.extract_spectrum"
+
+_ROOM = 1.03
+_WIDE = 1.8  # times the shortest wavelength; a narrower axis has its own ticks
+_TICKS = 6
 
 Numbers = NDArray[np.float64]
 
@@ -59,8 +64,8 @@ def plot_spectrum(
     Returns
     -------
     ax
-        The axes: wavelength to the right, in µm on a logarithmic scale; flux with its error upwards. Measurements
-        without a flux are counted in the title.
+        The axes: wavelength to the right, in µm on a logarithmic scale, over the range of the detectors that have
+        points; flux with its error upwards. Measurements without a flux are counted in the title.
 
     Raises
     ------
@@ -75,7 +80,7 @@ def plot_spectrum(
     drawn = points.binned() if binned else points
     for detector in DETECTORS:
         _draw(ax, drawn.where(drawn.detector == detector), detector)
-    _label(ax, drawn, str(u.Unit(unit)), unknown)
+    _label(ax, drawn, str(u.Unit(unit)), unknown, what="channel" if binned else "point")
     return ax
 
 
@@ -155,14 +160,23 @@ def _draw(ax: Axes, points: _Points, detector: int) -> None:
             ax.errorbar(part.wavelength, part.flux, part.error, part.bandwidth / 2, **style)
 
 
-def _label(ax: Axes, points: _Points, unit: str, unknown: int) -> None:
-    ax.set(xscale="log", xlim=RANGE, xlabel="wavelength [µm]", ylabel=f"flux density [{unit}]")
+def _span(points: _Points) -> tuple[float, float]:
+    """Return the wavelengths that the detectors see which have points, with some room; all if none has."""
+    edges = [channel_edges(detector) for detector in DETECTORS if (points.detector == detector).any()]
+    return (edges[0].min() / _ROOM, edges[-1].max() * _ROOM) if edges else RANGE
+
+
+def _label(ax: Axes, points: _Points, unit: str, unknown: int, *, what: str) -> None:
+    low, high = _span(points)
+    ax.set(xscale="log", xlim=(low, high), xlabel="wavelength [µm]", ylabel=f"flux density [{unit}]")
     label_wavelengths(ax.xaxis)
+    if high < _WIDE * low:
+        ax.xaxis.set_major_locator(MaxNLocator(_TICKS, steps=[1, 2, 5, 10]))
     left_out = f"; {unknown} more without a flux" if unknown else ""
     number = len(points.flux)
     if not number:
         ax.text(0.5, 0.5, f"no measurements{left_out}", ha="center", va="center", transform=ax.transAxes)
         return
     ax.axhline(0, color="0.7", lw=0.8, zorder=0)
-    ax.set_title(f"{number} {'point' if number == 1 else 'points'}{left_out}", fontsize="medium")
+    ax.set_title(f"{number} {what}{'' if number == 1 else 's'}{left_out}", fontsize="medium")
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, fontsize="small", frameon=False)

@@ -97,3 +97,20 @@ def test_source_of_a_saved_table_is_chosen_by_its_name(table, tmp_path, name):
     table.write(tmp_path / name, format="votable" if name.endswith("xml") else None)
     ax = plot_spectrum(Table.read(tmp_path / name), source="b", ax=plain_axes())
     assert list(drawn(ax)) == ["D3: 1"]
+
+
+def test_axis_shows_the_detectors_that_have_points_with_ticks_of_their_own(table):
+    ax = plot_spectrum(table[1:4], ax=plain_axes())
+    low, high = ax.get_xlim()
+    assert low < channel_edges(3).min()
+    assert high > channel_edges(3).max()
+    assert high / low < 1.7
+    shown = [tick for tick in ax.get_xticks() if low < tick < high]
+    assert len(shown) >= 4
+    low, high = plot_spectrum(table, ax=plain_axes()).get_xlim()
+    assert (low < 0.75, high > 2.4) == (True, True)
+
+
+def test_title_counts_points_and_channels(table):
+    assert plot_spectrum(table, ax=plain_axes()).get_title() == "4 points; 1 more without a flux"
+    assert plot_spectrum(table, binned=True, ax=plain_axes()).get_title() == "2 channels; 1 more without a flux"
