@@ -6,7 +6,7 @@ QR2 writes ``MP_<NAME> = bit``, QR3 writes ``MSKNnnnn = '<NAME>'`` with
 
 from __future__ import annotations
 
-__all__ = ("USABLE_FLAGS", "bit_mask", "default_bad_flags", "flagged", "read_flag_definitions")
+__all__ = ("KNOWN_FLAGS", "USABLE_FLAGS", "bit_mask", "default_bad_flags", "flagged", "read_flag_definitions")
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -16,6 +16,15 @@ from astropy.io.fits import Header, VerifyError
 from numpy.typing import NDArray
 
 from ..errors import FormatError, ParameterError
+
+KNOWN_FLAGS = frozenset(
+    {
+        *("TRANSIENT", "OVERFLOW", "SUR_ERROR", "PHANTOM", "REFERENCE", "NONFUNC", "DICHROIC", "MISSING_DATA", "HOT"),
+        *("COLD", "FULLSAMPLE", "PHANMISS", "NONLINEAR", "PERSIST", "OUTLIER", "CROSSTALK", "SOURCE", "GHOST"),
+        *("GHOST_FPA", "GHOST_EXT", "STREAK", "BLOOM", "SNOWBALL", "HALO", "SATELLITE_HALO"),
+    }
+)
+"""Flags that images of some release define (IRSA SPHEREx documentation, and headers of real files)."""
 
 USABLE_FLAGS = frozenset({"OVERFLOW", "FULLSAMPLE", "OUTLIER", "SOURCE"})
 """Flags that do not spoil a pixel; the archive's own mosaics keep such pixels (IRSA SPHEREx documentation)."""

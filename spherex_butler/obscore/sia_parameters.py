@@ -139,7 +139,10 @@ def _single(name: str, texts: Iterable[str], parse: Callable[[str], _T], expecte
 
 
 def _interval(text: str) -> Interval:
-    numbers = [float(word) for word in text.split()]
+    try:
+        numbers = [float(word) for word in text.split()]
+    except ValueError:
+        raise ValueError("these are not numbers") from None
     if len(numbers) not in {1, 2}:
         raise ValueError(f"these are {len(numbers)} numbers")
     first, last = numbers[0], numbers[-1]
@@ -149,7 +152,10 @@ def _interval(text: str) -> Interval:
 
 
 def _whole(text: str) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        raise ValueError("it is not a whole number") from None
     if number < 0:
         raise ValueError("it is negative")
     return number

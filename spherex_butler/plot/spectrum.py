@@ -74,6 +74,7 @@ def plot_spectrum(
         or the unit is none of flux densities.
     """
     rows = rows_of_position(table, _COLUMNS, source, made_by=_MADE_BY)
+    _require_detectors(rows)
     points = _Points.of(rows, _flux_unit(unit), most_masked)
     unknown = len(rows) - len(points.flux)
     ax = new_axes(*SIZE) if ax is None else given_axes(ax)
@@ -91,6 +92,21 @@ def _flux_unit(unit: u.UnitBase | str) -> u.UnitBase:
     except (ValueError, TypeError, u.UnitConversionError):
         raise ParameterError(f"unit={unit!r} is not a unit of flux density; expected one such as 'mJy'.") from None
     return found
+
+
+def _require_detectors(table: Table) -> None:
+    if unknown := set(np.asarray(table["detector"]).tolist()) - set(DETECTORS):
+        raise ParameterError(f"The column detector has {min(map(repr, unknown))}; expected whole numbers from 1 to 6.")
+
+
+def _in_unit(table: Table, name: str, unit: u.UnitBase) -> Numbers:
+    """Return the values of a column in a unit."""
+    try:
+        return micrometres(table[name]) if unit == u.um else np.asarray(_quantity(table[name]).to_value(unit))
+    except (u.UnitConversionError, TypeError, ValueError) as error:
+        raise ParameterError(
+            f"The column {name} cannot be drawn in {unit} ({error}); expected what {_MADE_BY} returns."
+        ) from None
 
 
 def _quantity(column: Any) -> u.Quantity:
@@ -113,11 +129,11 @@ class _Points:
     @classmethod
     def of(cls, table: Table, unit: u.UnitBase, most_masked: float) -> Self:
         """Return the measurements of a table that have a flux."""
-        flux, error = (_quantity(table[name]).to_value(unit) for name in ("flux", "flux_error"))
+        flux, error = (_in_unit(table, name, unit) for name in ("flux", "flux_error"))
         found = cls(
             np.asarray(table["detector"]),
-            micrometres(table["wavelength"]),
-            micrometres(table["bandwidth"]),
+            _in_unit(table, "wavelength", u.um),
+            _in_unit(table, "bandwidth", u.um),
             flux,
             error,
             np.asarray(table["masked_fraction"], float) <= most_masked,

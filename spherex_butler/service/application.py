@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain, islice
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -105,10 +106,11 @@ class _Service:
         try:
             query = parse_query(parameters)
             name = format_of_answer(query.format)
+            found = sia_rows(self.butler.clone(), query, self.collections)
+            first = list(islice(found, 1))  # what is wrong with a query shows before its first row
         except SpherexButlerError as error:
             return Response(error_document(str(error)), 400, media_type=MEDIA_TYPES["votable"])
-        butler = self.butler.clone()
-        rows = (_reachable(row, base) for row in sia_rows(butler, query, self.collections))
+        rows = (_reachable(row, base) for row in chain(first, found))
         most = self.most if query.most is None else query.most
         return StreamingResponse(answer(rows, name, most=most), media_type=MEDIA_TYPES[name])
 

@@ -20,6 +20,7 @@ __all__ = (
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import astropy.units as u
@@ -27,8 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments import require_number
-from ..errors import ParameterError
-from ..images.flags import flagged
+from ..errors import ParameterError, near
+from ..images.flags import KNOWN_FLAGS, flagged
 from ..images.gains import UNCORRECTED
 from ..images.spectral_image import SpectralImage
 from .apertures import aperture_weights
@@ -77,7 +78,8 @@ class Method:
     bad_flags: tuple[str, ...] = BAD_FLAGS
 
     def __post_init__(self) -> None:
-        if self.aperture is not None and not 0 < self.aperture < np.inf:
+        radius: Any = self.aperture
+        if radius is not None and not (isinstance(radius, Real) and 0 < float(radius) < np.inf):
             raise ParameterError(f"aperture={self.aperture!r} is not a radius; expected a number of pixels above 0.")
 
 
@@ -141,7 +143,7 @@ def measure(
     x, y
         The source, in the image's own 0-based pixels.
     solid_angle
-        Of a pixel there, in sr.
+        Of a pixel there: a number in sr, or a quantity.
     neighbours
         Other sources (x, y) whose fluxes are fitted at the same time.
     method
@@ -151,8 +153,15 @@ def measure(
     -------
     measurement
         Its numbers are NaN where no pixel of the core, or too few for the background, can be used.
+
+    Raises
+    ------
+    ParameterError
+        Raised if the source is outside the image, the solid angle is none, or no image of any release defines a flag.
     """
     method = method or Method()
+    _require_known(method.bad_flags, image)
+    solid_angle = _steradians(solid_angle)
     sources = [_placed(image, x, y), *(_placed(image, *place) for place in _others(image, x, y, neighbours))]
     usable = _usable(image, method.bad_flags)
     free = usable & ~_flagged(image, BACKGROUND_FLAGS) & ~np.logical_or.reduce([source.core for source in sources])
@@ -173,6 +182,28 @@ def measure(
         masked_fraction=lost / (float(target.kernel[target.core].sum()) + target.beyond),
         flags=int(np.bitwise_or.reduce(image.flags[target.core], initial=0)),
     )
+
+
+def _require_known(names: Sequence[str], image: SpectralImage) -> None:
+    """Refuse the name of a flag that images of no release define: its pixels would be used."""
+    known = {*KNOWN_FLAGS, *BAD_FLAGS, *image.flag_definitions}
+    for name in names:
+        if name not in known:
+            raise ParameterError(
+                f"bad_flags has {name!r}, which no image defines{near(str(name), known)} Expected some of "
+                f"{', '.join(sorted(known))}."
+            )
+
+
+def _steradians(solid_angle: Any) -> float:
+    """Return a solid angle as a number; NaN where none is known."""
+    try:
+        found = float(solid_angle.to_value(u.sr) if isinstance(solid_angle, u.Quantity) else solid_angle)
+    except (TypeError, ValueError, u.UnitConversionError):
+        found = -1.0
+    if found <= 0 or found == np.inf:
+        raise ParameterError(f"solid_angle={solid_angle!r} is none; expected that of a pixel, in sr, above 0.")
+    return found
 
 
 def _others(

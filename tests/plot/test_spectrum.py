@@ -114,3 +114,22 @@ def test_axis_shows_the_detectors_that_have_points_with_ticks_of_their_own(table
 def test_title_counts_points_and_channels(table):
     assert plot_spectrum(table, ax=plain_axes()).get_title() == "4 points; 1 more without a flux"
     assert plot_spectrum(table, binned=True, ax=plain_axes()).get_title() == "2 channels; 1 more without a flux"
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        (
+            "flux",
+            [1.0] * 5 * u.um,
+            r"The column flux cannot be drawn in mJy \('um' \(length\).*; expected what spherex",
+        ),
+        ("wavelength", [1e14] * 5 * u.Hz, r"The column wavelength cannot be drawn in um \('Hz' \(frequency\)"),
+        ("detector", ["D1"] * 5, "The column detector has 'D1'; expected whole numbers from 1 to 6"),
+        ("detector", [1, 2, 3, 4, 9], "The column detector has 9; expected whole numbers from 1 to 6"),
+    ],
+)
+def test_columns_that_mean_something_else_are_refused(table, name, values, message):
+    table.replace_column(name, values)
+    with pytest.raises(ParameterError, match=message):
+        plot_spectrum(table, ax=plain_axes())

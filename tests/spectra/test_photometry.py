@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import astuple
 
+import astropy.units as u
 import numpy as np
 import pytest
 from astropy.modeling.fitting import TRFLSQFitter
@@ -260,3 +261,28 @@ def test_errors_of_apertures_are_honest_and_larger_than_those_of_the_filter():
 def test_an_aperture_needs_a_radius(radius):
     with pytest.raises(ParameterError, match=r"aperture=.* is not a radius; expected a number of pixels above 0"):
         Method(aperture=radius)
+
+
+def test_misspelt_flags_are_refused_where_their_pixels_would_be_used():
+    with pytest.raises(ParameterError, match=r"bad_flags has 'HOTT', which no image defines; did you mean 'HOT'\?"):
+        measure(blank(), MIDDLE, MIDDLE, solid_angle=SOLID_ANGLE, method=Method(bad_flags=("HOTT",)))
+    measure(blank(), MIDDLE, MIDDLE, solid_angle=SOLID_ANGLE, method=Method(bad_flags=("CROSSTALK",)))  # of QR3 only
+
+
+@pytest.mark.parametrize("solid_angle", [0, -1, np.inf, None, 1 * u.m])
+def test_solid_angles_that_are_none_are_refused(solid_angle):
+    with pytest.raises(ParameterError, match=r"solid_angle=.* is none; expected that of a pixel, in sr, above 0"):
+        measure(blank(), MIDDLE, MIDDLE, solid_angle=solid_angle)
+
+
+def test_solid_angle_may_be_a_quantity():
+    image = fill(blank(), 3 * stamp(blank(), MIDDLE, MIDDLE))
+    expected = measure(image, MIDDLE, MIDDLE, solid_angle=SOLID_ANGLE)
+    found = measure(image, MIDDLE, MIDDLE, solid_angle=(SOLID_ANGLE * u.sr).to(u.arcsec**2))
+    assert found.flux == pytest.approx(expected.flux, rel=1e-12)
+
+
+@pytest.mark.parametrize("aperture", ["2", 2 * u.arcsec, np.nan])
+def test_apertures_are_numbers_of_pixels(aperture):
+    with pytest.raises(ParameterError, match="is not a radius; expected a number of pixels above 0"):
+        Method(aperture=aperture)
