@@ -202,7 +202,7 @@ def _steradians(solid_angle: Any) -> float:
     except (TypeError, ValueError, u.UnitConversionError):
         found = -1.0
     if found <= 0 or found == np.inf:
-        raise ParameterError(f"solid_angle={solid_angle!r} is none; expected that of a pixel, in sr, above 0.")
+        raise ParameterError(f"solid_angle={solid_angle!r} is no solid angle; expected that of a pixel in sr, above 0.")
     return found
 
 

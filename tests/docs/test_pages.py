@@ -39,7 +39,6 @@ NOT_RUN = {
         "pip install 'spherex-butler[server]'   # where the server runs: Python 3.13 or newer",
         "# /etc/nginx/conf.d/butler.conf",
     ],
-    "docs/how-to/spectra.md": ["from spherex_butler.spectra import specutils_spectra"],
     "docs/index.md": ["pip install 'spherex-butler[https]'"],
     "docs/reference/commands.md": ["_SPHEREX_BUTLER_COMPLETE=fish_source spherex-butler | source"],
     "docs/tutorials/first-repository.md": ["pip install 'spherex-butler[plot]'"],

@@ -270,8 +270,8 @@ def test_misspelt_flags_are_refused_where_their_pixels_would_be_used():
 
 
 @pytest.mark.parametrize("solid_angle", [0, -1, np.inf, None, 1 * u.m])
-def test_solid_angles_that_are_none_are_refused(solid_angle):
-    with pytest.raises(ParameterError, match=r"solid_angle=.* is none; expected that of a pixel, in sr, above 0"):
+def test_what_is_no_solid_angle_is_refused(solid_angle):
+    with pytest.raises(ParameterError, match=r"solid_angle=.* is no solid angle; expected that of a pixel in sr"):
         measure(blank(), MIDDLE, MIDDLE, solid_angle=solid_angle)
 
 

@@ -7,8 +7,10 @@ import sys
 import astropy.units as u
 import numpy as np
 import pytest
+import specutils
 from astropy.nddata import StdDevUncertainty
 from astropy.table import QTable, Table
+from specutils.manipulation import extract_region
 
 from spherex_butler.errors import ConfigurationError, ParameterError
 from spherex_butler.spectra import specutils_spectra
@@ -29,15 +31,7 @@ def table() -> QTable:
     )
 
 
-@pytest.fixture
-def specutils():
-    return pytest.importorskip("specutils", reason="specutils is not installed")
-
-
-installed = pytest.mark.usefixtures("specutils")
-
-
-def test_each_source_has_a_spectrum_in_order_of_wavelength(table, specutils):
+def test_each_source_has_a_spectrum_in_order_of_wavelength(table):
     spectra = specutils_spectra(table)
     assert list(spectra) == ["a", "b"]
     found = spectra["a"]
@@ -50,13 +44,11 @@ def test_each_source_has_a_spectrum_in_order_of_wavelength(table, specutils):
     assert spectra["b"].flux.to_value(u.Jy).tolist() == [7.0]
 
 
-@installed
 def test_what_is_mostly_masked_or_without_a_flux_is_masked(table):
     assert specutils_spectra(table)["a"].mask.tolist() == [False, True, False, True]
     assert specutils_spectra(table, most_masked=0.95)["a"].mask.tolist() == [False, False, False, True]
 
 
-@installed
 def test_meta_has_how_it_was_made_and_the_rows_of_the_points(table):
     meta = specutils_spectra(table)["a"].meta
     assert (meta["method"], meta["source"]) == ("matched filter", "a")
@@ -64,13 +56,11 @@ def test_meta_has_how_it_was_made_and_the_rows_of_the_points(table):
     assert table.meta == {"method": "matched filter"}
 
 
-def test_specutils_reckons_with_it(table, specutils):
-    extract_region = pytest.importorskip("specutils.manipulation").extract_region
+def test_specutils_reckons_with_it(table):
     part = extract_region(specutils_spectra(table)["a"], specutils.SpectralRegion(0.8 * u.um, 1.3 * u.um))
     assert part.flux.to_value(u.mJy) == pytest.approx([-100, 1000])
 
 
-@installed
 @pytest.mark.parametrize("name", ["spectrum.ecsv", "spectrum.fits", "spectrum.vot"])
 def test_saved_tables_are_taken(table, tmp_path, name):
     table.write(tmp_path / name, format="votable" if name.endswith("vot") else None)
@@ -79,13 +69,11 @@ def test_saved_tables_are_taken(table, tmp_path, name):
     assert found.mask.tolist() == [False, True, False, True]
 
 
-@installed
 def test_source_in_which_nothing_was_measured_is_empty(table):
     assert len(specutils_spectra(table[4:5])["a"].flux) == 0
     assert specutils_spectra(table[:0]) == {}
 
 
-@installed
 def test_other_tables_are_refused(table):
     del table["flux_error"]
     with pytest.raises(ParameterError, match="no column flux_error; expected one that extract_spectra returned"):
