@@ -58,10 +58,7 @@ def copy_exposures(folder: Path, *, exposures: int = 1, size: int = 16) -> list[
 
 
 def copy_configuration(repo: Path, folder: Path, changes: Mapping[str, Any]) -> Path:
-    """Return a new folder that opens a repository by another configuration, in which some values are changed.
-
-    Where the datastore's root changes, its name has to stay what the root made it: the registry knows it by that.
-    """
+    """Return a new folder that opens a repository by another configuration, in which some values are changed."""
     folder.mkdir()
     shutil.copy(repo / "butler.yaml", folder)
     _configure(folder, changes)

@@ -19,6 +19,9 @@ from .provider import PROVIDER
 
 _TAKEN_NAMESPACES = ("spherex", "daf_butler")
 
+_DATASTORE = "SPHEREx"
+"""The name of a repository's datastore."""
+
 _WITHOUT_DOC = {"__all__": {"doc"}}
 _DOCUMENTATION: dict[str, Any] = {
     "elements": {"__all__": {"doc": True, "keys": _WITHOUT_DOC, "metadata": _WITHOUT_DOC}}
@@ -273,10 +276,11 @@ def _difference(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
 def repository_config(dimensions: DimensionConfig) -> Config:
     """Return what the ``butler.yaml`` of a SPHEREx repository says.
 
-    The file name templates that serve any dataset get the dimensions of an
-    extended universe, because Butler wants every dimension in them.
+    The datastore gets a name, by which the registry knows where datasets are: Butler's own, made of the root, would be
+    another one once the root changes. The file name templates that serve any dataset get the dimensions of an extended
+    universe, because Butler wants every dimension in them.
     """
-    config = Config({"includeConfigs": [PROVIDER.repository_uri]})
+    config = Config({"includeConfigs": [PROVIDER.repository_uri], "datastore": {"name": _DATASTORE}})
     added = [name for name, element in dimensions["elements"].items() if element.get("keys")]
     added = sorted(set(added) - set(dimension_config()["elements"]))
     fields = "".join(f"_{name}-{{{name}:?}}" for name in added)

@@ -71,7 +71,7 @@ def site(postgres_server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         with open_repo(copy_repo(folder / "local")) as local:
             ingest_files(local, paths[0], transfer="copy")
         web = stack.enter_context(serve(folder / "local"))
-        datastore = {"datastore": {"root": web.url, "name": "FileDatastore@<butlerRoot>"}}
+        datastore = {"datastore": {"root": web.url}}
         registry = {"registry": {"db": f"sqlite:///{folder}/local/gen3.sqlite3"}}
         on_web = copy_configuration(folder / "local", folder / "web", registry | datastore)
         served = {"sky": public, "local": folder / "local", "web": on_web}

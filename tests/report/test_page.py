@@ -138,7 +138,7 @@ def test_calibrations_and_their_validity_are_listed_and_drawn(page):
 
 def test_it_says_what_the_repository_is(butler, page):
     found = said(section(page, "repository"))
-    assert butler.get_datastore_roots()["FileDatastore@<butlerRoot>"].ospath in found
+    assert butler.get_datastore_roots()["SPHEREx"].ospath in found
     for expected in ("sqlite:///", "spherex 1", "30.2026.", "SPHEREx/qr3, SPHEREx/qr2, SPHEREx/calib"):
         assert expected in found
     assert re.search(r"This page made ?\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", found)

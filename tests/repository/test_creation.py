@@ -10,16 +10,19 @@ import pytest
 from astropy.io import fits
 from astropy.nddata import CCDData
 from astropy.time import Time
+from damage import images
 from forked import start_script
 from lsst.daf.butler import Butler, CollectionType, Config, DatasetType, DimensionConfig, Timespan
 from lsst.daf.butler._registry_shim import RegistryShim
 from lsst.sphgeom import ConvexPolygon, LonLat, UnitVector3d
-from made_once import copy_repo
+from made_once import copy_configuration, copy_exposures, copy_repo
 
-from spherex_butler import extend_universe, make_repo
+from spherex_butler import extend_universe, make_repo, open_repo
 from spherex_butler.configuration.dataset_types import dataset_types
 from spherex_butler.errors import ConfigurationError, ParameterError
+from spherex_butler.ingest import ingest_files
 from spherex_butler.testing.repository import assert_round_trip, temporary_repo
+from spherex_butler.verify import check_repository
 
 PERIOD, GROUP, OBS_ID, EXPOSURE = "2025W51_1A", "2025W51_1A_0684", "2025W51_1A_0684_2", 20255110106842
 OF_OURS = {"instrument": "SPHEREx"}
@@ -343,6 +346,20 @@ def test_places_may_be_given_relative_to_the_root(tmp_path):
     (tmp_path / "r").rename(tmp_path / "moved")
     with Butler.from_config(tmp_path / "moved") as moved:
         assert moved.get("dark", instrument="SPHEREx", detector=1, collections="spx/x").shape == (2, 2)
+
+
+def test_files_may_be_moved_by_themselves(tmp_path):
+    """Butler would take a datastore whose root is another one for another datastore, had it no name."""
+    registry = f"sqlite:///{tmp_path}/registry.sqlite3"
+    with make_repo(tmp_path / "r", database=registry, datastore_root=tmp_path / "files") as butler:
+        paths = copy_exposures(tmp_path / "archive")
+        assert len(ingest_files(butler, paths, transfer="copy").ingested) == 6
+    (tmp_path / "files").rename(tmp_path / "moved")
+    moved = copy_configuration(tmp_path / "r", tmp_path / "s", {"datastore": {"root": str(tmp_path / "moved")}})
+    with open_repo(moved, writeable=True) as butler:
+        assert check_repository(butler).ok
+        assert len(ingest_files(butler, paths, transfer="copy").skipped) == 6
+        assert butler.get("level2", images(butler)[0].dataId).shape == (16, 16)
 
 
 RUBIN = DimensionConfig("resource://lsst.daf.butler/configs/dimensions.yaml")

@@ -106,8 +106,7 @@ def readers_repo(butler, archive, postgres_database, tmp_path):
     ingest_files(butler, archive[:2], transfer="direct")
     put_dark(butler, 1)
     with reader_of(postgres_database) as url:
-        datastore = {"root": str(tmp_path / "repo"), "name": "FileDatastore@<butlerRoot>"}
-        changes = {"registry": {"db": url}, "datastore": datastore}
+        changes = {"registry": {"db": url}, "datastore": {"root": str(tmp_path / "repo")}}
         yield copy_configuration(tmp_path / "repo", tmp_path / "reader", changes)
 
 

@@ -43,8 +43,7 @@ def test_each_owner_has_a_repository_and_lets_others_read_it(owners, tmp_path):
         assert count(butler) == 0
     execute(annas, f"GRANT USAGE ON SCHEMA {anna} TO {ben}")
     execute(annas, f"GRANT SELECT ON ALL TABLES IN SCHEMA {anna} TO {ben}")
-    datastore = {"root": str(tmp_path / "anna"), "name": "FileDatastore@<butlerRoot>"}
-    changes = {"registry": {"db": bens, "namespace": anna}, "datastore": datastore}
+    changes = {"registry": {"db": bens, "namespace": anna}, "datastore": {"root": str(tmp_path / "anna")}}
     with Butler.from_config(copy_configuration(tmp_path / "anna", tmp_path / "annas", changes)) as butler:
         assert count(butler) == 6
         assert [str(one) for one in check_repository(butler).problems] == []
