@@ -27,6 +27,7 @@ _COMMANDS = {
     "create": "create",
     "cutouts": "cutouts",
     "decertify": "certify",
+    "exec": "execute",
     "explain": "calibrations",
     "export": "export",
     "ingest": "ingest",

@@ -15,7 +15,7 @@ from pasted_commands import execute
 from spherex_butler import __version__, config_path
 
 COMMANDS = (
-    *("calibrations", "certify", "config-path", "create", "cutouts", "decertify", "explain", "export"),
+    *("calibrations", "certify", "config-path", "create", "cutouts", "decertify", "exec", "explain", "export"),
     *("ingest", "ingest-archive", "ingest-calibrations", "list", "register", "search", "show", "simulate"),
     *("spectrum", "summary", "verify"),
 )

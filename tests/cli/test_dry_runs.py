@@ -77,6 +77,7 @@ LINES = {
 READING = {
     "calibrations",
     "config-path",
+    "exec",
     "explain",
     "list",
     "obscore-export",

@@ -58,7 +58,7 @@ ON_REPOSITORIES = {
 }
 """How a command that works on a repository is given; REPO is the wrong one."""
 
-WITHOUT = ("config-path", "create", "simulate")
+WITHOUT = ("config-path", "create", "exec", "simulate")
 """Commands that open none."""
 
 CHANGING = (
@@ -438,6 +438,7 @@ COMMAND_LINES = {
         ["is not a folder; expected one for the"],
     ),
     "config-path: argument": (("config-path", "x"), 2, ["unexpected extra argument"]),
+    "exec: no program": (("exec", "pipetusk", "run"), 2, ["no program 'pipetusk' on the PATH", "expected one"]),
     "no such command": (("teleport",), 2, ["No such command 'teleport'"]),
     "misspelt command": (("verfy", "GOOD"), 2, ["No such command 'verfy'; did you mean 'verify'?"]),
     "level": (("--log-level", "LOUD", "verify", "GOOD"), 2, ["'LOUD' is not a level; expected one of CRITICAL, "]),
