@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-pipeline test test-quick test-servers lint types unit coverage docs
+.PHONY: help demo demo-pipeline demo-bps test test-quick test-servers lint types unit coverage docs
 .PHONY: bench bench-scale bench-search bench-spectra report-page clean
 
 help:  ## say what there is to make
@@ -20,8 +20,11 @@ help:  ## say what there is to make
 demo: $(VENV)/.installed-demo-$(VERSION)  ## simulate, ingest, query and read a small survey; writes demo-output/
 	$(BIN)/python examples/demo.py
 
-demo-pipeline: $(VENV)/.installed-demo-pipeline-$(VERSION)  ## run the spectra pipeline on simulated images and compare; demo-output/pipeline/
+demo-pipeline: $(VENV)/.installed-demo-pipeline-$(VERSION)  ## run the spectra pipeline on simulated images and compare; demo-pipeline-output/
 	$(BIN)/python examples/pipeline.py
+
+demo-bps: $(VENV)/.installed-demo-pipeline-$(VERSION)  ## the same, submitted by BPS to Parsl on this machine; demo-bps-output/
+	$(BIN)/python examples/pipeline.py --bps --output demo-bps-output
 
 test: lint types unit  ## lint, types and tests; with coverage where that costs little
 
@@ -77,7 +80,7 @@ report-page: $(VENV)/.installed-test-$(VERSION)  ## look at pages of the report 
 	$(BIN)/python benchmarks/report_page.py $(PAGES)
 
 clean:  ## remove what was made
-	rm -rf $(VENV) demo-output docs/_build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) demo-output demo-*-output docs/_build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 EXTRA_OF_demo := plot
 EXTRA_OF_demo-pipeline := pipelines

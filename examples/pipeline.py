@@ -1,11 +1,13 @@
 """Spectra by a pipeline of Rubin's: simulate, ingest, certify, run, and compare with what was simulated.
 
-Run with ``make demo-pipeline``; everything it writes goes to ``demo-output/pipeline/``.
+Run with ``make demo-pipeline``; everything it writes goes to ``demo-pipeline-output/``. With ``make demo-bps`` the
+pipeline is submitted to a batch system, here Parsl on this machine, and everything goes to ``demo-bps-output/``.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -45,7 +47,26 @@ FIELD = SkyCoord(10.0, 41.0, unit="deg")
 RELEASES = {"qr2": {}, "qr3": {"release": "qr3", "obs_id": "2026W33_1A_0684_2"}}
 CALIBRATIONS = {"l3_flux_corrections": "qr3", "nonfunc": "qr2"}
 PIPELINE = "resource://spherex_butler/pipelines/spectra.yaml"
-CATALOG, OUTPUT = "u/demo/catalog", "u/demo/spectra"
+INPUTS, CATALOG, OUTPUT = "SPHEREx/defaults", "u/demo/catalog", "u/demo/spectra"
+SUBMISSION = f"""\
+includeConfigs: resource://spherex_butler/configs/bps/parsl.yaml
+pipelineYaml: {PIPELINE}
+operator: demo
+payload:
+  payloadName: spectra
+  butlerConfig: {{root}}
+  inCollection: {INPUTS},{CATALOG}
+  dataQuery: instrument = 'SPHEREx'
+clusterAlgorithm: lsst.ctrl.bps.quantum_clustering_funcs.dimension_clustering
+cluster:
+  image:
+    pipetasks: maskPersistence, applyGains, subtractZodi, forcedPhotometry
+    dimensions: exposure, detector
+site:
+  local:
+    cores: {{processes}}
+"""
+"""What is submitted: all that is done to an image in one job. The output is ``u/<operator>/<payloadName>``."""
 
 SCAN = 11  # exposures, each a channel further; at the ends of the detectors the PSF changes much within a zone
 ISOLATED = 30 * u.arcsec  # from any other source
@@ -112,22 +133,44 @@ def create(root: Path, folder: Path, catalog: QTable) -> None:
         say(f"catalogue:    {len(catalog)} sources in {len(tiles)} HEALPix tiles")
 
 
-def run(root: Path, processes: int) -> None:
+def run(root: Path, processes: int, *, bps: bool = False) -> None:
     step(3, "Run the pipeline")
-    words = ["run", "-b", str(root), "-p", PIPELINE, "-i", f"SPHEREx/defaults,{CATALOG}", "-o", OUTPUT]
-    words += ["-d", "instrument = 'SPHEREx'", "--register-dataset-types", "-j", str(processes)]
-    say("pipetask " + " ".join(f'"{word}"' if " " in word else word for word in words).replace(f"{root.parent}/", ""))
     start = time.perf_counter()
-    pipetask = Path(sys.executable).with_name("pipetask")
-    command = [str(pipetask), "--log-level", "WARNING", *words]
-    done = subprocess.run(command, check=False)  # noqa: S603 - the words are those printed above
-    if done.returncode:
-        sys.exit(f"pipetask ended with the exit status {done.returncode}.")
+    if bps:
+        submit(root, processes)
+    else:
+        words = ["run", "-b", str(root), "-p", PIPELINE, "-i", f"{INPUTS},{CATALOG}", "-o", OUTPUT]
+        words += ["-d", "instrument = 'SPHEREx'", "--register-dataset-types", "-j", str(processes)]
+        call("pipetask", words, root.parent)
     with Butler.from_config(root, collections=OUTPUT) as butler:
         kinds = butler.registry.queryDatasetTypes("*_metadata")  # of each quantum one
         quanta = sum(len(butler.query_datasets(kind, limit=None)) for kind in kinds)
     elapsed = time.perf_counter() - start
     say(f"{quanta} quanta in {elapsed:.0f} s, {elapsed * processes / quanta:.1f} s a quantum and process")
+
+
+def submit(root: Path, processes: int) -> None:
+    """Have a batch system run the pipeline, and wait until it has."""
+    submission = root.parent / "bps.yaml"
+    submission.write_text(SUBMISSION.format(root=root, processes=processes), encoding="utf-8")
+    say(submission.read_text(encoding="utf-8").replace(f"{root.parent}/", ""))
+    call("bps", ["submit", submission.name], root.parent)
+
+
+def call(program: str, words: list[str], folder: Path) -> None:
+    """Call a program of Rubin's in a folder, whose log goes to a file there."""
+    shown = " ".join(f'"{word}"' if " " in word else word for word in words)
+    say(f"{program} {shown}".replace(f"{folder}/", ""))
+    programs = Path(sys.executable).parent  # which may not be on the PATH; jobs look for theirs there
+    environment = os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "PWD": str(folder)}
+    command = [str(programs / program), "--log-level", "WARNING", *words]
+    log = folder / f"{program}.log"
+    with log.open("w", encoding="utf-8") as file:
+        done = subprocess.run(  # noqa: S603 - the words are those printed
+            command, cwd=folder, env=environment, check=False, stdout=file, stderr=subprocess.STDOUT
+        )
+    if done.returncode:
+        sys.exit(f"{program} ended with the exit status {done.returncode}; why is in {log}.")
 
 
 def recovered(root: Path) -> Table:
@@ -197,18 +240,19 @@ def draw(spectra: Table, catalog: QTable, path: Path, most: int = 6) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=Path("demo-output/pipeline"), help="folder to (re)make")
+    parser.add_argument("--output", type=Path, default=Path("demo-pipeline-output"), help="folder to (re)make")
     parser.add_argument("--exposures", type=int, default=6, help="of each release, up to 11")
     parser.add_argument("--detectors", type=int, nargs="+", default=[2, 5], help="2, 5 or both, which see one field")
     parser.add_argument("--size", type=int, default=128, help="pixels a side")
     parser.add_argument("--processes", "-j", type=int, default=2)
+    parser.add_argument("--bps", action="store_true", help="submit the pipeline to Parsl on this machine")
     options = parser.parse_args()
 
     output = fresh_folder(options.output, parser)
     catalog = source_catalog(FIELD, 6.15 * u.arcsec * options.size)
     origins = simulate(output / "archive", options)
     create(output / "repository", output / "archive", catalog)
-    run(output / "repository", options.processes)
+    run(output / "repository", options.processes, bps=options.bps)
     spectra = recovered(output / "repository")
     compare(spectra, catalog, origins, options.size)
     draw(spectra, catalog, output / "spectra.png")

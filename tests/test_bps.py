@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from lsst.ctrl.bps import BpsConfig
-from lsst.daf.butler import Butler
 from spectra_repositories import CATALOG, PIPELINE, catalog_of, make_repository, write_field
 
 FOLDER = "resource://spherex_butler/configs/bps"
@@ -106,10 +105,3 @@ def test_jobs_are_prepared_without_a_server(repo, tmp_path, system, written):
     (folder,) = (tmp_path / "submit" / "u" / "me" / system).iterdir()
     assert list(folder.glob(written))
     assert list(folder.glob("*.qg"))
-
-
-def test_jobs_run_without_a_variable_exported(repo, tmp_path):
-    bps(tmp_path, "submit", str(write_submission(tmp_path, "parsl", repo)))
-    with Butler.from_config(repo, collections="u/me/parsl") as butler:
-        assert len(butler.query_datasets("forced_photometry")) == 1
-        assert len(butler.query_datasets("forcedPhotometry_metadata")) == 1
