@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
@@ -10,6 +12,8 @@ from astropy.table import vstack
 from lsst.ctrl.mpexec.cli.pipetask import cli
 from lsst.daf.butler import Butler, DatasetType
 from lsst.daf.butler.cli.utils import LogCliRunner
+from lsst.pipe.base import Pipeline
+from lsst.pipe.base.pipeline_graph import InvalidStepsError
 from made_once import copy_repo, open_repo
 from spectra_repositories import (
     CATALOG,
@@ -70,6 +74,23 @@ def test_steps_are_subsets_of_all_tasks():
     assert [step.label for step in of._pipelineIR.steps] == sorted(of.subsets)
     assert of.getInstrument() == f"{Spherex.__module__}.{Spherex.__name__}"
     assert pipeline("step2-fluxes").task_labels == {"forcedPhotometry"}
+
+
+@pytest.mark.parametrize(("mode", "fits"), [("DROP", False), ("EDIT", True)])
+def test_some_tasks_of_a_step_are_included_only_if_steps_may_change(butler, tmp_path, mode, fits):
+    """As our page says; this is Rubin's middleware, in which a step without one of its tasks is dropped by default."""
+    path = tmp_path / "short.yaml"
+    path.write_text(
+        f"""\
+description: Without what calibrates.
+imports:
+  - location: {PIPELINE}
+    include: [subtractZodi, forcedPhotometry, gatherSpectra]
+    labeledSubsetModifyMode: {mode}
+"""
+    )
+    with nullcontext() if fits else pytest.raises(InvalidStepsError, match="subtractZodi"):
+        assert len(Pipeline.from_uri(str(path)).to_graph(butler.registry).tasks) == 3
 
 
 # Spectra.
