@@ -18,7 +18,7 @@ from ..search import Cutouts
 from ..search.cutouts import CONNECTIONS
 from ..search.writing import document, format_of, write_table
 from ..spectra import extract_spectra
-from ..spectra.extraction import SIZE
+from ..spectra.photometry import LARGEST_SIZE, SIZE, SMALLEST_SIZE
 from ..summaries import number_of
 from . import options
 from .targets import exposures, target, targets, wavelength
@@ -51,7 +51,13 @@ _SHOWN = {
 @click.option("--aperture", type=float, metavar="PIXELS", help="Measure in a circle of this radius, with photutils.")
 @click.option("--gains", type=click.Choice(["qr3"]), help="Bring QR2 images to the gains and wavelengths of QR3.")
 @click.option("--deblend", is_flag=True, help="Fit the given sources together where they are close to each other.")
-@click.option("--size", type=click.IntRange(1), default=SIZE, show_default=True, help="Side of cutouts, in pixels.")
+@click.option(
+    "--size",
+    type=click.IntRange(SMALLEST_SIZE, LARGEST_SIZE),
+    default=SIZE,
+    show_default=True,
+    help="Side of cutouts, in pixels.",
+)
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
@@ -122,7 +128,7 @@ def spectrum(
     failed = [*map(str, done.failed)]
     if output is not None and name is not None:
         write_table(table, output, name, overwrite=overwrite, rows=_ROWS)
-        options.say(failed, f"Wrote {number_of(len(table), 'measurement')} to {output}.")
+        options.say(failed, f"Wrote {number_of(len(table), 'measurement')} to {output}.", _summary(table))
     elif as_json:
         options.say_json(document(table, _ROWS) | {"made": dict(table.meta), "failed": failed})
     else:

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ParameterError
+from .checks import require_spectral_image
 from .flagging import with_flag
+from .psf import SpectralImagePSF
 from .spectral_image import SpectralImage
 from .wavelengths import WavelengthTable
 
@@ -29,15 +31,18 @@ def apply_gains(image: SpectralImage, corrections: Any) -> SpectralImage:
     Parameters
     ----------
     image
-        An image or a cutout, with FLAGS.
+        An image or a cutout, with FLAGS, that has not been corrected before.
     corrections
         An ``l3_flux_corrections`` of its detector: what ``butler.get`` returns, or an array of the full frame.
 
     Raises
     ------
     ParameterError
-        Raised if the corrections do not cover the image, or all its flag bits are taken.
+        Raised if the corrections do not cover the image, it is on the gains of QR3 already, or all its flag bits are
+        taken.
     """
+    require_spectral_image(image)
+    _require_gains_of_qr2(image)
     factors = part_of_frame(np.asarray(getattr(corrections, "data", corrections), float), image)
     with np.errstate(invalid="ignore"):
         tame = (factors >= _LOWEST) & (factors <= _HIGHEST)
@@ -48,6 +53,21 @@ def apply_gains(image: SpectralImage, corrections: Any) -> SpectralImage:
         if parts[name] is not None:
             changed[name] = parts[name] * applied**power
     return with_flag(image._with_parts(**changed), UNCORRECTED, ~tame, "gain factor was not applied")
+
+
+def _require_gains_of_qr2(image: SpectralImage) -> None:
+    """Refuse an image of QR3, told by the form of its PSF, and one that was corrected, told by its flag."""
+    if UNCORRECTED in image.flag_definitions:
+        raise ParameterError(
+            f"The image {image.obs_id} of detector {image.detector} has the flag {UNCORRECTED}, which apply_gains "
+            "defines: it is on the gains of QR3 already. Expected it as it was published."
+        )
+    psf = image._parts()["psf"]  # one that would have to be read first is not looked at
+    if isinstance(psf, SpectralImagePSF) and psf.is_effective:
+        raise ParameterError(
+            f"The image {image.obs_id} of detector {image.detector} is of QR3, as the form of its PSF tells; expected "
+            "one of QR2, whose gains are others."
+        )
 
 
 def with_wavelengths_of(image: SpectralImage, release: str) -> SpectralImage:

@@ -17,6 +17,7 @@ from astropy.time import Time
 from numpy.typing import NDArray
 
 from ..errors import ParameterError
+from ..images.checks import require_spectral_image
 from ..images.description import ImageDescription, description_of
 from ..images.geometry import longitude_latitude
 from ..images.positions import sky_pixels
@@ -72,6 +73,7 @@ def measure_catalog(
         Raised if the catalogue cannot be read, or an argument makes no sense.
     """
     require_size(size)
+    require_spectral_image(image)
     about = description_of(image)
     names, positions = _positions(catalog, about)
     x, y, inside = _pixels(image, positions)

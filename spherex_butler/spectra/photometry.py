@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from ..arguments import require_number
 from ..errors import ParameterError, near
+from ..images.checks import require_spectral_image
 from ..images.flags import KNOWN_FLAGS, flagged
 from ..images.gains import UNCORRECTED
 from ..images.spectral_image import SpectralImage
@@ -159,6 +160,7 @@ def measure(
     ParameterError
         Raised if the source is outside the image, the solid angle is none, or no image of any release defines a flag.
     """
+    require_spectral_image(image)
     method = method or Method()
     _require_known(method.bad_flags, image)
     solid_angle = _steradians(solid_angle)

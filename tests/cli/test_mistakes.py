@@ -110,7 +110,7 @@ COMMAND_LINES = {
     "spectrum: position": (("spectrum", "GOOD", "10.684"), 2, ["'10.684' is not understood"]),
     "spectrum: gains": (("spectrum", "GOOD", "1 2", "--gains", "qr2"), 2, ["'qr2' is not 'qr3'"]),
     "spectrum: aperture": (("spectrum", "GOOD", "1 2", "--aperture", "0"), 1, ["0.0 is not a radius", "above 0"]),
-    "spectrum: size": (("spectrum", "GOOD", "1 2", "--size", "5"), 1, ["5 is out of range; expected 11 to 301"]),
+    "spectrum: size": (("spectrum", "GOOD", "1 2", "--size", "5"), 2, ["5 is not in the range 11<=x<=301"]),
     "spectrum: picture": (("spectrum", "GOOD", "1 2", "--plot", "x.doc"), 2, ["'x.doc' is not a picture", ".svg"]),
     "spectrum: output": (("spectrum", "GOOD", "1 2", "-o", "x.txt"), 1, ["'x.txt' names no known format", ".ecsv"]),
     "search: nothing": (("search", "GOOD"), 2, ["Nothing was given to search for", "--catalogue FILE"]),

@@ -78,8 +78,10 @@ def test_what_fails_is_told_and_the_rest_is_measured(repo, position):
     assert "1 measurement" in result.output
 
 
-def test_a_position_that_nobody_saw_is_no_error(repo):
+def test_a_position_that_nobody_saw_is_no_error(repo, tmp_path):
     assert invoke("spectrum", repo, "200 -40").stdout == "No image was found.\n"
+    written = invoke("spectrum", repo, "200 -40", "-o", tmp_path / "none.ecsv").stdout
+    assert written == f"Wrote 0 measurements to {tmp_path / 'none.ecsv'}.\nNo image was found.\n"
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,7 @@ def test_a_position_that_nobody_saw_is_no_error(repo):
         (2, (), "Nothing was given to search for"),
         (2, ("1 2", "--gains", "qr1"), "'qr1' is not 'qr3'"),
         (1, ("1 2", "--aperture", "-1"), "is not a radius; expected a number of pixels above 0"),
-        (1, ("1 2", "--size", "3"), "is out of range; expected 11 to 301 pixels"),
+        (2, ("1 2", "--size", "3"), "3 is not in the range 11<=x<=301"),
         (1, ("1 2", "-o", "x.doc"), "names no known format"),
     ],
 )

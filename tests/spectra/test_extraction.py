@@ -25,7 +25,7 @@ from spherex_butler.names import parse_product_name
 from spherex_butler.repository.runs import ensure_run
 from spherex_butler.search import Cutouts, find_images
 from spherex_butler.search.writing import FORMATS, write_images
-from spherex_butler.spectra import apply_gains, extract_spectra, extract_spectrum
+from spherex_butler.spectra import apply_gains, extract_spectra, extract_spectrum, measure, measure_catalog
 from spherex_butler.testing import source_catalog, write_level2
 from spherex_butler.testing.frames import make_frame
 from spherex_butler.testing.level2 import plan_exposures
@@ -292,6 +292,33 @@ def test_wild_factors_are_flagged_and_not_applied(files):
     assert ((corrected.flags & bit) != 0).tolist() == wild.tolist()
     assert corrected.mask[wild].all()
     assert "UNCORRECTED" not in image.flag_definitions
+
+
+def test_gains_are_corrected_once(files, tmp_path):
+    image = SpectralImage.read(next((files / "qr2").iterdir()))
+    corrected = apply_gains(image, np.full(image.data.shape, GAIN))
+    corrected.write(tmp_path / "corrected.fits", recipe="none")
+    for one in (corrected, SpectralImage.read(tmp_path / "corrected.fits")):
+        with pytest.raises(ParameterError, match=r"has the flag UNCORRECTED, .* on the gains of QR3 already"):
+            apply_gains(one, np.full(image.data.shape, GAIN))
+
+
+def test_images_of_qr3_keep_their_gains(files):
+    image = SpectralImage.read(next((files / "qr3").iterdir()))
+    with pytest.raises(ParameterError, match=r"is of QR3, .* expected one of QR2"):
+        apply_gains(image, np.full(image.data.shape, GAIN))
+
+
+@pytest.mark.parametrize("image", ["level2.fits", np.ones((3, 3)), CCDData(np.ones((3, 3)), unit="Jy"), None])
+def test_what_is_no_spectral_image_is_refused(image):
+    expected = rf"The image is a {type(image).__name__}; expected a SpectralImage, as butler\.get"
+    for function in (
+        lambda: apply_gains(image, np.ones((3, 3))),
+        lambda: measure(image, 1, 1, solid_angle=1e-9),
+        lambda: measure_catalog(image, QTable({"ra": [1.0], "dec": [2.0]})),
+    ):
+        with pytest.raises(ParameterError, match=expected):
+            function()
 
 
 def test_corrections_of_another_shape_are_refused(files):
