@@ -6,7 +6,7 @@ __all__ = ("RepositoryPreview", "make_repo", "preview_repo")
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,6 +124,7 @@ def make_repo(
     database: str | None = None,
     datastore_root: ResourcePathExpression | None = None,
     dimensions: DimensionConfig | None = None,
+    include: Sequence[str] = (),
     obscore: bool = False,
 ) -> Butler:
     """Make a SPHEREx repository, with its instrument, detectors, channels and dataset types.
@@ -147,6 +148,9 @@ def make_repo(
         folder.
     dimensions
         An extension of our universe, from `.extend_universe`.
+    include
+        Configuration of other packages, with their storage classes and formatters: URIs such as
+        ``resource://my_package/butler.yaml``. It stays where it is; whoever opens the repository needs the package.
     obscore
         Whether the database gets a table ``obscore`` with a row for each image, as the Virtual Observatory knows them
         (ObsCore), which is kept up to date with whatever comes and goes. It cannot be added later. Without it, what
@@ -165,9 +169,9 @@ def make_repo(
         without ``database``, the driver of the database is not installed, the
         database cannot be reached or has no ``btree_gist``, the bucket for the
         files is not there, ``dimensions`` lacks what a SPHEREx repository
-        needs, this process holds another definition of one of the universes, or
-        ``obscore`` is wanted and Butler finds nothing that makes its rows in the
-        universe's namespace.
+        needs, this process holds another definition of one of the universes,
+        what ``include`` names is not there, or ``obscore`` is wanted and Butler
+        finds nothing that makes its rows in the universe's namespace.
     ParameterError
         Raised if ``database`` is not the URL of a database that can be kept, it
         or another URL holds a password, or ``root`` or ``datastore_root`` is a
@@ -175,6 +179,7 @@ def make_repo(
         ``?`` or ``#`` in it).
     """
     plan = _plan(root, database, datastore_root, dimensions, obscore=obscore)
+    plan.config["includeConfigs"] = [*plan.config["includeConfigs"], *_existing(include)]
     with ExitStack() as undo:
         _claim(plan, undo)
         _make(plan)
@@ -218,6 +223,18 @@ def _plan(
         _require_bucket(place)
     keep_roots = database is not None or datastore_root is not None
     return _Plan(root, config, dimensions, sqlite, datastore, keep_roots)
+
+
+def _existing(include: Sequence[str]) -> list[str]:
+    """Return what is to be included, all of which is there."""
+    for uri in include:
+        place = ResourcePath(uri, forceAbsolute=False)
+        if not place.isabs() or not place.exists():
+            raise ConfigurationError(
+                f"There is no {uri!r} to include; expected the URI or the absolute path of a YAML file, such as "
+                "'resource://my_package/butler.yaml' of a package that is installed."
+            )
+    return [*include]
 
 
 def _folder_uri(root: ResourcePathExpression, what: str) -> ResourcePath:

@@ -42,6 +42,10 @@ NOT_RUN = {
     "docs/index.md": ["pip install 'spherex-butler[https]'"],
     "docs/reference/commands.md": ["_SPHEREX_BUTLER_COMPLETE=fish_source spherex-butler | source"],
     "docs/tutorials/first-repository.md": ["pip install 'spherex-butler[plot]'"],
+    "docs/tutorials/your-own-pipeline.md": [
+        "pip install 'spherex-butler[pipelines]'",
+        "pip install --editable ./own-pipeline",
+    ],
 }
 """Of the pages with blocks that no test can run: the first line of each of these. Such a block needs a reason."""
 
@@ -69,7 +73,7 @@ def reading(folder: Path, programs: Path, code: str) -> Iterator[Reader]:
             "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache")),  # matplotlib's fonts
             "MPLBACKEND": "agg",
             "PATH": os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]]),
-            "PYTHONPATH": f"{SOURCE}:{NETWORK}",
+            "PYTHONPATH": f"{SOURCE}:{NETWORK}:{SOURCE / 'examples' / 'own-pipeline'}",  # which a page would install
         }
         yield servers.enter_context(Reader(folder / "reader", kept | network | own, folder / "notes"))
 

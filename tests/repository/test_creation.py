@@ -277,6 +277,33 @@ def contents(folder):
     return {path: path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
 
 
+def test_configuration_of_another_package_is_included(tmp_path):
+    fragment = tmp_path / "butler.yaml"
+    fragment.write_text(
+        """\
+storageClasses:
+  IncludedNumbers:
+    pytype: numpy.ndarray
+datastore:
+  formatters:
+    IncludedNumbers: spherex_butler.formatters.hdf5.HDF5ArrayFormatter
+"""
+    )
+    make_repo(tmp_path / "repo", include=[str(fragment)]).close()
+    with open_repo(tmp_path / "repo", writeable=True, run="u/me") as butler:
+        butler.registry.registerDatasetType(DatasetType("numbers", butler.dimensions.empty, "IncludedNumbers"))
+        butler.put(np.arange(3), "numbers")
+        assert butler.get("numbers").tolist() == [0, 1, 2]
+        assert butler.getURI("numbers").getExtension() == ".h5"
+
+
+@pytest.mark.parametrize("fragment", ["resource://no_such_package/butler.yaml", "/nowhere/butler.yaml", "butler.yaml"])
+def test_what_is_not_there_cannot_be_included(tmp_path, fragment):
+    with pytest.raises(ConfigurationError, match=f"no '{fragment}' to include; expected the URI or the absolute path"):
+        make_repo(tmp_path / "repo", include=[fragment])
+    assert not (tmp_path / "repo").exists()
+
+
 @pytest.mark.parametrize("make", [copy_repo, Butler.makeRepo])
 def test_existing_repository_of_any_universe_is_left_alone(tmp_path, make):
     make(tmp_path / "r")
