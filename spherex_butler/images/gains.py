@@ -6,6 +6,7 @@ __all__ = ("UNCORRECTED", "apply_gains", "part_of_frame", "with_wavelengths_of")
 
 from typing import Any
 
+import astropy.units as u
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,12 +39,12 @@ def apply_gains(image: SpectralImage, corrections: Any) -> SpectralImage:
     Raises
     ------
     ParameterError
-        Raised if the corrections do not cover the image, it is on the gains of QR3 already, or all its flag bits are
-        taken.
+        Raised if the corrections are none or do not cover the image, it is on the gains of QR3 already, or all its
+        flag bits are taken.
     """
     require_spectral_image(image)
     _require_gains_of_qr2(image)
-    factors = part_of_frame(np.asarray(getattr(corrections, "data", corrections), float), image)
+    factors = part_of_frame(_factors(corrections), image)
     with np.errstate(invalid="ignore"):
         tame = (factors >= _LOWEST) & (factors <= _HIGHEST)
     applied = np.where(tame, factors, 1.0).astype(image.data.dtype)
@@ -68,6 +69,18 @@ def _require_gains_of_qr2(image: SpectralImage) -> None:
             f"The image {image.obs_id} of detector {image.detector} is of QR3, as the form of its PSF tells; expected "
             "one of QR2, whose gains are others."
         )
+
+
+def _factors(corrections: Any) -> NDArray[np.float64]:
+    """Return the factors as numbers; refuse an image, whose pixels are no factors, and what holds no numbers."""
+    unit = getattr(corrections, "unit", None)
+    values = np.asarray(getattr(corrections, "data", corrections))
+    if (unit is not None and unit != u.dimensionless_unscaled) or values.dtype.kind not in "fiu":
+        raise ParameterError(
+            f"The corrections are a {type(corrections).__name__}{f' in {unit}' if unit else ''}; expected factors "
+            "without a unit, as butler.get('l3_flux_corrections', …) returns them, or an array of numbers."
+        )
+    return values.astype(float)
 
 
 def with_wavelengths_of(image: SpectralImage, release: str) -> SpectralImage:

@@ -30,7 +30,7 @@ from ..search.targets import Position
 from ..search.wavelengths import WavelengthMaps
 from .gains import Gains
 from .kernels import Kernels
-from .photometry import BAD_FLAGS, SIZE, Method, measure, method_words, require_size
+from .photometry import BAD_FLAGS, SIZE, Method, measure, method_words, require_method, require_size
 from .solid_angles import SolidAngles
 from .table import spectrum_table
 
@@ -165,6 +165,7 @@ def extract_spectra(
     images = _images(butler, positions, table, search)
     method = Method(aperture, _names(bad_flags))
     require_size(size)
+    require_method(method, size)
     _require(gains)
     _warn_of_mixture(images, gains)
     done = Cutouts() if report is None else report

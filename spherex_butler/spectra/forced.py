@@ -24,7 +24,7 @@ from ..images.positions import sky_pixels
 from ..images.spectral_image import SpectralImage
 from ..repository.times import nanoseconds_of
 from ..search.targets import Fixed, Moving, as_targets
-from .photometry import SIZE, Method, measure, method_words, require_size
+from .photometry import SIZE, Method, measure, method_words, require_method, require_size
 from .solid_angles import mapped_solid_angle, wcs_solid_angle
 from .table import spectrum_table
 
@@ -72,12 +72,14 @@ def measure_catalog(
     ParameterError
         Raised if the catalogue cannot be read, or an argument makes no sense.
     """
+    method = Method() if method is None else method
     require_size(size)
+    require_method(method, size)
     require_spectral_image(image)
     about = description_of(image)
     names, positions = _positions(catalog, about)
     x, y, inside = _pixels(image, positions)
-    work = _Work(image, size, method or Method(), solid_angles)
+    work = _Work(image, size, method, solid_angles)
     places = np.stack([x, y], axis=1)
     measured = {
         row: work.measured(places[index], np.delete(places, index, axis=0) if deblend else places[:0])

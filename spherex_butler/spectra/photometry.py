@@ -15,6 +15,7 @@ __all__ = (
     "Method",
     "measure",
     "method_words",
+    "require_method",
     "require_size",
 )
 
@@ -80,8 +81,16 @@ class Method:
 
     def __post_init__(self) -> None:
         radius: Any = self.aperture
-        if radius is not None and not (isinstance(radius, Real) and 0 < float(radius) < np.inf):
-            raise ParameterError(f"aperture={self.aperture!r} is not a radius; expected a number of pixels above 0.")
+        names: Any = self.bad_flags
+        if radius is not None and (
+            isinstance(radius, bool) or not isinstance(radius, Real) or not 0 < float(radius) <= LARGEST_SIZE / 2
+        ):
+            raise ParameterError(
+                f"aperture={self.aperture!r} is not a radius; expected a number of pixels above 0, and at most "
+                f"{LARGEST_SIZE / 2:g}."
+            )
+        if isinstance(names, str):
+            raise ParameterError(f"bad_flags={names!r} is text; expected names of flags, such as ({names!r},).")
 
 
 def require_size(size: Any) -> None:
@@ -89,6 +98,17 @@ def require_size(size: Any) -> None:
     require_number("size", size)
     if not SMALLEST_SIZE <= size <= LARGEST_SIZE:
         raise ParameterError(f"size={size!r} is out of range; expected {SMALLEST_SIZE} to {LARGEST_SIZE} pixels.")
+
+
+def require_method(method: Any, size: int = LARGEST_SIZE) -> None:
+    """Refuse what is no `Method`, and an aperture that is not within the part of an image around a source."""
+    if not isinstance(method, Method):
+        raise ParameterError(f"method={method!r} is no Method; expected one, such as Method(aperture=2).")
+    if method.aperture is not None and 2 * method.aperture > size:
+        raise ParameterError(
+            f"aperture={method.aperture:g} is a circle {2 * method.aperture:g} pixels wide, of which cutouts of "
+            f"size={size} hold a part; expected at most {size / 2:g}, or a larger size."
+        )
 
 
 def method_words(method: Method, size: int) -> dict[str, str]:
@@ -158,10 +178,13 @@ def measure(
     Raises
     ------
     ParameterError
-        Raised if the source is outside the image, the solid angle is none, or no image of any release defines a flag.
+        Raised if the source is outside the image, its unit is not MJy/sr, the solid angle is none, the neighbours are
+        no pairs of numbers, or no image of any release defines a flag.
     """
     require_spectral_image(image)
-    method = method or Method()
+    _require_brightness(image)
+    method = Method() if method is None else method
+    require_method(method)
     _require_known(method.bad_flags, image)
     solid_angle = _steradians(solid_angle)
     sources = [_placed(image, x, y), *(_placed(image, *place) for place in _others(image, x, y, neighbours))]
@@ -197,6 +220,15 @@ def _require_known(names: Sequence[str], image: SpectralImage) -> None:
             )
 
 
+def _require_brightness(image: SpectralImage) -> None:
+    """Refuse an image whose numbers mean something else: its flux would be wrong without a sign of it."""
+    if image.unit != u.MJy / u.sr:
+        raise ParameterError(
+            f"The image is in {str(image.unit) or 'no unit'}; expected MJy / sr, to which convert_unit_to converts "
+            "surface brightnesses."
+        )
+
+
 def _steradians(solid_angle: Any) -> float:
     """Return a solid angle as a number; NaN where none is known."""
     try:
@@ -212,9 +244,15 @@ def _others(
     image: SpectralImage, x: float, y: float, neighbours: Sequence[tuple[float, float]]
 ) -> list[tuple[float, float]]:
     rows, columns = image.data.shape
+    try:
+        places = np.asarray(neighbours, float).reshape(len(neighbours), 2).tolist()
+    except (TypeError, ValueError):
+        raise ParameterError(
+            f"The neighbours are {str(neighbours)[:60]!r}; expected pairs (x, y) of the image's own pixels."
+        ) from None
     return [
         (other_x, other_y)
-        for other_x, other_y in neighbours
+        for other_x, other_y in places
         if -0.5 <= other_x < columns - 0.5
         and -0.5 <= other_y < rows - 0.5
         and np.hypot(other_x - x, other_y - y) > _SAME

@@ -327,12 +327,21 @@ def test_corrections_of_another_shape_are_refused(files):
         apply_gains(image, np.ones((10, 10)))
 
 
+def test_corrections_are_numbers_without_a_unit(files):
+    image = SpectralImage.read(next((files / "qr2").iterdir()))
+    assert apply_gains(image, CCDData(np.ones(image.data.shape), unit="")).data.tolist() == image.data.tolist()
+    for wrong in (image, "gains.fits", np.full(image.data.shape, "1"), np.ones(image.data.shape, complex)):
+        with pytest.raises(ParameterError, match=r"expected factors without a unit, as butler\.get"):
+            apply_gains(image, wrong)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({}, "Give positions, or the table of a search"),
         ({"positions": POSITION, "size": 5}, r"size=5 is out of range; expected 11 to 301 pixels"),
         ({"positions": POSITION, "size": "x"}, r"size='x'"),
+        ({"positions": POSITION, "aperture": 16}, r"32 pixels wide, .* size=31 hold a part; expected at most 15\.5"),
         ({"positions": POSITION, "gains": "qr1"}, r"gains='qr1' is not known; expected 'qr3'"),
         ({"table": QTable(), "detectors": 3}, "detectors choose images, and table is a choice already"),
     ],

@@ -7,6 +7,7 @@ from dataclasses import astuple
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.modeling.fitting import TRFLSQFitter
 from astropy.table import QTable
 from photutils.psf import ImagePSF, PSFPhotometry
@@ -282,7 +283,38 @@ def test_solid_angle_may_be_a_quantity():
     assert found.flux == pytest.approx(expected.flux, rel=1e-12)
 
 
-@pytest.mark.parametrize("aperture", ["2", 2 * u.arcsec, np.nan])
+@pytest.mark.parametrize("aperture", ["2", 2 * u.arcsec, np.nan, True, 1e308])
 def test_apertures_are_numbers_of_pixels(aperture):
     with pytest.raises(ParameterError, match="is not a radius; expected a number of pixels above 0"):
         Method(aperture=aperture)
+
+
+@pytest.mark.parametrize("unit", ["Jy", "", "MJy / arcsec2"])
+def test_images_in_another_unit_are_refused(unit):
+    image = blank()
+    image.unit = unit
+    with pytest.raises(ParameterError, match=r"The image is in .*; expected MJy / sr, to which convert_unit_to"):
+        measured(image, *CENTER)
+
+
+@pytest.mark.parametrize("neighbours", [[1, 2], "x", SkyCoord([1], [2], unit="deg"), [(1, 2, 3)], [("a", "b")]])
+def test_neighbours_are_pairs_of_pixels(neighbours):
+    with pytest.raises(ParameterError, match=r"The neighbours are .*; expected pairs \(x, y\)"):
+        measured(blank(), *CENTER, neighbours=neighbours)
+
+
+def test_neighbours_may_be_an_array():
+    image = fill(blank(), 3 * stamp(blank(), *CENTER) + stamp(blank(), 18, 18))
+    pairs = [(18.0, 18.0), (np.nan, 2.0)]
+    assert measured(image, *CENTER, neighbours=np.array(pairs)) == measured(image, *CENTER, neighbours=pairs)
+
+
+@pytest.mark.parametrize("method", ["aperture", 2, False])
+def test_a_method_is_a_method(method):
+    with pytest.raises(ParameterError, match=r"is no Method; expected one, such as Method\(aperture=2\)"):
+        measured(blank(), *CENTER, method=method)
+
+
+def test_the_name_of_one_flag_is_no_list_of_names():
+    with pytest.raises(ParameterError, match=r"bad_flags='HOT' is text; expected names of flags, such as \('HOT',\)"):
+        Method(bad_flags="HOT")
