@@ -239,10 +239,12 @@ def require_picture(path: Path | None, *, overwrite: bool) -> None:
     Raises
     ------
     click.UsageError
-        Raised if its name ends otherwise, or it is there and not to be replaced.
+        Raised if its name ends otherwise, its folder is not there, or it is there and not to be replaced.
     """
     if path is not None and path.suffix.lower() not in _PICTURES:
         raise click.UsageError(f"{str(path)!r} is not a picture; expected a name that ends in {', '.join(_PICTURES)}.")
+    if path is not None and not path.parent.is_dir():
+        raise click.UsageError(f"{str(path.parent)!r} is not a folder; expected one for the picture.")
     _refuse_existing(path, overwrite=overwrite)
 
 

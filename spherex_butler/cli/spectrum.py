@@ -123,8 +123,6 @@ def spectrum(
             butler, wanted, detectors=detectors or None, exposures=exposures or None, report=done, **how
         )
     table = table[: limit or None]
-    if picture is not None:
-        _draw(table, picture, binned=binned)
     failed = [*map(str, done.failed)]
     if output is not None and name is not None:
         write_table(table, output, name, overwrite=overwrite, rows=_ROWS)
@@ -133,6 +131,8 @@ def spectrum(
         options.say_json(document(table, _ROWS) | {"made": dict(table.meta), "failed": failed})
     else:
         options.say(failed, *_lines(table, options.ROWS_SHOWN if limit is None else len(table)), _summary(table))
+    if picture is not None:
+        _draw(table, picture, binned=binned)
     sys.exit(bool(done.failed))
 
 

@@ -74,7 +74,7 @@ def coordinates_in(table: Table) -> SkyCoord:
     Raises
     ------
     ParameterError
-        Raised if there are no such columns.
+        Raised if there are no such columns, or a declination is beyond a pole.
     """
     for column in table.itercols():
         if isinstance(column, SkyCoord):
@@ -88,7 +88,13 @@ def coordinates_in(table: Table) -> SkyCoord:
             f"degrees: {known}."
         )
     ra, dec = (table[by_name[name]] for name in pair)
-    return SkyCoord(_angle(ra, u.hourangle), _angle(dec, u.deg), frame="icrs")
+    longitudes, latitudes = _angle(ra, u.hourangle), _angle(dec, u.deg)
+    if (beyond := np.flatnonzero(np.abs(latitudes) > 90 * u.deg)).size:
+        raise ParameterError(
+            f"The column {dec.info.name!r} has {latitudes[beyond[0]]:g} in row {beyond[0]}; expected declinations from "
+            "-90 to 90 degrees."
+        )
+    return SkyCoord(longitudes, latitudes, frame="icrs")
 
 
 def moving_coordinates_in(table: Table) -> SkyCoord:

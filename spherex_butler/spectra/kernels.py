@@ -4,10 +4,12 @@ from __future__ import annotations
 
 __all__ = ("Kernels",)
 
+import logging
 from pathlib import Path
 
 from lsst.daf.butler import Butler, DatasetRef
 
+from ..errors import FormatError, ParameterError, reason_of
 from ..images.psf import SpectralImagePSF, zones_are_swapped
 from ..images.spectral_image import SpectralImage
 
@@ -15,6 +17,8 @@ _TYPES = ("epsf", "average_psf")
 """The calibrations that the PSF of an image is a copy of."""
 
 _PLANE = "PSF"
+
+_log = logging.getLogger(__name__)
 
 
 class Kernels:
@@ -45,8 +49,8 @@ class Kernels:
 
     def _read(self, name: str, image: SpectralImage, ref: DatasetRef) -> SpectralImagePSF:
         path = None if self._folder is None else self._folder / f"{name}.fits"
-        if path is not None and path.is_file():
-            return SpectralImage.read(path).psf
+        if path is not None and (kept := _kept(path)) is not None:
+            return kept
         x, y = image.origin
         pixel = self._butler.get(ref, parameters={"planes": _PLANE, "bbox": (x, x + 1, y, y + 1)})
         if path is not None:
@@ -54,6 +58,16 @@ class Kernels:
             pixel.write(path, overwrite=True)  # nobody else's: another process would write the same
         psf: SpectralImagePSF = pixel.psf
         return psf
+
+
+def _kept(path: Path) -> SpectralImagePSF | None:
+    """Return the PSF in a file; `None` if there is none or it is damaged, and is to be read again."""
+    try:
+        found: SpectralImagePSF | None = SpectralImage.read(path).psf if path.is_file() else None
+    except (FormatError, ParameterError, OSError) as error:
+        _log.warning("%s is damaged, and is read again: %s", path, reason_of(error))
+        return None
+    return found
 
 
 def _name(image: SpectralImage, release: str) -> str:

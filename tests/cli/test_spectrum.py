@@ -91,6 +91,7 @@ def test_a_position_that_nobody_saw_is_no_error(repo, tmp_path):
         (2, ("1 2", "--gains", "qr1"), "'qr1' is not 'qr3'"),
         (1, ("1 2", "--aperture", "-1"), "is not a radius; expected a number of pixels above 0"),
         (2, ("1 2", "--size", "3"), "3 is not in the range 11<=x<=301"),
+        (2, ("1 2", "--plot", "absent/x.png"), "'absent' is not a folder; expected one for the picture"),
         (1, ("1 2", "-o", "x.doc"), "names no known format"),
     ],
 )

@@ -159,3 +159,11 @@ def test_times_of_horizons_are_read(tmp_path: Path):
 def test_radius_goes_with_positions_alone(position, words):
     with pytest.raises(ParameterError, match=f"was given together with {words}; only positions that do not move"):
         as_targets(position, 1 * u.arcmin)
+
+
+@pytest.mark.parametrize("dec", [[1.0, 100.0], ["1", "-100"]])
+def test_declinations_beyond_a_pole_are_refused(dec):
+    with pytest.raises(
+        ParameterError, match=r"The column 'dec' has -?100 deg in row 1; expected declinations from -90"
+    ):
+        as_targets(Table({"ra": [1.0, 2.0], "dec": dec}))

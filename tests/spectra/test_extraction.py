@@ -137,6 +137,18 @@ def test_what_is_in_the_folder_is_not_read_again(repo, tmp_path):
     assert second["flux"].value.tolist() == first["flux"].value.tolist()
 
 
+@pytest.mark.parametrize("content", [b"", b"hello", None])
+def test_a_damaged_psf_in_the_folder_is_read_again(repo, tmp_path, content, caplog):
+    first = extract_spectrum(repo, POSITION, folder=tmp_path)
+    (kept,) = (tmp_path / "psf").iterdir()
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    again = extract_spectrum(repo, POSITION, folder=tmp_path)
+    assert again["flux"].value.tolist() == first["flux"].value.tolist()
+    assert kept.stat().st_size == len(whole)
+    assert f"{kept} is damaged, and is read again" in caplog.text
+
+
 def test_an_image_that_cannot_be_read_keeps_no_other_out(repo, caplog):
     lost = repo.query_datasets("level2")[0]
     repo.getURI(lost).remove()
