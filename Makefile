@@ -12,7 +12,7 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-pipeline demo-bps test test-quick test-servers lint types unit coverage docs
-.PHONY: bench bench-scale bench-search bench-spectra report-page clean
+.PHONY: bench bench-scale bench-search bench-spectra bench-pipeline report-page clean
 
 help:  ## say what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -74,6 +74,10 @@ bench-search: $(VENV)/.installed-test-$(VERSION)  ## measure the search for posi
 SPECTRA ?=
 bench-spectra: $(VENV)/.installed-test-$(VERSION)  ## measure how true and how fast spectra are; SPECTRA="--frames 36 …"
 	$(BIN)/python benchmarks/spectra.py $(SPECTRA)
+
+PIPELINE ?=
+bench-pipeline: $(VENV)/.installed-test-$(VERSION)  ## measure what graphs and quanta cost; PIPELINE="--graphs 1000 …"
+	$(BIN)/python benchmarks/pipeline.py $(PIPELINE)
 
 PAGES ?=
 report-page: $(VENV)/.installed-test-$(VERSION)  ## look at pages of the report in Chromium, if it is there; PAGES="report.html …"
