@@ -39,6 +39,10 @@ NOT_RUN = {
         "pip install 'spherex-butler[server]'   # where the server runs: Python 3.13 or newer",
         "# /etc/nginx/conf.d/butler.conf",
     ],
+    "docs/how-to/scale-out.md": [
+        "pip install 'spherex-butler[pipelines]'   # bps and Parsl",
+        "pipetask --log-level ERROR run -b repo -p short.yaml -i SPHEREx/defaults,u/me/catalog -o u/me/spectra \\",
+    ],
     "docs/index.md": ["pip install 'spherex-butler[https]'"],
     "docs/reference/commands.md": ["_SPHEREX_BUTLER_COMPLETE=fish_source spherex-butler | source"],
     "docs/tutorials/first-repository.md": ["pip install 'spherex-butler[plot]'"],
