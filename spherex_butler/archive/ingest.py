@@ -33,6 +33,7 @@ from ..repository.runs import ensure_run
 from .tables import ArchiveBatch, ArchiveTable, count_rows, read_archive_table
 
 
+@told_as_repository_failures(writes=True)
 def ingest_archive_table(
     butler: Butler,
     table: ArchiveTable,
@@ -107,7 +108,7 @@ def ingest_archive_table(
     progress: AbstractContextManager[ProgressBar[None]]
     progress = Progress(__name__).bar(desc="Registering", total=count_rows(table))
     try:
-        with told_as_repository_failures(), fast_writing(butler), progress as bar:
+        with fast_writing(butler), progress as bar:
             for batch, pixels in batches:
                 report.failed += batch.failed
                 registration.register(batch.planned, pixels)

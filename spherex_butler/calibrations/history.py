@@ -18,6 +18,7 @@ from ..errors import ParameterError
 from ..images.headers import list_calibrations
 from ..images.spectral_image import SpectralImage
 from ..repository.data_ids import with_keys
+from ..repository.failures import told_as_repository_failures
 from .archive_ids import find_by_archive_id
 from .lookup import Image, explain
 from .queries import calibration_types
@@ -58,6 +59,7 @@ class UsedCalibration:
         return f"{self.dataset_type} {self.archive_id}, {ours}"
 
 
+@told_as_repository_failures()
 def calibrations_used(
     image: Image, butler: Butler | None = None, *, collection: str | None = None
 ) -> list[UsedCalibration]:

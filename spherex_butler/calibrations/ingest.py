@@ -41,6 +41,7 @@ _RULES = (str(Rule.LATEST), str(Rule.RELEASE))
 _log = logging.getLogger(__name__)
 
 
+@told_as_repository_failures(writes=True)
 def ingest_calibrations(
     butler: Butler,
     paths: Paths,
@@ -119,12 +120,11 @@ def ingest_calibrations(
     planned, failed = plan_calibrations(paths, processes=processes, archive_ids=archive_ids)
     outcome = _Outcome(CalibrationIngestReport() if report is None else report)
     _note_failed(outcome.report, butler, failed, transfer)
-    with told_as_repository_failures():
-        _ingest(repository, planned, transfer, outcome, dry_run=dry_run)
-        if not dry_run:
-            if certify is not None:
-                _certify(butler, certify, outcome)
-            _remove_sources(outcome)
+    _ingest(repository, planned, transfer, outcome, dry_run=dry_run)
+    if not dry_run:
+        if certify is not None:
+            _certify(butler, certify, outcome)
+        _remove_sources(outcome)
     return outcome.report
 
 

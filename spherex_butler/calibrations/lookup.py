@@ -27,6 +27,7 @@ from ..images.description import describe_image
 from ..images.spectral_image import SpectralImage
 from ..names import ObservationId
 from ..repository.data_ids import is_key, with_keys
+from ..repository.failures import told_as_repository_failures
 from ..repository.json_values import json_value
 from ..repository.times import format_time
 from ..summaries import Summarized
@@ -153,6 +154,7 @@ _REASONS = {
 }
 
 
+@told_as_repository_failures()
 def explain(butler: Butler, dataset_type: str, image: Image, *, collection: str | None = None) -> Explanation:
     """Return why an image gets a calibration, or none.
 
@@ -205,6 +207,7 @@ def explain(butler: Butler, dataset_type: str, image: Image, *, collection: str 
     )
 
 
+@told_as_repository_failures()
 def calibration_for(butler: Butler, dataset_type: str, image: Image, *, collection: str | None = None) -> DatasetRef:
     """Return the calibration that is valid for an image, as Butler's own look-up does.
 

@@ -27,6 +27,7 @@ from ..constants import CALIBRATION_COLLECTION, DEFAULT_COLLECTION, INSTRUMENT
 from ..datasets.finding import require_collections
 from ..errors import ConfigurationError, ParameterError, near
 from ..names import RUN_PREFIX
+from ..repository.failures import told_as_repository_failures
 from ..repository.times import format_time
 from .ranges import Certification, UserTime, as_time, token_of, token_rank
 
@@ -75,6 +76,7 @@ def runs_of_tokens(butler: Butler, token: str | Iterable[str] | None) -> list[st
     return runs
 
 
+@told_as_repository_failures()
 def certifications(
     butler: Butler, dataset_type: str | Iterable[str] | None = None, *, collection: str = CALIBRATION_COLLECTION
 ) -> list[Certification]:
@@ -178,6 +180,7 @@ def certifications_at(
     ]
 
 
+@told_as_repository_failures()
 def calibrations_at(
     butler: Butler,
     time: str | Time | None = None,

@@ -13,6 +13,7 @@ from lsst.daf.butler import Butler, CollectionType, DatasetRef, DatasetType, Tim
 
 from ..constants import CALIBRATION_COLLECTION
 from ..repository.contention import in_transaction, retry
+from ..repository.failures import told_as_repository_failures
 from .queries import (
     calibration_collection_exists,
     calibration_types,
@@ -29,6 +30,7 @@ from .validity_plan import Registered, Request, plan_certification, plan_decerti
 _Report = TypeVar("_Report", CertificationReport, DecertificationReport)
 
 
+@told_as_repository_failures(writes=True)
 def certify(
     butler: Butler,
     dataset_type: str | Iterable[str] | None = None,
@@ -120,6 +122,7 @@ def certify_ingested(
     return _certify(butler, types, request, CALIBRATION_COLLECTION)
 
 
+@told_as_repository_failures(writes=True)
 def decertify(
     butler: Butler,
     dataset_type: str | Iterable[str],

@@ -76,7 +76,7 @@ class CopyReport(Report[FailedDataset]):
         return asdict(self)
 
 
-@told_as_repository_failures()
+@told_as_repository_failures(writes=True)
 def copy_repository(
     source: Butler,
     target: Butler,

@@ -69,7 +69,7 @@ class ExportReport(Report[FailedDataset]):
         return asdict(self)
 
 
-@told_as_repository_failures()
+@told_as_repository_failures(writes=True)
 def export_images(
     source: Butler,
     target: Butler,

@@ -36,6 +36,7 @@ from .reading_ahead import BATCH_SIZE, batches, find_images, read_plans
 from .record_updates import update_exposures
 
 
+@told_as_repository_failures(writes=True)
 def ingest_files(
     butler: Butler,
     paths: Paths,
@@ -118,6 +119,7 @@ def ingest_files(
     return report
 
 
+@told_as_repository_failures(writes=True)
 def execute(
     butler: Butler,
     planned: Iterable[PlannedFile | FailedFile],
@@ -193,7 +195,7 @@ class BatchIngest:
         before = len(self._report.ingested)
         progress: AbstractContextManager[ProgressBar[None]]
         progress = Progress(__name__).bar(desc="Ingesting", total=total, skip_scalar=False)
-        with told_as_repository_failures(), progress as bar:
+        with progress as bar:
             for batch in batches(self._without_moved(planned), self._report, size=batch_size):
                 for done in self.ingest(batch) if batch else [1]:
                     bar.update(done)

@@ -82,6 +82,7 @@ class IngestPreview(Report[FailedFile]):
         return {"runs": [asdict(run) for run in self.runs.values()], **Report.to_dict(self)}
 
 
+@told_as_repository_failures()
 def preview_ingest(
     butler: Butler,
     paths: Paths,
@@ -121,7 +122,6 @@ def preview_ingest(
         chain_of(release)
     bar: ProgressBar[None]
     with (
-        told_as_repository_failures(),
         closing(read_plans(paths, processes=processes, release=release)) as plans,
         Progress(__name__).bar(desc="Looking", skip_scalar=False) as bar,
     ):

@@ -15,6 +15,7 @@ from lsst.daf.butler.progress import Progress, ProgressBar
 from ..errors import ParameterError
 from ..files.placement import publish
 from ..files.temporary import temporary_file
+from ..repository.failures import told_as_repository_failures
 from .selection import ImageRows
 from .writing import FORMATS, row_writer
 
@@ -35,6 +36,7 @@ def obscore_format_of(path: str | os.PathLike[str]) -> str:
     return found
 
 
+@told_as_repository_failures()
 def export_obscore(
     butler: Butler,
     path: str | os.PathLike[str],

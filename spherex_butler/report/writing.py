@@ -14,6 +14,7 @@ from lsst.daf.butler import Butler
 
 from ..files.placement import publish
 from ..files.temporary import temporary_file
+from ..repository.failures import told_as_repository_failures
 from ..verify import RepositoryReport, check_repository
 from .facts import gather
 from .page import page
@@ -23,6 +24,7 @@ Verify: TypeAlias = bool | RepositoryReport | str | os.PathLike[str]
 """What the page shows of a check: nothing, one that is made for it, or one that was made before."""
 
 
+@told_as_repository_failures()
 def report_page(butler: Butler, *, verify: Verify = False, repo: str = "REPO") -> str:
     """Return a page for a browser that shows what a repository holds.
 
@@ -63,6 +65,7 @@ def _verification(butler: Butler, verify: Verify) -> Verification | None:
     return Verification(verify) if isinstance(verify, RepositoryReport) else read_verification(verify)
 
 
+@told_as_repository_failures()
 def write_report(
     butler: Butler,
     path: str | os.PathLike[str],

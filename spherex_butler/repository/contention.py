@@ -65,6 +65,8 @@ def in_transaction(butler: Butler, change: Callable[[], _Result], *, pauses: Seq
     try:
         return retry(attempt, pauses=pauses)
     except (ConflictingDefinitionError, OperationalError) as error:
+        if isinstance(error, OperationalError) and not _is_locked(error):
+            raise
         raise ConfigurationError(
             f"The registry could not be written to; the last attempt ended with: {str(error).splitlines()[0]!r}. "
             "Nothing was changed; if another process writes to it, try again when it is done."

@@ -23,6 +23,7 @@ from ..configuration.universe import claim_universe, dimension_config, repositor
 from ..errors import ConfigurationError, ParameterError, hide_secrets, reason_of
 from ..files.folders import require_permission
 from .database_errors import explain_database_error
+from .failures import told_as_repository_failures
 from .instrument import register
 from .live_obscore import require_record_factory
 from .opening import open_repo, require_plain_path
@@ -118,6 +119,7 @@ def _require_empty(plan: _Plan) -> None:
         )
 
 
+@told_as_repository_failures()
 def make_repo(
     root: ResourcePathExpression,
     *,

@@ -28,6 +28,7 @@ from ..formats.fits.lazy_header import LazyHeader
 from ..images.distortion import Distortion
 from ..images.geometry import celestial_wcs, frame_origin
 from ..paths import config_uri
+from .failures import one_item
 from .image_refs import dataset_text
 from .opened import may_write
 from .runs import register_run
@@ -136,7 +137,7 @@ def _stored(butler: Butler) -> dict[int, DatasetRef]:
 
 
 def _read(butler: Butler, ref: DatasetRef) -> Distortion | None:
-    with FailingAlone(lambda error: _log.warning("The distortion %s is left aside: %s", ref, reason_of(error))):
+    with one_item(lambda error: _log.warning("The distortion %s is left aside: %s", ref, reason_of(error))):
         return _Numbers.model_validate(butler.get(ref)).distortion()
     return None
 

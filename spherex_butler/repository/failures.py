@@ -5,8 +5,6 @@ from __future__ import annotations
 __all__ = (
     "database_error",
     "one_item",
-    "require_item_failure",
-    "told_as_failures_to_read",
     "told_as_repository_failures",
     "writing_to",
 )
@@ -33,41 +31,28 @@ def one_item(give_up: Callable[[Exception], object]) -> FailingAlone:
     """Hand whatever is raised for one item to a function, and go on; the repository's own failure is raised."""
 
     def judge(error: Exception) -> None:
-        require_item_failure(error)
+        if isinstance(error, RepositoryError) or _failure_of_repository(error) is not None:
+            raise error
         give_up(error)
 
     return FailingAlone(judge)
 
 
-def require_item_failure(error: Exception) -> None:
-    """Raise a `.RepositoryError` where an error is the fault of no item."""
-    if isinstance(error, RepositoryError):
-        raise error
-    found = database_error(error)
-    if found is not None and (isinstance(found, _OF_DATABASE) or lacks_rights(found)):
-        raise RepositoryError(f"{explain_database_error(found)} {_GOES_ON}") from error
-
-
 @contextmanager
-def told_as_repository_failures() -> Iterator[None]:
-    """Raise failures of the database as `.RepositoryError`."""
+def told_as_repository_failures(*, writes: bool = False) -> Iterator[None]:
+    """Raise failures of the database as `.RepositoryError`; where something is written, it says what to do again.
+
+    Each public function that asks the database is decorated with it, so that no error shows the statement that failed.
+    """
     try:
         yield
-    except Exception as error:
-        require_item_failure(error)
+    except SpherexButlerError:
         raise
-
-
-@contextmanager
-def told_as_failures_to_read() -> Iterator[None]:
-    """Raise failures of the database as `.RepositoryError` where nothing is written."""
-    try:
-        yield
     except Exception as error:
-        found = database_error(error)
-        if isinstance(error, SpherexButlerError) or not isinstance(found, _OF_DATABASE):
+        if (found := _failure_of_repository(error)) is None:
             raise
-        raise RepositoryError(explain_database_error(found)) from error
+        goes_on = f" {_GOES_ON}" if writes else ""
+        raise RepositoryError(f"{explain_database_error(found)}{goes_on}") from error
 
 
 @contextmanager
@@ -83,6 +68,12 @@ def writing_to(target: ResourcePath) -> Iterator[None]:
                 f"permission to write. {_GOES_ON}"
             ) from error
         raise
+
+
+def _failure_of_repository(error: Exception) -> DBAPIError | None:
+    """Return the database's own failure if this error is one, and no fault of what was asked for."""
+    found = database_error(error)
+    return found if found is not None and (isinstance(found, _OF_DATABASE) or lacks_rights(found)) else None
 
 
 def database_error(error: BaseException | None) -> DBAPIError | None:

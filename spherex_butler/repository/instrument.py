@@ -20,6 +20,7 @@ from ..errors import ConfigurationError
 from ..paths import config_uri
 from ..summaries import Summarized
 from .configured import require_configuration
+from .failures import told_as_repository_failures
 from .opened import require_universe, require_writeable
 
 _COLLECTIONS = {CALIBRATION_COLLECTION: CollectionType.CALIBRATION, DEFAULT_COLLECTION: CollectionType.CHAINED}
@@ -57,6 +58,7 @@ class Registration(Summarized):
         return "\n".join([*(f"added: {what}" for what in self.added), *self.replaced, *self.kept, self.summary])
 
 
+@told_as_repository_failures(writes=True)
 def register(butler: Butler, *, update: bool = False, dry_run: bool = False) -> Registration:
     """Register SPHEREx in a repository of its universe: what `~spherex_butler.make_repo` does for a new one.
 

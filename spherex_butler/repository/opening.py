@@ -23,6 +23,7 @@ from ..errors import ConfigurationError, ParameterError, hide_secrets
 from .butler_internals import is_remote
 from .configured import know_storage_classes
 from .database_errors import explain_database_error
+from .failures import told_as_repository_failures
 from .opened import datastore_root, require_spherex, require_writeable
 
 _log = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ _SERVER = (
 _KINDS: Mapping[type, str] = {yaml.SequenceNode: "a list", yaml.ScalarNode: "a single value"}
 
 
+@told_as_repository_failures()
 def open_repo(
     root: ResourcePathExpression,
     *,

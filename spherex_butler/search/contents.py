@@ -14,6 +14,7 @@ from lsst.daf.butler import Butler, CollectionType, DatasetType
 
 from ..constants import DATASET_TYPE, DEFAULT_COLLECTION, DETECTORS, INSTRUMENT
 from ..repository.butler_internals import image_tables
+from ..repository.failures import told_as_repository_failures
 from ..repository.opened import OpenedRepository, check_opened
 from ..repository.runs import chain_members, release_of_run
 from ..repository.times import format_time
@@ -104,6 +105,7 @@ def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "none"
 
 
+@told_as_repository_failures()
 def summary(butler: Butler) -> RepositorySummary:
     """Return what a repository holds, as its registry tells; no file is looked at.
 

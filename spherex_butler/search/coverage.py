@@ -23,7 +23,7 @@ from ..constants import CHANNELS, DETECTORS
 from ..errors import ConfigurationError, ParameterError
 from ..images.level2 import write_file
 from ..repository.butler_internals import image_tables
-from ..repository.failures import told_as_failures_to_read
+from ..repository.failures import told_as_repository_failures
 from ..repository.opened import require_universe
 from .candidates import Chosen
 from .counting import Counter
@@ -149,7 +149,7 @@ class Coverage:
         write_file(fits.HDUList([fits.PrimaryHDU(), hdu]), path, overwrite=overwrite)
 
 
-@told_as_failures_to_read()
+@told_as_repository_failures()
 def coverage(
     butler: Butler,
     *,

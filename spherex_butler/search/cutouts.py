@@ -20,6 +20,7 @@ from ..files.temporary import remove_leftovers
 from ..images.cutouts import Size
 from ..images.spectral_image import SpectralImage
 from ..repository.distortions import remember_distortion
+from ..repository.failures import told_as_repository_failures
 from .cutout_files import make_folder
 from .cutout_plan import CutoutPlan, CutoutRequest, plan_cutouts
 from .cutout_reading import Outcome, read_cutouts
@@ -30,6 +31,7 @@ CONNECTIONS = 16
 """Connections to one server, where nobody says how many."""
 
 
+@told_as_repository_failures()
 def get_cutouts(
     butler: Butler,
     table: Table | Row | str | os.PathLike[str],

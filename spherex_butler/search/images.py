@@ -22,7 +22,7 @@ from ..images.geometry import longitude_latitude
 from ..names import ObservationId
 from ..repository.butler_internals import ImageTables, image_tables
 from ..repository.distortions import distortion_of
-from ..repository.failures import told_as_failures_to_read
+from ..repository.failures import told_as_repository_failures
 from ..repository.opened import require_universe
 from ..repository.times import known_times_of
 from .candidates import Chosen
@@ -43,7 +43,7 @@ Numbers = NDArray[np.float64]
 _log = logging.getLogger(__name__)
 
 
-@told_as_failures_to_read()
+@told_as_repository_failures()
 def find_images(
     butler: Butler,
     position: Position,

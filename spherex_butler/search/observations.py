@@ -19,6 +19,7 @@ from lsst.daf.butler.queries.tree import Predicate
 from ..arguments import detectors_given, require_number, require_text
 from ..calibrations.ranges import UserTime, range_given
 from ..constants import DATASET_TYPE, DEFAULT_COLLECTION, INSTRUMENT
+from ..repository.failures import told_as_repository_failures
 from ..repository.opened import require_universe
 from ..repository.runs import release_of_run
 from ..repository.times import known_times_of
@@ -27,6 +28,7 @@ _FIELDS = {"obs_id", "timespan", "exposure_time", "science_program", "target_nam
 _Row: TypeAlias = tuple[Any, ...]
 
 
+@told_as_repository_failures()
 def observations(
     butler: Butler,
     *,

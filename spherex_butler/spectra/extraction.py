@@ -20,9 +20,9 @@ from astropy.table import QTable, Table
 from lsst.daf.butler import Butler, DatasetRef
 
 from ..errors import ParameterError, SpherexButlerWarning, reason_of
-from ..files.failures import FailingAlone
 from ..images.positions import sky_pixels
 from ..images.spectral_image import SpectralImage
+from ..repository.failures import one_item, told_as_repository_failures
 from ..repository.times import nanoseconds_of
 from ..search import Cutouts, FailedCutout, find_images
 from ..search.cutouts import CONNECTIONS, stream_cutouts
@@ -71,6 +71,7 @@ def extract_spectrum(butler: Butler, position: Position, **options: Any) -> QTab
     return table
 
 
+@told_as_repository_failures()
 def extract_spectra(
     butler: Butler,
     positions: Position | None = None,
@@ -175,7 +176,7 @@ def extract_spectra(
     for rows, cutout in cutouts:
         image = SpectralImage.read(cutout) if isinstance(cutout, Path) else cutout
         for row in rows:
-            with FailingAlone(partial(_failed, done, row)):
+            with one_item(partial(_failed, done, row)):
                 work.measure(row, image)
     if done.failed:
         _log.warning("%d of %d measurements failed, the first: %s", len(done.failed), len(images), done.failed[0])
@@ -213,7 +214,7 @@ def _warn_of_mixture(images: Table, gains: str | None) -> None:
             f"The images are of {' and '.join(releases)}, whose gains differ by about 3 %. Pass gains='qr3' to put QR2 "
             "onto QR3's, or search one release: collections='SPHEREx/qr3'.",
             SpherexButlerWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 

@@ -13,6 +13,7 @@ from lsst.daf.butler import Butler, DatasetRef, DatasetType
 from numpy.typing import NDArray
 
 from ..errors import ParameterError
+from ..repository.failures import told_as_repository_failures
 from ..search.coordinates import coordinates_in, names_in
 from .table import storable
 
@@ -29,6 +30,7 @@ def tiles_of(positions: SkyCoord, level: int) -> NDArray[np.int64]:
     return np.asarray(found, np.int64)
 
 
+@told_as_repository_failures(writes=True)
 def put_catalog(butler: Butler, catalog: Table, *, run: str, name: str = CATALOG) -> list[DatasetRef]:
     """Put a catalogue of sources into a repository for tasks that look at its sources: a dataset for each HEALPix tile.
 

@@ -11,6 +11,7 @@ from lsst.daf.butler.progress import Progress
 
 from ..constants import DATASET_TYPE
 from ..errors import ParameterError
+from ..repository.failures import told_as_repository_failures
 from ..repository.instrument import not_registered
 from ..repository.opened import check_opened
 from .calibrations import CalibrationCheck
@@ -20,6 +21,7 @@ from .images import Period, check_period, dataset_batches, planning_periods, rea
 from .report import Findings, Kind, RepositoryFinding, RepositoryReport
 
 
+@told_as_repository_failures()
 def check_repository(
     butler: Butler, *, checksum: bool = False, headers: bool = False, remote: int = 0, limit: int = 1000
 ) -> RepositoryReport:

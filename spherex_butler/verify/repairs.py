@@ -21,7 +21,7 @@ from ..images.description import ImageDescription
 from ..names import RUN_PREFIX, ProcessingToken, ProductName
 from ..repository.contention import retry
 from ..repository.exposures import insert_exposures
-from ..repository.failures import one_item
+from ..repository.failures import one_item, told_as_repository_failures
 from ..repository.image_refs import dataset_text
 from ..repository.live_obscore import renew_rows
 from ..repository.opened import require_writeable
@@ -58,6 +58,7 @@ class Repair:
         return f"{'repaired' if self.done else 'not repaired'}: {self.finding.subject}: {self.message}"
 
 
+@told_as_repository_failures(writes=True)
 def repair(
     butler: Butler,
     findings: Iterable[RepositoryFinding],

@@ -13,8 +13,9 @@ import sqlalchemy
 from lsst.daf.butler.registry import ConflictingDefinitionError
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from spherex_butler.errors import ConfigurationError
+from spherex_butler.errors import ConfigurationError, RepositoryError
 from spherex_butler.repository.contention import CONFLICTS, PAUSES, in_transaction, retry, split_on_failure
+from spherex_butler.repository.failures import told_as_repository_failures
 
 
 @pytest.fixture
@@ -147,7 +148,10 @@ def test_nothing_is_halved_where_the_database_fails():
         full.sqlite_errorname = "SQLITE_FULL"
         raise OperationalError("INSERT", {}, full)
 
-    with pytest.raises(ConfigurationError, match=r"^The disk with the database is full\. .* the same call goes on"):
+    with (
+        pytest.raises(RepositoryError, match=r"^The disk with the database is full\. .* the same call goes on"),
+        told_as_repository_failures(writes=True),
+    ):
         split_on_failure(range(20), action, lambda *_: pytest.fail("no number is to blame"))
     assert attempts == [20]
 
