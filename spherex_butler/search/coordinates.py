@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ("coordinates_in", "moving_coordinates_in", "names_in", "parse_position")
+__all__ = ("coordinates_in", "moving_coordinates_in", "names_in", "parse_position", "require_own_names")
 
 import logging
 import re
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import astropy.units as u
@@ -139,6 +141,22 @@ def names_in(table: Table) -> list[str] | None:
     if found is None:
         return None
     return [str(row if value is np.ma.masked else value) for row, value in enumerate(table[found])]
+
+
+def require_own_names(names: Sequence[object]) -> None:
+    """Refuse names of sources of which one is there twice: their spectra would be one.
+
+    Raises
+    ------
+    ParameterError
+        Raised if there is one.
+    """
+    for name, number in Counter(map(str, names)).items():
+        if number > 1:
+            raise ParameterError(
+                f"The catalogue has {number} sources of the name {name!r}; expected a name of its own for each, by "
+                "which its spectrum is found."
+            )
 
 
 def _by_name(table: Table) -> dict[str, str]:

@@ -25,6 +25,7 @@ from ..images.spectral_image import SpectralImage
 from ..repository.failures import one_item, told_as_repository_failures
 from ..repository.times import nanoseconds_of
 from ..search import Cutouts, FailedCutout, find_images
+from ..search.coordinates import names_in, require_own_names
 from ..search.cutouts import CONNECTIONS, stream_cutouts
 from ..search.targets import Position
 from ..search.wavelengths import WavelengthMaps
@@ -192,6 +193,8 @@ def _images(butler: Butler, positions: Any, table: Table | None, search: Mapping
     if (positions is None) == (table is None):
         raise ParameterError("Give positions, or the table of a search; expected one of both.")
     if table is None:
+        if isinstance(positions, Table):
+            require_own_names(names_in(positions) or ())
         return find_images(butler, positions, **search)
     if search:
         raise ParameterError(f"{', '.join(search)} choose images, and table is a choice already; give one of both.")

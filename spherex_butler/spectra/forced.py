@@ -23,6 +23,7 @@ from ..images.geometry import longitude_latitude
 from ..images.positions import sky_pixels
 from ..images.spectral_image import SpectralImage
 from ..repository.times import nanoseconds_of
+from ..search.coordinates import require_own_names
 from ..search.targets import Fixed, Moving, as_targets
 from .photometry import SIZE, Method, measure, method_words, require_method, require_size
 from .solid_angles import mapped_solid_angle, wcs_solid_angle
@@ -78,6 +79,7 @@ def measure_catalog(
     require_spectral_image(image)
     about = description_of(image)
     names, positions = _positions(catalog, about)
+    require_own_names(names)
     x, y, inside = _pixels(image, positions)
     work = _Work(image, size, method, solid_angles)
     places = np.stack([x, y], axis=1)

@@ -12,9 +12,8 @@ from astropy.table import QTable, Table
 from lsst.daf.butler import Butler, DatasetRef, DatasetType
 from numpy.typing import NDArray
 
-from ..errors import ParameterError
 from ..repository.failures import told_as_repository_failures
-from ..search.coordinates import coordinates_in, names_in
+from ..search.coordinates import coordinates_in, names_in, require_own_names
 from .table import storable
 
 CATALOG = "source_catalog"
@@ -88,13 +87,7 @@ def _named(catalog: Table) -> Table:
     """Return a catalogue with a column of names, each of which is there once."""
     found = names_in(catalog)
     names = [str(row) for row in range(len(catalog))] if found is None else found
-    unique, counts = np.unique(np.array(names, np.str_), return_counts=True)
-    if len(unique) < len(names):
-        most = str(unique[counts.argmax()])
-        raise ParameterError(
-            f"The catalogue has {counts.max()} sources of the name {most!r}; expected a name of its own for each, by "
-            "which its spectrum is found."
-        )
+    require_own_names(names)
     if found is not None:
         return catalog
     named = catalog.copy()

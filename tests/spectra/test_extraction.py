@@ -306,6 +306,15 @@ def test_wild_factors_are_flagged_and_not_applied(files):
     assert "UNCORRECTED" not in image.flag_definitions
 
 
+def test_two_sources_of_one_name_are_refused(repo, files):
+    """Their measurements would be one spectrum."""
+    catalog = QTable({"name": ["a", "b", "a"], "ra": [10.0, 10.1, 10.2] * u.deg, "dec": [41.0, 41.0, 41.0] * u.deg})
+    image = SpectralImage.read(next((files / "qr2").iterdir()))
+    for extract in (lambda: extract_spectra(repo, catalog), lambda: measure_catalog(image, catalog)):
+        with pytest.raises(ParameterError, match="has 2 sources of the name 'a'; expected a name of its own for each"):
+            extract()
+
+
 def test_gains_are_corrected_once(files, tmp_path):
     image = SpectralImage.read(next((files / "qr2").iterdir()))
     corrected = apply_gains(image, np.full(image.data.shape, GAIN))
