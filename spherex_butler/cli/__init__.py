@@ -16,7 +16,7 @@ import click
 
 from .. import __version__
 from ..errors import near
-from .boundary import error_boundary
+from .boundary import error_boundary, warnings_told
 from .logs import log_level, logging_for_command
 from .wording import as_options
 
@@ -72,7 +72,7 @@ class _LazyGroup(click.Group):
         def worded(text: str) -> str:
             return as_options(text, self.get_command(ctx, ctx.invoked_subcommand or ""))
 
-        with ExitStack() as after, error_boundary(worded):
+        with ExitStack() as after, error_boundary(worded), warnings_told(worded):
             after.enter_context(logging_for_command(ctx))  # and left when the boundary has logged what it has to
             return super().invoke(ctx)
 

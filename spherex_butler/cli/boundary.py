@@ -7,7 +7,7 @@ DEBUG`` only.
 
 from __future__ import annotations
 
-__all__ = ("INTERRUPTED", "error_boundary", "message_of")
+__all__ = ("INTERRUPTED", "error_boundary", "message_of", "warnings_told")
 
 import errno
 import logging
@@ -15,13 +15,14 @@ import signal
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import click
 
-from ..errors import SpherexButlerError, hide_secrets
+from ..errors import SpherexButlerError, SpherexButlerWarning, hide_secrets
 
 INTERRUPTED = 130
 """Exit status of a command that SIGINT ended, as in a shell."""
@@ -29,6 +30,22 @@ INTERRUPTED = 130
 _FINALIZED = 0.05  # seconds after which what dropped an interrupt is over
 
 _log = logging.getLogger(__name__)
+
+
+@contextmanager
+def warnings_told(worded: Callable[[str], str] = str) -> Iterator[None]:
+    """Print warnings of this package as lines for the reader, in the words of the command line, and not of code."""
+    with warnings.catch_warnings():
+        others = warnings.showwarning
+
+        def tell(message: Warning | str, category: type[Warning], *place: Any, **line: Any) -> None:
+            if issubclass(category, SpherexButlerWarning):
+                click.echo(f"Warning: {worded(str(message))}", err=True)
+            else:
+                others(message, category, *place, **line)
+
+        warnings.showwarning = tell
+        yield
 
 
 @contextmanager

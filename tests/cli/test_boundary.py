@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import aiohttp
@@ -33,8 +34,8 @@ from lsst.daf.butler.registry import ConflictingDefinitionError
 from made_once import copy_exposures, copy_repo
 
 import spherex_butler
-from spherex_butler.cli.boundary import error_boundary, message_of
-from spherex_butler.errors import ParameterError
+from spherex_butler.cli.boundary import error_boundary, message_of, warnings_told
+from spherex_butler.errors import ParameterError, SpherexButlerWarning
 
 BUTLER = Path(sys.executable).with_name("butler")
 SOURCE = Path(spherex_butler.__file__).parents[1]
@@ -272,3 +273,18 @@ def test_interrupt_that_arrives_in_a_finalizer_still_interrupts(capsys):
     assert time.monotonic() - began < 29
     assert capsys.readouterr().err.startswith("Interrupted. ")
     assert sys.unraisablehook is before
+
+
+def test_warnings_are_told_in_the_words_of_the_command_line(capsys):
+    def worded(text):
+        return text.replace("gains='qr3'", "--gains qr3")
+
+    def warn():
+        with warnings_told(worded):
+            warnings.warn("Of others.", UserWarning, stacklevel=1)
+            warnings.warn("Mixed; pass gains='qr3'.", SpherexButlerWarning, stacklevel=1)
+
+    with pytest.warns(UserWarning, match="others") as others:
+        warn()
+    assert len(others) == 1
+    assert capsys.readouterr().err == "Warning: Mixed; pass --gains qr3.\n"
