@@ -51,7 +51,7 @@ from tqdm import tqdm
 from ..constants import CALIBRATION_COLLECTION, DEFAULT_COLLECTION, DETECTORS
 from ..datasets.finding import dimension_names
 from ..errors import FormatError, near
-from ..files.placement import TRANSFER_MODES
+from ..files.placement import TRANSFER_MODES, require_replaceable
 from ..names import ObservationId, detector_number
 from ..repository.json_values import json_text
 from .wording import as_options
@@ -341,6 +341,8 @@ def table_output(command: _Command) -> _Command:
 def _refuse_existing(path: Path | None, *, overwrite: bool) -> None:
     if path is not None and os.path.lexists(path) and not overwrite:
         raise click.UsageError(f"{str(path)!r} exists; give --overwrite to replace it, or another file.")
+    if path is not None:
+        require_replaceable(path)
 
 
 def say(details: Iterable[object], *summaries: str) -> None:

@@ -20,6 +20,7 @@ __all__ = (
     "place",
     "publish",
     "remove_source",
+    "require_replaceable",
     "require_transfer",
     "resolve_transfer",
 )
@@ -136,13 +137,29 @@ def publish(temporary: Path, path: Path, *, replace: bool = False) -> None:
     ------
     FileExistsError
         Raised if the name is taken, and the file there is not to be replaced.
+    ParameterError
+        Raised if it is to be replaced, and is no file: root would lose a device such as ``/dev/null`` by it.
     """
     _flush(temporary)
     if replace:
+        require_replaceable(path)
         temporary.replace(path)
     else:
         _give_name(temporary, path)
     _flush(path.parent)
+
+
+def require_replaceable(path: Path) -> None:
+    """Refuse to write over what is there and no file, such as a device or a pipe.
+
+    Raises
+    ------
+    ParameterError
+        Raised if it is refused.
+    """
+    if path.exists() and not path.is_file():
+        kind = "a folder" if path.is_dir() else "a device or a pipe"
+        raise ParameterError(f"{str(path)!r} is {kind}; expected a file, or one that is not there yet.")
 
 
 _PLACING: Mapping[str, Callable[[ResourcePath, Path], None]] = {

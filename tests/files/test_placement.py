@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from lsst.resources import ResourcePath
 
-from spherex_butler.errors import FormatError
-from spherex_butler.files.placement import place
+from spherex_butler.errors import FormatError, ParameterError
+from spherex_butler.files.placement import place, publish
 
 LEFTOVER = f".{'0123456789abcdef' * 2}.part"
 
@@ -147,3 +147,13 @@ def test_temporary_file_taken_for_a_leftover_is_made_anew(source, target, monkey
     assert len(taken) == 1
     assert list(target.parent.iterdir()) == [target]
     assert target.read_bytes() == source.read_bytes()
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    pipe, new = tmp_path / "pipe", tmp_path / "new"
+    os.mkfifo(pipe)
+    new.write_text("new")
+    with pytest.raises(ParameterError, match="is a device or a pipe; expected a file, or one that is not there yet"):
+        publish(new, pipe, replace=True)
+    assert pipe.is_fifo()
+    assert new.read_text() == "new"
