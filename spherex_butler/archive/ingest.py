@@ -21,7 +21,7 @@ from ..files.failures import FailedFile
 from ..ingest.contradictions import contradictions, known_records, require_no_contradiction
 from ..ingest.plan import PlannedFile
 from ..ingest.processes import in_another_process
-from ..repository.butler_internals import MANY, fast_writing, insert_regions, update_statistics
+from ..repository.butler_internals import MANY, fast_writing, insert_regions, lacks_statistics, update_statistics
 from ..repository.contention import retry, split_on_failure
 from ..repository.exposures import RegionInserter, insert_exposures, sky_pixels, sky_region
 from ..repository.failures import one_item, told_as_repository_failures
@@ -115,7 +115,8 @@ def ingest_archive_table(
                 bar.update(len(batch))
     finally:
         registration.warn()
-    if len(report.ingested) - before >= MANY:
+    new = len(report.ingested) - before
+    if new >= MANY or (new and lacks_statistics(butler)):
         update_statistics(butler)
     return report
 

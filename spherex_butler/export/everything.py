@@ -18,7 +18,7 @@ from ..arguments import require_number
 from ..calibrations.queries import certifications
 from ..constants import DETECTORS
 from ..errors import ConfigurationError
-from ..repository.butler_internals import MANY, fast_writing, update_statistics
+from ..repository.butler_internals import MANY, fast_writing, lacks_statistics, update_statistics
 from ..repository.contention import in_transaction, retry
 from ..repository.failures import told_as_repository_failures
 from ..repository.registration import known_ids
@@ -140,7 +140,7 @@ def copy_repository(
             copy.tags()
             copy.validity()
             copy.chains()
-    if report.datasets >= MANY and not dry_run:
+    if not dry_run and (report.datasets >= MANY or (report.datasets and lacks_statistics(target))):
         update_statistics(target)
     return report
 

@@ -20,7 +20,7 @@ from ..files.failures import EmptyFolder, FailedFile
 from ..files.paths import Paths
 from ..files.placement import TransferMode, require_transfer
 from ..images.description import ImageDescription
-from ..repository.butler_internals import MANY, update_statistics
+from ..repository.butler_internals import MANY, lacks_statistics, update_statistics
 from ..repository.contention import retry, split_on_failure
 from ..repository.distortions import distortion_in, remember_distortion
 from ..repository.exposures import data_id_with_records, insert_exposures
@@ -199,7 +199,8 @@ class BatchIngest:
             for batch in batches(self._without_moved(planned), self._report, size=batch_size):
                 for done in self.ingest(batch) if batch else [1]:
                     bar.update(done)
-        if len(self._report.ingested) - before >= MANY:
+        new = len(self._report.ingested) - before
+        if new >= MANY or (new and lacks_statistics(self._butler)):
             update_statistics(self._butler)
 
     def _without_moved(self, planned: Iterable[PlannedFile | FailedFile]) -> Iterator[PlannedFile | FailedFile]:

@@ -25,6 +25,7 @@ __all__ = (
     "import_datasets",
     "insert_regions",
     "is_remote",
+    "lacks_statistics",
     "live_table",
     "recorded_paths",
     "records_without_dataset",
@@ -58,7 +59,15 @@ StoredFile = StoredFileInfo
 """Path, size, checksum, formatter and storage class of a file, as recorded."""
 
 MANY = 10_000
-"""New images from which on an ingest ends with `update_statistics`."""
+"""New images from which on an ingest ends with `update_statistics`, whatever the database knows."""
+
+_UNCOUNTED = sqlalchemy.text("""
+    SELECT count(*) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE nspname = :schema AND relkind = 'r' AND has_table_privilege(pg_class.oid, 'SELECT')
+    AND pg_relation_size(pg_class.oid) > 128 * 1024
+    AND NOT EXISTS (SELECT FROM pg_stats WHERE schemaname = nspname AND tablename = relname)
+""")
+"""PostgreSQL's tables of more than a thousand rows or so, of whose content it knows nothing."""
 
 _PAGE_CACHE = 128 * 2**20
 _ANALYSIS_LIMIT = 1000  # rows an index; SQLite's documentation advises 100 to 1000
@@ -339,11 +348,24 @@ def _enlarge_cache(connection: Any, _record: Any) -> None:
     connection.execute(f"PRAGMA cache_size = {-_PAGE_CACHE // 1024}")
 
 
+def lacks_statistics(butler: Butler) -> bool:
+    """Return whether the database is PostgreSQL and never looked at what some of its tables hold.
+
+    It looks at a table by itself when much of it is new, but a crash makes it forget how much that is.
+    """
+    database = _parts(butler)[0]._registry._db
+    if database._engine.dialect.name != "postgresql":
+        return False
+    with database._engine.connect() as connection:
+        return bool(connection.execute(_UNCOUNTED, {"schema": database.namespace}).scalar())
+
+
 def update_statistics(butler: Butler) -> None:
     """Let the database count what its tables hold, by which it chooses how to search them.
 
     Left for another time where the caller is in a transaction, which has the
-    database, or the database has other things to do.
+    database, or the database has other things to do. PostgreSQL leaves out
+    the tables that are not the user's own.
     """
     database = _parts(butler)[0]._registry._db
     if database.isInTransaction():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("Kind", "RepositoryFinding", "RepositoryReport", "check_repository")
 
+import logging
 from collections.abc import Iterator
 
 from lsst.daf.butler import Butler, DatasetRef
@@ -11,6 +12,7 @@ from lsst.daf.butler.progress import Progress
 
 from ..constants import DATASET_TYPE
 from ..errors import ParameterError
+from ..repository.butler_internals import lacks_statistics, update_statistics
 from ..repository.failures import told_as_repository_failures
 from ..repository.instrument import not_registered
 from ..repository.opened import check_opened
@@ -19,6 +21,8 @@ from .chains import check_chains
 from .files import FileCheck
 from .images import Period, check_period, dataset_batches, planning_periods, read_period, runs_by_type
 from .report import Findings, Kind, RepositoryFinding, RepositoryReport
+
+_log = logging.getLogger(__name__)
 
 
 @told_as_repository_failures()
@@ -67,6 +71,7 @@ def check_repository(
         if value < 0:
             raise ParameterError(f"{name}={value} is negative; expected 0 or more.")
     repository = check_opened(butler, writeable=False)
+    _require_statistics(butler)
     found = Findings(limit)
     with butler.registry.caching_context():
         files = FileCheck(repository, found, checksum=checksum, headers=headers, remote=remote)
@@ -76,6 +81,18 @@ def check_repository(
         _check_datasets(butler, files, CalibrationCheck(butler, found), found)
         files.finish()
     return found.report()
+
+
+def _require_statistics(butler: Butler) -> None:
+    """Let the database count what its tables hold if it never did: else this check takes minutes, not seconds."""
+    if not lacks_statistics(butler):
+        return
+    update_statistics(butler)
+    if lacks_statistics(butler):
+        _log.warning(
+            "PostgreSQL does not know how many rows some of its tables have, and this user may not have it count them. "
+            "The check may take very long; let the owner of the tables run 'ANALYZE' in this database."
+        )
 
 
 def _check_datasets(butler: Butler, files: FileCheck, calibrations: CalibrationCheck, found: Findings) -> None:

@@ -13,12 +13,14 @@ from damage import put_dark
 from lsst.daf.butler import Butler, DatasetType, Timespan
 from lsst.daf.butler._registry_shim import RegistryShim
 from made_once import copy_configuration
-from postgres import reader_of
+from postgres import execute, reader_of
 
 from spherex_butler import make_repo
 from spherex_butler.errors import ConfigurationError
 from spherex_butler.ingest import ingest_files
+from spherex_butler.repository.butler_internals import lacks_statistics
 from spherex_butler.testing import write_exposures, write_level2
+from spherex_butler.verify import check_repository
 
 
 @pytest.fixture
@@ -121,3 +123,31 @@ def test_user_without_rights_reads_and_is_told_which_are_missing(readers_repo, a
         assert "insert, update and delete rows" in said
         assert "Traceback" not in said
         assert len(said.splitlines()) < 4
+
+
+@pytest.fixture
+def uncounted(butler, postgres_database):
+    """A table of the repository's schema at which PostgreSQL never looked: its own counts are lost in a crash."""
+    execute(
+        postgres_database, "CREATE TABLE uncounted WITH (autovacuum_enabled = off) AS SELECT generate_series(1, 9999)"
+    )
+    assert lacks_statistics(butler)
+    return butler
+
+
+def test_check_has_the_database_count_what_it_never_counted(uncounted, caplog):
+    check_repository(uncounted)
+    assert not lacks_statistics(uncounted)
+    assert "ANALYZE" not in caplog.text
+
+
+def test_ingest_has_it_counted(uncounted, archive):
+    ingest_files(uncounted, archive[:1], transfer="direct")
+    assert not lacks_statistics(uncounted)
+
+
+def test_reader_is_told_who_can_have_it_counted(readers_repo, uncounted, caplog):
+    with Butler.from_config(readers_repo) as reader:
+        check_repository(reader)
+    assert "let the owner of the tables run 'ANALYZE' in this database" in caplog.text
+    assert lacks_statistics(uncounted)
