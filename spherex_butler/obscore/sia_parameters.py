@@ -1,20 +1,20 @@
 """What a query of the Simple Image Access protocol asks for, from the texts of its parameters.
 
 SIA 2.0, https://www.ivoa.net/documents/SIA/: the values of one parameter are alternatives, and all parameters have to
-be met. An image for which a value is not known meets none that asks for it. Names are read in any case; unknown ones
-are ignored, as the protocol has it.
+be met. An image for which a value is not known meets none that asks for it. Names, and identifiers (``ID``), are read
+in any case; unknown names are ignored, as the protocol has it.
 """
 
 from __future__ import annotations
 
-__all__ = ("INTERVALS", "TEXTS", "SIAQuery", "parse_query")
+__all__ = ("INTERVALS", "TEXTS", "SIAQuery", "parse_query", "shorten")
 
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from lsst.sphgeom import Region
+from lsst.sphgeom import Box, Region
 
 from ..errors import ParameterError
 
@@ -45,6 +45,13 @@ TEXTS: Mapping[str, str] = {
 """Parameters that give a value, and the columns that have to have it."""
 
 _POLYGON = "'CIRCLE 10.7 41.3 0.5', 'RANGE 10 11 41 42' or 'POLYGON 10 41 11 41 11 42'"
+_EXPECTED: Mapping[str, str] = {
+    "BAND": "metres such as '1.2e-6 1.4e-6', '1.2e-6 +Inf' or '1.2e-6'",
+    "TIME": "MJD such as '61027 61028', '61027 +Inf' or '61027'",
+}
+_NUMBERS = "'1.2 1.4', '1.2 +Inf' or '1.2'"
+_HALF_TURN = 180.0
+_SHOWN = 100  # characters of a value in a message
 _T = TypeVar("_T")
 
 
@@ -75,7 +82,7 @@ class SIAQuery:
     def meets(self, row: Mapping[str, Any]) -> bool:
         """Return whether the values of a row are as asked for, apart from its region."""
         return all(_overlaps(row, INTERVALS[name], given) for name, given in self.intervals.items()) and all(
-            _has(row, TEXTS[name], given) for name, given in self.texts.items()
+            _has(row, name, given) for name, given in self.texts.items()
         )
 
 
@@ -84,9 +91,13 @@ def _overlaps(row: Mapping[str, Any], columns: tuple[str, str], intervals: Itera
     return low is not None and high is not None and any(low <= last and high >= first for first, last in intervals)
 
 
-def _has(row: Mapping[str, Any], column: str, texts: frozenset[str]) -> bool:
-    value = row.get(column)
-    return value is not None and str(value) in texts
+def _has(row: Mapping[str, Any], name: str, texts: frozenset[str]) -> bool:
+    value = row.get(TEXTS[name])
+    return value is not None and _compared(name, str(value)) in texts
+
+
+def _compared(name: str, text: str) -> str:
+    return text.lower() if name == "ID" else text
 
 
 def parse_query(parameters: Iterable[tuple[str, str]]) -> SIAQuery:
@@ -109,13 +120,13 @@ def parse_query(parameters: Iterable[tuple[str, str]]) -> SIAQuery:
     if "UPLOAD" in given:
         raise ParameterError("UPLOAD is not supported here; query for one position after the other.")
     return SIAQuery(
-        regions=tuple(_parsed("POS", given.get("POS", ()), Region.from_ivoa_pos, _POLYGON)),
+        regions=tuple(_parsed("POS", given.get("POS", ()), _region, _POLYGON)),
         intervals={
-            name: tuple(_parsed(name, given[name], _interval, "'1.2 1.4', '1.2 +Inf' or '1.2'"))
+            name: tuple(_parsed(name, given[name], _interval, _EXPECTED.get(name, _NUMBERS)))
             for name in INTERVALS
             if name in given
         },
-        texts={name: frozenset(given[name]) for name in TEXTS if name in given},
+        texts={name: frozenset(_compared(name, text) for text in given[name]) for name in TEXTS if name in given},
         most=_single("MAXREC", given.get("MAXREC", ()), _whole, "a whole number from 0"),
         format=_single("RESPONSEFORMAT", given.get("RESPONSEFORMAT", ()), str, "a format"),
     )
@@ -127,8 +138,26 @@ def _parsed(name: str, texts: Iterable[str], parse: Callable[[str], _T], expecte
         try:
             found.append(parse(text))
         except (ValueError, RuntimeError) as error:
-            raise ParameterError(f"{name}={text!r}: {str(error).rstrip('.')}; expected {expected}.") from None
+            reason = shorten(str(error).rstrip("."))
+            raise ParameterError(f"{name}={shorten(text)!r}: {reason}; expected {expected}.") from None
     return found
+
+
+def shorten(text: str) -> str:
+    """Return the beginning of a text, as messages show it."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _region(text: str) -> Region:
+    shape, *words = text.split()
+    if any(math.isnan(float(word)) for word in words):
+        raise ValueError("a number is NaN")
+    region = Region.from_ivoa_pos(text)
+    if shape == "CIRCLE" and not 0 <= float(words[-1]) <= _HALF_TURN:
+        raise ValueError("the radius has to be from 0 to 180 degrees")
+    if isinstance(region, Box) and region.isEmpty():
+        raise ValueError("it is empty; the lower latitude has to come first")
+    return region
 
 
 def _single(name: str, texts: Iterable[str], parse: Callable[[str], _T], expected: str) -> _T | None:

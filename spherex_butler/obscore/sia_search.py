@@ -36,7 +36,7 @@ from .selection import ImageRows, Row
 from .sia_parameters import TEXTS, SIAQuery
 
 _STEPS = 64  # points along each edge, 3 arcmin apart in an image
-_FAR = 100_000  # days of MJD, beyond which there is no bound
+_EPOCHS = 40_600.0, 88_000.0  # MJD, in 1970 and 2099: Butler's times do not go farther, and there are no images
 
 
 def sia_rows(butler: Butler, query: SIAQuery, collections: str | Sequence[str] | None = None) -> Iterator[Row]:
@@ -67,19 +67,27 @@ def sia_rows(butler: Butler, query: SIAQuery, collections: str | Sequence[str] |
 
 def _is_hopeless(query: SIAQuery) -> bool:
     """Return whether no image can be as asked for, whatever else it is."""
+    if (times := _ends(query)) is not None and (times[1] < _EPOCHS[0] or times[0] > _EPOCHS[1]):
+        return True
     values = constant_values()
     known = {name: str(values[column]) for name, column in TEXTS.items() if column in values}
     return any(known[name] not in texts for name, texts in query.texts.items() if name in known)
 
 
+def _ends(query: SIAQuery) -> tuple[float, float] | None:
+    """Return the earliest and the latest time that are asked for, MJD."""
+    if (intervals := query.intervals.get("TIME")) is None:
+        return None
+    return min(first for first, _ in intervals), max(last for _, last in intervals)
+
+
 def _span(query: SIAQuery) -> Timespan | None:
     """Return a time that all exposures overlap with that are asked for, a second more to both sides."""
-    intervals = query.intervals.get("TIME")
-    if intervals is None:
+    ends = _ends(query)
+    if ends is None:
         return None
-    ends = min(first for first, _ in intervals), max(last for _, last in intervals)
     begin, end = (
-        Time(mjd, format="mjd", scale="utc") + sign * u.s if abs(mjd) < _FAR else None
+        Time(mjd, format="mjd", scale="utc") + sign * u.s if _EPOCHS[0] < mjd < _EPOCHS[1] else None
         for mjd, sign in zip(ends, (-1, 1), strict=True)
     )
     return Timespan(begin, end)
@@ -96,7 +104,7 @@ def _exposures(query: SIAQuery) -> NDArray[np.int64] | None:
     found = set()
     for text in query.texts.get("ID", ()):
         try:
-            observation = ObservationId.parse(text.partition("?")[2].partition("/")[0])
+            observation = ObservationId.parse(text.upper().partition("?")[2].partition("/")[0])
         except FormatError:
             return None
         found.add(observation.exposure_id)

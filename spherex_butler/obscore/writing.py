@@ -2,6 +2,7 @@
 
 A VOTable is TABLEDATA of version 1.4, whose numbers have as many digits as it takes for the same number to come back. A
 column of Parquet has its unit, UCD and utype in the metadata of its field. What is not known is empty, or null.
+Characters that XML cannot hold are replaced by U+FFFD.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ __all__ = ("FORMATS", "CSVRows", "ParquetRows", "RowWriter", "VOTableRows", "row
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, BinaryIO, Protocol
 from xml.sax.saxutils import escape, quoteattr
@@ -39,6 +41,7 @@ _REFERENCES = {"s_ra": "sky", "s_dec": "sky", "s_region": "sky", "t_min": "clock
 _TYPES = {"double": pa.float64(), "long": pa.int64(), "int": pa.int32(), "char": pa.string()}
 _UTYPE = "obscore:"
 _BETWEEN = "\x1f"  # values, in none of which it is: XML does not allow it
+_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 Info = tuple[str, str, str]
 """The name and value of an INFO element, and the text in it."""
@@ -142,7 +145,10 @@ class VOTableRows:
             self._begun = True
 
     def _line(self, row: Mapping[str, Any]) -> str:
-        cells = escape(_BETWEEN.join(_texts(row, self._names))).replace(_BETWEEN, "</TD><TD>")  # escaped at once
+        texts = _texts(row, self._names)
+        if _NOT_IN_XML.search("".join(texts)):
+            texts = [_clean(text) for text in texts]
+        cells = escape(_BETWEEN.join(texts)).replace(_BETWEEN, "</TD><TD>")  # escaped at once
         return f"<TR><TD>{cells}</TD></TR>\n"
 
     def _say(self, text: str) -> None:
@@ -152,7 +158,12 @@ class VOTableRows:
 def info_element(info: Info) -> str:
     """Return an INFO element."""
     name, value, text = info
-    return f"<INFO name={quoteattr(name)} value={quoteattr(value)}>{escape(text)}</INFO>\n"
+    return f"<INFO name={quoteattr(name)} value={quoteattr(value)}>{escape(_clean(text))}</INFO>\n"
+
+
+def _clean(text: str) -> str:
+    """Return a text without the characters that XML cannot hold."""
+    return _NOT_IN_XML.sub("\ufffd", text)
 
 
 def _field_element(name: str, column: Column) -> str:

@@ -40,6 +40,7 @@ MOST_ROWS = 50_000
 
 _LARGEST_BODY = 100_000
 _FITS = "image/fits"
+_FORM = "application/x-www-form-urlencoded"
 _XML = "text/xml"
 _PIECE = 1 << 20
 _WEB = ("http://", "https://")
@@ -158,7 +159,10 @@ class _Service:
 async def _body(request: Request) -> list[tuple[str, str]]:
     """Return the parameters in the body of a request."""
     content = b""
+    kind = request.headers.get("Content-Type", _FORM).partition(";")[0].strip().lower()
     if request.method == "POST":
+        if kind != _FORM:
+            raise HTTPException(415, f"The body is {kind!r}; expected {_FORM!r}.")
         async for piece in request.stream():
             content += piece
             if len(content) > _LARGEST_BODY:

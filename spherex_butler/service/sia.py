@@ -16,6 +16,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import ParameterError, hide_secrets, reason_of
+from ..obscore.sia_parameters import shorten
 from ..obscore.writing import CSVRows, VOTableRows, info_element
 
 MEDIA_TYPES: Mapping[str, str] = {"votable": "application/x-votable+xml", "csv": "text/csv"}
@@ -43,12 +44,15 @@ def format_of_answer(asked: str | None) -> str:
     found = next((name for name, names in _NAMES.items() if wanted in names), None)
     if found is None:
         known = ", ".join(names[0] for names in _NAMES.values())
-        raise ParameterError(f"RESPONSEFORMAT={asked!r} is not known here; expected one of {known}.")
+        raise ParameterError(f"RESPONSEFORMAT={shorten(asked or '')!r} is not known here; expected one of {known}.")
     return found
 
 
 def answer(rows: Iterable[Mapping[str, Any]], name: str, *, most: int) -> Iterator[bytes]:
-    """Yield the answer in a format, some rows at a time, and at most so many all in all."""
+    """Yield the answer in a format, some rows at a time, and at most so many all in all.
+
+    A failure on the way is told at the end of a VOTable, and raised in CSV.
+    """
     stream = io.BytesIO()
     writer = CSVRows(stream) if name == "csv" else VOTableRows(stream, _about())
     found, left = iter(rows), most
@@ -60,7 +64,9 @@ def answer(rows: Iterable[Mapping[str, Any]], name: str, *, most: int) -> Iterat
             yield _taken(stream)
         if not left and next(found, None) is not None:
             status.append((_STATUS, "OVERFLOW", f"There are more than {most} rows."))
-    except Exception as error:  # noqa: BLE001  (whatever it is, it is told: the answer has begun)
+    except Exception as error:  # whatever it is, it is told: the answer has begun
+        if not isinstance(writer, VOTableRows):
+            raise  # CSV has no place for it: the connection breaks, so that nobody takes a part for the whole
         _log.exception("a query failed")
         status.append((_STATUS, "ERROR", hide_secrets(reason_of(error))))
     if isinstance(writer, VOTableRows):

@@ -23,6 +23,7 @@ from spherex_butler.ingest import ingest_files
 from spherex_butler.obscore import export_obscore
 from spherex_butler.obscore.columns import obscore_columns
 from spherex_butler.obscore.selection import ImageRows
+from spherex_butler.obscore.writing import VOTableRows
 
 SAME = [
     *("dataproduct_type", "dataproduct_subtype", "calib_level", "obs_collection", "obs_id", "obs_publisher_did"),
@@ -47,6 +48,18 @@ def repo(request, tmp_path_factory):
 def rows_of(butler: Butler, **options: object) -> dict[str, dict]:
     rows = [row for batch in ImageRows(butler, **options).batches() for row in batch]
     return {row["access_url"].rpartition("/")[2]: row for row in rows}
+
+
+def test_what_xml_cannot_hold_is_replaced_in_votables():
+    stream = io.BytesIO()
+    writer = VOTableRows(stream, [("note", "", "a\x00b")])
+    writer.write([{"target_name": "x\x1fy\x08<z>", "obs_id": "first"}, {"target_name": "plain", "obs_id": "second"}])
+    writer.end()
+    stream.seek(0)
+    table = parse_single_table(stream).to_table()
+    assert table["target_name"].tolist() == ["x\ufffdy\ufffd<z>", "plain"]
+    assert table["obs_id"].tolist() == ["first", "second"]
+    assert "a\ufffdb" in stream.getvalue().decode()
 
 
 def test_values_are_the_archives(repo):

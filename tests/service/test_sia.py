@@ -24,6 +24,7 @@ from pyvo.dal.sia2 import SIA2Service
 from running_service import running_service
 
 from spherex_butler.ingest import ingest_files
+from spherex_butler.service.sia import answer
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +94,7 @@ def test_band_and_time_are_understood(service):
         ({"exptime": (100 * u.s, 120 * u.s)}, 8),
         ({"exptime": (200 * u.s, float("inf") * u.s)}, 0),
         ({"publisher_did": "ivo://irsa.ipac/spherex_qr2?2025W49_1A_0332_1/D2"}, 1),
+        ({"publisher_did": "IVO://irsa.ipac/SPHEREX_QR2?2025w49_1A_0332_1/d2"}, 1),  # identifiers are, in any case
         ({"publisher_did": "ivo://irsa.ipac/spherex_qr2?2025W49_1A_0332_1/D3"}, 0),
         ({"publisher_did": "ivo://elsewhere/image"}, 0),
         ({"collection": "spherex_qr2"}, 8),
@@ -136,10 +138,18 @@ def test_answer_is_csv_if_asked_for(address):
     [
         (("POS", "SQUARE 1 2"), "POS='SQUARE 1 2': Unrecognized shape in POS string 'SQUARE 1 2'; expected 'CIRCLE"),
         (("POS", "CIRCLE 10 95 1"), "POS='CIRCLE 10 95 1': .*; expected 'CIRCLE"),
-        (("POS", "CIRCLE 10 42 -1"), "radius=.* is out of range; expected one angle from 0 to 180 degrees"),
-        (("POS", "CIRCLE nan 42 1"), "The position is not finite"),
-        (("BAND", "1 2 3"), "BAND='1 2 3': these are 3 numbers; expected '1.2 1.4'"),
-        (("TIME", "2 1"), "TIME='2 1': the first has to be the smaller one; expected"),
+        (
+            ("POS", "CIRCLE 10 42 -1"),
+            "POS='CIRCLE 10 42 -1': the radius has to be from 0 to 180 degrees",
+        ),
+        (("POS", "CIRCLE 10 42 inf"), "the radius has to be from 0 to 180 degrees"),
+        (("POS", "CIRCLE nan 42 1"), "POS='CIRCLE nan 42 1': a number is NaN; expected"),
+        (("POS", "POLYGON 9 40 nan 40 11 42"), "POS='POLYGON 9 40 nan 40 11 42': a number is NaN"),
+        (("POS", "RANGE 9 11 42 40"), "POS='RANGE 9 11 42 40': it is empty; the lower latitude has to come first"),
+        (("POS", "\x00\x01"), "Unrecognized shape"),  # in XML, which has no such characters
+        (("POS", "x" * 1000), f"^POS='{'x' * 100}…': .{{100}}…; expected"),
+        (("BAND", "1 2 3"), "BAND='1 2 3': these are 3 numbers; expected metres such as '1.2e-6 1.4e-6'"),
+        (("TIME", "2 1"), "TIME='2 1': the first has to be the smaller one; expected MJD such as"),
         (("EXPTIME", "long"), "EXPTIME='long': these are not numbers; expected"),
         (("MAXREC", "-1"), "MAXREC='-1': it is negative; expected a whole number from 0"),
         (("MAXREC", "1.5"), "MAXREC='1.5': it is not a whole number; expected"),
@@ -158,6 +168,34 @@ def test_wrong_query_is_told_in_a_votable(address, parameter, message):
 def test_client_raises_what_is_wrong(service):
     with pytest.raises(DALQueryError, match="UPLOAD is not supported here"):
         service.search(UPLOAD="table,param:one")
+
+
+@pytest.mark.parametrize(
+    ("time", "number"),
+    [("99999 100001", 0), ("-50000 -40000", 0), ("-99999 61012", 2), ("61012 99999", 6), ("-Inf +Inf", 8)],
+)
+def test_times_may_be_beyond_butlers(address, time, number):
+    assert len(ids_of(got(address, ("TIME", time)))) == number
+
+
+@pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=x"])
+def test_body_of_another_kind_is_refused_instead_of_ignored(address, kind):
+    request = urllib.request.Request(address, b"POS=CIRCLE 10 42 1", {"Content-Type": kind})
+    with pytest.raises(urllib.error.HTTPError, match="415") as error:
+        urllib.request.urlopen(request, timeout=60)
+    assert b"expected 'application/x-www-form-urlencoded'" in error.value.read()
+
+
+def test_failure_on_the_way_breaks_csv_and_is_told_in_a_votable():
+    def rows():
+        yield {"obs_id": "first"}
+        raise LookupError("the table is gone")
+
+    told = b"".join(answer(rows(), "votable", most=10))
+    infos = [info for info in parse(io.BytesIO(told)).resources[0].infos if info.name == "QUERY_STATUS"]
+    assert (infos[-1].value, infos[-1].content) == ("ERROR", "LookupError: the table is gone")
+    with pytest.raises(LookupError, match="the table is gone"):
+        list(answer(rows(), "csv", most=10))
 
 
 def test_parameter_given_twice_is_refused(address):
