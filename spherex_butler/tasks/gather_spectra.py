@@ -111,8 +111,8 @@ class GatherSpectraTask(PipelineTask):
         -------
         result
             ``spectra``, a `~astropy.table.QTable` with the rows of all tables by source and time; ``bySource``, a
-            mapping of each source to the table of its spectrum; and ``plot``, a `~matplotlib.figure.Figure`. The last
-            two are `None` unless the configuration asks for them.
+            mapping of each source to the table of its spectrum, with ``%2F`` for a slash in its name; and ``plot``, a
+            `~matplotlib.figure.Figure`. The last two are `None` unless the configuration asks for them.
 
         Raises
         ------
@@ -166,5 +166,5 @@ def _by_source(spectra: QTable) -> dict[str, Any]:
         own = spectra[names == name]
         own.remove_column("source")
         own.meta.clear()
-        found[str(name).replace("/", "_")] = own  # which HDF5 would take for a path
+        found[str(name).replace("%", "%25").replace("/", "%2F")] = own  # HDF5 would take a slash for a path
     return found

@@ -56,8 +56,9 @@ def test_only_the_tiles_sources_are_taken():
 
 
 def test_each_source_can_be_read_alone():
-    by_source = task(plotSources=0).run([fluxes(["a", "b/c"]), fluxes(["a"], flux=2.0)]).bySource
-    assert sorted(by_source) == ["@attrs", "a", "b_c"]
+    parts = [fluxes(["a", "b/c"]), fluxes(["b_c", "b%2Fc"]), fluxes(["a"], flux=2.0)]
+    by_source = task(plotSources=0).run(parts).bySource
+    assert sorted(by_source) == ["@attrs", "a", "b%252Fc", "b%2Fc", "b_c"]
     assert by_source["a"]["flux"].value.tolist() == [1.0, 2.0]
     assert "source" not in by_source["a"].colnames
     assert task(hdf5=False, plotSources=0).run([fluxes(["a"])]).bySource is None
