@@ -6,7 +6,15 @@ QR2 writes ``MP_<NAME> = bit``, QR3 writes ``MSKNnnnn = '<NAME>'`` with
 
 from __future__ import annotations
 
-__all__ = ("KNOWN_FLAGS", "USABLE_FLAGS", "bit_mask", "default_bad_flags", "flagged", "read_flag_definitions")
+__all__ = (
+    "KNOWN_FLAGS",
+    "USABLE_FLAGS",
+    "bit_mask",
+    "default_bad_flags",
+    "flagged",
+    "read_flag_definitions",
+    "require_known_flags",
+)
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -15,7 +23,7 @@ import numpy as np
 from astropy.io.fits import Header, VerifyError
 from numpy.typing import NDArray
 
-from ..errors import FormatError, ParameterError
+from ..errors import FormatError, ParameterError, near
 
 KNOWN_FLAGS = frozenset(
     {
@@ -60,6 +68,32 @@ def _definitions(header: Header) -> dict[str, int]:
 def default_bad_flags(definitions: Mapping[str, int]) -> tuple[str, ...]:
     """Return the defined flags that spoil a pixel: all but `USABLE_FLAGS`."""
     return tuple(name for name in definitions if name not in USABLE_FLAGS)
+
+
+def require_known_flags(names: Iterable[str], definitions: Iterable[str], what: str) -> None:
+    """Refuse the name of a flag that neither an image nor any release defines: it would mean no pixel.
+
+    Parameters
+    ----------
+    names
+        Of flags.
+    definitions
+        The flags that an image defines, and others that are known.
+    what
+        What the caller knows the names as.
+
+    Raises
+    ------
+    ParameterError
+        Raised if there is one.
+    """
+    known = {*KNOWN_FLAGS, *definitions}
+    for name in names:
+        if name not in known:
+            raise ParameterError(
+                f"{what} has {name!r}, which no image defines{near(str(name), known)} Expected some of "
+                f"{', '.join(sorted(known))}."
+            )
 
 
 def bit_mask(definitions: Mapping[str, int], names: Iterable[str]) -> int:

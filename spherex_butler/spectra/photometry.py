@@ -29,9 +29,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments import require_number
-from ..errors import ParameterError, near
+from ..errors import ParameterError
 from ..images.checks import require_spectral_image
-from ..images.flags import KNOWN_FLAGS, flagged
+from ..images.flags import flagged, require_known_flags
 from ..images.gains import UNCORRECTED
 from ..images.spectral_image import SpectralImage
 from .apertures import aperture_weights
@@ -185,7 +185,7 @@ def measure(
     _require_brightness(image)
     method = Method() if method is None else method
     require_method(method)
-    _require_known(method.bad_flags, image)
+    require_known_flags(method.bad_flags, {*BAD_FLAGS, *image.flag_definitions}, "bad_flags")
     solid_angle = _steradians(solid_angle)
     sources = [_placed(image, x, y), *(_placed(image, *place) for place in _others(image, x, y, neighbours))]
     usable = _usable(image, method.bad_flags)
@@ -207,17 +207,6 @@ def measure(
         masked_fraction=lost / (float(target.kernel[target.core].sum()) + target.beyond),
         flags=int(np.bitwise_or.reduce(image.flags[target.core], initial=0)),
     )
-
-
-def _require_known(names: Sequence[str], image: SpectralImage) -> None:
-    """Refuse the name of a flag that images of no release define: its pixels would be used."""
-    known = {*KNOWN_FLAGS, *BAD_FLAGS, *image.flag_definitions}
-    for name in names:
-        if name not in known:
-            raise ParameterError(
-                f"bad_flags has {name!r}, which no image defines{near(str(name), known)} Expected some of "
-                f"{', '.join(sorted(known))}."
-            )
 
 
 def _require_brightness(image: SpectralImage) -> None:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from ..formats.fits.boxes import Box
 from ..images.flagging import with_flag
-from ..images.flags import flagged
+from ..images.flags import flagged, require_known_flags
 from ..images.spectral_image import SpectralImage
 from .lookups import look_up_inputs, previous_exposure
 from .quanta import IMAGE, quantum_data_id
@@ -122,6 +122,11 @@ class MaskPersistenceTask(PipelineTask):
         -------
         result
             ``masked``, the image.
+
+        Raises
+        ------
+        ParameterError
+            Raised if the configuration names a flag that no image defines.
         """
         if previous is None:
             return Struct(masked=image)
@@ -131,6 +136,7 @@ class MaskPersistenceTask(PipelineTask):
 
     def _afterglow(self, previous: SpectralImage) -> NDArray[np.bool_]:
         definitions = previous.flag_definitions
+        require_known_flags(self.config.flags, definitions, "flags")
         found = flagged(previous.flags, definitions, [name for name in self.config.flags if name in definitions])
         if self.config.brightness is not None:
             with np.errstate(invalid="ignore"):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from spherex_butler.errors import ParameterError
 from spherex_butler.tasks import MaskPersistenceConfig, MaskPersistenceTask
 from spherex_butler.testing import make_spectral_image
 
@@ -55,7 +57,7 @@ def test_bright_pixels_leave_one_if_that_is_configured():
 
 def test_flags_are_configured_and_need_not_be_defined():
     before = an_image(HOT=(1, 2))
-    assert marked(task(grow=0, flags=["HOT", "NEVER_HEARD_OF"]).run(an_image(), before).masked) == [(1, 2)]
+    assert marked(task(grow=0, flags=["HOT", "SNOWBALL"]).run(an_image(), before).masked) == [(1, 2)]
     masked = task(grow=0, flags=["HOT"], flag="GLOW").run(an_image(release="qr3"), before).masked
     assert marked(masked, "GLOW") == [(1, 2)]
     assert masked.with_mask(bad=["GLOW"]).mask.sum() == 1
@@ -64,3 +66,8 @@ def test_flags_are_configured_and_need_not_be_defined():
 def test_image_after_none_stays_as_it_is():
     image = an_image()
     assert task().run(image).masked is image
+
+
+def test_misspelt_flags_are_refused():
+    with pytest.raises(ParameterError, match="flags has 'OVERFLO', which no image defines; did you mean 'OVERFLOW'"):
+        task(flags=["OVERFLO"]).run(an_image(), an_image())
