@@ -11,6 +11,7 @@ from lsst.pipe.base import PipelineTask, PipelineTaskConfig, PipelineTaskConnect
 from lsst.pipe.base import connectionTypes as connect
 
 from ..errors import ParameterError
+from ..images.checks import require_spectral_image
 from ..images.flagging import with_flag
 from ..images.gains import apply_gains, part_of_frame, with_wavelengths_of
 from ..images.spectral_image import SpectralImage
@@ -84,6 +85,7 @@ class ApplyGainsTask(PipelineTask):
             Raised if a calibration does not cover the image, or an image of QR2 has no corrections and the
             configuration requires them.
         """
+        require_spectral_image(image)
         if not image.psf.is_effective:
             image = self._on_gains_of_qr3(image, corrections)
         if self.config.flagNonfunctional and nonfunctional is not None:

@@ -24,7 +24,9 @@ from lsst.pipe.base import (
 from lsst.pipe.base import connectionTypes as connect
 from numpy.typing import NDArray
 
+from ..errors import ParameterError
 from ..formats.fits.boxes import Box
+from ..images.checks import require_spectral_image
 from ..images.flagging import with_flag
 from ..images.flags import flagged, require_known_flags
 from ..images.spectral_image import SpectralImage
@@ -126,10 +128,18 @@ class MaskPersistenceTask(PipelineTask):
         Raises
         ------
         ParameterError
-            Raised if the configuration names a flag that no image defines.
+            Raised if one is no image, they are of two detectors, or the configuration names a flag that no image
+            defines.
         """
+        require_spectral_image(image)
         if previous is None:
             return Struct(masked=image)
+        require_spectral_image(previous)
+        if previous.detector != image.detector:
+            raise ParameterError(
+                f"The exposure before is of detector {previous.detector}, and the image of {image.detector}; expected "
+                "the same detector, whose pixels keep an afterglow."
+            )
         afterglow = _moved(self._afterglow(previous), previous.box, image.box, self.config.grow)
         self.log.info("%d pixels may have an afterglow", np.count_nonzero(afterglow))
         return Struct(masked=with_flag(image, self.config.flag, afterglow, "afterglow of the exposure before"))

@@ -9,6 +9,7 @@ from lsst.pex.config import Field
 from lsst.pipe.base import PipelineTask, PipelineTaskConfig, PipelineTaskConnections, Struct
 from lsst.pipe.base import connectionTypes as connect
 
+from ..images.checks import require_spectral_image
 from ..images.spectral_image import SpectralImage
 from .quanta import IMAGE
 
@@ -56,4 +57,5 @@ class SubtractZodiTask(PipelineTask):
         ParameterError
             Raised if the image has no model of the zodiacal light, as one from which it was subtracted.
         """
+        require_spectral_image(image)
         return Struct(subtracted=image.subtract_zodi(scale=self.config.scale))

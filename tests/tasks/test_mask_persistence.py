@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spherex_butler.errors import ParameterError
-from spherex_butler.tasks import MaskPersistenceConfig, MaskPersistenceTask
+from spherex_butler.tasks import ApplyGainsTask, MaskPersistenceConfig, MaskPersistenceTask, SubtractZodiTask
 from spherex_butler.testing import make_spectral_image
 
 SIZE = 24
@@ -71,3 +71,14 @@ def test_image_after_none_stays_as_it_is():
 def test_misspelt_flags_are_refused():
     with pytest.raises(ParameterError, match="flags has 'OVERFLO', which no image defines; did you mean 'OVERFLOW'"):
         task(flags=["OVERFLO"]).run(an_image(), an_image())
+
+
+def test_pixels_of_another_detector_have_no_afterglow_here():
+    with pytest.raises(ParameterError, match="exposure before is of detector 5, and the image of 1; expected the same"):
+        task().run(an_image(), make_spectral_image(size=SIZE, detector=5))
+
+
+@pytest.mark.parametrize("step", [MaskPersistenceTask, SubtractZodiTask, ApplyGainsTask])
+def test_what_is_no_image_is_refused(step):
+    with pytest.raises(ParameterError, match="The image is a str; expected a SpectralImage"):
+        step().run("level2.fits")
