@@ -39,7 +39,10 @@ def found(pattern):
     return sorted({(file, text) for file, content in TEXTS.items() for text in re.findall(pattern, content)})
 
 
-PYTHON_NAMES = sorted({name for _, name in found(r"\b(?:spherex_butler|lsst|astropy|numpy)(?:\.\w+)+")})
+NOT_IMPORTED = {"lsst.ctrl.bps.panda.PanDAService"}
+"""PanDA's plug-in asks for the address of a server when it is imported."""
+
+PYTHON_NAMES = sorted({name for _, name in found(r"\b(?:spherex_butler|lsst|astropy|numpy)(?:\.\w+)+")} - NOT_IMPORTED)
 URIS = sorted({uri for _, uri in found(r"resource://[\w./]+\w")})
 INCLUDES = found(r"!include (\S+)")
 
@@ -52,6 +55,7 @@ def test_the_walk_found_something():
     assert ("datastores/fileDatastore.yaml", "formatters.yaml") in INCLUDES
 
 
+@pytest.mark.filterwarnings("ignore:Neither the environment variable CONDOR_CONFIG")  # of HTCondor, without a server
 @pytest.mark.parametrize("name", PYTHON_NAMES)
 def test_every_python_name_can_be_imported(name):
     assert doImport(name) is not None
@@ -72,12 +76,12 @@ def test_every_include_is_found_whatever_the_current_folder(file):
     """Butler looks for a relative one in the current folder first."""
     content = load(file)
     includes = content.get("includeConfigs", []) if isinstance(content, dict) else []
-    assert all(uri.startswith("resource://") for uri in includes)
+    assert all(uri.startswith("resource://") for uri in ([includes] if isinstance(includes, str) else includes))
 
 
 def test_discoverable_folder_holds_nothing_that_decides_for_other_universes():
     found = {path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*") if path.is_file()}
-    assert {name for name in found if not name.startswith("repository/")} == {
+    assert {name for name in found if not name.startswith(("repository/", "bps/"))} == {
         "butler.yaml",
         "storageClasses.yaml",
         "datastores/fileDatastore.yaml",

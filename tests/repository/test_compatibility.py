@@ -25,7 +25,7 @@ ARCHIVE = Path(__file__).parents[1] / "data" / "repository_before_the_layout.tar
 def old_repository(tmp_path_factory):
     folder = tmp_path_factory.mktemp("old")
     with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))  # from 3.11.4 on
     with contextlib.closing(Butler.from_config(folder / "repository", collections="old", instrument="SPHEREx")) as it:
         yield it
 
