@@ -26,16 +26,18 @@ from spherex_butler.ingest import ingest_files
 from spherex_stamps import add_targets, make_repository
 with make_repository(sys.argv[1]) as butler:
     ingest_files(butler, sys.argv[2])
-    add_targets(butler, {"star": SkyCoord(10.131065, 40.746510, unit="deg"), "nowhere": SkyCoord(200, -40, unit="deg")})
+    star, nowhere = SkyCoord(10.131065, 40.746510, unit="deg"), SkyCoord(200, -40, unit="deg")
+    add_targets(butler, "mine", {"star": star, "nowhere": nowhere})
 """
 READ = """
 import sys
 import spherex_butler, spherex_stamps
 butler = spherex_butler.open_repo(sys.argv[1])
 for detector in (3, 6):
-    stamps = butler.get("stamps", target="star", detector=detector, collections="u/me/stamps")
+    stamps = butler.get("stamps", target_list="mine", target="star", detector=detector, collections="u/me/stamps")
     for wavelength, flux in zip(stamps.wavelengths, stamps.fluxes(), strict=True):
         print(wavelength, flux)
+print(len(butler.query_datasets("stamps", collections="u/me/stamps")))
 print(spherex_stamps.__file__)
 """
 
@@ -77,13 +79,14 @@ def test_pipeline_runs_from_the_wheel(installed, tmp_path):
     run(sys.executable, "-m", "spherex_butler", *simulate)
     run(sys.executable, "-c", MAKE, "repo", "archive")
     pipeline = ["-b", "repo", "-p", "resource://spherex_stamps/pipeline.yaml", "--register-dataset-types"]
-    selection = ["-i", "SPHEREx/defaults", "-o", "u/me/stamps", "-d", "instrument = 'SPHEREx'"]
+    selection = ["-i", "SPHEREx/defaults", "-o", "u/me/stamps", "-d", "target_list = 'mine'"]
     run(programs / "pipetask", "run", *pipeline, *selection)
-    *rows, place = run(sys.executable, "-c", READ, "repo").splitlines()
+    *rows, stacks, place = run(sys.executable, "-c", READ, "repo").splitlines()
     assert Path(place).is_relative_to(installed)
     wavelengths, fluxes = np.array([row.split() for row in rows], float).T
     catalog = source_catalog(STAR, 5 * u.arcmin)
     brightest = catalog[np.full(len(rows), np.argmax(catalog["flux"]))]
     truth = source_flux(brightest, wavelengths * u.um).to_value(u.mJy)
+    assert stacks == "2"  # of the star in each detector, and none of the target that no image saw
     assert len(rows) == 6
     assert fluxes == pytest.approx(truth, rel=0.1)

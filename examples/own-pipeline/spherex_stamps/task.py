@@ -4,12 +4,11 @@ from __future__ import annotations
 
 __all__ = ("StampsConfig", "StampsConnections", "StampsTask")
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
-from lsst.daf.butler import DeferredDatasetHandle
 from lsst.pex.config import RangeField
 from lsst.pipe.base import (
     InputQuantizedConnection,
@@ -22,15 +21,14 @@ from lsst.pipe.base import (
     Struct,
 )
 from lsst.pipe.base import connectionTypes as connect
-from lsst.sphgeom import LonLat, UnitVector3d
 
 from spherex_butler import SpectralImage
 
 from .stamps import StampStack
 
 
-class StampsConnections(PipelineTaskConnections, dimensions=("instrument", "target", "detector")):
-    """All images of a detector, and the stamps of a target in them."""
+class StampsConnections(PipelineTaskConnections, dimensions=("instrument", "detector", "target")):
+    """The images of a detector that overlap a target, and the stamps of it."""
 
     images = connect.Input(
         doc="The images. They are not read as a whole: deferLoad.",
@@ -44,7 +42,7 @@ class StampsConnections(PipelineTaskConnections, dimensions=("instrument", "targ
         doc="The stamps, in order of wavelength.",
         name="stamps",
         storageClass="StampStack",
-        dimensions=("instrument", "target", "detector"),
+        dimensions=("instrument", "detector", "target"),
     )
 
 
@@ -67,16 +65,9 @@ class StampsTask(PipelineTask):
         """Get from Butler what `run` takes, and put what it returns."""
         record = butlerQC.quantum.dataId.records["target"]
         target = SkyCoord(record.ra, record.dec, unit="deg")
-        stamps = self.run(self._cutouts(butlerQC.get(inputRefs.images), target), target)
-        butlerQC.put(stamps, outputRefs)
-
-    def _cutouts(self, images: Iterable[DeferredDatasetHandle], target: SkyCoord) -> Iterator[SpectralImage]:
-        """Read the surroundings of the target where an image has them."""
-        direction = UnitVector3d(LonLat.fromDegrees(target.ra.deg, target.dec.deg))
         wanted = {"center": target, "size": self.config.size, "planes": ["WCS-WAVE"]}
-        for image in images:
-            if image.dataId.region.contains(direction):
-                yield image.get(parameters=wanted)
+        cutouts = (image.get(parameters=wanted) for image in butlerQC.get(inputRefs.images))
+        butlerQC.put(self.run(cutouts, target), outputRefs)
 
     def run(self, cutouts: Iterable[SpectralImage], target: SkyCoord) -> Struct:
         """Return stamps in order of wavelength.
