@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ("CopyReport", "copy_repository")
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -122,7 +122,7 @@ def copy_repository(
     -----
     Dimension records, dataset types, datasets of all types with their ids, runs, tagged and calibration collections
     with validity ranges, and chains are in the target as they are in the source. A second call copies what is new, and
-    finishes what was interrupted. What only the target has stays; where the two differ, the target's dimension records
+    finishes what was interrupted; collections that others make in the source during a call may have to wait for it. What only the target has stays; where the two differ, the target's dimension records
     and datasets stay, and differences of datasets are reported. A chain gets the order of the source, with the members
     that only the target has where they were.
     """
@@ -224,7 +224,7 @@ class _Copy:
             desc="Copying datasets", total=self._number(), skip_scalar=False
         )
         with progress as bar:
-            for _, refs in self._batches(CollectionType.RUN):
+            for _, refs in self._batches(self._infos(CollectionType.RUN)):
                 # Of datasets that came in after the records were copied.
                 self._copy_exposures([int(ref.dataId["exposure"]) for ref in refs if "exposure" in ref.dimensions])
                 new, there = transferred.transfer(refs)
@@ -236,44 +236,55 @@ class _Copy:
         if not Progress(__name__).is_enabled():
             return None
         number = 0
-        for run, kind in self._parts(CollectionType.RUN):
+        for run, kind in self._parts(self._infos(CollectionType.RUN)):
             with self.source.query() as query:
                 number += query.datasets(kind, [run], find_first=False).count()
         return number
 
-    def _parts(self, of_type: CollectionType) -> Iterator[tuple[str, DatasetType]]:
+    def _infos(self, of_type: CollectionType) -> Sequence[CollectionInfo]:
+        """Return what the source says of its collections of a type."""
+        return self.source.collections.query_info("*", of_type, include_summary=True)
+
+    def _copied(self, of_type: CollectionType) -> Sequence[CollectionInfo]:
+        """Return those that the target has: what came into the source meanwhile is for the next copy."""
+        there = set(self.target.collections.query("*"))
+        return [info for info in self._infos(of_type) if info.name in there]
+
+    def _parts(self, infos: Iterable[CollectionInfo]) -> Iterator[tuple[str, DatasetType]]:
         """Yield the names of collections, each with the types of the datasets in it."""
-        for info in self.source.collections.query_info("*", of_type, include_summary=True):
+        for info in infos:
             yield from ((info.name, self.source.get_dataset_type(name)) for name in sorted(info.dataset_types or ()))
 
-    def _batches(self, of_type: CollectionType) -> Iterator[tuple[str, tuple[DatasetRef, ...]]]:
+    def _batches(self, infos: Iterable[CollectionInfo]) -> Iterator[tuple[str, tuple[DatasetRef, ...]]]:
         """Yield what is in collections, some datasets of one type at a time."""
-        for collection, kind in self._parts(of_type):
+        for collection, kind in self._parts(infos):
             with self.source.query() as query:
                 found = query.datasets(kind, [collection], find_first=False)
                 yield from ((collection, some) for some in chunk_iterable(found, self.batch_size))
 
     def chains(self) -> None:
         """Give chains their members, in the order of the source."""
-        for info in self.source.collections.query_info("*", CollectionType.CHAINED):
+        for info in self._copied(CollectionType.CHAINED):
             in_transaction(self.target, partial(self._order, info))
 
     def _order(self, info: CollectionInfo) -> None:
         members = chain_members(self.target, info.name)
-        wanted = info.children if set(members) <= set(info.children) else merged(members, info.children)
+        there = set(self.target.collections.query("*"))
+        theirs = [child for child in info.children if child in there]
+        wanted = theirs if set(members) <= set(theirs) else merged(members, theirs)
         if tuple(wanted) != members:
             self.target.collections.redefine_chain(info.name, wanted)
 
     def tags(self) -> None:
         """Put datasets into the tagged collections that they are in."""
-        for collection, refs in self._batches(CollectionType.TAGGED):
+        for collection, refs in self._batches(self._copied(CollectionType.TAGGED)):
             there = known_ids(self.target, refs)
             ours = [dataset_in(self.target, ref) for ref in refs if ref.id in there]
             retry(partial(self.target.registry.associate, collection, ours))
 
     def validity(self) -> None:
         """Certify calibrations as they are in the source."""
-        for info in self.source.collections.query_info("*", CollectionType.CALIBRATION):
+        for info in self._copied(CollectionType.CALIBRATION):
             ranges = certifications(self.source, collection=info.name)
             there = known_ids(self.target, [certified.ref for certified in ranges])
             copied = [certified for certified in ranges if certified.ref.id in there]

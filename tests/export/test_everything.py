@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import astropy.units as u
@@ -12,6 +15,7 @@ from astropy.table import QTable
 from damage import ALWAYS, certify, dimension_records, images, path_of, problems, put_dark, timespans
 from forked import Script, start_script
 from lsst.daf.butler import Butler, CollectionType, DatasetType, Timespan
+from lsst.daf.butler.progress import Progress, ProgressBar, ProgressHandler
 from made_once import copy_repo, open_repo
 from s3_server import serve_bucket
 
@@ -150,6 +154,54 @@ def test_image_that_comes_in_meanwhile_comes_along_with_its_records(source, targ
     monkeypatch.setattr(type(target.collections), "register", ingest_first)
     report = copy_repository(source, target)
     assert (report.datasets, report.failed) == (24, [])
+    assert contents(target) == contents(source)
+
+
+class Meanwhile(ProgressHandler, ProgressBar):
+    """What others do when datasets have been copied, and before their collections are."""
+
+    def __init__(self, change: Callable[[], None]) -> None:
+        self._change = change
+
+    @contextmanager
+    def get_progress_bar(self, iterable, desc, total, level):
+        yield self
+        if desc == "Copying datasets":
+            self._change()
+
+    def __iter__(self):
+        raise AssertionError("Datasets are counted, not iterated over.")
+
+    def update(self, n=1):
+        pass
+
+
+@pytest.fixture
+def meanwhile(caplog) -> Iterator[Callable[[Callable[[], None]], None]]:
+    caplog.set_level(logging.INFO, "spherex_butler.export.everything")  # of progress, too
+    yield lambda change: Progress.set_handler(Meanwhile(change))
+    Progress.set_handler(None)
+
+
+def test_collections_that_come_in_meanwhile_wait_for_the_next_copy(source, target, tmp_path, meanwhile):
+    late = write_level2(tmp_path, obs_id="2026W02_1A_0001_1", detector=2, size=16)
+
+    def change() -> None:
+        ingest_files(source, late, transfer="copy")
+        source.collections.register("u/me/late", CollectionType.TAGGED)
+        source.registry.associate("u/me/late", images(source)[:1])
+        source.collections.register("u/me/later", CollectionType.CALIBRATION)
+        certify(source, source.find_dataset("dark", detector=4, collections="spx/*"), ALWAYS, "u/me/later")
+        source.collections.prepend_chain("u/me/all", "u/me/late")
+
+    before = contents(source)
+    meanwhile(change)
+    report = copy_repository(source, target)
+    Progress.set_handler(None)
+    assert (report.datasets, report.failed) == (23, [])
+    assert contents(target) == before
+    report = copy_repository(source, target)
+    assert (report.datasets, report.datasets_there, report.failed) == (1, 23, [])
     assert contents(target) == contents(source)
 
 
