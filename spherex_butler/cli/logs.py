@@ -13,7 +13,7 @@ import click
 
 _OURS = "spherex_butler"
 _SAID_IN_REPORTS = f"{_OURS}.repository.reports"
-_SAID_IN_ERRORS = "lsst.daf.butler.direct_butler._direct_butler"
+_SAID_IN_ERRORS = ("lsst.daf.butler.direct_butler._direct_butler", "psycopg")
 _LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "VERBOSE", "DEBUG", "TRACE")
 
 
@@ -42,17 +42,18 @@ log_level = click.option(
 def logging_for_command(context: click.Context) -> Iterator[None]:
     """Log as ``--log-level`` says until the end of the block, be it ours or that of ``butler`` itself.
 
-    Warnings that a report holds are not logged as well, since every command prints its report; nor is it that Butler
-    failed to open a repository, since the error says so, unless levels are given.
+    Warnings that a report holds are not logged as well, since every command prints its report; nor is it, unless levels
+    are given, that Butler failed to open a repository, or PostgreSQL's driver to finish a statement: the error says so.
     """
-    loggers = [logging.getLogger(name) for name in (_OURS, _SAID_IN_REPORTS, _SAID_IN_ERRORS)]
+    loggers = [logging.getLogger(name) for name in (_OURS, _SAID_IN_REPORTS, *_SAID_IN_ERRORS)]
     before = [logger.level for logger in loggers]
     loggers[1].setLevel(logging.ERROR)
     try:
         if levels := _levels_of_butler(context) | dict(context.params.get("log_level") or {}):
             _set_levels(levels)
         else:
-            loggers[2].setLevel(logging.CRITICAL)
+            for logger in loggers[2:]:
+                logger.setLevel(logging.CRITICAL)
         yield
     finally:
         for logger, level in zip(loggers, before, strict=True):
