@@ -122,9 +122,10 @@ def copy_repository(
     -----
     Dimension records, dataset types, datasets of all types with their ids, runs, tagged and calibration collections
     with validity ranges, and chains are in the target as they are in the source. A second call copies what is new, and
-    finishes what was interrupted; collections that others make in the source during a call may have to wait for it. What only the target has stays; where the two differ, the target's dimension records
-    and datasets stay, and differences of datasets are reported. A chain gets the order of the source, with the members
-    that only the target has where they were.
+    finishes what was interrupted; collections that others make in the source during a call may have to wait for it.
+    What only the target has stays; where the two differ, the target's dimension records and datasets stay, and
+    differences of datasets are reported. A chain gets the order of the source, with the members that only the target
+    has where they were.
     """
     require_number("batch_size", batch_size)
     report = CopyReport() if report is None else report

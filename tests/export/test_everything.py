@@ -164,7 +164,7 @@ class Meanwhile(ProgressHandler, ProgressBar):
         self._change = change
 
     @contextmanager
-    def get_progress_bar(self, iterable, desc, total, level):
+    def get_progress_bar(self, _iterable, desc, **_):
         yield self
         if desc == "Copying datasets":
             self._change()
