@@ -125,7 +125,8 @@ def test_user_without_rights_reads_and_is_told_which_are_missing(readers_repo, a
         assert len(said.splitlines()) < 4
 
 
-def test_rows_that_the_database_refuses_are_told_once(butler, archive, postgres_database, run_clean, tmp_path):
+@pytest.mark.usefixtures("butler")
+def test_rows_that_the_database_refuses_are_told_once(archive, postgres_database, run_clean, tmp_path):
     execute(postgres_database, "ALTER TABLE exposure ADD CONSTRAINT nothing_new CHECK (false)")
     command = [sys.executable, "-m", "spherex_butler", "ingest", str(tmp_path / "repo"), *map(str, archive)]
     said = run_clean(*command, code=1)
