@@ -27,6 +27,7 @@ __all__ = (
     "is_remote",
     "lacks_statistics",
     "live_table",
+    "other_datastores",
     "recorded_paths",
     "records_without_dataset",
     "require_direct",
@@ -225,6 +226,17 @@ def insert_regions(butler: Butler, records: Sequence[DimensionRecord], pixels: M
     tables: Any = registry._managers.dimensions
     registry._db.insert(tables._tables[REGION], *(record.toDict() for record in records))
     registry._db.insert(tables._overlap_tables[REGION][1], *overlaps)
+
+
+def other_datastores(butler: Butler) -> list[str]:
+    """Return under which names of datastores the registry knows files, if it knows none under this one's."""
+    inner, datastore = _parts(butler)
+    name = datastore.bridge._tables.dataset_location.columns.datastore_name  # type: ignore[attr-defined]
+    with inner._registry._db.query(sqlalchemy.select(name).where(name == datastore.name).limit(1)) as rows:
+        if rows.first() is not None:
+            return []
+    with inner._registry._db.query(sqlalchemy.select(name).distinct()) as rows:
+        return sorted(rows.scalars())
 
 
 def records_without_dataset(butler: Butler, limit: int) -> tuple[int, list[tuple[uuid.UUID, str]]]:

@@ -11,8 +11,8 @@ from lsst.daf.butler import Butler, DatasetRef
 from lsst.daf.butler.progress import Progress
 
 from ..constants import DATASET_TYPE
-from ..errors import ParameterError
-from ..repository.butler_internals import lacks_statistics, update_statistics
+from ..errors import ConfigurationError, ParameterError
+from ..repository.butler_internals import file_datastore, lacks_statistics, other_datastores, update_statistics
 from ..repository.failures import told_as_repository_failures
 from ..repository.instrument import not_registered
 from ..repository.opened import check_opened
@@ -58,7 +58,8 @@ def check_repository(
     ------
     ConfigurationError
         Raised if it is not a SPHEREx repository, its configuration lacks our
-        storage classes or formatters, or it keeps no files.
+        storage classes or formatters, it keeps no files, or its registry knows
+        its datastore by another name.
     ParameterError
         Raised if ``remote`` or ``limit`` is negative.
 
@@ -71,6 +72,7 @@ def check_repository(
         if value < 0:
             raise ParameterError(f"{name}={value} is negative; expected 0 or more.")
     repository = check_opened(butler, writeable=False)
+    _require_name_of_datastore(butler)
     _require_statistics(butler)
     found = Findings(limit)
     with butler.registry.caching_context():
@@ -81,6 +83,17 @@ def check_repository(
         _check_datasets(butler, files, CalibrationCheck(butler, found), found)
         files.finish()
     return found.report()
+
+
+def _require_name_of_datastore(butler: Butler) -> None:
+    """Refuse a datastore of another name: all its files would seem lost, and the advice would be to remove the rest."""
+    if others := other_datastores(butler):
+        raise ConfigurationError(
+            f"The registry knows the files of this repository as those of the datastore {others[0]!r}, and none as "
+            f"those of {file_datastore(butler).name!r}, as butler.yaml has it. Nothing is lost: expected "
+            f"'name: {others[0]}' under 'datastore:' in the repository's butler.yaml. Without a name, Butler makes one "
+            "of the root, which changes with it."
+        )
 
 
 def _require_statistics(butler: Butler) -> None:

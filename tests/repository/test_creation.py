@@ -389,6 +389,15 @@ def test_files_may_be_moved_by_themselves(tmp_path):
         assert butler.get("level2", images(butler)[0].dataId).shape == (16, 16)
 
 
+def test_datastore_of_another_name_is_refused_by_the_check(tmp_path):
+    registry = f"sqlite:///{tmp_path}/registry.sqlite3"
+    with make_repo(tmp_path / "r", database=registry, datastore_root=tmp_path / "files") as butler:
+        ingest_files(butler, copy_exposures(tmp_path / "archive"), transfer="copy")
+    renamed = copy_configuration(tmp_path / "r", tmp_path / "s", {"datastore": {"name": "Elsewhere"}})
+    with open_repo(renamed) as butler, pytest.raises(ConfigurationError, match="expected 'name: SPHEREx' under 'data"):
+        check_repository(butler)
+
+
 RUBIN = DimensionConfig("resource://lsst.daf.butler/configs/dimensions.yaml")
 
 
