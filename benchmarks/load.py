@@ -17,6 +17,7 @@ import json
 import os
 import platform
 import random
+import re
 import signal
 import statistics
 import sys
@@ -30,7 +31,7 @@ from importlib.metadata import version
 from itertools import cycle
 from multiprocessing import get_context
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, TextIO
 
 import mission
@@ -80,7 +81,7 @@ class Work:
                 except Exception as error:  # noqa: BLE001  (each is reported)
                     ours = isinstance(error, SpherexButlerError)
                     text = str(error) if ours else f"{UNREADABLE}: {type(error).__name__}: {error}"
-                    self._say(said, error=" ".join(text.split())[:400])
+                    self._say(said, error=plain(text))
                     time.sleep(1)
 
     def _steps(self, said: TextIO) -> None:
@@ -94,6 +95,12 @@ class Work:
 
     def _say(self, said: TextIO, **what: object) -> None:
         said.write(json.dumps({"kind": self.kind, **what}) + "\n")
+
+
+def plain(text: str) -> str:
+    """Return a message as a line, without names of temporary folders."""
+    line = " ".join(text.split())
+    return re.sub(re.escape(gettempdir()) + r"/[\w-]+", "…", line)[:600]
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -259,7 +266,7 @@ def lost(found: dict[str, Any]) -> list[str]:
 def report(found: dict[str, Any]) -> str:
     """Return the report as text."""
     about = {package: version(package) for package in ("spherex-butler", "lsst-daf-butler")}
-    about |= {"Python": platform.python_version(), "date": time.strftime("%Y-%m-%d")}
+    about |= {"Python": platform.python_version(), "cores": str(os.cpu_count()), "date": time.strftime("%Y-%m-%d")}
     rows = [
         f"| {kind} | {of['steps']:,} | {of['images']:,} | {of['median [s]']} | {of['longest [s]']} | "
         f"{sum(of['errors'].values())} |"
