@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,22 +13,22 @@ import pytest
 from astropy.nddata import CCDData
 from butler_server import TOKEN, Guard, guarded, needs_server, serve_repositories
 from command_line import run
-from damage import certify, put_dark
+from damage import DARK_RUN, certify, put_dark
 from http_server import serve
 from image_samples import assert_same
-from lsst.daf.butler import Butler, DatasetType
-from made_once import copy_configuration, copy_repo, open_repo
+from lsst.daf.butler import Butler, DatasetType, DimensionConfig
+from made_once import copy_configuration, copy_repo, new_repo, open_repo
 from postgres import new_database, reader_of
 from s3_server import Bucket, serve_bucket
 from stored_objects import STORED, numbers_in
 
 import spherex_butler
-from spherex_butler import SpectralImage, dimension_config, make_repo
+from spherex_butler import SpectralImage, dimension_config, extend_universe, make_repo
 from spherex_butler.errors import ConfigurationError
 from spherex_butler.ingest import ingest_files
 from spherex_butler.search import coverage, find_images, get_cutouts
 from spherex_butler.testing import write_exposures
-from spherex_butler.verify import check_repository
+from spherex_butler.verify import Kind, check_repository, repair
 
 pytestmark = [needs_server, pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")]
 
@@ -48,6 +48,24 @@ class Site:
     @property
     def url(self) -> str:
         return f"{self.guard.url}/api/butler/repo/sky"
+
+
+def with_realizations() -> DimensionConfig:
+    """Return our dimensions and one more."""
+    seed = {"name": "seed", "type": "int"}
+    realization = {"requires": ["instrument"], "keys": [{"name": "id", "type": "int"}], "metadata": [seed]}
+    return extend_universe({"realization": realization}, namespace="remote_test", version=1)
+
+
+def fill(butler: Butler, paths: Sequence[Path]) -> None:
+    """Put images and a residual of a realization into a repository that has these."""
+    ingest_files(butler, paths[:1], transfer="copy")
+    butler.registry.insertDimensionData("realization", {"instrument": "SPHEREx", "id": 7, "seed": 1007})
+    kind = DatasetType("residual", ["realization", "detector"], "CCDData", universe=butler.dimensions)
+    butler.registry.registerDatasetType(kind)
+    butler.collections.register("u/me/residuals")
+    residual = CCDData(np.full((4, 5), 2.5, np.float32), unit="MJy / sr")
+    butler.put(residual, "residual", realization=7, detector=3, run="u/me/residuals")
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +92,15 @@ def site(postgres_server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         datastore = {"datastore": {"root": web.url}}
         registry = {"registry": {"db": f"sqlite:///{folder}/local/gen3.sqlite3"}}
         on_web = copy_configuration(folder / "local", folder / "web", registry | datastore)
-        served = {"sky": public, "local": folder / "local", "web": on_web}
+        root = f"{bucket.url}/extended"
+        extended = make_repo(
+            folder / "extended",
+            database=new_database(postgres_server),
+            datastore_root=root,
+            dimensions=with_realizations(),
+        )
+        fill(stack.enter_context(extended), paths)
+        served = {"sky": public, "local": folder / "local", "web": on_web, "extended": folder / "extended"}
         server = stack.enter_context(serve_repositories(folder / "log", **served))
         guard = stack.enter_context(guarded(server))
         yield Site(files, owner, bucket, server, guard)
@@ -248,6 +274,46 @@ def test_plain_butler_needs_our_storage_classes_on_its_path(site, run_python):
     assert run_python(PLAIN, site.url).strip() == "unknown 'SpectralImage'"
     path = spherex_butler.config_path()
     assert run_python(PLAIN, site.url, DAF_BUTLER_CONFIG_PATH=path).strip() == "SpectralImage"
+
+
+REALIZATION = """
+import sys
+import spherex_butler
+with spherex_butler.open_repo(sys.argv[1], collections=["u/me/residuals", "SPHEREx/defaults"]) as butler:
+    (ref,) = butler.query_datasets("residual", where="realization.seed > 1006")
+    (record,) = butler.query_dimension_records("realization")
+    print(butler.dimensions.namespace, dict(ref.dataId.required), record.seed, butler.get(ref).data.sum())
+    print(butler.get("residual", realization=7, detector=3).unit, butler.get(butler.query_datasets("level2")[0]).shape)
+"""
+
+
+def test_dimensions_of_others_are_served_to_who_never_saw_them(site, run_python):
+    said = run_python(REALIZATION, f"{site.guard.url}/api/butler/repo/extended").splitlines()
+    assert said == [
+        "remote_test {'instrument': 'SPHEREx', 'detector': 3, 'realization': 7} 1007 50.0",
+        "MJy / sr (256, 256)",
+    ]
+
+
+def test_files_are_fetched(butler, site, tmp_path):
+    ref = first(butler)
+    (fetched,) = butler.retrieveArtifacts([ref], tmp_path, transfer="copy", preserve_path=False)
+    original = site.files[ref.dataId["exposure"], ref.dataId["detector"]]
+    assert Path(fetched.ospath).read_bytes() == original.read_bytes()
+
+
+def test_datasets_are_transferred_to_a_repository_of_the_readers(butler, site):
+    refs = [first(butler), butler.query_datasets("dark", collections=DARK_RUN)[0]]
+    with new_repo() as mine:
+        done = mine.transfer_from(butler, refs, transfer="copy", register_dataset_types=True, transfer_dimensions=True)
+        assert set(done) == set(refs)
+        assert_same(mine.get(refs[0]), file_of(site, refs[0]))
+        assert mine.get(refs[1]).shape == (4, 4)
+        repair(mine, check_repository(mine).findings, complete_chains=True)
+        assert {problem.kind for problem in check_repository(mine).problems} == {
+            Kind.NO_CALIBRATION
+        }  # not certified here
+        assert len(find_images(mine, mine.get(refs[0].makeComponentRef("wcs")).pixel_to_world(128, 128))) == 1
 
 
 def test_local_files_are_not_served_unless_a_web_server_has_them(site):
