@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ..errors import ConfigurationError
 from .creation_plan import Plan
-from .database_errors import explain_database_error
+from .database_errors import concerns_credentials, explain_credentials_error, explain_database_error
 
 
 @contextlib.contextmanager
@@ -30,6 +30,10 @@ def told_of(database: str) -> Iterator[None]:
         raise ConfigurationError(message) from error
     except DBAPIError as error:
         raise ConfigurationError(f"{database} cannot be used. {explain_database_error(error)}") from error
+    except (RuntimeError, LookupError, TypeError) as error:
+        if not concerns_credentials(error):
+            raise
+        raise ConfigurationError(f"{database} cannot be used. {explain_credentials_error(error)}") from error
 
 
 def require_btree_gist(plan: Plan, database: str) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ("explain_database_error", "lacks_rights")
+__all__ = ("concerns_credentials", "explain_credentials_error", "explain_database_error", "lacks_rights")
 
+import re
+import traceback
+
+from lsst.utils.db_auth import DbAuthError
 from sqlalchemy.exc import DBAPIError
 
 from ..errors import reason_of
@@ -39,6 +43,13 @@ _POSTGRES = {
 }
 """By PostgreSQL's SQLSTATE, or its beginning."""
 
+_NOT_CONNECTED = {
+    "28": "password authentication failed|no password supplied|no pg_hba.conf entry|role .* not (exist|permitted)",
+    "3D000": "database .* does not exist",
+    "53": "too many (clients|connections)|connection slots",
+}
+"""What the server says to who gets no connection, by SQLSTATE, which psycopg's errors then lack."""
+
 _UNREACHABLE = (
     "The database server cannot be reached. Expected one that answers at the host and port of the database's URL, with "
     "the user that ~/.lsst/db-auth.yaml (or the file that LSST_DB_AUTH names) gives for it"
@@ -54,7 +65,9 @@ def explain_database_error(error: DBAPIError) -> str:
     """Return in a paragraph what a database's error means, and what to do."""
     said = error.orig
     sqlite = str(getattr(said, "sqlite_errorname", None) or "")
-    state = getattr(said, "sqlstate", None)
+    state = getattr(said, "sqlstate", None) or next(
+        (code for code, words in _NOT_CONNECTED.items() if re.search(words, str(said))), None
+    )
     if sqlite:
         found = [meaning for name, meaning in _SQLITE.items() if sqlite.startswith(name)]
     elif state:
@@ -63,3 +76,19 @@ def explain_database_error(error: DBAPIError) -> str:
         found = [_UNREACHABLE] if error.connection_invalidated or type(error).__name__ == "OperationalError" else []
     meaning = found[0] if found else "The database failed"
     return f"{meaning}. It said: {reason_of(error).rstrip('.?')}."
+
+
+def concerns_credentials(error: BaseException) -> bool:
+    """Whether an error comes from the file of users and passwords, whose entries Butler takes as they are."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return bool(frame.f_globals["__name__"] == DbAuthError.__module__)
+
+
+def explain_credentials_error(error: BaseException) -> str:
+    """Return in a paragraph what is wrong with the file of users and passwords, and what it should be."""
+    unread = f"The users and passwords for databases cannot be read: {reason_of(error)}"
+    found = str(error).rstrip(".") if isinstance(error, DbAuthError) else unread
+    return (
+        f"{found}. Expected, in ~/.lsst/db-auth.yaml or the file that LSST_DB_AUTH names, a list in YAML of entries "
+        "with url, username and password, which nobody but its owner may read ('chmod 600')."
+    )

@@ -22,7 +22,7 @@ from ..constants import DEFAULT_COLLECTION, INSTRUMENT
 from ..errors import ConfigurationError, ParameterError, hide_secrets
 from .butler_internals import is_remote
 from .configured import know_storage_classes
-from .database_errors import explain_database_error
+from .database_errors import concerns_credentials, explain_credentials_error, explain_database_error
 from .failures import told_as_repository_failures
 from .opened import datastore_root, require_spherex, require_writeable
 
@@ -140,6 +140,9 @@ def open_butler(root: ResourcePathExpression, *, writeable: bool = False, **opti
             f"butler.yaml; 'butler spherex create {place}' makes one."
         ) from error
     except _REFUSALS as error:
+        if concerns_credentials(error):
+            message = f"The repository {place!r} cannot be opened. {explain_credentials_error(error)}"
+            raise ConfigurationError(message) from error
         why = _configuration_problem(root, error) or _first_sentence(error)
         raise ConfigurationError(
             f"The repository {place!r} cannot be opened: {why}. "

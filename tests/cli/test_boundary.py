@@ -98,6 +98,19 @@ FOREIGN = {
         "The database refused this user. Butler takes user and password from ~/.lsst/db-auth.yaml",
         "PGPASSFILE",
     ),
+    "no connection": (
+        of_database(sqlalchemy.exc.OperationalError, psycopg.OperationalError('FATAL: database "sky" does not exist')),
+        "There is no such database on that server. Have it made",
+        "correct its name",
+    ),
+    "refused connection": (
+        of_database(
+            sqlalchemy.exc.OperationalError,
+            psycopg.OperationalError('FATAL: password authentication failed for user "anna"'),
+        ),
+        "The database refused this user. Butler takes user and password from ~/.lsst/db-auth.yaml",
+        "PGPASSFILE",
+    ),
     "no rights": (
         of_database(sqlalchemy.exc.ProgrammingError, _Forbidden("permission denied for table x")),
         "This user may not do that in the database. Ask its owner",

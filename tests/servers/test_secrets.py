@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy
 import yaml
 from command_line import run
-from made_once import copy_configuration
+from made_once import copy_configuration, copy_repo
 from postgres import execute
 
 from spherex_butler import make_repo, open_repo
@@ -111,6 +111,33 @@ def test_password_of_a_file_shows_nowhere(guarded, command, tmp_path, run_clean)
     assert SECRET not in said
     written = [path for path in guarded.repo.rglob("*") if path.is_file()]
     assert [path for path in written if SECRET.encode() in path.read_bytes()] == []
+
+
+UNREADABLE = {
+    "open to all": ("[]", 0o644, "has incorrect permissions"),
+    "no YAML": ("- url: [broken", 0o600, "Unable to load"),
+    "no list": ("url: postgresql://localhost", 0o600, "cannot be read: TypeError"),
+    "no password": ("- url: postgresql://localhost:1/name", 0o600, "cannot be read: KeyError"),
+}
+"""Files of passwords: what is in them, their mode, and what is said of them."""
+
+
+@pytest.mark.parametrize("given", UNREADABLE)
+@pytest.mark.parametrize("command", ["list", "create"])
+def test_file_of_passwords_that_is_no_such_file_is_refused(command, given, tmp_path, monkeypatch):
+    text, mode, found = UNREADABLE[given]
+    authority = tmp_path / "db-auth.yaml"
+    authority.write_text(text)
+    authority.chmod(mode)
+    monkeypatch.setenv("LSST_DB_AUTH", str(authority))
+    url = "postgresql://localhost:1/name"
+    lines = {
+        "list": ["list", copy_configuration(copy_repo(tmp_path / "repo"), tmp_path / "new", {"registry": {"db": url}})],
+        "create": ["create", tmp_path / "newer", "--database", url],
+    }
+    said = run(*lines[command], code=1)
+    assert found in said
+    assert "Expected, in ~/.lsst/db-auth.yaml or the file that LSST_DB_AUTH names, a list in YAML of entries" in said
 
 
 @pytest.mark.parametrize("command", COMMANDS)
