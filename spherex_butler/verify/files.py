@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from lsst.daf.butler import DatasetRef
 from lsst.resources import ResourcePath
 
+from ..errors import reason_of
 from ..files.waiting import limit_waits
 from ..repository.butler_internals import StoredFile, records_without_dataset
 from ..repository.image_refs import dataset_text
@@ -24,7 +25,8 @@ from ..repository.opened import OpenedRepository
 from ..repository.registration import artifact_uri, file_checksum, stored_files
 from ..summaries import number_of
 from .headers import HeaderCheck
-from .report import Findings, Kind, error_text
+from .report import Findings, Kind
+from .servers import Servers
 from .unreferred import check_folders
 
 _PLAIN = re.compile(r"[\w./,=@~-]+", re.ASCII)  # in a URI what it is in a path
@@ -53,6 +55,7 @@ class FileCheck:
         self._root = repository.root
         self._folder = self._root.ospath.rstrip("/") if self._root.isLocal else None
         self._unasked: Counter[str] = Counter()
+        self._servers = Servers()
         self._without_checksum = 0
 
     def check(self, refs: Sequence[DatasetRef]) -> None:
@@ -73,7 +76,7 @@ class FileCheck:
                 elif self._remote:
                     asked.append((ref, file))
                 else:
-                    self._count_unasked(file)
+                    self._unasked[self._server(file)] += 1
         self._found.checked["datasets"] += len(refs)
         self._ask(asked)
 
@@ -88,6 +91,9 @@ class FileCheck:
         for server, count in sorted(self._unasked.items()):
             message = f"{count} files there were not checked; --remote does that."
             self._found.add(Kind.NOT_CHECKED, server, message, count=count, problem=False)
+        for server, count, why in self._servers.unasked():
+            message = f"{number_of(count, 'file')} there were not asked for any more, as requests failed: {why}"
+            self._found.add(Kind.FILE_UNREADABLE, server, message, count=count)
         if self._without_checksum:
             self._found.add(
                 Kind.NO_CHECKSUM,
@@ -151,6 +157,8 @@ class FileCheck:
             answers = pool.map(self._look_at_remote, files)
             for (ref, file), answer in zip(files, answers, strict=True):
                 place = file.path if "://" in file.path else str(self._root.join(file.path))
+                if answer is None:
+                    continue
                 if isinstance(answer, FileNotFoundError):
                     self._missing(ref, place)
                 elif isinstance(answer, Exception):
@@ -158,14 +166,20 @@ class FileCheck:
                 elif self._same_size(ref, file, place, answer[0]):
                     self._note(ref, answer[1])
 
-    def _look_at_remote(self, asked: tuple[DatasetRef, StoredFile]) -> tuple[int, _Problem | None] | Exception:
+    def _look_at_remote(self, asked: tuple[DatasetRef, StoredFile]) -> tuple[int, _Problem | None] | Exception | None:
+        """Return what is to be said of a file: nothing if its server does not answer any more."""
         ref, file = asked
+        server = self._server(file)
+        if not self._servers.may_be_asked(server):
+            return None
         try:
             uri = artifact_uri(self._butler, file)
             limit_waits(uri)
             size = uri.size()
         except Exception as error:  # noqa: BLE001  # whatever the protocol raises is the finding
+            self._servers.note(server, error)
             return error
+        self._servers.note(server, None)
         return size, self._header_problem(ref, uri, size)
 
     def _header_problem(self, ref: DatasetRef, uri: ResourcePath, size: int | None) -> _Problem | None:
@@ -191,12 +205,11 @@ class FileCheck:
         self._about(Kind.FILE_MISSING, ref, f"{place} {message}")
 
     def _unreadable(self, ref: DatasetRef, place: str, error: Exception) -> None:
-        self._about(Kind.FILE_UNREADABLE, ref, f"{place}: {error_text(error)}")
+        self._about(Kind.FILE_UNREADABLE, ref, f"{place}: {reason_of(error)}")
 
-    def _count_unasked(self, file: StoredFile) -> None:
-        place = file.path if "://" in file.path else str(self._root)
-        parts = urlsplit(place)
-        self._unasked[f"{parts.scheme}://{parts.netloc}"] += 1
+    def _server(self, file: StoredFile) -> str:
+        parts = urlsplit(file.path if "://" in file.path else str(self._root))
+        return f"{parts.scheme}://{parts.netloc}"
 
 
 def _target(path: str) -> str | None:

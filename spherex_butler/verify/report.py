@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("ADVICE", "Findings", "Kind", "RepositoryFinding", "RepositoryReport", "error_text")
+__all__ = ("ADVICE", "Findings", "Kind", "RepositoryFinding", "RepositoryReport")
 
 import re
 import shlex
@@ -93,11 +93,6 @@ _PURGED: Mapping[Kind, bool] = {
     Kind.NOT_STORED: True,
 }
 """Whether the commands for a kind remove datasets, or their files only."""
-
-
-def error_text(error: Exception) -> str:
-    """Return the type and text of an error on one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 @dataclass(frozen=True, slots=True)

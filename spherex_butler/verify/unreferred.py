@@ -15,12 +15,12 @@ from lsst.daf.butler import CollectionType
 from lsst.resources import ResourcePath
 from numpy.typing import NDArray
 
-from ..errors import FormatError
+from ..errors import FormatError, reason_of
 from ..files.temporary import has_temporary_name, is_stale
 from ..names import parse_product_name
 from ..repository.butler_internals import recorded_paths
 from ..repository.opened import OpenedRepository
-from .report import Findings, Kind, error_text
+from .report import Findings, Kind
 
 _FEW = 10_000  # files whose paths are in memory at a time
 
@@ -118,7 +118,7 @@ def _check_part(path: Path, found: Findings) -> None:
     try:
         stale = is_stale(path)
     except OSError as error:  # another user's, who alone may remove it
-        message = f"it cannot be said whether an interrupted copy left it: {error_text(error)}"
+        message = f"it cannot be said whether an interrupted copy left it: {reason_of(error)}"
         found.add(Kind.FILE_UNREADABLE, str(path), message, problem=False)
         return
     if stale:

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from damage import certify, damage, found, hex_of, images, kinds, path_of, put_dark
 from http_server import serve
 from lsst.daf.butler import Butler, Config
 from lsst.resources import ResourcePath
+from lsst.resources.http import HttpResourcePath
 from made_once import new_repo, open_repo
 
 from spherex_butler.ingest import ingest_files
@@ -208,3 +210,19 @@ def test_remote_file_that_is_gone_or_cannot_be_asked_for_is_found(remote):
     report = check_repository(butler, remote=2)
     assert found(report, Kind.FILE_MISSING)[0].endswith("l2b-v21-2025-354.fitsx is not there.")
     assert "gopher://host/x: NotImplementedError: " in found(report, Kind.FILE_UNREADABLE)[0]
+
+
+def test_server_that_does_not_answer_is_not_asked_for_all_files(remote, monkeypatch):
+    butler, served, _ = remote
+    asked = []
+
+    def unanswered(uri: HttpResourcePath) -> int:  # as it says after half a minute
+        asked.append(uri)
+        raise requests.ConnectionError(f"HTTPConnectionPool(host='{uri.root_uri()}', port=9): Max retries exceeded")
+
+    monkeypatch.setattr(HttpResourcePath, "size", unanswered)
+    *few, rest = found(check_repository(butler, remote=3), Kind.FILE_UNREADABLE)
+    assert len(few) == len(asked)
+    assert 3 <= len(asked) < 6  # three at once, and those that had begun
+    assert all("ConnectionError: the server" in one for one in [*few, rest])
+    assert rest.startswith(f"{served.url}: {12 - len(few)} files there were not asked for any more")
