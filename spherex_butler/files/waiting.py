@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("PAUSES", "TIMEOUT_VARIABLE", "Patience", "limit_waits", "patience")
+__all__ = ("PAUSES", "TIMEOUT_VARIABLE", "Patience", "is_silence", "limit_waits", "patience")
 
 import math
 import os
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from lsst.resources import ResourcePath
 
-from ..errors import ParameterError
+from ..errors import ParameterError, causes_of
 
 TIMEOUT_VARIABLE = "SPHEREX_BUTLER_TIMEOUT"
 """Environment variable: the seconds without a byte after which a request is given up."""
@@ -21,6 +21,9 @@ PAUSES = (0.0, 0.5, 2.0)
 _SILENCE = 30.0
 _CONNECT = 10.0
 _SLOWEST = 50e3  # bytes a second
+_SILENT = frozenset({"ConnectionError", "TimeoutError", "Timeout", "HTTPClientError"})
+"""Classes of errors without an answer: Python's, and those of requests and botocore, which need not be installed."""
+
 _UPSTREAM = ("LSST_HTTP_TIMEOUT_CONNECT", "LSST_HTTP_TIMEOUT_READ")
 
 
@@ -67,3 +70,8 @@ def limit_waits(uri: ResourcePath) -> None:
 
     connect, silence = patience()
     HttpResourcePath._config._timeout = connect, silence  # noqa: SLF001  (no public setting after the first use)
+
+
+def is_silence(error: BaseException) -> bool:
+    """Return whether a server did not answer, as far as the error or its causes tell."""
+    return any(base.__name__ in _SILENT for one in causes_of(error) for base in type(one).__mro__)

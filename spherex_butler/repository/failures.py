@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, Operationa
 from ..errors import RepositoryError, SpherexButlerError, causes_of, reason_of
 from ..files.failures import FailingAlone
 from ..files.folders import may_be_made
+from ..files.waiting import is_silence
 from .database_errors import explain_database_error, lacks_rights
 
 _OF_DATABASE = (OperationalError, InterfaceError, InternalError)
@@ -57,17 +58,33 @@ def told_as_repository_failures(*, writes: bool = False) -> Iterator[None]:
 
 @contextmanager
 def writing_to(target: ResourcePath) -> Iterator[None]:
-    """Raise a `.RepositoryError` where a file cannot be written because of the place it should go to."""
+    """Raise a `.RepositoryError` where a file cannot be written because of the place it should go to.
+
+    A store that does not answer was asked for a minute by then, and would be for each file.
+    """
     try:
         yield
-    except OSError as error:
+    except Exception as error:
+        if (fault := _fault_of_place(target, error)) is None:
+            raise
+        raise RepositoryError(f"{fault} {_GOES_ON}") from error
+
+
+def _fault_of_place(target: ResourcePath, error: Exception) -> str | None:
+    """Return in what a place for files is at fault, and what is expected there; `None` if it is not."""
+    if target.scheme == "s3" and type(error).__module__.startswith("botocore") and is_silence(error):
+        return (
+            f"The S3 store with the repository's files does not answer: {reason_of(error).rstrip('.')}. Expected it at "
+            "the address in S3_ENDPOINT_URL, or at Amazon where that is not set."
+        )
+    if isinstance(error, OSError):
         forbidden = isinstance(error, PermissionError) and target.isLocal
         if error.errno in _OF_DISK or (forbidden and not may_be_made(Path(target.ospath).parent)):
-            raise RepositoryError(
+            return (
                 f"The repository's files cannot be written: {reason_of(error)}. Expected room on its disk and the "
-                f"permission to write. {_GOES_ON}"
-            ) from error
-        raise
+                "permission to write."
+            )
+    return None
 
 
 def _failure_of_repository(error: Exception) -> DBAPIError | None:

@@ -87,7 +87,8 @@ class FileCheck:
             message = f"is on record for {identifier}, a dataset that was removed or whose removal was begun."
             self._found.add(Kind.NO_DATASET, path, message)
         self._found.unlisted(Kind.NO_DATASET, count - len(rows))
-        check_folders(self._repository, self._found, remote=bool(self._remote))
+        listed = bool(self._remote) and self._servers.answers(_server_of(str(self._root)))
+        check_folders(self._repository, self._found, remote=listed)
         for server, count in sorted(self._unasked.items()):
             message = f"{count} files there were not checked; --remote does that."
             self._found.add(Kind.NOT_CHECKED, server, message, count=count, problem=False)
@@ -208,8 +209,12 @@ class FileCheck:
         self._about(Kind.FILE_UNREADABLE, ref, f"{place}: {reason_of(error)}")
 
     def _server(self, file: StoredFile) -> str:
-        parts = urlsplit(file.path if "://" in file.path else str(self._root))
-        return f"{parts.scheme}://{parts.netloc}"
+        return _server_of(file.path if "://" in file.path else str(self._root))
+
+
+def _server_of(uri: str) -> str:
+    parts = urlsplit(uri)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _target(path: str) -> str | None:

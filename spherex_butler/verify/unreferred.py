@@ -72,7 +72,7 @@ def _batches(paths: Iterator[str]) -> Iterator[list[str]]:
 def _candidates(repository: OpenedRepository, found: Findings) -> Iterator[str]:
     """Yield, relative to the root, the files with names of products, and all others in the folders of runs."""
     runs = set(repository.butler.collections.query("*", CollectionType.RUN))
-    for folder, names in _walk(repository.root):
+    for folder, names in _walk(repository.root, found):
         parts = folder.split("/") if folder else []
         in_run = any("/".join(parts[:depth]) in runs for depth in range(1, len(parts) + 1))
         for name in names:
@@ -84,7 +84,7 @@ def _candidates(repository: OpenedRepository, found: Findings) -> Iterator[str]:
                 yield path
 
 
-def _walk(root: ResourcePath) -> Iterator[tuple[str, list[str]]]:
+def _walk(root: ResourcePath, found: Findings) -> Iterator[tuple[str, list[str]]]:
     """Yield folders, relative to the root, and the names of the files in them."""
     if root.isLocal:
         base = root.ospath
@@ -92,8 +92,11 @@ def _walk(root: ResourcePath) -> Iterator[tuple[str, list[str]]]:
             relative = os.path.relpath(folder, base)
             yield "" if relative == os.curdir else relative, names
     else:
-        for uri, _, names in root.walk():
-            yield (uri.relative_to(root) or "").strip("/").removeprefix("."), [name for name in names if name]
+        try:
+            for uri, _, names in root.walk():
+                yield (uri.relative_to(root) or "").strip("/").removeprefix("."), [name for name in names if name]
+        except Exception as error:  # noqa: BLE001  # whatever the protocol raises is the finding
+            found.add(Kind.FILE_UNREADABLE, str(root), f"its folders cannot be listed: {reason_of(error)}")
 
 
 def _is_product(name: str) -> bool:

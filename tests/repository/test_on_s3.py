@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from damage import certify, certify_others, images, lose_regions, put_dark
 from lsst.daf.butler import Butler
+from lsst.resources.s3 import S3ResourcePath
 from made_once import copy_exposures, copy_repo, new_repo, open_repo
 from s3_server import serve_bucket
 
+from spherex_butler.errors import RepositoryError
 from spherex_butler.export import export_images
 from spherex_butler.ingest import ingest_files
 from spherex_butler.verify import Kind, check_repository, repair
@@ -89,3 +92,45 @@ def test_bucket_can_be_exported_to_disk(target):
         assert export_images(target, back).failed == []
         assert all(Path(back.getURI(ref).ospath).is_file() for ref in images(back))
         assert check_repository(back).ok
+
+
+@pytest.fixture
+def silent(monkeypatch) -> list[str]:
+    """Let the store answer no more, as lsst.resources says after a minute for each object; return what was asked."""
+    asked = []
+
+    def unanswered(uri: S3ResourcePath, *_: object, **__: object) -> NoReturn:
+        asked.append(str(uri))
+        raise EndpointConnectionError(endpoint_url=str(uri))
+
+    for name in ("size", "transfer_from", "exists", "mkdir"):
+        monkeypatch.setattr(S3ResourcePath, name, unanswered)
+    return asked
+
+
+def test_ingest_ends_at_the_first_object_that_a_silent_store_does_not_take(target, silent, tmp_path):
+    late = copy_exposures(tmp_path / "late", exposures=2)
+    with pytest.raises(
+        RepositoryError, match=r"does not answer: EndpointConn.* at the address in S3_ENDPOINT_URL"
+    ) as told:
+        ingest_files(target, late, transfer="copy")
+    assert "What was registered before stays" in str(told.value)
+    assert len(silent) == 1
+
+
+def test_check_of_a_silent_store_asks_a_few_times(target, silent):
+    problems = check_repository(target, remote=2).problems
+    assert {problem.kind for problem in problems} == {Kind.FILE_UNREADABLE}
+    assert "s3://files" in {problem.subject for problem in problems}
+    assert sum(problem.count for problem in problems) == 12
+    assert 3 <= len(silent) < 5
+
+
+def test_folders_of_a_store_that_cannot_be_listed_are_a_finding(target, monkeypatch):
+    def unanswered(uri: S3ResourcePath, *_: object, **__: object) -> NoReturn:
+        raise EndpointConnectionError(endpoint_url=str(uri))
+
+    monkeypatch.setattr(S3ResourcePath, "walk", unanswered)
+    (problem,) = check_repository(target, remote=2).problems
+    assert problem.kind is Kind.FILE_UNREADABLE
+    assert problem.message.startswith("its folders cannot be listed: EndpointConnectionError")
