@@ -10,6 +10,7 @@ from __future__ import annotations
 __all__ = ("INTERVALS", "TEXTS", "SIAQuery", "parse_query", "shorten")
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -52,6 +53,8 @@ _EXPECTED: Mapping[str, str] = {
 _NUMBERS = "'1.2 1.4', '1.2 +Inf' or '1.2'"
 _HALF_TURN = 180.0
 _SHOWN = 100  # characters of a value in a message
+_NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|Inf(?:inity)?|NaN)", re.IGNORECASE)
+"""As DALI writes numbers, in any case; Python reads more, such as 1_0 and digits of other scripts."""
 _T = TypeVar("_T")
 
 
@@ -150,7 +153,7 @@ def shorten(text: str) -> str:
 
 def _region(text: str) -> Region:
     shape, *words = text.split()
-    if any(math.isnan(float(word)) for word in words):
+    if any(math.isnan(_real(word)) for word in words):
         raise ValueError("a number is NaN")
     region = Region.from_ivoa_pos(text)
     if shape == "CIRCLE" and not 0 <= float(words[-1]) <= _HALF_TURN:
@@ -168,10 +171,7 @@ def _single(name: str, texts: Iterable[str], parse: Callable[[str], _T], expecte
 
 
 def _interval(text: str) -> Interval:
-    try:
-        numbers = [float(word) for word in text.split()]
-    except ValueError:
-        raise ValueError("these are not numbers") from None
+    numbers = [_real(word) for word in text.split()]
     if len(numbers) not in {1, 2}:
         raise ValueError(f"these are {len(numbers)} numbers")
     first, last = numbers[0], numbers[-1]
@@ -180,11 +180,16 @@ def _interval(text: str) -> Interval:
     return first, last
 
 
+def _real(word: str) -> float:
+    if _NUMBER.fullmatch(word) is None:
+        raise ValueError("these are not numbers")
+    return float(word)
+
+
 def _whole(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        raise ValueError("it is not a whole number") from None
+    if re.fullmatch("[+-]?[0-9]{1,18}", text) is None:
+        raise ValueError("it is not a whole number")
+    number = int(text)
     if number < 0:
         raise ValueError("it is negative")
     return number
