@@ -12,6 +12,7 @@ from typing import Any, Self
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
+from astropy.nddata import CCDData
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.patches import Patch
@@ -24,7 +25,7 @@ from ..search.cutout_report import FailedCutout
 from .axes import given_axes, new_grid
 from .flag_overlay import Flags, draw_flags, flag_layers, legend_columns, legend_handles
 from .image import draw_pixels
-from .image_planes import as_spectral_image, celestial_of, has_wavelengths, plane_of
+from .image_planes import as_spectral_image, celestial_of, has_wavelengths, plane_of, warn_of_wcs
 from .sky import draw_compass, draw_mark, require_position
 from .stretches import norm_of, set_ticks
 
@@ -70,11 +71,18 @@ def plot_cutouts(
     ------
     ParameterError
         Raised if there is no cutout, or there are more than 120, or an argument makes no sense.
+
+    Warns
+    -----
+    SpherexButlerWarning
+        Issued if a cutout has a WCS that cannot be used; it is then drawn without the direction of North.
     """
     if mark is not None:
         require_position(mark)
     panels = _panels(cutouts, mark)
     images = [panel.image for panel in panels if panel.image is not None]
+    for image in images:
+        warn_of_wcs(image)
     scale = _Scale.of(images, plane, stretch, limits)
     layers = flag_layers(images, flags)
     axes = _axes(ax, columns, len(panels))
@@ -136,7 +144,7 @@ class _Scale:
 
 def _panels(cutouts: Iterable[SpectralImage | FailedCutout], mark: SkyCoord | None) -> list[_Panel]:
     """Return what is drawn, in order."""
-    given = list(cutouts)
+    given = _listed(cutouts)
     if not given:
         raise ParameterError("There are no cutouts; expected at least one.")
     if len(given) > _MOST:
@@ -149,6 +157,14 @@ def _panels(cutouts: Iterable[SpectralImage | FailedCutout], mark: SkyCoord | No
         *(_Panel(image.obs_id or "" if at is None else f"{at:.3f} µm", image) for at, image in placed),
         *(_Panel(f"row {one.row} failed", reason=_wrapped(one)) for one in failed),
     ]
+
+
+def _listed(cutouts: object) -> list[object]:
+    if not isinstance(cutouts, Iterable) or isinstance(cutouts, CCDData):
+        raise ParameterError(
+            f"The cutouts are a {type(cutouts).__name__}; expected a list of images, such as get_cutouts returns."
+        )
+    return list(cutouts)
 
 
 def _wavelength(image: SpectralImage, mark: SkyCoord | None) -> float | None:

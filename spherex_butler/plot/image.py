@@ -24,7 +24,7 @@ from ..images.spectral_image import SpectralImage
 from .axes import new_axes, require_image_axes
 from .colors import NO_VALUE
 from .flag_overlay import Flags, draw_flags, flag_layers, legend_columns, legend_handles, no_value_handles
-from .image_planes import as_spectral_image, celestial_of, has_wavelengths, plane_of
+from .image_planes import as_spectral_image, celestial_of, has_wavelengths, plane_of, warn_of_wcs
 from .sky import draw_compass, draw_mark, label_sky
 from .stretches import norm_of, set_ticks
 from .wavelength_lines import draw_channels
@@ -84,12 +84,18 @@ def plot_image(
     ------
     ParameterError
         Raised if an argument makes no sense, or asks for what the image does not have.
+
+    Warns
+    -----
+    SpherexButlerWarning
+        Issued if the image has a WCS that cannot be used; it is then drawn in pixels.
     """
     shown = as_spectral_image(image)
     kind = plane_of(plane)
     values, unit = kind.of(shown)
     norm = norm_of(values, shown.mask, stretch=kind.stretch if stretch is None else stretch, limits=limits, unit=unit)
     (layers,) = flag_layers([shown], flags)
+    warn_of_wcs(shown)
     wcs = celestial_of(shown)
     ax = new_axes(*SIZE, **projection_of(shown)) if ax is None else require_image_axes(ax, wcs, values.shape)
     drawn = draw_pixels(ax, values, norm, kind.colors)

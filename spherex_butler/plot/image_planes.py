@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ("PLANES", "Plane", "as_spectral_image", "celestial_of", "has_wavelengths", "plane_of")
+__all__ = ("PLANES", "Plane", "as_spectral_image", "celestial_of", "has_wavelengths", "plane_of", "warn_of_wcs")
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from astropy.nddata import CCDData
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
-from ..errors import ParameterError, near
+from ..errors import FormatError, ParameterError, SpherexButlerWarning, near, reason_of
 from ..images.spectral_image import SpectralImage
 
 _BRIGHTNESS = "surface brightness"
@@ -66,7 +67,7 @@ PLANES: Mapping[str, Plane] = {
 }
 
 
-def plane_of(name: str) -> Plane:
+def plane_of(name: object) -> Plane:
     """Return a plane by its name.
 
     Raises
@@ -74,7 +75,7 @@ def plane_of(name: str) -> Plane:
     ParameterError
         Raised if there is none of this name.
     """
-    if name not in PLANES:
+    if not isinstance(name, str) or name not in PLANES:
         raise ParameterError(
             f"plane={name!r} is not known{near(str(name), PLANES)} Expected one of {', '.join(PLANES)}."
         )
@@ -108,6 +109,36 @@ def has_wavelengths(image: SpectralImage) -> bool:
 
 
 def celestial_of(image: SpectralImage) -> WCS | None:
-    """Return the celestial WCS of an image, `None` if it has none."""
-    wcs = image.wcs
-    return wcs.celestial if wcs is not None and wcs.has_celestial else None
+    """Return the celestial WCS of an image, `None` if it has none, or one that gives its pixels no place."""
+    return _celestial(image)[0]
+
+
+def warn_of_wcs(image: SpectralImage) -> None:
+    """Warn if an image has a celestial WCS that gives its pixels no place, so that it is drawn without the sky."""
+    if problem := _celestial(image)[1]:
+        of = image.obs_id or "an image"
+        warnings.warn(
+            f"The picture of {of} has pixels in place of the sky, because {problem}. Mend the header's cards of the "
+            "WCS, or assign image.wcs.",
+            SpherexButlerWarning,
+            stacklevel=3,
+        )
+
+
+def _celestial(image: SpectralImage) -> tuple[WCS | None, str]:
+    """Return the celestial WCS of an image, and why a WCS that it has is of no use."""
+    try:
+        wcs = image.wcs
+        if wcs is None or not wcs.has_celestial:
+            return None, ""
+        found = wcs.celestial
+        middle = (np.array(image.data.shape[::-1]) - 1) / 2
+        there = np.array(found.all_pix2world(*middle, 0))
+        back = np.array(found.all_world2pix(*there, 0, quiet=True))
+    except FormatError as error:
+        return None, reason_of(error).rstrip(".")
+    except Exception as error:  # noqa: BLE001 - wcslib's errors have no common base
+        return None, f"its WCS cannot be used: {reason_of(error).rstrip('.')}"
+    if not np.allclose(back, middle, rtol=0, atol=1):
+        return None, f"its WCS leads from the pixel in the middle to {there.tolist()}, and from there not back"
+    return found, ""

@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.wcs import WCS
 from http_server import serve
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -184,3 +185,12 @@ from spherex_butler.testing import make_spectral_image
 print("data:image/png" in make_spectral_image(size=8)._repr_html_())
 """
     assert run_python(script).strip() == "True"
+
+
+def test_notebook_shows_an_image_whose_wcs_is_broken():
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = "RA---TAN", "DEC--TAN"
+    wcs.wcs.cdelt = 0, 0
+    shown = SpectralImage(np.ones((4, 5)), unit="Jy", wcs=wcs)._repr_html_()
+    assert re.search("middle</th>.*singular", shown)
+    assert "5 × 4 pixels" in shown

@@ -9,7 +9,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from spherex_butler import SpectralImage
-from spherex_butler.errors import ParameterError
+from spherex_butler.errors import ParameterError, SpherexButlerWarning
 from spherex_butler.plot import plot_cutouts
 from spherex_butler.search import Cutouts, FailedCutout
 
@@ -133,3 +133,23 @@ def test_what_cannot_stand_side_by_side_is_refused(cutouts):
         plot_cutouts([cutouts[0], SpectralImage(np.ones((3, 3)), unit="s")])
     with pytest.raises(ParameterError, match="The image is a ndarray"):
         plot_cutouts([np.zeros((3, 3))])
+
+
+@pytest.mark.parametrize("given", [None, 3])
+def test_other_things_than_images_are_refused(given):
+    with pytest.raises(ParameterError, match=f"The cutouts are a {type(given).__name__}; expected a list of images"):
+        plot_cutouts(given)
+
+
+def test_one_image_is_no_list_of_them(image):
+    with pytest.raises(ParameterError, match="The cutouts are a SpectralImage; expected a list of images"):
+        plot_cutouts(image)
+
+
+def test_cutout_with_a_broken_wcs_is_drawn_with_a_warning(image):
+    header = image.header.copy()
+    header["CDELT1"] = 0.0
+    broken = SpectralImage(image.data, unit=image.unit, header=header)
+    with pytest.warns(SpherexButlerWarning, match="has pixels in place of the sky, because .*singular"):
+        axes = plot_cutouts([broken, image], ax=grid(1, 2))
+    assert [len(ax.texts) for ax in axes] == [1, 0]

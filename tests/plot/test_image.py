@@ -12,13 +12,14 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.nddata import CCDData
 from astropy.visualization.wcsaxes import WCSAxes
+from astropy.wcs import WCS
 from matplotlib import pyplot as plt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm, to_rgb
 from matplotlib.figure import Figure
 
 from spherex_butler import SpectralImage
-from spherex_butler.errors import ParameterError
+from spherex_butler.errors import ParameterError, SpherexButlerWarning
 from spherex_butler.images.channels import channel_edges
 from spherex_butler.plot import plot_image
 from spherex_butler.plot.colors import LAYERS, NO_VALUE
@@ -333,6 +334,7 @@ def test_constant_image_is_neither_black_nor_white():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"plane": []}, r"plane=\[\] is not known.* Expected one of image, zodi"),
         ({"plane": "wavelenght"}, "plane='wavelenght' is not known; did you mean 'wavelength'"),
         ({"stretch": "asin"}, "stretch='asin' is not known; did you mean 'asinh'"),
         ({"limits": (1, 0)}, "are not in order; expected the lower one first"),
@@ -402,3 +404,36 @@ except ModuleNotFoundError as error:
     print(error)
 """
     assert "matplotlib, which is not installed: pip install 'spherex-butler[plot]'" in run_python(script)
+
+
+def with_cards(image, **cards) -> SpectralImage:
+    header = image.header.copy()
+    header.update(cards)
+    return SpectralImage(image.data, unit=image.unit, header=header)
+
+
+BROKEN = [
+    ({"CDELT1": 0.0}, "Linear transformation matrix is singular"),
+    ({"CTYPE1": "RA---XXX", "CTYPE2": "DEC--XXX"}, "Unrecognized projection code"),
+    ({"CRVAL1": "x"}, "could not convert string to float: 'x'"),
+    ({"A_ORDER": 99}, "The header has A_ORDER=99; expected a number up to 9"),
+    ({"A_2_0": 1e9}, "its WCS leads from the pixel in the middle to .* and from there not back"),
+]
+
+
+@pytest.mark.parametrize(("cards", "reason"), BROKEN)
+def test_image_with_a_broken_wcs_is_drawn_in_pixels_with_a_warning(image, cards, reason):
+    with pytest.warns(SpherexButlerWarning, match=f"has pixels in place of the sky, because .*{reason}"):
+        ax = plot_image(with_cards(image, **cards), flags=False)
+    ax.figure.canvas.draw()
+    assert not isinstance(ax, WCSAxes)
+    assert ax.get_xlabel() == "x [pixel]"
+    np.testing.assert_array_equal(ax.images[0].get_array(), image.data)
+
+
+def test_broken_wcs_that_was_assigned_is_told_as_well():
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = "RA---TAN", "DEC--TAN"
+    wcs.wcs.cdelt = 0, 0
+    with pytest.warns(SpherexButlerWarning, match=r"of an image has .* its WCS cannot be used: .*singular"):
+        plot_image(CCDData(np.ones((5, 6)), unit="Jy", wcs=wcs))
