@@ -6,17 +6,19 @@ __all__ = ("ForcedPhotometryConfig", "ForcedPhotometryConnections", "ForcedPhoto
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from astropy.nddata import CCDData
 from astropy.table import Table, vstack
-from lsst.pex.config import Field, ListField, RangeField
+from lsst.pex.config import Field, FieldValidationError, ListField, RangeField
 from lsst.pipe.base import NoWorkFound, PipelineTask, PipelineTaskConfig, PipelineTaskConnections, Struct
 from lsst.pipe.base import connectionTypes as connect
 
+from ..errors import ParameterError
 from ..images.spectral_image import SpectralImage
 from ..spectra import BAD_FLAGS, Method, measure_catalog
-from ..spectra.photometry import LARGEST_SIZE, SIZE, SMALLEST_SIZE
+from ..spectra.photometry import LARGEST_SIZE, SIZE, SMALLEST_SIZE, require_method
 from ..spectra.table import storable
 from ..spectra.tiles import CATALOG
 from .quanta import IMAGE, calibration_input
@@ -67,6 +69,7 @@ class ForcedPhotometryConfig(PipelineTaskConfig, pipelineConnections=ForcedPhoto
         default=SIZE,
         min=SMALLEST_SIZE,
         max=LARGEST_SIZE,
+        inclusiveMax=True,
     )
     aperture = RangeField(
         dtype=float,
@@ -82,6 +85,19 @@ class ForcedPhotometryConfig(PipelineTaskConfig, pipelineConnections=ForcedPhoto
         doc="Whether the solid angles of pixels are those of the valid solid_angle_pixel_map, where there is one.",
         default=True,
     )
+
+    def validate(self) -> None:
+        """Refuse an aperture that is not within the part of an image around a source."""
+        super().validate()
+        try:
+            require_method(self.method(), self.size)
+        except ParameterError as error:
+            field: Any = ForcedPhotometryConfig.aperture
+            raise FieldValidationError(field, self, str(error)) from error
+
+    def method(self) -> Method:
+        """Return how flux is measured."""
+        return Method(self.aperture, tuple(self.badFlags))
 
 
 class ForcedPhotometryTask(PipelineTask):
@@ -120,7 +136,7 @@ class ForcedPhotometryTask(PipelineTask):
             image,
             vstack(parts, metadata_conflicts="silent"),
             size=self.config.size,
-            method=Method(self.config.aperture, tuple(self.config.badFlags)),
+            method=self.config.method(),
             deblend=self.config.deblend,
             solid_angles=solidAngles,
         )

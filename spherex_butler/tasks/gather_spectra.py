@@ -80,6 +80,7 @@ class GatherSpectraConfig(PipelineTaskConfig, pipelineConnections=GatherSpectraC
         default=9,
         min=0,
         max=100,
+        inclusiveMax=True,
     )
 
 

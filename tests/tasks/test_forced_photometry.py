@@ -9,6 +9,7 @@ from astropy.coordinates import SkyCoord
 from astropy.nddata import CCDData
 from astropy.table import QTable, Table
 from astropy.time import Time
+from lsst.pex.config import FieldValidationError
 from lsst.pipe.base import NoWorkFound
 from lsst.sphgeom import Angle, Box, LonLat
 from point_sources import blank, fill, stamp
@@ -95,6 +96,18 @@ def test_method_is_configured(image, catalog):
     assert (fluxes.meta["size"], fluxes.meta["bad_flags"]) == ("21 pixels", "HOT")
     with pytest.raises(ParameterError, match=r"size=5 is out of range; expected 11 to 301"):
         measure_catalog(image, catalog, size=5)
+
+
+@pytest.mark.parametrize(
+    ("aperture", "size", "message"), [(6, 11, "a circle 12 pixels wide"), (200, 301, "at most 150.5")]
+)
+def test_aperture_that_does_not_fit_is_refused_before_any_work(aperture, size, message):
+    config = ForcedPhotometryConfig()
+    config.update(aperture=aperture, size=size)
+    with pytest.raises(FieldValidationError, match=message):
+        config.validate()
+    config.aperture = 5
+    config.validate()
 
 
 def test_star_is_where_it_is_at_the_time_of_the_image(image):
