@@ -124,11 +124,12 @@ def spectrum(
         )
     table = table[: limit or None]
     failed = [*map(str, done.failed)]
+    about = {"made": dict(table.meta), "failed": failed}
     if output is not None and name is not None:
-        write_table(table, output, name, overwrite=overwrite, rows=_ROWS)
+        write_table(table, output, name, overwrite=overwrite, rows=_ROWS, besides=about)
         options.say(failed, f"Wrote {number_of(len(table), 'measurement')} to {output}.", _summary(table))
     elif as_json:
-        options.say_json(document(table, _ROWS) | {"made": dict(table.meta), "failed": failed})
+        options.say_json(document(table, _ROWS) | about)
     else:
         options.say(failed, *_lines(table, options.ROWS_SHOWN if limit is None else len(table)), _summary(table))
     if picture is not None:

@@ -1,8 +1,8 @@
 """Tables as Parquet.
 
 A column has its type also without rows, what is masked is null, and its unit is in the metadata of its field, under
-``unit``. Files of astropy, which describes columns in YAML, are read as well, with their times and coordinates; its
-own reader needs pandas.
+``unit``. How the table was made, its meta, is in the metadata of the schema, as text. Files of astropy, which describes
+columns in YAML, are read as well, with their times and coordinates; its own reader needs pandas.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from astropy.table.meta import get_header_from_yaml
 from astropy.time import Time
 
 _PARTS = "__serialized_columns__"  # of astropy's description: what columns belong together
+_OF_PROGRAMS = {"table_meta_yaml", "pandas", "ARROW:schema"}
 
 
 def parquet_content(table: Table) -> bytes:
@@ -30,7 +31,8 @@ def parquet_content(table: Table) -> bytes:
     units = {name: {"unit": str(table[name].unit)} if table[name].unit else None for name in table.colnames}
     fields = [pa.field(name, arrays[name].type, metadata=units[name]) for name in table.colnames]
     stream = io.BytesIO()
-    pq.write_table(pa.table(list(arrays.values()), schema=pa.schema(fields)), stream)
+    told = {str(name): str(value) for name, value in table.meta.items()}
+    pq.write_table(pa.table(list(arrays.values()), schema=pa.schema(fields, metadata=told or None)), stream)
     return stream.getvalue()
 
 
@@ -43,7 +45,7 @@ def _array(column: Any) -> Any:
 def read_parquet(path: str | os.PathLike[str]) -> Table:
     """Return the table in a file: null values are masked, and times with a time zone are UTC."""
     content = pq.read_table(path)
-    table = Table({name: _column(content[name]) for name in content.column_names})
+    table = Table({name: _column(content[name]) for name in content.column_names}, meta=_told(content.schema))
     for name, unit in _units(content.schema):
         if name in table.colnames and not isinstance(table[name], Time):
             table[name].unit = unit
@@ -53,6 +55,12 @@ def read_parquet(path: str | os.PathLike[str]) -> Table:
         # The inverse of the public represent_mixins_as_columns, used by all of astropy's own readers, is not public.
         return serialize._construct_mixins_from_columns(table)  # noqa: SLF001
     return table
+
+
+def _told(schema: Any) -> dict[str, str]:
+    """Return the metadata of a schema that are words, and no description of columns for a program."""
+    found = {name.decode(): value.decode() for name, value in (schema.metadata or {}).items()}
+    return {name: value for name, value in found.items() if name not in _OF_PROGRAMS}
 
 
 def _units(schema: Any) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ __all__ = ("votable_content",)
 import io
 
 from astropy.io.votable import from_table
-from astropy.io.votable.tree import CooSys, Field, Resource, TimeSys
+from astropy.io.votable.tree import CooSys, Field, Info, Resource, TimeSys
 from astropy.table import Table
 
 _UCDS = {
@@ -51,10 +51,18 @@ _SYSTEMS = {"ra": _SKY, "dec": _SKY, "position_angle": _SKY, "time": _CLOCK}
 
 
 def votable_content(table: Table) -> bytes:
-    """Return the content of a file with the columns of a table, which are numbers and text, times such as UTC."""
-    document = from_table(table)
+    """Return the content of a file with the columns of a table, which are numbers and text, times such as UTC.
+
+    How the table was made is in an INFO for each of its meta, and all of it in the description, because astropy's own
+    reader keeps no INFO.
+    """
+    told = {name: str(value) for name, value in table.meta.items()}
+    plain = table.copy(copy_data=False)
+    plain.meta = {"description": "; ".join(f"{name}: {value}" for name, value in told.items())} if told else {}
+    document = from_table(plain)
     (resource,) = document.resources
     _add_systems(resource, {_SYSTEMS[name] for name in table.colnames if name in _SYSTEMS})
+    resource.tables[0].infos.extend(Info(name=name, value=value) for name, value in told.items())
     for field in resource.tables[0].fields:
         _describe(field)
     stream = io.BytesIO()

@@ -149,7 +149,7 @@ def _with_exact_times(table: Table) -> QTable:
 
 
 def _csv(table: Table) -> bytes:
-    return _text(_plain(table), "ascii.csv")
+    return _text(_plain(table), "ascii.csv")  # which cannot hold meta
 
 
 def _text(table: Table, name: str) -> bytes:
@@ -207,7 +207,7 @@ _WRITERS: Mapping[str, Callable[[Table], bytes]] = {
 
 def _plain(table: Table) -> Table:
     """Return the table with columns that every format has: times are text, masked where they are not known."""
-    found = Table()
+    found = Table(meta=table.meta)
     for name in table.colnames:
         found[name] = times_as_text(table[name]) if isinstance(table[name], Time) else table[name]
     return found

@@ -70,6 +70,12 @@ def test_json_says_what_was_measured_and_how(repo, position):
     assert found["failed"] == []
 
 
+def test_a_file_of_json_is_what_is_printed(repo, position, tmp_path):
+    printed = invoke("spectrum", repo, position, "--json").stdout
+    assert invoke("spectrum", repo, position, "-o", tmp_path / "spectrum.json").exit_code == 0
+    assert json.loads((tmp_path / "spectrum.json").read_text()) == json.loads(printed)
+
+
 def test_what_fails_is_told_and_the_rest_is_measured(repo, position):
     with open_repo(repo) as butler:
         butler.getURI("level2", detector=2, exposure=20255110106842).remove()

@@ -8,8 +8,9 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
+from astropy.io import votable
 from astropy.nddata import CCDData
-from astropy.table import QTable
+from astropy.table import QTable, Table
 from astropy.time import Time
 from lsst.daf.butler import Butler
 from made_once import copy_repo, open_repo
@@ -23,7 +24,7 @@ from spherex_butler.images.positions import sky_pixels
 from spherex_butler.ingest import ingest_files
 from spherex_butler.names import parse_product_name
 from spherex_butler.repository.runs import ensure_run
-from spherex_butler.search import Cutouts, find_images
+from spherex_butler.search import Cutouts, find_images, read_table
 from spherex_butler.search.writing import FORMATS, write_images
 from spherex_butler.spectra import apply_gains, extract_spectra, extract_spectrum, measure, measure_catalog
 from spherex_butler.testing import source_catalog, write_level2
@@ -119,6 +120,21 @@ def test_spectra_are_written_in_every_format(repo, tmp_path, name):
     if name in {"ecsv", "fits", "votable"}:
         read = QTable.read(tmp_path / "spectrum", format="ascii.ecsv" if name == "ecsv" else name)
         assert read["flux"].to_value(u.Jy).tolist() == spectrum["flux"].value.tolist()
+
+
+def test_every_format_but_csv_tells_how_spectra_were_made(repo, tmp_path):
+    spectrum = extract_spectrum(repo, POSITION)
+    assert spectrum.meta["method"] == "matched filter"
+    for name in ("a.ecsv", "a.fits", "a.vot", "a.parquet", "a.csv"):
+        write_images(spectrum, tmp_path / name)
+    assert dict(read_table(tmp_path / "a.ecsv").meta) == dict(spectrum.meta)
+    assert dict(read_table(tmp_path / "a.parquet").meta) == dict(spectrum.meta)
+    assert "method: matched filter" in Table.read(tmp_path / "a.fits").meta["comments"]
+    told = "; ".join(f"{name}: {value}" for name, value in spectrum.meta.items())
+    assert Table.read(tmp_path / "a.vot").meta["description"].split() == told.split()
+    infos = {info.name: info.value for info in votable.parse_single_table(tmp_path / "a.vot").infos}
+    assert infos == spectrum.meta
+    assert "matched filter" not in (tmp_path / "a.csv").read_text()
 
 
 def test_positions_without_images_give_an_empty_table(repo):
