@@ -32,7 +32,7 @@ NOT_RUN = {
         "mkdir -p ~/.lsst && touch ~/.lsst/db-auth.yaml && chmod 600 ~/.lsst/db-auth.yaml",
         "-- save as schemas.sql, and run as administrator: psql -v ON_ERROR_STOP=1 -d spherex -f schemas.sql",
         "-- save as connections.sql, and run as administrator: psql -f connections.sql",
-        "pg_dump -h db.example.org -U spherex_owner --format custom --file registry.dump spherex",
+        "pg_dump -h db.example.org -U postgres --format custom --file registry.dump spherex",
     ],
     "docs/how-to/pipelines.md": ["pip install 'spherex-butler[pipelines]'"],
     "docs/how-to/remote-butler.md": [
