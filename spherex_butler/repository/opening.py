@@ -43,6 +43,9 @@ _SERVER = (
     "BUTLER_RUBIN_ACCESS_TOKEN"
 )
 
+_UNKNOWN = "Error while communicating with Butler server"
+"""Begins all that a client is told if its server has no repository of that name: the reason is in the server's log."""
+
 _KINDS: Mapping[type, str] = {yaml.SequenceNode: "a list", yaml.ScalarNode: "a single value"}
 
 
@@ -136,8 +139,7 @@ def open_butler(root: ResourcePathExpression, *, writeable: bool = False, **opti
         ) from error
     except FileNotFoundError as error:
         raise ConfigurationError(
-            f"There is no repository at {place!r}: {_first_sentence(error)}. Expected the folder or URI of one, with a "
-            f"butler.yaml; 'butler spherex create {place}' makes one."
+            f"There is no repository at {place!r}: {_first_sentence(error)}. Expected {_what_to_expect(place)}."
         ) from error
     except _REFUSALS as error:
         if concerns_credentials(error):
@@ -265,8 +267,24 @@ def _kind(path: Path) -> str | None:
     return _KINDS.get(type(node))
 
 
+def _what_to_expect(place: str) -> str:
+    """Return what an address should be where nothing is: of a web server nobody makes a repository."""
+    if place.startswith("http"):
+        return (
+            "the address of a repository, such as https://HOST/api/butler/repo/NAME if a Butler server has it; "
+            "ask those who run that server"
+        )
+    return f"the folder or URI of one, with a butler.yaml; 'butler spherex create {place}' makes one"
+
+
 def _hint(error: BaseException, root: str) -> str:
     if not isinstance(error, ImportError):
-        return _SERVER if root.startswith("http") and isinstance(error, RuntimeError) else ""
+        return _server_hint(error) if root.startswith("http") and isinstance(error, RuntimeError) else ""
     extra = "s3" if root.startswith("s3:") else "remote" if root.startswith("http") else "all"
     return f", and what its address needs: pip install 'spherex-butler[{extra}]'"
+
+
+def _server_hint(error: RuntimeError) -> str:
+    if not str(error).startswith(_UNKNOWN):
+        return _SERVER
+    return f"{_SERVER}. Check the name at the end of the address; the server's log has the reason, by the request's ID"

@@ -258,6 +258,11 @@ def test_who_has_no_token_is_told_of_it(site, token, monkeypatch):
         spherex_butler.open_repo(site.url)
 
 
+def test_name_that_the_server_does_not_have_is_what_to_check(site):
+    with pytest.raises(ConfigurationError, match=r"Request ID: .*Check the name at the end of the address; .* log"):
+        spherex_butler.open_repo(f"{site.guard.url}/api/butler/repo/nothing")
+
+
 PLAIN = """
 import sys
 from lsst.daf.butler import Butler

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from http_server import serve
 from lsst.daf.butler import Butler
 from lsst.resources import ResourcePath
 from made_once import copy_repo
@@ -89,6 +90,13 @@ def test_repository_that_may_not_be_written_to_is_refused_first(tmp_path, run_fo
 def test_folder_that_is_no_repository_is_refused(tmp_path):
     with pytest.raises(ConfigurationError, match=r"There is no repository at .*'butler spherex create .*' makes one"):
         open_butler(tmp_path)
+
+
+def test_address_without_a_repository_is_not_one_to_make_it_at(tmp_path):
+    with serve(tmp_path) as server, pytest.raises(ConfigurationError, match="There is no repository at") as caught:
+        open_butler(server.url)
+    assert "https://HOST/api/butler/repo/NAME" in str(caught.value)
+    assert "create" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
