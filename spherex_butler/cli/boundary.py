@@ -192,6 +192,13 @@ def _of_store(error: Exception) -> str | None:
     return None
 
 
+def _of_formatter(error: Exception) -> str | None:
+    """Explain what a formatter met, which Butler raises as an error of its own, naming class and dataset."""
+    cause = error.__cause__
+    wrapped = isinstance(error, ValueError) and str(error).startswith("Failure from formatter")
+    return message_of(cause) if wrapped and isinstance(cause, Exception) else None
+
+
 _EXTRAS = {
     "remote": ("httpx2",),
     "https": ("aiohttp", "fsspec", "requests"),
@@ -264,6 +271,7 @@ def _of_yaml(error: Exception) -> str | None:
 _EXPLAIN: tuple[Callable[[Exception], str | None], ...] = (
     _of_database,
     _of_butler,
+    _of_formatter,
     _of_store,
     _of_import,
     _of_system,

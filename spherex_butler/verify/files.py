@@ -95,6 +95,7 @@ class FileCheck:
         for server, count, why in self._servers.unasked():
             message = f"{number_of(count, 'file')} there were not asked for any more, as requests failed: {why}"
             self._found.add(Kind.FILE_UNREADABLE, server, message, count=count)
+            self._found.checked["files"] -= count
         if self._without_checksum:
             self._found.add(
                 Kind.NO_CHECKSUM,

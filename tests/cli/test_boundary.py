@@ -11,6 +11,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from typing import NoReturn
 
 import aiohttp
 import botocore.exceptions
@@ -59,6 +60,11 @@ def sqlite_error(name: str) -> sqlite3.OperationalError:
     error = sqlite3.OperationalError(f"it said {name}")
     error.sqlite_errorname = name
     return error
+
+
+def formatter_failed(cause: Exception) -> NoReturn:
+    """Raise what Butler raises if a formatter fails."""
+    raise ValueError("Failure from formatter 'a.Formatter' for dataset 12-34 (level2 from s3://b/x.fits): …") from cause
 
 
 class _Refused(psycopg.OperationalError):
@@ -117,6 +123,11 @@ FOREIGN = {
         "permission denied for table x",
     ),
     "S3": (botocore.exceptions.NoCredentialsError(), "The S3 store did not do what was asked: Unable", "AWS_PROFILE"),
+    "formatter": (
+        raised_by(lambda: formatter_failed(botocore.exceptions.NoCredentialsError())),
+        "The S3 store did not do what was asked: Unable",
+        "AWS_PROFILE",
+    ),
     "web": (aiohttp.ClientPayloadError("cut off"), "The web server did not answer as expected: cut off.", "try again"),
     "service": (pyvo.DALQueryError("no column x"), "The archive's service did not answer", "Check the query"),
     "module": (

@@ -119,7 +119,9 @@ def test_ingest_ends_at_the_first_object_that_a_silent_store_does_not_take(targe
 
 
 def test_check_of_a_silent_store_asks_a_few_times(target, silent):
-    problems = check_repository(target, remote=2).problems
+    report = check_repository(target, remote=2)
+    problems = report.problems
+    assert report.checked["files"] == len(silent)
     assert {problem.kind for problem in problems} == {Kind.FILE_UNREADABLE}
     assert "s3://files" in {problem.subject for problem in problems}
     assert sum(problem.count for problem in problems) == 12
