@@ -318,6 +318,7 @@ class _Work:
 
 def _by_dataset(images: Table) -> dict[str, SkyCoord]:
     """Return the positions that are asked for in each image."""
-    names = np.asarray(images["dataset_id"], np.str_)
-    ra, dec = (u.Quantity(images[name], u.deg) for name in ("ra", "dec"))
-    return {str(name): SkyCoord(ra[names == name], dec[names == name]) for name in np.unique(names)}
+    names, place = np.unique(np.asarray(images["dataset_id"], np.str_), return_inverse=True)
+    rows = np.split(np.argsort(place, kind="stable"), np.cumsum(np.bincount(place, minlength=len(names)))[:-1])
+    positions = SkyCoord(*(u.Quantity(images[name], u.deg) for name in ("ra", "dec")))
+    return {str(name): positions[own] for name, own in zip(names, rows, strict=False)}

@@ -19,8 +19,10 @@ __all__ = (
     "require_size",
 )
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from numbers import Real
 from typing import Any
 
@@ -29,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments import require_number
-from ..errors import ParameterError
+from ..errors import ParameterError, SpherexButlerWarning
 from ..images.checks import require_spectral_image
 from ..images.flags import flagged, require_known_flags
 from ..images.gains import UNCORRECTED
@@ -60,6 +62,8 @@ _CORE = 0.01
 """The core of a source is where its kernel is at least this part of its peak."""
 
 _SAME = 0.1  # pixels; a neighbour that near is the source itself
+_HARDLY_APART = 0.5  # pixels; nearer neighbours widen the error of a flux by a quarter and more
+_AT_ONCE = 64  # kernels that are interpolated together: for each, QR2's samples need 80 kB
 _ROUNDS = 3  # in which the noise model follows the flux; it changes by less than 1e-3 after the second
 _TO_JANSKY = u.Unit("MJy").to("Jy")
 
@@ -180,6 +184,11 @@ def measure(
     ParameterError
         Raised if the source is outside the image, its unit is not MJy/sr, the solid angle is none, the neighbours are
         no pairs of numbers, or no image of any release defines a flag.
+
+    Warns
+    -----
+    SpherexButlerWarning
+        Issued if a neighbour is between 0.1 and 0.5 pixel from the source: one that is nearer is the source itself.
     """
     require_spectral_image(image)
     _require_brightness(image)
@@ -187,7 +196,9 @@ def measure(
     require_method(method)
     require_known_flags(method.bad_flags, {*BAD_FLAGS, *image.flag_definitions}, "bad_flags")
     solid_angle = _steradians(solid_angle)
-    sources = [_placed(image, x, y), *(_placed(image, *place) for place in _others(image, x, y, neighbours))]
+    others = _others(image, x, y, neighbours)
+    _warn_of_close(others, x, y)
+    sources = _placed(image, [(x, y), *others])
     usable = _usable(image, method.bad_flags)
     free = usable & ~_flagged(image, BACKGROUND_FLAGS) & ~np.logical_or.reduce([source.core for source in sources])
     background = fit_background(image.data, free, x, y)
@@ -248,11 +259,31 @@ def _others(
     ]
 
 
-def _placed(image: SpectralImage, x: float, y: float) -> _Source:
-    """Return a source's kernel on the pixels of the image."""
-    kernel = image.psf.detector_kernel(x, y)
+def _warn_of_close(others: Sequence[tuple[float, float]], x: float, y: float) -> None:
+    """Warn of neighbours that can hardly be told from the source; in one text, which Python shows once."""
+    if any(np.hypot(other_x - x, other_y - y) < _HARDLY_APART for other_x, other_y in others):
+        warnings.warn(
+            f"A neighbour is less than {_HARDLY_APART:g} pixel from its source: how the light is shared between them "
+            "hardly shows, and flux_error is large. If they are one source in two catalogues, remove one.",
+            SpherexButlerWarning,
+            stacklevel=3,
+        )
+
+
+def _placed(image: SpectralImage, places: Sequence[tuple[float, float]]) -> list[_Source]:
+    """Return the kernels of sources (x, y) on the pixels of the image."""
+    psf = image.psf
+    parts = (places[start : start + _AT_ONCE] for start in range(0, len(places), _AT_ONCE))
+    kernels = (psf.detector_kernel(*np.transpose(part)) for part in parts)
+    shape = image.data.shape
+    return [
+        _on_pixels(kernel, shape, *place) for kernel, place in zip(chain.from_iterable(kernels), places, strict=True)
+    ]
+
+
+def _on_pixels(kernel: Numbers, shape: tuple[int, ...], x: float, y: float) -> _Source:
     reach = kernel.shape[0] // 2
-    padded = np.zeros([side + 2 * reach for side in image.data.shape])
+    padded = np.zeros([side + 2 * reach for side in shape])
     row, column = (int(np.floor(place + 0.5)) for place in (y, x))
     padded[row : row + 2 * reach + 1, column : column + 2 * reach + 1] = kernel
     inner = (slice(reach, -reach or None),) * 2

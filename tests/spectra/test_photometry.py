@@ -14,7 +14,7 @@ from photutils.psf import ImagePSF, PSFPhotometry
 from point_sources import BASE, MIDDLE, SKY, SLOPE, SOLID_ANGLE, blank, fill, flux_of, stamp
 from scipy.interpolate import RectBivariateSpline
 
-from spherex_butler.errors import ParameterError
+from spherex_butler.errors import ParameterError, SpherexButlerWarning
 from spherex_butler.spectra import Measurement, Method, measure
 
 RELEASES = ("qr2", "qr3")
@@ -129,6 +129,34 @@ def test_a_neighbour_that_is_the_source_itself_changes_nothing():
     image = fill(blank(), 3.0 * stamp(blank(), *CENTER), np.random.default_rng(2))
     alone = measured(image, *CENTER)
     assert measured(image, *CENTER, neighbours=[CENTER, (-50.0, 3.0)]) == alone
+
+
+def test_a_neighbour_that_can_hardly_be_told_apart_is_warned_of_and_has_an_honest_error():
+    other = (CENTER[0] + 0.2, CENTER[1])
+    image = blank()
+    light = 3.0 * stamp(image, *CENTER) + 3.0 * stamp(image, *other)
+    pulls, errors = [], []
+    random = np.random.default_rng(1)
+    alone = measured(fill(image, light, random), *CENTER).flux_error
+    for _ in range(40):
+        fill(image, light, random)
+        with pytest.warns(SpherexButlerWarning, match=r"less than 0\.5 pixel from its source: .* remove one"):
+            found = measured(image, *CENTER, neighbours=[other])
+        pulls.append((found.flux - 3.0) / found.flux_error)
+        errors.append(found.flux_error)
+    assert np.median(errors) > 2.5 * alone
+    assert np.std(pulls) == pytest.approx(1, abs=0.4)
+    measured(image, *CENTER, neighbours=[(CENTER[0] + 0.6, CENTER[1])])
+
+
+def test_many_neighbours_are_as_good_as_few():
+    random = np.random.default_rng(4)
+    image = fill(blank(), 3.0 * stamp(blank(), *CENTER), random)
+    turns = np.linspace(0, 2 * np.pi, 130, endpoint=False)
+    around = [(CENTER[0] + 12 * np.cos(turn), CENTER[1] + 12 * np.sin(turn)) for turn in turns]
+    few, many = (measured(image, *CENTER, neighbours=around[::step]) for step in (26, 1))
+    assert many.flux == pytest.approx(few.flux, abs=few.flux_error)
+    assert measured(image, *CENTER, neighbours=around[::-1]).flux == pytest.approx(many.flux, rel=1e-6)
 
 
 # What people get wrong.
