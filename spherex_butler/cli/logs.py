@@ -12,8 +12,8 @@ from typing import Any
 import click
 
 _OURS = "spherex_butler"
-_SAID_IN_REPORTS = f"{_OURS}.repository.reports"
-_SAID_IN_ERRORS = ("lsst.daf.butler.direct_butler._direct_butler", "psycopg")
+_SAID_IN_REPORTS = (f"{_OURS}.repository.reports", f"{_OURS}.spectra.extraction")
+_SAID_IN_ERRORS = ("lsst.daf.butler.direct_butler._direct_butler", "psycopg", "urllib3.connectionpool")
 _LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "VERBOSE", "DEBUG", "TRACE")
 
 
@@ -44,15 +44,18 @@ def logging_for_command(context: click.Context) -> Iterator[None]:
 
     Warnings that a report holds are not logged as well, since every command prints its report; nor is it, unless levels
     are given, that Butler failed to open a repository, or PostgreSQL's driver to finish a statement: the error says so.
+    The same holds for requests that are repeated, and for connections to S3 beyond those that are kept.
     """
-    loggers = [logging.getLogger(name) for name in (_OURS, _SAID_IN_REPORTS, *_SAID_IN_ERRORS)]
+    reported, failing = ([logging.getLogger(name) for name in names] for names in (_SAID_IN_REPORTS, _SAID_IN_ERRORS))
+    loggers = [logging.getLogger(_OURS), *reported, *failing]
     before = [logger.level for logger in loggers]
-    loggers[1].setLevel(logging.ERROR)
+    for logger in reported:
+        logger.setLevel(logging.ERROR)
     try:
         if levels := _levels_of_butler(context) | dict(context.params.get("log_level") or {}):
             _set_levels(levels)
         else:
-            for logger in loggers[2:]:
+            for logger in failing:
                 logger.setLevel(logging.CRITICAL)
         yield
     finally:

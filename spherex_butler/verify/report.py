@@ -174,7 +174,7 @@ class RepositoryReport(Summarized):
     @property
     def summary(self) -> str:
         """The counts, in words."""
-        counts = ", ".join(f"{count} {name}" for name, count in self.checked.items())
+        counts = ", ".join(number_of(count, name.removesuffix("s")) for name, count in self.checked.items())
         if self.ok:
             return f"{counts} checked; no problems"
         problems = number_of(len(self.problems) + sum(self.unlisted.values()), "problem")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import signal
 import sqlite3
@@ -36,6 +37,7 @@ from made_once import copy_exposures, copy_repo
 
 import spherex_butler
 from spherex_butler.cli.boundary import error_boundary, message_of, warnings_told
+from spherex_butler.cli.logs import logging_for_command
 from spherex_butler.errors import ParameterError, SpherexButlerWarning
 
 BUTLER = Path(sys.executable).with_name("butler")
@@ -268,6 +270,15 @@ def test_warnings_of_a_report_are_said_once(tmp_path, command):
     assert done.stdout == "0 ingested, 6 already there, 0 failed\n"
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("6 images are there already, but elsewhere, such as ")
+
+
+@pytest.mark.parametrize("name", ["spherex_butler.spectra.extraction", "urllib3.connectionpool"])
+def test_warnings_that_the_command_tells_otherwise_are_not_logged(name):
+    logger = logging.getLogger(name)
+    assert logger.isEnabledFor(logging.WARNING)
+    with logging_for_command(click.Context(click.Command("any"))):
+        assert not logger.isEnabledFor(logging.WARNING)
+    assert logger.isEnabledFor(logging.WARNING)
 
 
 @pytest.fixture

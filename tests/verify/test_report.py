@@ -57,3 +57,9 @@ def test_notes_alone_are_no_problems():
     report = found.report()
     assert (report.ok, report.problems, report.unlisted) == (True, (), {})
     assert report.lines()[-1].endswith("checked; no problems")
+
+
+def test_one_of_a_kind_is_singular_and_thousands_are_separated():
+    found = Findings(0)
+    found.checked.update(images=1, datasets=1200, files=1)
+    assert found.report().summary == "1 image, 1,200 datasets, 1 file checked; no problems"
