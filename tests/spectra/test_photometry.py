@@ -159,6 +159,28 @@ def test_many_neighbours_are_as_good_as_few():
     assert measured(image, *CENTER, neighbours=around[::-1]).flux == pytest.approx(many.flux, rel=1e-6)
 
 
+def mean_excess(image, light, flux, *, pairs):
+    """Return by how much fluxes are too high on average, over pairs of opposite noise, which are free of most of it."""
+    random = np.random.default_rng(2)
+    found = []
+    for _ in range(pairs):
+        seen = fill(image, light, random).data.astype(float)
+        found.append(measured(image, *CENTER).flux)
+        truth = fill(image, light).data.astype(float)
+        image.data = (2 * truth - seen).astype(np.float32)
+        found.append(measured(image, *CENTER).flux)
+    return np.mean(found) / flux - 1
+
+
+def test_light_beyond_the_core_counts_as_background_and_is_all_that_is_lost():
+    image = blank("qr3", 6)
+    kernel = stamp(image, *CENTER)
+    flux = flux_of(30, kernel)
+    core = np.where(kernel < 0.01 * kernel.max(), 0, kernel)
+    assert -3e-4 < mean_excess(image, flux * kernel, flux, pairs=150) < -5e-5
+    assert mean_excess(image, flux * core, flux, pairs=150) == pytest.approx(0, abs=4e-5)
+
+
 # What people get wrong.
 
 
