@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ("know_storage_classes", "lack_of_configuration", "require_configuration")
+__all__ = ("holds_repository", "know_storage_classes", "lack_of_configuration", "require_configuration")
+
+import re
+from pathlib import Path
 
 from lsst.daf.butler import Butler, StorageClassFactory
 
@@ -11,6 +14,15 @@ from ..configuration.provider import PROVIDER
 from ..errors import ConfigurationError
 from ..paths import CONFIG_PATH_VARIABLE, config_uri
 from .butler_internals import file_datastore, is_remote
+
+
+def holds_repository(folder: Path) -> bool:
+    """Whether a folder is the root of a repository, whose ``butler.yaml`` names a database; a package's does not."""
+    try:
+        text = (folder / "butler.yaml").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return re.search(r"^registry\s*:", text, re.MULTILINE) is not None
 
 
 def know_storage_classes() -> None:

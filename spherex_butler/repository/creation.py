@@ -131,6 +131,7 @@ def make_repo(
         database cannot be reached or has no ``btree_gist``, the bucket for the
         files is not there, ``dimensions`` lacks what a SPHEREx repository
         needs, this process holds another definition of one of the universes,
+        ``root`` or ``datastore_root`` is a folder inside of another repository,
         what ``include`` names is not there, or ``obscore`` is wanted and Butler
         finds nothing that makes its rows in the universe's namespace.
     ParameterError

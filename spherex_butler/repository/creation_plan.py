@@ -15,6 +15,7 @@ from lsst.resources import ResourcePath, ResourcePathExpression
 from ..configuration.provider import PROVIDER
 from ..configuration.universe import claim_universe, dimension_config, repository_config, require_ours
 from ..errors import ConfigurationError, ParameterError, hide_secrets, reason_of
+from .configured import holds_repository
 from .live_obscore import require_record_factory
 from .opening import require_plain_path
 
@@ -68,6 +69,7 @@ def plan_repository(
     datastore = _resolve_datastore(datastore_root, config)
     for place in (root, datastore):
         _require_bucket(place)
+        _require_outside(place, root)
     keep_roots = database is not None or datastore_root is not None
     return Plan(root, config, dimensions, sqlite, datastore, keep_roots)
 
@@ -127,6 +129,19 @@ def _require_bucket(uri: ResourcePath | None) -> None:
             f"There is no bucket {str(bucket)!r} that these credentials can see; expected one for the files of the "
             "repository. Make it, or correct its name, the credentials (AWS_PROFILE) or S3_ENDPOINT_URL."
         )
+
+
+def _require_outside(uri: ResourcePath | None, root: ResourcePath) -> None:
+    """Refuse a folder inside of another repository, which takes the files there for its own, if forgotten ones."""
+    if uri is None or not uri.isLocal:
+        return
+    for parent in Path(uri.ospath).resolve().parents:
+        is_own = root.isLocal and parent == Path(root.ospath).resolve()
+        if not is_own and holds_repository(parent):
+            raise ConfigurationError(
+                f"{uri.ospath!r} is inside of the repository at {str(parent)!r}, which would take the files for its "
+                "own; expected a folder outside of it. Make the repository elsewhere."
+            )
 
 
 def _resolve_database(database: str, root: ResourcePath) -> tuple[str, Path | None]:

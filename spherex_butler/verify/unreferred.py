@@ -19,6 +19,7 @@ from ..errors import FormatError, reason_of
 from ..files.temporary import has_temporary_name, is_stale
 from ..names import parse_product_name
 from ..repository.butler_internals import recorded_paths
+from ..repository.configured import holds_repository
 from ..repository.opened import OpenedRepository
 from .report import Findings, Kind
 
@@ -85,12 +86,17 @@ def _candidates(repository: OpenedRepository, found: Findings) -> Iterator[str]:
 
 
 def _walk(root: ResourcePath, found: Findings) -> Iterator[tuple[str, list[str]]]:
-    """Yield folders, relative to the root, and the names of the files in them."""
+    """Yield folders, relative to the root, and the names of the files in them; none of repositories inside of this."""
     if root.isLocal:
         base = root.ospath
-        for folder, _, names in os.walk(base):
+        for folder, folders, names in os.walk(base):
             relative = os.path.relpath(folder, base)
-            yield "" if relative == os.curdir else relative, names
+            if relative == os.curdir:
+                yield "", names
+            elif "butler.yaml" in names and holds_repository(Path(folder)):
+                folders.clear()
+            else:
+                yield relative, names
     else:
         try:
             for uri, _, names in root.walk():

@@ -622,8 +622,11 @@ def on_read_only(places, tmp_path_factory):
     """What each command that changes a repository says where file permissions forbid it."""
     folder = tmp_path_factory.mktemp("read_only")
     repo = copy_repo(folder / "repo")
-    make_read_only(repo)
-    given = {**places, "REPO": str(repo), "SIMULATED": str(repo / "simulated"), "INSIDE": str(repo / "inside")}
+    closed = folder / "closed"
+    closed.mkdir()
+    for one in (repo, closed):
+        make_read_only(one)
+    given = {**places, "REPO": str(repo), "SIMULATED": str(repo / "simulated"), "INSIDE": str(closed / "inside")}
     lines = {name: (name.partition(" ")[0], *ON_REPOSITORIES[name]) for name in CHANGING}
     lines |= {"create": ("create", "INSIDE"), "simulate": ("simulate", "SIMULATED", "--size", "8")}
     lines |= {f"{name} -n": (*lines[name], "-n") for name in ("create", "simulate")}
@@ -631,7 +634,8 @@ def on_read_only(places, tmp_path_factory):
     words = {name: [spelt_out(word, given) for word in line] for name, line in lines.items()}
     script = start_script(READ_ONLY, json.dumps(words), folder=folder / "elsewhere")
     assert script.wait() == 0, script.said
-    make_writeable(repo)
+    for one in (repo, closed):
+        make_writeable(one)
     return repo, json.loads(script.output.splitlines()[-1])
 
 
@@ -652,7 +656,7 @@ def test_folder_without_write_permission_is_one_message(on_read_only, command):
     repo, results = on_read_only
     code, text, _ = results[command]
     assert code == 1
-    assert f"Permission denied: '{repo}/" in text
+    assert f"Permission denied: '{repo.parent}/" in text
     assert text.endswith("Expected permission to read and, where it is changed, to write it.\n")
 
 

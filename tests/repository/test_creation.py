@@ -320,6 +320,22 @@ def test_existing_database_file_is_left_alone(tmp_path):
     assert contents(tmp_path) == {tmp_path / "gen3.sqlite3": b"mine"}
 
 
+@pytest.mark.parametrize("options", [{"root": "r/deep/inside"}, {"root": "new", "datastore_root": "r/files"}])
+def test_folder_inside_of_another_repository_is_refused(tmp_path, monkeypatch, options):
+    """The other's check would take files there for forgotten ones, which may be removed."""
+    monkeypatch.chdir(tmp_path)
+    copy_repo(tmp_path / "r")
+    before = contents(tmp_path)
+    with pytest.raises(ConfigurationError, match=r"/r/.*' is inside of the repository at '.*/r'.* Make .* elsewhere"):
+        make_repo(**options)
+    assert contents(tmp_path) == before
+
+
+def test_files_may_be_in_a_folder_of_the_repository_itself(tmp_path):
+    with make_repo(tmp_path / "r", datastore_root=tmp_path / "r" / "files") as butler:
+        assert butler.getURI(put_zeros(butler, "dark", "spx/x", detector=1)).ospath.startswith(f"{tmp_path}/r/files/")
+
+
 def test_root_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(ConfigurationError, match=r"file' is a file; a repository needs a folder"):

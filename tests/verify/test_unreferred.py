@@ -51,6 +51,18 @@ def test_other_files_are_noted_in_folders_of_runs_only(butler):
     assert Kind.FILE_UNREFERRED not in kinds(report)
 
 
+def test_files_of_a_repository_inside_of_this_are_its_own(butler, tmp_path):
+    with new_repo() as other:
+        shutil.copytree(other._datastore.root.ospath, tmp_path / "other")
+    inside = Path(shutil.copytree(tmp_path / "other", Path(butler._datastore.root.ospath, "mine", "inside")))
+    product = path_of(butler, images(butler)[0])
+    for folder in (inside, inside / "spx" / "run", inside.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(product, folder)
+    report = check_repository(butler)
+    assert [finding.subject for finding in report.problems] == [str(inside.parent / product.name)]
+
+
 def test_files_in_the_root_that_are_referred_to_where_they_are_have_a_record(archive):
     with new_repo() as butler:
         folder = Path(butler._datastore.root.ospath) / "my archive"
