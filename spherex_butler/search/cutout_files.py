@@ -78,7 +78,7 @@ class FolderError(ConfigurationError):
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder that cutouts go to, and those it is in, where they are not there.
+    """Make a folder that cutouts, or what goes with them, are kept in, and those it is in, where they are not there.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FolderError(
-            f"There cannot be a folder {str(folder)!r} for cutouts: {reason_of(error).rstrip('.')}. Expected one that "
+            f"There cannot be a folder {str(folder)!r}: {reason_of(error).rstrip('.')}. Expected one that "
             "is there or can be made; give another."
         ) from error
 

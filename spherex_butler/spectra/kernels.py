@@ -12,6 +12,7 @@ from lsst.daf.butler import Butler, DatasetRef
 from ..errors import FormatError, ParameterError, reason_of
 from ..images.psf import SpectralImagePSF, zones_are_swapped
 from ..images.spectral_image import SpectralImage
+from ..search.cutout_files import make_folder
 
 _TYPES = ("epsf", "average_psf")
 """The calibrations that the PSF of an image is a copy of."""
@@ -32,9 +33,16 @@ class Kernels:
         The repository.
     folder
         Where PSFs are kept as files, so that none is read again; by default they are kept in memory alone.
+
+    Raises
+    ------
+    FolderError
+        Raised if there cannot be such a folder.
     """
 
     def __init__(self, butler: Butler, folder: Path | None = None) -> None:
+        if folder is not None:
+            make_folder(folder)
         self._butler = butler
         self._folder = folder
         self._known: dict[str, SpectralImagePSF] = {}
@@ -54,7 +62,6 @@ class Kernels:
         x, y = image.origin
         pixel = self._butler.get(ref, parameters={"planes": _PLANE, "bbox": (x, x + 1, y, y + 1)})
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
             pixel.write(path, overwrite=True)  # nobody else's: another process would write the same
         psf: SpectralImagePSF = pixel.psf
         return psf

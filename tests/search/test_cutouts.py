@@ -281,7 +281,7 @@ def test_what_is_no_table_is_refused(local):
 @pytest.mark.parametrize("name", ["file", "file/below"])
 def test_folder_that_is_a_file_is_refused(local, tmp_path, name):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(ConfigurationError, match=f"There cannot be a folder '.*{name}' for cutouts: .* Expected one"):
+    with pytest.raises(ConfigurationError, match=f"There cannot be a folder '.*{name}': .* Expected one"):
         get_cutouts(local.butler, local.table([(30, 40)]), SIZE, folder=tmp_path / name)
     assert (tmp_path / "file").read_text() == "mine"
 

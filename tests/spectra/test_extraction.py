@@ -19,7 +19,7 @@ from point_sources import stamp
 from spherex_butler import SpectralImage
 from spherex_butler.calibrations import certify
 from spherex_butler.constants import FULL_FRAME
-from spherex_butler.errors import ParameterError, SpherexButlerWarning
+from spherex_butler.errors import ConfigurationError, ParameterError, SpherexButlerWarning
 from spherex_butler.images.positions import sky_pixels
 from spherex_butler.ingest import ingest_files
 from spherex_butler.names import parse_product_name
@@ -151,6 +151,14 @@ def test_what_is_in_the_folder_is_not_read_again(repo, tmp_path):
     second = extract_spectrum(repo, POSITION, folder=tmp_path / "kept", report=done)
     assert (done.fetched, done.there) == (0, 3)
     assert second["flux"].value.tolist() == first["flux"].value.tolist()
+
+
+def test_file_in_the_way_of_kept_psfs_is_refused_before_anything_is_read(repo, tmp_path):
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "psf").write_text("mine")
+    with pytest.raises(ConfigurationError, match=r"There cannot be a folder '.*psf': FileExistsError.* give another"):
+        extract_spectrum(repo, POSITION, folder=tmp_path / "kept")
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["psf"]
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", None])
