@@ -21,6 +21,7 @@ from ..repository.data_ids import is_key, with_keys
 from ..repository.failures import told_as_repository_failures
 from ..repository.image_refs import images_between
 from ..repository.reports import FailedDataset, Report
+from ..summaries import number_of
 from .calibrations import UsedCalibrations, certify_as_in, ensure_path
 from .transfer import ExportMode, Transfer, require_two
 
@@ -59,7 +60,8 @@ class ExportReport(Report[FailedDataset]):
     def summary(self) -> str:
         """The counts, in words."""
         return (
-            f"{self.images} images exported, {self.images_there} already there; {self.calibrations} calibrations "
+            f"{number_of(self.images, 'image')} exported, {self.images_there} already there; "
+            f"{number_of(self.calibrations, 'calibration')} "
             f"exported, {self.calibrations_there} already there; {self.certified} validity ranges certified; "
             f"{len(self.failed)} failed"
         )

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType, DimensionRecord, MissingDatasetTypeError
+from lsst.daf.butler.registry import ConflictingDefinitionError, MissingCollectionError
 from lsst.resources import ResourcePath
 
 from ..calibrations.runs import calibration_chain_of
@@ -32,6 +33,7 @@ from ..errors import ConfigurationError, FormatError, ParameterError, reason_of
 from ..files.placement import place, resolve_transfer
 from ..repository.butler_internals import StoredFile, have_same_registry
 from ..repository.contention import retry, split_on_failure
+from ..repository.distortions import DISTORTION, RUN
 from ..repository.failures import one_item, writing_to
 from ..repository.image_refs import dataset_text
 from ..repository.opened import check_opened
@@ -88,6 +90,7 @@ class Transfer:
     def transfer(self, refs: Sequence[DatasetRef]) -> tuple[int, int]:
         """Transfer datasets of one type and run; return how many are new in the target, and how many were there."""
         known = known_ids(self._target, refs)
+        known |= self._remembered(refs)
         new = [ref for ref in refs if ref.id not in known]
         if not new:
             return 0, len(known)
@@ -110,6 +113,17 @@ class Transfer:
         split_on_failure(list(placed), register_some, self._give_up)
         return done, len(known) + there
 
+    def _remembered(self, refs: Sequence[DatasetRef]) -> set[uuid.UUID]:
+        """Return the distortions of detectors of which the target remembers one: as good, from another header."""
+        if not refs or refs[0].datasetType.name != DISTORTION or refs[0].run != RUN:
+            return set()
+        try:
+            theirs = self._target.query_datasets(DISTORTION, RUN, find_first=False, explain=False)
+        except (MissingDatasetTypeError, MissingCollectionError):
+            return set()
+        detectors = {ref.dataId["detector"] for ref in theirs}
+        return {ref.id for ref in refs if ref.dataId["detector"] in detectors}
+
     def _place_all(
         self, refs: Sequence[DatasetRef], stored: Mapping[uuid.UUID, list[StoredFile]], records: Records
     ) -> dict[DatasetRef, list[StoredFile]]:
@@ -122,7 +136,9 @@ class Transfer:
         return placed
 
     def _give_up(self, ref: DatasetRef, error: Exception) -> None:
-        self._failed.append(FailedDataset(dataset_text(ref), reason_of(error)))
+        other = "the target has another dataset of this type and data ID in this run, which stays"
+        reason = other if isinstance(error, ConflictingDefinitionError) else reason_of(error)
+        self._failed.append(FailedDataset(dataset_text(ref), reason))
 
     def _in_target(self, ref: DatasetRef, records: Records) -> DatasetRef:
         """Return a dataset as the target has it, with the records that come along; names of files follow from them."""
@@ -223,7 +239,10 @@ def _require_size(uri: ResourcePath, file: StoredFile) -> None:
     """Refuse a file that is not there, or was cut off or replaced since it is on record."""
     if uri.isLocal and not Path(uri.ospath).is_file():
         raise FormatError(f"the source's file {str(uri)!r} is not there; {_REMEDY}.")
-    size = uri.size()
+    try:
+        size = uri.size()
+    except FileNotFoundError as error:
+        raise FormatError(f"the source's file {str(uri)!r} is not there; {_REMEDY}.") from error
     if file.file_size not in {size, UNKNOWN_SIZE}:
         raise FormatError(
             f"the source's file {str(uri)!r} has {size} bytes, {file.file_size} are on record; {_REMEDY}."

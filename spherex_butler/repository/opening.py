@@ -19,7 +19,8 @@ from lsst.resources import ResourcePath, ResourcePathExpression
 from sqlalchemy.exc import DBAPIError
 
 from ..constants import DEFAULT_COLLECTION, INSTRUMENT
-from ..errors import ConfigurationError, ParameterError, hide_secrets
+from ..errors import ConfigurationError, ParameterError, hide_secrets, reason_of
+from ..files.waiting import is_silence
 from .butler_internals import is_remote
 from .configured import know_storage_classes
 from .database_errors import concerns_credentials, explain_credentials_error, explain_database_error
@@ -145,6 +146,11 @@ def open_butler(root: ResourcePathExpression, *, writeable: bool = False, **opti
         if concerns_credentials(error):
             message = f"The repository {place!r} cannot be opened. {explain_credentials_error(error)}"
             raise ConfigurationError(message) from error
+        if place.startswith("http") and is_silence(error):
+            raise ConfigurationError(
+                f"The repository {place!r} cannot be opened: {reason_of(error)}. Expected a server that runs at this "
+                "address, and a network that leads there."
+            ) from error
         why = _configuration_problem(root, error) or _first_sentence(error)
         raise ConfigurationError(
             f"The repository {place!r} cannot be opened: {why}. "

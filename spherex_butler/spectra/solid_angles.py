@@ -81,7 +81,7 @@ def mapped_solid_angle(
     if not (0 <= row < values.shape[0] and 0 <= column < values.shape[1]):
         raise ParameterError(
             f"The map of solid angles has shape {values.shape} and no pixel (x, y) = {(column, row)}; expected one of "
-            "the full frame, 2040 x 2040."
+            "the full frame, 2040 x 2040. Simulated ones have it by write_calibrations(..., shape=(2040, 2040))."
         )
     return float(values[row, column]) * float(unit.to_value(u.sr))
 

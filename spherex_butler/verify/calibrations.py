@@ -150,10 +150,10 @@ class CalibrationCheck:
             message = f"{stretch}: {reason}."
             self._found.add(kind, _text(name, detectors), message, count=stretch.count, problem=problem)
         if self._absent and not self._validities:
-            message = "the repository has no calibrations of the archive; no image is expected to find one."
+            message = "the repository has none from the archive, so images are not expected to have any."
             self._found.add(Kind.TYPE_ABSENT, "all types", message, problem=False)
         elif self._absent:
-            message = "there are no datasets of these types; no image is expected to find one."
+            message = "there are no datasets of these types, so images are not expected to have any."
             self._found.add(Kind.TYPE_ABSENT, ", ".join(self._absent), message, problem=False)
         if self._others:
             message = "have other dimensions than instrument and detector; such calibrations are not looked up."

@@ -27,18 +27,18 @@ def test_images_are_exported_with_their_calibrations(repos, tmp_path):
     with Butler.from_config(repos[1]) as target:
         assert target.collections.query("*") == ["SPHEREx/calib", "SPHEREx/defaults"]
     assert run("export", *repos, "detector=3", "-t", "copy", "--report", tmp_path / "report.json") == (
-        "1 images exported, 0 already there; 1 calibrations exported, 0 already there; "
+        "1 image exported, 0 already there; 1 calibration exported, 0 already there; "
         "1 validity ranges certified; 0 failed\n"
     )
     assert json.loads((tmp_path / "report.json").read_text())["images"] == 1
     text = run("export", *repos, "--where", "detector IN (3, 4)", "--no-calibrations", "--progress")
     assert "Exporting planning periods" in text
-    assert "1 images exported, 1 already there; 0 calibrations exported, 0 already there" in text
+    assert "1 image exported, 1 already there; 0 calibrations exported, 0 already there" in text
 
 
 def test_names_of_exposures_and_detectors_restrict_the_images(repos):
     text = run("export", *repos, "exposure=2025W51_1A_0684_2", "detector=D3", "--dry-run")
-    assert text.startswith("Dry run, nothing changed: 1 images exported")
+    assert text.startswith("Dry run, nothing changed: 1 image exported")
 
 
 def test_export_that_matches_nothing_says_what_was_asked(repos):

@@ -125,6 +125,14 @@ def test_files_that_the_source_refers_to_can_be_copied(source, target):
     assert problems(target) == problems(source)
 
 
+def test_distortions_that_the_target_remembers_by_itself_stay(source, target, tmp_path):
+    ingest_files(target, write_exposures(tmp_path, exposures=1, size=16), transfer="copy")
+    before = {ref.id for ref in target.query_datasets("distortion", "SPHEREx/distortions")}
+    report = copy_repository(source, target)
+    assert (len(before), report.failed) == (6, [])
+    assert {ref.id for ref in target.query_datasets("distortion", "SPHEREx/distortions")} == before
+
+
 def test_second_copy_finds_all_there(source, target):
     copy_repository(source, target)
     before = contents(target)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+import requests
 from http_server import serve
 from lsst.daf.butler import Butler
 from lsst.resources import ResourcePath
@@ -178,3 +180,14 @@ def test_new_repository_has_the_same_defaults(tmp_path):
     with spherex_butler.make_repo(tmp_path / "new") as made, open_repo(tmp_path / "new") as opened:
         assert repr(made.registry.defaults) == repr(opened.registry.defaults)
         assert made.isWriteable()
+
+
+def test_server_that_does_not_answer_is_told(monkeypatch):
+    def unanswered(*_: object, **__: object) -> NoReturn:
+        raise requests.ConnectionError("HTTPConnectionPool(host='127.0.0.1', port=9): Max retries exceeded")
+
+    monkeypatch.setattr(requests.Session, "send", unanswered)
+    with pytest.raises(
+        ConfigurationError, match=r"the server 127.0.0.1 cannot be reached\. Expected a server that runs"
+    ):
+        open_repo("http://127.0.0.1:9/api/butler/repo/sky")

@@ -162,7 +162,7 @@ def test_gap_of_several_detectors_is_said_once(butler):
 
 def test_repository_without_any_calibrations_is_noted_in_a_line(butler):
     (note,) = check_repository(butler).findings
-    expected = "all types: the repository has no calibrations of the archive; no image is expected to find one."
+    expected = "all types: the repository has none from the archive, so images are not expected to have any."
     assert str(note) == f"note: no such calibrations: {expected}"
 
 
