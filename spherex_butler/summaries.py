@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ("Summarized", "number_of")
+__all__ = ("Summarized", "number_of", "percent_of")
 
+import math
 from abc import ABC, abstractmethod
 
 
@@ -27,3 +28,11 @@ class Summarized(ABC):
 def number_of(count: int, noun: str) -> str:
     """Return how many of something, in words."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}{'es' if noun.endswith('ch') else 's'}"
+
+
+def percent_of(part: float, whole: float) -> str:
+    """Return a part of a whole in percent; little is not said to be nothing, and not quite all not to be all."""
+    percent = 100 * part / whole if whole else 0.0
+    if 0 < percent < 0.05:
+        return f"{percent:.{1 - math.floor(math.log10(percent))}f}%"
+    return f"{min(percent, 99.9) if part < whole else percent:.1f}%"

@@ -30,6 +30,7 @@ from ..repository.opened import check_opened
 from ..repository.registration import FileRecords, known_ids, register, stored_files
 from ..repository.reports import IngestReport
 from ..repository.runs import ensure_run
+from ..summaries import number_of
 from .tables import ArchiveBatch, ArchiveTable, count_rows, read_archive_table
 
 
@@ -237,8 +238,9 @@ class _Registration:
     def warn(self) -> None:
         """Warn of images that the repository has at another address than the table."""
         if self.elsewhere:
+            are, they = ("is", "it is") if self.elsewhere == 1 else ("are", "they are")
             warning = (
-                f"{self.elsewhere} images are there already, but elsewhere, such as {self.example}; they are read from "
-                "where they are."
+                f"{number_of(self.elsewhere, 'image')} {are} there already, but elsewhere, such as {self.example}; "
+                f"{they} read from where {they}."
             )
             self.report.warn([warning])

@@ -27,6 +27,7 @@ from ..files.failures import FailedFile, FailingAlone
 from ..ingest.plan import PlannedFile
 from ..repository.reports import Report
 from ..repository.runs import chain_of
+from ..summaries import number_of
 from .access import relocation
 from .readers import MemoryTable, Row, TableReader, open_table, up_to_damage
 from .rows import DataLinkError, RowPlanner
@@ -140,8 +141,9 @@ class ArchiveSummary(Report[FailedFile]):
     @property
     def summary(self) -> str:
         """The counts, in words."""
-        runs = [f"{release} {run}: {number} images" for (release, run), number in sorted(self.images.items())]
-        return "\n".join([*runs, f"{self.images.total()} images in {len(runs)} runs, {len(self.failed)} rows failed"])
+        runs = [f"{release} {run}: {number_of(n, 'image')}" for (release, run), n in sorted(self.images.items())]
+        images, failed = number_of(self.images.total(), "image"), number_of(len(self.failed), "row")
+        return "\n".join([*runs, f"{images} in {number_of(len(runs), 'run')}, {failed} failed"])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as what JSON can hold."""

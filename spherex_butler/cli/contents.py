@@ -13,6 +13,7 @@ from ..repository.opening import open_butler
 from ..search import observations
 from ..search import summary as summary_of
 from ..search.writing import document, format_of, write_table
+from ..summaries import number_of
 from . import options
 
 _ROWS = "observations"
@@ -59,7 +60,8 @@ def list_observations(
     table = table[:most]
     if output is not None and name is not None:
         write_table(table, output, name, overwrite=overwrite, rows=_ROWS, besides={"more": more})
-        options.say(["… and more; --limit 0 writes all."] if more else [], f"Wrote {len(table)} rows to {output}.")
+        wrote = f"Wrote {number_of(len(table), 'row')} to {output}."
+        options.say(["… and more; --limit 0 writes all."] if more else [], wrote)
     elif as_json:
         options.say_json(document(table, _ROWS) | {"more": more})
     else:

@@ -12,6 +12,7 @@ import click
 from ..obscore.export import export_obscore
 from ..obscore.writing import FORMATS
 from ..repository.opening import open_butler
+from ..summaries import number_of
 from . import options
 
 
@@ -34,4 +35,4 @@ def obscore_export(repo: str, *, output: Path, overwrite: bool, all_processings:
     """
     with open_butler(repo) as butler:
         number = export_obscore(butler, output, latest=not all_processings, overwrite=overwrite, **choices)
-    options.say([], f"Wrote {number} rows to {output}.")
+    options.say([], f"Wrote {number_of(number, 'row')} to {output}.")

@@ -74,7 +74,11 @@ _Command: TypeAlias = Callable[..., None]
 def _writable(what: str) -> Callable[[click.Context, click.Parameter, Path | None], Path | None]:
     """Return what refuses a file that cannot be written before anything is done."""
 
-    def checked(_context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
+    def checked(context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
+        if path is not None and str(path) == "-":
+            prints = any(option.name == "as_json" for option in context.command.params)
+            hint = ", or --json in its place, which prints" if prints else ""
+            raise click.BadParameter(f"'-' does not stand for the standard output here; expected a file{hint}.")
         if path is not None and not path.parent.is_dir():
             raise click.BadParameter(f"{str(path.parent)!r} is not a folder; expected one for the {what}.")
         return path

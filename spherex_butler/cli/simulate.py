@@ -14,6 +14,7 @@ from ..constants import DETECTORS, FULL_FRAME
 from ..errors import FormatError
 from ..files.folders import require_permission
 from ..names import detector_number
+from ..summaries import number_of
 from ..testing.level2 import PlannedFile, existing_files, plan_exposures, write_level2
 from . import options
 
@@ -120,19 +121,19 @@ def simulate(output: Path, dry_run: bool, overwrite: bool, **choices: Any) -> No
         for file in files:
             write_level2(file.path, overwrite=overwrite, **file.options)
     size = sum(file.path.stat().st_size for file in plan) / 1e6
-    click.echo(f"Wrote {len(plan)} files, {size:,.1f} MB, to {output}.")
+    click.echo(f"Wrote {number_of(len(plan), 'file')}, {size:,.1f} MB, to {output}.")
 
 
 def _print_plan(plan: list[PlannedFile]) -> None:
     for file in plan:
         click.echo(f"{file.path}{' (exists)' if file.path.exists() else ''}")
-    click.echo(f"{len(plan)} files; none was written.")
+    click.echo(f"{number_of(len(plan), 'file')}; none was written.")
 
 
 def _require_absent(plan: list[PlannedFile], *, overwrite: bool) -> None:
     taken = [] if overwrite else existing_files(plan)
     if taken:
         raise click.ClickException(
-            f"{len(taken)} of the {len(plan)} files exist, the first {str(taken[0])!r}; give --overwrite to "
-            "replace them, or another folder. Nothing was written."
+            f"{len(taken)} of the {number_of(len(plan), 'file')} exist, the first {str(taken[0])!r}; give --overwrite "
+            "to replace them, or another folder. Nothing was written."
         )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ("as_html", "one_line")
+__all__ = ("as_html", "one_line", "unit_text")
 
 from base64 import b64encode
 from collections.abc import Callable
 from html import escape
 from typing import Any
 
+import astropy.units as u
 import numpy as np
 
 from ..errors import SpherexButlerError, reason_of
@@ -28,7 +29,8 @@ def one_line(image: Any) -> str:
     detector = header.get("DETECTOR")
     observation = [] if image.obs_id is None else [image.obs_id]
     of = " ".join([*observation, *([] if detector is None else [f"D{detector}"])]) or "of no observation"
-    facts = [of, *_version(parts), f"shape {image.shape}", f"in {image.unit}" if str(image.unit) else "without unit"]
+    unit = f"in {unit_text(image.unit)}" if str(image.unit) else "without unit"
+    facts = [of, *_version(parts), f"shape {image.shape}", unit]
     if image.origin != (0, 0):
         facts.insert(-1, f"from pixel {image.origin} of the full frame")
     if (wavelengths := parts["wavelengths"]) is not None:
@@ -37,6 +39,12 @@ def one_line(image: Any) -> str:
     loaded = _loaded(parts)
     facts.append(f"with {loaded}" if loaded else "without other planes")
     return f"<{type(image).__name__} {', '.join(facts)}>"
+
+
+def unit_text(unit: u.UnitBase) -> str:
+    """Return a unit as people read it, such as MJy² / sr²; files have what their standard says."""
+    text: str = unit.to_string("unicode", fraction="inline")
+    return text
 
 
 def _loaded(parts: dict[str, Any]) -> str:
@@ -132,7 +140,7 @@ def _brightness(image: Any) -> str:
     if not good.any():
         return "no pixel with a value"
     found = BrightnessRange.of(image.data, mask)
-    unit = f" {image.unit}" if str(image.unit) else ""
+    unit = f" {unit_text(image.unit)}" if str(image.unit) else ""
     return f"median {np.median(image.data[good]):.4g}{unit}; most from {found.low:.4g} to {found.high:.4g}"
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ..errors import ParameterError, near
 from ..images.geometry import direction_of, frame_axes
 from ..search.coverage import Channel, Coverage
+from ..summaries import number_of, percent_of
 from .axes import given_axes, new_axes
 from .colors import MARK, outlined
 from .sky import require_position
@@ -90,8 +91,9 @@ def plot_coverage(
     lowest, fewest = drawn.get_clim()[0], float(depth[depth > 0].min(initial=1))
     _add_bar(ax, drawn, extend="min" if (lowest or 0) > max(1.0, fewest) else "neither")
     _label(ax)
+    seen = percent_of(int((depth > 0).sum()), len(depth))
     of = "" if channel is None else f" in channel {channel[1]} of D{channel[0]}"
-    ax.set_title(f"{(depth > 0).mean():.1%} of the sky seen{of}, {counted.images:,} images; {name}", fontsize="medium")
+    ax.set_title(f"{seen} of the sky seen{of}, {number_of(counted.images, 'image')}; {name}", fontsize="medium")
     if mark is not None:
         _draw_mark(ax, mark, system)
     return ax

@@ -16,6 +16,7 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from ..errors import FormatError, ParameterError, SpherexButlerWarning, near, reason_of
+from ..images.representation import unit_text
 from ..images.spectral_image import SpectralImage
 
 _BRIGHTNESS = "surface brightness"
@@ -48,7 +49,7 @@ class Plane:
     def labelled(self, unit: u.UnitBase) -> tuple[str, str]:
         """Return what a colour bar says of values in a unit: what they are, and the unit."""
         is_brightness = self.label != _BRIGHTNESS or unit.is_equivalent(u.MJy / u.sr)
-        return self.label if is_brightness else "image", f" [{unit}]" if str(unit) else ""
+        return self.label if is_brightness else "image", f" [{unit_text(unit)}]" if str(unit) else ""
 
     def of(self, image: SpectralImage) -> tuple[NDArray[Any], u.UnitBase]:
         """Return the values of an image, and their unit."""

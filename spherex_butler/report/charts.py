@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("Stack", "channel_chart", "legend", "stacked_chart")
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -96,7 +97,12 @@ class _Axis:
             value = count * self.step
             y = self.y(value)
             yield element("line", x1=_LEFT, x2=width - _RIGHT, y1=y, y2=y, class_="grid")
-            yield element("text", f"{value:,.10g}", x=_LEFT - 8, y=y + 4, class_="tick end")
+            yield element("text", self._said(value), x=_LEFT - 8, y=y + 4, class_="tick end")
+
+    def _said(self, value: float) -> str:
+        """Return a value with the digits of the step, so that all are written alike."""
+        digits = max(0, -math.floor(math.log10(self.step) + 1e-9))
+        return f"{value:,.{digits}f}" if value else "0"
 
 
 def _round_step(largest: float) -> float:

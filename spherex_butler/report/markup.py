@@ -8,6 +8,7 @@ from __future__ import annotations
 __all__ = ("Content", "Markup", "element", "joined", "number", "text")
 
 import html
+import math
 import re
 from collections.abc import Iterable
 from typing import TypeAlias
@@ -35,7 +36,11 @@ def text(value: object) -> Markup:
 
 def number(value: float) -> str:
     """Return a number as people read it: whole ones with thousands separators, others with few digits."""
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if 0 < abs(value) < 1e-4:  # which .3g writes with an exponent
+        return f"{value:.{2 - math.floor(math.log10(abs(value)))}f}".rstrip("0")
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def joined(parts: Iterable[Content]) -> Markup:

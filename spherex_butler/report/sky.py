@@ -16,6 +16,7 @@ from astropy.coordinates import BarycentricMeanEcliptic, SkyCoord
 from numpy.typing import NDArray
 
 from ..search.coverage import Coverage
+from ..summaries import number_of
 from .markup import Markup, element, joined, number
 from .png import data_url
 from .tables import paragraph, share, table
@@ -50,12 +51,13 @@ def sky_section(sky: Coverage, repo: str) -> Iterator[Markup]:
         )
         return
     yield paragraph(
-        f"{number(sky.images)} images with a place on the sky saw {share(len(seen), len(depth))} of it. Where it was "
-        f"seen, the median is {number(int(np.median(seen)))} times, and the most {number(int(seen.max()))} times. "
+        f"{number_of(sky.images, 'image')} with a place on the sky saw {share(len(seen), len(depth))} of it. Where it "
+        f"was seen, the median is {number_of(int(np.median(seen)), 'time')}, and the most "
+        f"{number_of(int(seen.max()), 'time')}. "
         "An image counts once, however often it was processed."
     )
     rows = [
-        (f"{number(least)} {'time' if least == 1 else 'times'} or more", share(int((depth >= least).sum()), len(depth)))
+        (f"{number_of(least, 'time')} or more", share(int((depth >= least).sum()), len(depth)))
         for least in _DEPTHS
         if least <= seen.max()
     ]

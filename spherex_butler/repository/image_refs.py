@@ -14,6 +14,7 @@ from lsst.daf.butler.queries import Query
 from lsst.daf.butler.queries.tree import Predicate
 
 from ..constants import DETECTORS, INSTRUMENT
+from ..summaries import number_of
 
 _IDS = DatasetIdFactory()
 _ID_BYTES = 16
@@ -108,4 +109,4 @@ class ImageRefs(Sequence[DatasetRef]):
     __hash__ = None  # type: ignore[assignment]  # it changes
 
     def __repr__(self) -> str:
-        return f"<ImageRefs: {len(self):,} datasets>"
+        return f"<ImageRefs: {number_of(len(self), 'dataset')}>"

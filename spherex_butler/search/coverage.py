@@ -25,6 +25,7 @@ from ..images.level2 import write_file
 from ..repository.butler_internals import image_tables
 from ..repository.failures import told_as_repository_failures
 from ..repository.opened import require_universe
+from ..summaries import number_of, percent_of
 from .candidates import Chosen
 from .counting import Counter
 from .emptiness import require_known
@@ -64,10 +65,11 @@ class Coverage:
     images: int
 
     def __repr__(self) -> str:
-        seen = (self.depth > 0).mean()
+        seen = percent_of(int((self.depth > 0).sum()), len(self.depth))
         return (
-            f"<Coverage: {self.images:,} images, {seen:.1%} of the sky, up to {self.depth.max()} times, "
-            f"{len(self.channels)} channels, HEALPix order {self.order}>"
+            f"<Coverage: {number_of(self.images, 'image')}, {seen} of the sky, up to "
+            f"{number_of(int(self.depth.max()), 'time')}, "
+            f"{number_of(len(self.channels), 'channel')}, HEALPix order {self.order}>"
         )
 
     def map(self, channel: Channel | None = None) -> NDArray[np.int32]:

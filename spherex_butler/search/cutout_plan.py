@@ -23,6 +23,7 @@ from ..repository.butler_internals import StoredFile, is_remote, with_file_recor
 from ..repository.image_refs import dataset_text
 from ..repository.opened import require_universe
 from ..repository.registration import artifact_uri
+from ..summaries import number_of
 from .cutout_files import CutoutFile, FileState, file_name, look_at
 from .cutout_report import FailedCutout
 from .cutout_rows import CutoutRow, Position, cutout_rows
@@ -142,8 +143,8 @@ class CutoutPlan:
         servers = sorted({job.server or "this machine" for job in self.jobs})
         where = f" ({', '.join(servers)})" if servers else ""
         return (
-            f"{self.cutouts} cutouts of {len(self.jobs)} images fetched{where}, {len(self.there)} already there, "
-            f"{len(self.failed)} failed"
+            f"{number_of(self.cutouts, 'cutout')} of {number_of(len(self.jobs), 'image')} fetched{where}, "
+            f"{len(self.there)} already there, {len(self.failed)} failed"
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def test_list_writes_all_rows_and_replaces_nothing(repo, tmp_path, suffix):
 def test_list_writes_no_more_rows_than_the_limit(repo, tmp_path):
     path = tmp_path / "table.csv"
     result = invoke("list", repo, "-o", path, "--limit", 1)
-    assert (result.stdout, result.stderr) == (f"Wrote 1 rows to {path}.\n", "… and more; --limit 0 writes all.\n")
+    assert (result.stdout, result.stderr) == (f"Wrote 1 row to {path}.\n", "… and more; --limit 0 writes all.\n")
     assert len(read_table(path)) == 1
 
 

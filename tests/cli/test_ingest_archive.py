@@ -32,10 +32,10 @@ def test_several_tables_are_reported_one_by_one_and_a_rerun_skips_all(repo, tmp_
 def test_a_dry_run_counts_by_release_and_run_and_changes_nothing(repo, tmp_path):
     path = tmp_path / "report.json"
     assert run("ingest-archive", repo, M31, "--dry-run").splitlines() == [
-        "qr2 spx/l2b-v21-2025-354: 1 images",
-        "qr2 spx/l2b-v21-2025-357: 1 images",
+        "qr2 spx/l2b-v21-2025-354: 1 image",
+        "qr2 spx/l2b-v21-2025-357: 1 image",
         "qr2 spx/l2b-v21-2025-363: 3 images",
-        "qr2 spx/l2b-v22-2026-006: 1 images",
+        "qr2 spx/l2b-v22-2026-006: 1 image",
         "6 images in 4 runs, 0 rows failed",
     ]
     run("ingest-archive", repo, M31, IRIS, "--report", path, "--dry-run")

@@ -323,6 +323,10 @@ COMMAND_LINES = {
     "list: format": (("list", "GOOD", "-o", "NEW.xls"), 1, ["names no known format; expected .ecsv, .csv, .fits"]),
     "list: folder": (("list", "GOOD", "-o", "NOWHERE/x.csv"), 2, ["is not a folder; expected one for the table"]),
     "report: no page": (("report", "GOOD"), 2, ["Missing option '-o' / '--output'"]),
+    "list: dash": (("list", "GOOD", "-o", "-"), 2, ["'-' does not stand for the standard output", "or --json"]),
+    "report: dash": (("report", "GOOD", "-o", "-"), 2, ["'-' does not stand for the standard output here"]),
+    "obscore-export: dash": (("obscore-export", "GOOD", "-o", "-"), 2, ["does not stand for the standard output"]),
+    "verify: dash": (("verify", "GOOD", "--report", "-"), 2, ["does not stand for the standard output", "or --json"]),
     "report: folder": (("report", "GOOD", "-o", "NOWHERE/x.html"), 2, ["is not a folder; expected one for the page"]),
     "report: no check": (("report", "GOOD", "-o", "NEW.html", "--verified", "NOWHERE"), 2, ["does not exist"]),
     "report: other check": (

@@ -322,7 +322,7 @@ def test_bare_images_and_other_ccddata_are_drawn():
         ax = plot_image(made)
         assert not isinstance(ax, WCSAxes)
         np.testing.assert_array_equal(ax.images[0].get_array(), values)
-    assert ax.images[0].colorbar.ax.get_ylabel() == "image [electron / s]"
+    assert ax.images[0].colorbar.ax.get_ylabel() == "image [e⁻ / s]"
     assert set(legend(ax)) == {"masked"}
 
 
@@ -404,6 +404,12 @@ except ModuleNotFoundError as error:
     print(error)
 """
     assert "matplotlib, which is not installed: pip install 'spherex-butler[plot]'" in run_python(script)
+
+
+def test_units_are_written_as_people_read_them(image):
+    for plane, unit in {"variance": "MJy² / sr²", "wavelength": "µm"}.items():
+        ax = plot_image(image, plane=plane, ax=plain_axes())
+        assert ax.images[0].colorbar.ax.get_ylabel() == f"{plane} [{unit}]"
 
 
 def with_cards(image, **cards) -> SpectralImage:

@@ -45,3 +45,16 @@ def test_a_bar_says_what_it_is_when_it_is_pointed_at():
 def test_axes_end_at_round_numbers_above_all_bars(largest, top):
     found = ET.fromstring(channel_chart("Channels", {(1, 1): largest}, {1: "D1\nµm"}, {(1, 1): "x"}))[0]
     assert [text.text for text in found.findall("text") if "end" in text.get("class")][-1] == top
+
+
+@pytest.mark.parametrize(
+    ("largest", "expected"),
+    [
+        (0.0002, ["0", "0.00005", "0.00010", "0.00015", "0.00020"]),
+        (0.00009, ["0", "0.00002", "0.00004", "0.00006", "0.00008", "0.00010"]),
+        (10, ["0", "2", "4", "6", "8", "10"]),
+    ],
+)
+def test_values_of_an_axis_are_written_alike(largest, expected):
+    found = ET.fromstring(channel_chart("Channels", {(1, 1): largest}, {1: "D1\nµm"}, {(1, 1): "x"}))[0]
+    assert [text.text for text in found.findall("text") if "end" in text.get("class")] == expected

@@ -36,3 +36,4 @@ def test_attributes_have_hyphens_few_digits_and_may_be_left_out():
 
 def test_numbers_are_written_as_people_read_them():
     assert [number(value) for value in (0, 1234567, 0.6912, 1234.5)] == ["0", "1,234,567", "0.691", "1,234"]
+    assert [number(value) for value in (0.0, 0.00052, 5e-05, 1.2345e-06)] == ["0", "0.00052", "0.00005", "0.00000123"]
