@@ -215,7 +215,7 @@ def test_file_that_cannot_be_drawn_to_is_refused_before_anything(images, path, m
 def test_calibration_is_drawn_and_what_is_no_image_is_refused(repo, tmp_path):
     dark = put(repo, "my_dark", "CCDData", CCDData(np.arange(6.0).reshape(2, 3), unit="electron/s"))
     run("show", repo, dark.id, "--plot", tmp_path / "dark.svg")
-    assert "image [electron / s]" in svg_text(tmp_path / "dark.svg")
+    assert "image [e⁻ / s]" in svg_text(tmp_path / "dark.svg")
     table = put(repo, "sources", "VOTable", Table({"id": [1, 2]}))
     text = run("show", repo, table.id, "--plot", tmp_path / "table.png", code=2)
     assert "--plot draws images; sources is of the storage class VOTable" in text
