@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ("PathList", "Paths", "expand_paths", "listed_paths")
+__all__ = ("PathList", "Paths", "expand_paths", "format_by_suffix", "listed_paths")
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,22 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/]*:[^/]*@")
 _SEARCHED = frozenset({"s3", "gs"})
 """Stores that list what they hold."""
+
+
+def format_by_suffix(path: str | os.PathLike[str], formats: Mapping[str, Sequence[str]]) -> str:
+    """Return the format that a file's name stands for, of those that are given with the ends of names.
+
+    Raises
+    ------
+    ParameterError
+        Raised if it stands for none.
+    """
+    suffix = Path(path).suffix.lower()
+    found = next((name for name, suffixes in formats.items() if suffix in suffixes), None)
+    if found is None:
+        known = ", ".join(suffix for suffixes in formats.values() for suffix in suffixes)
+        raise ParameterError(f"{os.fspath(path)!r} names no known format; expected {known} at its end.")
+    return found
 
 
 def listed_paths(lines: Iterable[str]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("export_obscore", "obscore_format_of")
+__all__ = ("export_obscore",)
 
 import os
 from collections.abc import Iterable
@@ -13,27 +13,12 @@ from lsst.daf.butler import Butler
 from lsst.daf.butler.progress import Progress, ProgressBar
 
 from ..errors import ParameterError
+from ..files.paths import format_by_suffix
 from ..files.placement import publish
 from ..files.temporary import temporary_file
 from ..repository.failures import told_as_repository_failures
 from .selection import ImageRows
 from .writing import FORMATS, row_writer
-
-
-def obscore_format_of(path: str | os.PathLike[str]) -> str:
-    """Return the format that a file's name stands for.
-
-    Raises
-    ------
-    ParameterError
-        Raised if it stands for none.
-    """
-    suffix = Path(path).suffix.lower()
-    found = next((name for name, suffixes in FORMATS.items() if suffix in suffixes), None)
-    if found is None:
-        known = ", ".join(suffix for suffixes in FORMATS.values() for suffix in suffixes)
-        raise ParameterError(f"{os.fspath(path)!r} names no known format; expected {known} at its end.")
-    return found
 
 
 @told_as_repository_failures()
@@ -85,7 +70,7 @@ def export_obscore(
     live table (``make_repo(…, obscore=True)``), it does not know the middle of an image, ``s_ra`` and ``s_dec``, better
     than to 0.5", nor when the archive published it.
     """
-    name = obscore_format_of(path) if format is None else format
+    name = format_by_suffix(path, FORMATS) if format is None else format
     if name not in FORMATS:
         raise ParameterError(f"format={name!r} is not known; expected one of {', '.join(FORMATS)}.")
     target = Path(path)

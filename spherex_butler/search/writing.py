@@ -16,6 +16,7 @@ from astropy.table import Column, MaskedColumn, QTable, Table, represent_mixins_
 from astropy.time import Time
 
 from ..errors import ParameterError
+from ..files.paths import format_by_suffix
 from ..files.placement import publish
 from ..files.temporary import temporary_file
 from ..repository.json_values import json_text, json_value
@@ -45,12 +46,7 @@ def format_of(path: str | os.PathLike[str]) -> str:
     ParameterError
         Raised if it stands for none.
     """
-    suffix = Path(path).suffix.lower()
-    found = next((name for name, suffixes in FORMATS.items() if suffix in suffixes), None)
-    if found is None:
-        known = ", ".join(suffix for suffixes in FORMATS.values() for suffix in suffixes)
-        raise ParameterError(f"{os.fspath(path)!r} names no known format; expected {known} at its end.")
-    return found
+    return format_by_suffix(path, FORMATS)
 
 
 def write_images(
