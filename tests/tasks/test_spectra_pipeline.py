@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -204,6 +206,71 @@ def test_whole_catalogue_does_as_well(files, tmp_path, done):
     run_pipeline(tmp_path / "repo", pipeline(forcedPhotometry__catalogDimensions=[]))
     with Butler.from_config(tmp_path / "repo") as butler, Butler.from_config(done) as tiled:
         assert read_spectra(butler)["flux"].tolist() == read_spectra(tiled)["flux"].tolist()
+
+
+# A run that was interrupted.
+
+
+def pipetask(repo: Path, *options: str, code: int = 0) -> str:
+    """Run the pipeline as a user does; return what is printed."""
+    inputs, config = f"SPHEREx/defaults,{CATALOG}", "applyGains:requireCorrections=False"
+    selection = ["-i", inputs, "-o", "u/me/spectra", "-d", "detector = 2", "-c", config]
+    done = LogCliRunner().invoke(
+        cli, ["run", "-b", str(repo), "-p", PIPELINE, *selection, "--register-dataset-types", *options]
+    )
+    assert done.exit_code == code, (done.output, done.exception)
+    return f"{done.output}{done.exception or ''}"
+
+
+@pytest.fixture(scope="module")
+def interrupted_once(files, tmp_path_factory) -> Path:
+    """Return a repository in which the last task has left one of its products; not to be changed."""
+    repo = make_repository(tmp_path_factory.mktemp("interrupted") / "repo", files, catalog_of())
+    pipetask(repo)
+    with Butler.from_config(repo, writeable=True) as butler:
+        (run,) = newest_runs(butler)
+        lost = ("spectra", "spectra_by_source", "gatherSpectra_metadata", "gatherSpectra_log")
+        refs = [ref for name in lost for ref in butler.query_datasets(name, collections=run)]
+        assert len(refs) == len(lost)
+        butler.pruneDatasets(refs, purge=True, unstore=True, disassociate=True)
+    return repo
+
+
+@pytest.fixture
+def interrupted(interrupted_once, tmp_path) -> Path:
+    return Path(shutil.copytree(interrupted_once, tmp_path / "repo"))
+
+
+def newest_runs(butler: Butler) -> tuple[str, ...]:
+    return butler.collections.get_info("u/me/spectra").children[:1]
+
+
+def products(repo: Path) -> dict[str, set[object]]:
+    """Return the newest run, and the datasets of each type in it."""
+    with Butler.from_config(repo) as butler:
+        (run,) = newest_runs(butler)
+        types = ("zodi_subtracted", "forced_photometry", "spectra", "spectra_plot")
+        return {"run": {run}} | {
+            name: {ref.id for ref in butler.query_datasets(name, collections=run, explain=False)} for name in types
+        }
+
+
+def test_interrupted_run_is_extended(interrupted):
+    before = products(interrupted)
+    said = pipetask(interrupted, "--extend-run", "--skip-existing", code=1)
+    assert "spectra_plot" in said  # which is in the way
+    pipetask(interrupted, "--extend-run", "--skip-existing", "--clobber-outputs")
+    after = products(interrupted)
+    assert [name for name in before if after[name] != before[name]] == ["spectra"]  # what is replaced keeps its id
+    assert len(after["spectra"]) == 1
+
+
+def test_new_run_makes_what_an_interrupted_one_lacks(interrupted):
+    before = products(interrupted)
+    pipetask(interrupted, "--skip-existing-in", "u/me/spectra")
+    after = products(interrupted)
+    assert after["run"] != before["run"]
+    assert [len(after[name]) for name in ("zodi_subtracted", "forced_photometry", "spectra")] == [0, 0, 1]
 
 
 # One more exposure.
