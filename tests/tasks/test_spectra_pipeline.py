@@ -212,12 +212,16 @@ def test_whole_catalogue_does_as_well(files, tmp_path, done):
 
 
 def pipetask(repo: Path, *options: str, code: int = 0) -> str:
-    """Run the pipeline as a user does; return what is printed."""
+    """Run the pipeline as a user does; return what is printed.
+
+    It gives its process a cache of files by dataset, which other repositories' images, of the same ids, must not find.
+    """
     inputs, config = f"SPHEREx/defaults,{CATALOG}", "applyGains:requireCorrections=False"
     selection = ["-i", inputs, "-o", "u/me/spectra", "-d", "detector = 2", "-c", config]
-    done = LogCliRunner().invoke(
-        cli, ["run", "-b", str(repo), "-p", PIPELINE, *selection, "--register-dataset-types", *options]
-    )
+    command = ["run", "-b", str(repo), "-p", PIPELINE, *selection, "--register-dataset-types", *options]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAF_BUTLER_CACHE_DIRECTORY_IF_UNSET", str(repo.parent / "cache"))
+        done = LogCliRunner().invoke(cli, command)
     assert done.exit_code == code, (done.output, done.exception)
     return f"{done.output}{done.exception or ''}"
 
