@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("Summarized", "number_of", "percent_of")
+__all__ = ("Summarized", "number_of", "percent", "percent_of")
 
 import math
 from abc import ABC, abstractmethod
@@ -30,9 +30,15 @@ def number_of(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}{'es' if noun.endswith('ch') else 's'}"
 
 
+def percent(part: float, whole: float) -> float:
+    """Return a part of a whole in percent, for a text with one digit: what is not quite all is 99.9 at most."""
+    found = 100 * part / whole if whole else 0.0
+    return min(found, 99.9) if part < whole else found
+
+
 def percent_of(part: float, whole: float) -> str:
     """Return a part of a whole in percent; little is not said to be nothing, and not quite all not to be all."""
-    percent = 100 * part / whole if whole else 0.0
-    if 0 < percent < 0.05:
-        return f"{percent:.{1 - math.floor(math.log10(percent))}f}%"
-    return f"{min(percent, 99.9) if part < whole else percent:.1f}%"
+    found = percent(part, whole)
+    if 0 < found < 0.05:
+        return f"{found:.{1 - math.floor(math.log10(found))}f}%"
+    return f"{found:.1f}%"

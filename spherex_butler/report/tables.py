@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from astropy.time import Time
 
+from ..summaries import percent
 from .markup import Content, Markup, element, joined, number
 
 _SPACE = "\N{NO-BREAK SPACE}"
@@ -87,11 +88,10 @@ def paragraph(*content: Content) -> Markup:
 
 def share(part: float, whole: float) -> str:
     """Return a part of a whole in percent; one that is not quite all is never said to be."""
-    percent = 100 * part / whole if whole else 0.0
-    if 0 < percent < 0.1:
+    found = percent(part, whole)
+    if 0 < found < 0.1:
         return f"<{_SPACE}0.1{_SPACE}%"
-    text = f"{min(percent, 99.9) if part < whole else percent:.1f}"
-    return f"{text.removesuffix('.0')}{_SPACE}%"
+    return f"{f'{found:.1f}'.removesuffix('.0')}{_SPACE}%"
 
 
 def day(time: Time | None) -> str | None:
