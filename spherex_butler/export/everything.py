@@ -225,7 +225,7 @@ class _Copy:
             desc="Copying datasets", total=self._number(), skip_scalar=False
         )
         with progress as bar:
-            for _, refs in self._batches(self._infos(CollectionType.RUN)):
+            for _, refs in self._batches(self._infos(CollectionType.RUN, with_types=True)):
                 # Of datasets that came in after the records were copied.
                 self._copy_exposures([int(ref.dataId["exposure"]) for ref in refs if "exposure" in ref.dimensions])
                 new, there = transferred.transfer(refs)
@@ -237,19 +237,19 @@ class _Copy:
         if not Progress(__name__).is_enabled():
             return None
         number = 0
-        for run, kind in self._parts(self._infos(CollectionType.RUN)):
+        for run, kind in self._parts(self._infos(CollectionType.RUN, with_types=True)):
             with self.source.query() as query:
                 number += query.datasets(kind, [run], find_first=False).count()
         return number
 
-    def _infos(self, of_type: CollectionType) -> Sequence[CollectionInfo]:
-        """Return what the source says of its collections of a type."""
-        return self.source.collections.query_info("*", of_type, include_summary=True)
+    def _infos(self, of_type: CollectionType, *, with_types: bool = False) -> Sequence[CollectionInfo]:
+        """Return what the source says of its collections of a type, with the types of their datasets if wanted."""
+        return self.source.collections.query_info("*", of_type, include_summary=with_types)
 
-    def _copied(self, of_type: CollectionType) -> Sequence[CollectionInfo]:
+    def _copied(self, infos: Iterable[CollectionInfo]) -> list[CollectionInfo]:
         """Return those that the target has: what came into the source meanwhile is for the next copy."""
         there = set(self.target.collections.query("*"))
-        return [info for info in self._infos(of_type) if info.name in there]
+        return [info for info in infos if info.name in there]
 
     def _parts(self, infos: Iterable[CollectionInfo]) -> Iterator[tuple[str, DatasetType]]:
         """Yield the names of collections, each with the types of the datasets in it."""
@@ -265,7 +265,7 @@ class _Copy:
 
     def chains(self) -> None:
         """Give chains their members, in the order of the source."""
-        for info in self._copied(CollectionType.CHAINED):
+        for info in self._copied(self._infos(CollectionType.CHAINED)):
             in_transaction(self.target, partial(self._order, info))
 
     def _order(self, info: CollectionInfo) -> None:
@@ -278,14 +278,14 @@ class _Copy:
 
     def tags(self) -> None:
         """Put datasets into the tagged collections that they are in."""
-        for collection, refs in self._batches(self._copied(CollectionType.TAGGED)):
+        for collection, refs in self._batches(self._copied(self._infos(CollectionType.TAGGED, with_types=True))):
             there = known_ids(self.target, refs)
             ours = [dataset_in(self.target, ref) for ref in refs if ref.id in there]
             retry(partial(self.target.registry.associate, collection, ours))
 
     def validity(self) -> None:
         """Certify calibrations as they are in the source."""
-        for info in self._copied(CollectionType.CALIBRATION):
+        for info in self._copied(self._infos(CollectionType.CALIBRATION)):
             ranges = certifications(self.source, collection=info.name)
             there = known_ids(self.target, [certified.ref for certified in ranges])
             copied = [certified for certified in ranges if certified.ref.id in there]
